@@ -1,0 +1,288 @@
+"""Events: what a writer journals first and then publishes, block by block.
+
+A block is what one turn of the writer's loop produced. Its bytes are one row in the journal, one frame on
+the bus and one message in any outside engine. Sequence numbers count events, rise by one, and never repeat
+in a stream, across epochs too; an epoch is one run of the writer.
+"""
+
+from typing import Literal
+
+import msgspec
+
+MarketDataType = Literal["realtime", "frozen", "delayed", "delayed_frozen"]
+PriceSource = Literal["ib_stream", "ib_snapshot", "ib_history", "mock"]
+
+
+class TickBlock(msgspec.Struct, tag="ticks", array_like=True, frozen=True):
+    """Ticks in the order in which IB sent them, as columns. One row is one tick message: one event.
+
+    `ids` and `symbols` name the symbols in the block; the columns are little-endian and `count` long:
+    `symbol` u32 (one of `ids`), `field` u8 (`messages.fields`), `value` f64 (price, size, number, or for a
+    text field the index into `texts`), `size` f64 (the size that came with a price; NaN without one).
+    """
+
+    epoch: int
+    first_seq: int
+    count: int
+    time: int  # when the bytes were received, UTC nanoseconds
+    ids: list[int]
+    symbols: list[str]
+    symbol: bytes
+    field: bytes
+    value: bytes
+    size: bytes
+    texts: list[str] = []
+
+
+class Event(msgspec.Struct, tag_field="type", frozen=True, omit_defaults=True):
+    """Base of the events that travel in an EventBlock."""
+
+
+# --- link events (gateway) ---------------------------------------------------------------------------------
+
+LinkPhase = Literal[
+    "idle",  # nothing planned: no connection wanted
+    "connecting",  # TCP connect under way
+    "handshake",  # connected; waiting for the version answer and the ready messages
+    "ready",  # requests may be sent and prices flow
+    "no_ib",  # the socket is up, the gateway has lost IB (1100)
+    "backoff",  # waiting before the next try
+]
+
+
+class LinkChanged(Event, tag="link_changed", frozen=True):
+    """The state of the connection to the IB gateway. `reason` is a stable word when the phase is not `ready`."""
+
+    phase: LinkPhase
+    reason: str | None = None
+    detail: str | None = None
+    host: str | None = None
+    port: int | None = None
+    server_version: int | None = None
+    account_kind: Literal["simulator", "paper", "live"] | None = None
+    expected: bool = False  # inside a known reset window: no alert
+    retry_in: float | None = None  # seconds, with phase backoff
+
+
+class FarmChanged(Event, tag="farm_changed", frozen=True):
+    """A data farm broke, came back or went idle (2103 to 2108, 2157, 2158)."""
+
+    farm: str
+    kind: Literal["market_data", "history", "sec_def"]
+    state: Literal["ok", "inactive", "broken"]
+
+
+class SymbolChanged(Event, tag="symbol_changed", frozen=True):
+    """A symbol's state machine moved. `stale`: the price in its file must not be trusted as current."""
+
+    symbol: str
+    state: str  # pending, live, quiet, stale, snapshot, history, delayed, halted, closed, rejected, over_limit, removed
+    stale: bool
+    reason: str | None = None  # a stable word, null when all is well
+    code: int | None = None  # the IB error code behind it
+    message: str | None = None
+    market_data_type: MarketDataType | None = None
+
+
+class IbError(Event, tag="ib_error", frozen=True):
+    """One `error` message from IB, or one of the client's own, named and classified. All are kept."""
+
+    code: int
+    name: str  # stable word; `unknown` for a code that no table names
+    kind: Literal["info", "warning", "symbol", "link", "fatal"]
+    message: str
+    symbol: str | None = None
+    repeats: int = 1  # identical messages folded within one turn
+
+
+class ContractQualified(Event, tag="contract_qualified", frozen=True):
+    """Contract details, as IB answered. Hours are IB's own text, in `time_zone`."""
+
+    symbol: str
+    con_id: int
+    sec_type: str
+    exchange: str
+    currency: str
+    primary_exchange: str = ""
+    local_symbol: str = ""
+    long_name: str = ""
+    min_tick: float = 0.0
+    time_zone: str = ""
+    trading_hours: str = ""
+    liquid_hours: str = ""
+
+
+class Bar(msgspec.Struct, array_like=True, frozen=True):
+    """One bar. `time` is its start, UTC nanoseconds; volume in the units that IB delivered."""
+
+    time: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+
+
+class BarsReceived(Event, tag="bars_received", frozen=True):
+    """Bars from IB history, kept for charts, gap filling and the last rung of the degrade ladder."""
+
+    symbol: str
+    bar_seconds: int
+    bars: list[Bar]
+    purpose: Literal["fallback", "gap_fill"]
+    mock: bool = False
+
+
+class GapOpened(Event, tag="gap_opened", frozen=True):
+    """From `start` on, a planned symbol has no streamed prices."""
+
+    symbol: str
+    start: int
+    reason: str
+
+
+class GapClosed(Event, tag="gap_closed", frozen=True):
+    symbol: str
+    start: int
+    end: int
+    reason: str
+
+
+class GapFilled(Event, tag="gap_filled", frozen=True):
+    """One-minute bars from history now cover the gap; `bars` is how many (0: history had none)."""
+
+    symbol: str
+    start: int
+    end: int
+    bars: int
+
+
+class LineLimitLearned(Event, tag="line_limit_learned", frozen=True):
+    """IB said 101: no more than `limit` market data lines may be open."""
+
+    limit: int
+
+
+# --- control events (supervisor) ---------------------------------------------------------------------------
+
+
+class StreamStarted(Event, tag="stream_started", frozen=True):
+    """The stream is wanted. Folded with StreamStopped, this is the desired state; it survives a restart."""
+
+    project_id: int | None = None
+    decision_snapshot_id: int | None = None
+    symbols: list[str] | None = None
+    max_symbols: int | None = None
+    market_data_type: Literal["realtime", "frozen", "delayed", "delayed_frozen"] | None = None
+    refresh_interval_seconds: float | None = None
+
+
+class StreamStopped(Event, tag="stream_stopped", frozen=True):
+    pass
+
+
+class PlanRefreshRequested(Event, tag="plan_refresh_requested", frozen=True):
+    """Somebody asked the planner to read the database now."""
+
+
+class ServiceChanged(Event, tag="service_changed", frozen=True):
+    """A service appeared, went silent, came back, or said that something is wrong with it."""
+
+    service: str
+    state: Literal["up", "down", "failing"]
+    pid: int | None = None
+    detail: str | None = None
+
+
+class StatusChanged(Event, tag="status_changed", frozen=True):
+    """The overall status moved: the link history of the card, and what alerts hang on."""
+
+    status: str
+    reason: str | None = None
+
+
+LinkEvent = (
+    LinkChanged
+    | FarmChanged
+    | SymbolChanged
+    | IbError
+    | ContractQualified
+    | BarsReceived
+    | GapOpened
+    | GapClosed
+    | GapFilled
+    | LineLimitLearned
+)
+ControlEvent = StreamStarted | StreamStopped | PlanRefreshRequested | ServiceChanged | StatusChanged
+AnyEvent = LinkEvent | ControlEvent
+
+
+class EventBlock(msgspec.Struct, tag="events", tag_field="type", frozen=True):
+    """A block of the streams `link` and `control`."""
+
+    epoch: int
+    first_seq: int
+    time: int  # UTC nanoseconds
+    events: list[AnyEvent]
+
+    @property
+    def count(self) -> int:
+        return len(self.events)
+
+
+# --- plan (planner) ----------------------------------------------------------------------------------------
+
+
+class PlannedSymbol(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One symbol of a plan: its contract, why it is there, and how important it is (0 is first)."""
+
+    symbol: str  # the name of its file and topic
+    reason: str  # such as `decision_snapshot 12, rank 3`
+    priority: int
+    sec_type: str = "STK"
+    exchange: str = "SMART"
+    currency: str = "USD"
+    primary_exchange: str = ""
+    local_symbol: str = ""
+    last_trade_date: str = ""
+    ib_symbol: str = ""  # what IB calls it, where that differs from `symbol`
+
+
+class CutSymbol(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A symbol that the plan leaves out of streaming, and why. It is served from snapshots by rotation."""
+
+    symbol: str
+    reason: str
+    priority: int
+    contract: PlannedSymbol | None = None
+
+
+class Plan(msgspec.Struct, tag="plan", tag_field="type", frozen=True):
+    """The current subscription plan: complete each time, so the newest one is all that a consumer needs.
+
+    It is an event of the stream `plan` (one event a block) and the value of the last-value topic `plan`.
+    """
+
+    epoch: int
+    first_seq: int
+    time: int  # UTC nanoseconds
+    started: bool  # the desired state that this plan answers; False: nothing is to be subscribed
+    symbols: list[PlannedSymbol]
+    cut: list[CutSymbol] = []
+    project_id: int | None = None
+    project_name: str | None = None
+    decision_snapshot_id: int | None = None
+    market_data_type: MarketDataType = "realtime"
+    allow_delayed: bool = True
+    problem_code: str | None = None  # set when the last refresh failed and the last good plan stays in force
+    problem: str | None = None
+    problem_since: int | None = None
+    warnings: list[str] = []
+    refresh_token: int = 0  # rises when a refresh was asked for by hand: rejected symbols are tried again
+
+    @property
+    def count(self) -> int:
+        return 1
+
+
+Block = TickBlock | EventBlock | Plan

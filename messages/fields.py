@@ -1,0 +1,106 @@
+"""Tick fields: IB's tick ids as they are on the wire, and our own from 200 on.
+
+Source: TWS API documentation, "Available Tick Types". Delayed ids (66 to 90) fold into the same quote
+field as their live twin; what was delivered stays visible in the journal and in `market_data_type`.
+"""
+
+from typing import Final
+
+BID_SIZE: Final = 0
+BID: Final = 1
+ASK: Final = 2
+ASK_SIZE: Final = 3
+LAST: Final = 4
+LAST_SIZE: Final = 5
+HIGH: Final = 6
+LOW: Final = 7
+VOLUME: Final = 8
+CLOSE: Final = 9
+OPEN: Final = 14
+LAST_TIME: Final = 45
+HALTED: Final = 49
+DELAYED_BID: Final = 66
+DELAYED_ASK: Final = 67
+DELAYED_LAST: Final = 68
+DELAYED_BID_SIZE: Final = 69
+DELAYED_ASK_SIZE: Final = 70
+DELAYED_LAST_SIZE: Final = 71
+DELAYED_HIGH: Final = 72
+DELAYED_LOW: Final = 73
+DELAYED_VOLUME: Final = 74
+DELAYED_CLOSE: Final = 75
+DELAYED_OPEN: Final = 76
+DELAYED_LAST_TIME: Final = 88
+DELAYED_HALTED: Final = 90
+
+# Ours. Written by the gateway into the same stream, so that a quote is a fold of one stream alone.
+MARKET_DATA_TYPE: Final = 200  # value: 1 realtime, 2 frozen, 3 delayed, 4 delayed_frozen, as IB said per request
+SOURCE: Final = 201  # value: one of SOURCES below
+CURRENCY: Final = 202  # text
+EXCHANGE: Final = 203  # text
+
+SOURCE_STREAM: Final = 0
+SOURCE_SNAPSHOT: Final = 1
+SOURCE_HISTORY: Final = 2
+SOURCE_MOCK: Final = 10  # added to one of the three: the same, but invented by a simulator
+
+SOURCES: Final = {
+    SOURCE_STREAM: "ib_stream",
+    SOURCE_SNAPSHOT: "ib_snapshot",
+    SOURCE_HISTORY: "ib_history",
+    SOURCE_MOCK + SOURCE_STREAM: "mock",
+    SOURCE_MOCK + SOURCE_SNAPSHOT: "mock",
+    SOURCE_MOCK + SOURCE_HISTORY: "mock",
+}
+
+MARKET_DATA_TYPES: Final = {1: "realtime", 2: "frozen", 3: "delayed", 4: "delayed_frozen"}
+
+QUOTE_FIELD: Final[dict[int, str]] = {
+    BID_SIZE: "bid_size",
+    BID: "bid",
+    ASK: "ask",
+    ASK_SIZE: "ask_size",
+    LAST: "last",
+    LAST_SIZE: "last_size",
+    HIGH: "high",
+    LOW: "low",
+    VOLUME: "volume",
+    CLOSE: "close",
+    OPEN: "open",
+    LAST_TIME: "exchange_time",
+    HALTED: "halted",
+    DELAYED_BID: "bid",
+    DELAYED_ASK: "ask",
+    DELAYED_LAST: "last",
+    DELAYED_BID_SIZE: "bid_size",
+    DELAYED_ASK_SIZE: "ask_size",
+    DELAYED_LAST_SIZE: "last_size",
+    DELAYED_HIGH: "high",
+    DELAYED_LOW: "low",
+    DELAYED_VOLUME: "volume",
+    DELAYED_CLOSE: "close",
+    DELAYED_OPEN: "open",
+    DELAYED_LAST_TIME: "exchange_time",
+    DELAYED_HALTED: "halted",
+    MARKET_DATA_TYPE: "market_data_type",
+    SOURCE: "source",
+    CURRENCY: "currency",
+    EXCHANGE: "exchange",
+}
+"""The quote field that a tick field sets. Other ticks are journalled, and leave the quote alone."""
+
+SIZE_FIELD: Final[dict[int, str]] = {
+    BID: "bid_size",
+    ASK: "ask_size",
+    LAST: "last_size",
+    DELAYED_BID: "bid_size",
+    DELAYED_ASK: "ask_size",
+    DELAYED_LAST: "last_size",
+}
+"""The size field that travels with a price tick."""
+
+NUMERIC_STRING_FIELDS: Final = frozenset({LAST_TIME, DELAYED_LAST_TIME})
+"""tickString fields whose text is a number (Unix seconds); the text of every other one is kept as text."""
+
+TEXT_FIELDS: Final = frozenset({CURRENCY, EXCHANGE})
+"""Our own fields whose value is a text."""

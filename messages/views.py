@@ -1,0 +1,141 @@
+"""Views: what people and other programs read. Maps with names; times are UTC ISO 8601 with `Z`.
+
+Contract: the field names here are those of the files and of the last-value topics.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from messages.events import MarketDataType, PriceSource
+
+StatusWord = Literal["stopped", "starting", "connected", "degraded", "disconnected"]
+
+
+class Quote(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """The current quote of one symbol. A field that was never received, or that IB withdrew, is absent.
+
+    Prices in `currency`; sizes and volume in the units that IB delivered (shares for US stocks).
+    """
+
+    symbol: str
+    timestamp: str | None = None  # when the price was received
+    source: PriceSource | None = None
+    bid: float | None = None
+    ask: float | None = None
+    last: float | None = None
+    close: float | None = None
+    open: float | None = None
+    high: float | None = None
+    low: float | None = None
+    bid_size: float | None = None
+    ask_size: float | None = None
+    last_size: float | None = None
+    volume: float | None = None
+    currency: str | None = None
+    exchange: str | None = None
+    market_data_type: MarketDataType | None = None
+    exchange_time: str | None = None
+    halted: bool | None = None
+    stale: bool
+    reason: str | None = None  # why it is stale: a stable word
+    epoch: int
+    seq: int
+
+
+class Head(msgspec.Struct, frozen=True):
+    """Where a writer stands in one of its streams: `durable_seq` is on disk, `seq` is written."""
+
+    epoch: int
+    seq: int
+    durable_seq: int
+
+
+class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
+    """What each service says of itself, twice a second, on `heartbeat.{service}`."""
+
+    service: str
+    pid: int
+    time: int  # UTC nanoseconds
+    started_at: int
+    interval: float  # seconds until the next one
+    loop_lag_ms: float  # the longest that the loop was late since the last heartbeat
+    heads: dict[str, Head] = {}  # streams that it writes
+    cursors: dict[str, int] = {}  # streams that it follows: the last sequence number applied
+    problem: str | None = None  # a sentence, while something is wrong with the service itself
+    metrics: dict[str, float] = {}  # `name` or `name{label="value"}`, Prometheus style
+
+
+class ServiceStatus(msgspec.Struct, frozen=True, kw_only=True):
+    state: Literal["up", "down", "failing"]
+    pid: int | None = None
+    epoch: int | None = None
+    head_seq: int | None = None
+    heads: dict[str, Head] = {}
+    last_heartbeat: str | None = None
+    loop_lag_ms: float | None = None
+    detail: str | None = None
+
+
+class SymbolStatus(msgspec.Struct, frozen=True, kw_only=True):
+    state: str
+    source: PriceSource | None = None
+    age: float | None = None  # seconds since the last price was received
+    reason: str | None = None
+    code: int | None = None
+    message: str | None = None
+    why: str | None = None  # why it is planned
+    priority: int | None = None
+    market_data_type: MarketDataType | None = None
+    streaming: bool = True  # False: cut from the plan, served from snapshots by rotation
+
+
+class LockOwner(msgspec.Struct, frozen=True, kw_only=True):
+    owner: str  # `pid@host`
+    since: str
+
+
+class LastError(msgspec.Struct, frozen=True, kw_only=True):
+    time: str
+    code: int
+    name: str
+    message: str
+    symbol: str | None = None
+
+
+class LinkStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """Details of the connection to IB, for people."""
+
+    phase: str
+    reason: str | None = None
+    detail: str | None = None
+    endpoint: str | None = None
+    server_version: int | None = None
+    expected: bool = False
+    since: str | None = None
+    farms: dict[str, str] = {}
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole status: `_status.json`, the topic `status`, `ibstream status --json` and GET /status."""
+
+    status: StatusWord
+    reason: str | None = None
+    message: str | None = None  # the reason in words
+    last_heartbeat: str | None = None
+    subscribed_symbols: list[str] = []
+    ib_error_count: int = 0
+    ib_errors_by_code: dict[str, int] = {}
+    last_error: LastError | None = None
+    market_data_type: str | None = None
+    degraded_since: str | None = None
+    last_snapshot_refresh: str | None = None
+    project_id: int | None = None
+    decision_snapshot_id: int | None = None
+    api_mode: Literal["mock", "ib"]
+    services: dict[str, ServiceStatus] = {}
+    symbols: dict[str, SymbolStatus] = {}
+    lock: LockOwner | None = None
+    link: LinkStatus | None = None
+    plan_problem: str | None = None
+    warnings: list[str] = []
