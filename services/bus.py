@@ -1,0 +1,270 @@
+"""The bus: ZeroMQ sockets, their options and addresses. Nothing else in the project sets a socket option.
+
+Events go out on one XPUB socket a service and may be dropped for a slow subscriber (the journal is the
+truth, see follow.py); a send never blocks. Commands are request/reply with a deadline.
+"""
+
+import socket as os_socket
+import stat
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import msgspec
+import zmq
+
+from messages.codec import decode_message, encode
+from messages.control import AnyMessage, Failed, ReplayReply, ReplayRequest
+from messages.errors import IbStreamError
+from messages.topics import replay_endpoint
+from services.journal import JournalReader
+from services.settings import Settings
+
+SEND_HIGH_WATER = 10_000  # frames held for one slow subscriber before its frames are dropped
+RECEIVE_HIGH_WATER = 50_000
+MAX_FRAME = 64 << 20  # bytes: the largest message that any socket takes
+LINGER_MS = 200
+MAX_DRAIN = 2_000  # frames taken from a socket in one turn of the loop
+
+PlainSocket = zmq.Socket[bytes]
+
+
+def prepare_run_dir(settings: Settings) -> Path:
+    """The folder of sockets and locks: made 0700. Raises IbStreamError when it belongs to somebody else."""
+    path = settings.run_path
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode != 0o700:
+        try:
+            path.chmod(0o700)
+        except PermissionError:
+            raise IbStreamError(
+                "invalid_setting",
+                f"the run directory {path} has mode {mode:o} and another owner; expected 0700 and own",
+            ) from None
+    return path
+
+
+def address(settings: Settings, endpoint: str) -> str:
+    return f"ipc://{settings.run_path / endpoint}"
+
+
+def _socket(context: zmq.Context[PlainSocket], kind: int) -> PlainSocket:
+    sock = context.socket(kind)
+    sock.setsockopt(zmq.LINGER, LINGER_MS)
+    sock.setsockopt(zmq.SNDHWM, SEND_HIGH_WATER)
+    sock.setsockopt(zmq.RCVHWM, RECEIVE_HIGH_WATER)
+    sock.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME)
+    sock.setsockopt(zmq.HANDSHAKE_IVL, 5_000)
+    sock.setsockopt(zmq.RECONNECT_IVL, 50)
+    sock.setsockopt(zmq.RECONNECT_IVL_MAX, 500)
+    return sock
+
+
+class Publisher:
+    """A service's events. `send` may be lost or dropped, never reordered within this publisher.
+
+    A value given to `set_last` goes to every later subscriber of its topic at once.
+    """
+
+    def __init__(self, context: zmq.Context[PlainSocket], settings: Settings, endpoint: str) -> None:
+        self.socket = _socket(context, zmq.XPUB)
+        self.socket.setsockopt(zmq.XPUB_VERBOSE, 1)  # every new subscriber shows, not only the first of a topic
+        self.socket.bind(address(settings, endpoint))
+        self._last: dict[str, bytes] = {}
+
+    def send(self, topic: str, payload: bytes) -> None:
+        self.socket.send_multipart((topic.encode(), payload))
+
+    def set_last(self, topic: str, payload: bytes) -> None:
+        self._last[topic] = payload
+        self.send(topic, payload)
+
+    def forget(self, topic: str) -> None:
+        self._last.pop(topic, None)
+
+    def on_readable(self) -> None:
+        """Greet new subscribers with the current values of what they asked for."""
+        for _ in range(MAX_DRAIN):
+            try:
+                frame = self.socket.recv(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            if frame[:1] == b"\x01":
+                prefix = frame[1:].decode("utf-8", "replace")
+                if prefix in self._last:
+                    self.send(prefix, self._last[prefix])
+                for topic in [t for t in self._last if t.startswith(prefix) and t != prefix]:
+                    self.send(topic, self._last[topic])
+
+    def close(self) -> None:
+        self.socket.close()
+
+
+class Subscriber:
+    """Topics of other services, from any number of publishers. Reconnects by itself, and may miss frames."""
+
+    def __init__(
+        self, context: zmq.Context[PlainSocket], settings: Settings, endpoints: Iterable[str], topics: Iterable[str]
+    ) -> None:
+        self.socket = _socket(context, zmq.SUB)
+        for topic in topics:
+            self.socket.setsockopt(zmq.SUBSCRIBE, topic.encode())
+        for endpoint in endpoints:
+            self.socket.connect(address(settings, endpoint))
+        self.malformed = 0
+
+    def drain(self) -> list[tuple[str, bytes]]:
+        """All that has arrived, in order for each publisher, at most MAX_DRAIN frames."""
+        frames: list[tuple[str, bytes]] = []
+        for _ in range(MAX_DRAIN):
+            try:
+                parts = self.socket.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                break
+            if len(parts) == 2:
+                frames.append((parts[0].decode("utf-8", "replace"), parts[1]))
+            else:
+                self.malformed += 1
+        return frames
+
+    def close(self) -> None:
+        self.socket.close()
+
+
+class Server:
+    """Answers commands. `handle` returns the reply; an IbStreamError it raises becomes a `Failed`."""
+
+    def __init__(
+        self,
+        context: zmq.Context[PlainSocket],
+        settings: Settings,
+        endpoint: str,
+        handle: Callable[[AnyMessage], AnyMessage | None],
+    ) -> None:
+        self.socket = _socket(context, zmq.ROUTER)
+        self.socket.bind(address(settings, endpoint))
+        self._handle = handle
+        self.malformed = 0
+        self._current: list[bytes] = []
+
+    def on_readable(self) -> None:
+        for _ in range(MAX_DRAIN):
+            try:
+                *route, payload = self.socket.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            self._current = route
+            reply = self._answer(payload)
+            if reply is not None:
+                self.reply(route, reply)
+
+    def reply(self, route: list[bytes], message: AnyMessage) -> None:
+        """Send an answer, also a late one for which `handle` returned None and `route` was kept."""
+        self.socket.send_multipart([*route, encode(message)])
+
+    @property
+    def route(self) -> list[bytes]:
+        """Whom the command that is being handled came from."""
+        return self._current
+
+    def _answer(self, payload: bytes) -> AnyMessage | None:
+        try:
+            message = decode_message(payload)
+        except (msgspec.MsgspecError, ValueError) as error:
+            self.malformed += 1
+            return Failed(code="invalid_request", message=f"not a command: {error}")
+        try:
+            return self._handle(message)
+        except IbStreamError as error:
+            return Failed(code=error.code, message=error.message)
+
+    def close(self) -> None:
+        self.socket.close()
+
+
+def request(settings: Settings, endpoint: str, message: AnyMessage, *, timeout: float = 5.0) -> AnyMessage:
+    """Ask and wait for the answer. Raises IbStreamError: what a `Failed` says, or `supervisor_unreachable`
+    (`planner_unreachable` for the planner's endpoint) when nobody answers within `timeout` seconds."""
+    context: zmq.Context[PlainSocket] = zmq.Context()
+    try:
+        sock = _socket(context, zmq.REQ)
+        sock.setsockopt(zmq.LINGER, 0)
+        with sock:
+            sock.connect(address(settings, endpoint))
+            sock.send(encode(message))
+            if not sock.poll(int(timeout * 1000)):
+                raise unreachable(settings, endpoint)
+            reply: AnyMessage = decode_message(sock.recv())
+    finally:
+        context.term()
+    if isinstance(reply, Failed):
+        raise IbStreamError(reply.code, reply.message)
+    return reply
+
+
+def unreachable(settings: Settings, endpoint: str) -> IbStreamError:
+    service = endpoint.partition(".")[0]
+    code = "planner_unreachable" if service == "planner" else "supervisor_unreachable"
+    return IbStreamError(
+        code, f"the {service} does not answer (data root {settings.root}); is ibstream running? `make run` starts it"
+    )
+
+
+def is_listening(path: Path) -> bool:
+    """Whether somebody accepts connections on a unix socket file."""
+    with os_socket.socket(os_socket.AF_UNIX) as probe:
+        probe.settimeout(1.0)
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+    return True
+
+
+class ReplayServer:
+    """Answers ReplayRequests for the streams of one writer, from the files, in a thread of its own: the
+    writer's loop is never held up."""
+
+    def __init__(self, context: zmq.Context[PlainSocket], settings: Settings, service: str, streams: Iterable[str]):
+        self._readers = {stream: JournalReader(settings.journal_dir, stream) for stream in streams}
+        self._server = Server(context, settings, replay_endpoint(service), self._handle)
+
+    def run(self) -> None:
+        """Serve until the context ends. Call in a thread."""
+        try:
+            while True:
+                self._server.socket.poll(1_000)
+                self._server.on_readable()
+        except zmq.ContextTerminated:
+            pass
+        finally:
+            self._server.close()
+            for reader in self._readers.values():
+                reader.close()
+
+    def _handle(self, message: AnyMessage) -> AnyMessage:
+        if not isinstance(message, ReplayRequest) or message.stream not in self._readers:
+            return Failed(code="invalid_request", message="this endpoint replays " + ", ".join(self._readers))
+        reader = self._readers[message.stream]
+        rows = reader.read(message.from_seq, min(message.max_bytes, 8 << 20))
+        last = reader.last()
+        head = last.last_seq if last is not None else 0
+        return ReplayReply(stream=message.stream, head_seq=head, blocks=[row.payload for row in rows])
+
+
+class RemoteSource:
+    """Replays from the writer's endpoint: for a consumer on another machine. Raises IbStreamError."""
+
+    def __init__(self, settings: Settings, service: str, stream: str) -> None:
+        self._settings = settings
+        self._endpoint = replay_endpoint(service)
+        self._stream = stream
+
+    def read(self, from_seq: int, max_bytes: int) -> list[bytes]:
+        reply = request(
+            self._settings,
+            self._endpoint,
+            ReplayRequest(stream=self._stream, from_seq=from_seq, max_bytes=max_bytes),
+        )
+        assert isinstance(reply, ReplayReply)
+        return reply.blocks

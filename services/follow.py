@@ -1,0 +1,162 @@
+"""Joining a stream without a gap, and staying on it: one class, used by every consumer.
+
+The order is the one that loses nothing: subscribe; wait for the first live frame or heartbeat, which names a
+sequence number N; replay from the cursor up to N; go on live. Any hole in the live frames starts the same
+replay. `Follower` does no I/O of its own but through the `ReplaySource` it is given, so a simulation can run
+it. Delivery is at least once on the wire and exactly once, in order, to `apply`.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from messages.codec import decode_block
+from messages.events import Block
+from services.journal import JournalReader
+
+
+class Cursor(msgspec.Struct, frozen=True):
+    """How far a consumer has come in a stream: save it together with the state it belongs to."""
+
+    epoch: int = 0
+    seq: int = 0
+
+
+class ReplaySource(Protocol):
+    """Where the past of a stream can be read: the files on this machine, or the writer's endpoint."""
+
+    def read(self, from_seq: int, max_bytes: int) -> list[bytes]:
+        """Payloads of the blocks from the one that holds `from_seq`, or the first after it; empty at the end."""
+
+
+class FileSource:
+    """Replays from the journal's files. Raises JournalDamaged."""
+
+    def __init__(self, directory: Path, stream: str) -> None:
+        self._reader = JournalReader(directory, stream)
+
+    def read(self, from_seq: int, max_bytes: int) -> list[bytes]:
+        return [row.payload for row in self._reader.read(from_seq, max_bytes)]
+
+    def close(self) -> None:
+        self._reader.close()
+
+
+class Follower:
+    """Feeds `apply` every block of one stream after `cursor`, once and in order.
+
+    Call `on_frame` for each live frame, `on_head` for each heartbeat of the writer, and `step` while it
+    returns True (or once a turn of the loop): a long catch-up is cut into slices, so that the consumer's
+    loop stays alive meanwhile. `restart` is called when what was consumed is not in the journal any more
+    (the writer lost an unsynced tail in a power failure, or the past was retired): the consumer must drop
+    its state, and everything is applied again from the journal's first block.
+    """
+
+    def __init__(
+        self,
+        stream: str,
+        source: ReplaySource,
+        apply: Callable[[Block], None],
+        restart: Callable[[], None],
+        cursor: Cursor | None = None,
+        slice_bytes: int = 1 << 20,
+    ) -> None:
+        self.stream = stream
+        self.cursor = cursor if cursor is not None else Cursor()
+        self.gaps = 0  # holes met in the live frames
+        self.malformed = 0  # frames that were not a block of this stream
+        self._source = source
+        self._apply = apply
+        self._restart = restart
+        self._slice_bytes = slice_bytes
+        self._target = 0  # replay is wanted up to this sequence number
+        self._writer_epoch = 0
+        self._joined = False
+
+    @property
+    def behind(self) -> int:
+        """Events that are known to be there and not applied yet."""
+        return max(0, self._target - self.cursor.seq)
+
+    @property
+    def joined(self) -> bool:
+        """True once the writer was heard and everything up to then is applied."""
+        return self._joined and self.behind == 0
+
+    def on_frame(self, payload: bytes) -> None:
+        """A live frame. Malformed ones are counted and dropped."""
+        try:
+            block = decode_block(self.stream, payload)
+        except (msgspec.MsgspecError, ValueError):
+            self.malformed += 1
+            return
+        caught_up = self.behind == 0
+        if not self._meet(block.epoch, block.first_seq + block.count - 1):
+            return
+        if block.first_seq == self.cursor.seq + 1:
+            self._take(block)
+        elif caught_up:
+            self.gaps += 1
+
+    def on_head(self, epoch: int, seq: int) -> None:
+        """The writer's heartbeat: `seq` is the last that it wrote. Reveals a lost tail and a first frame."""
+        self._meet(epoch, seq)
+
+    def step(self) -> bool:
+        """Apply one slice of what is missing. True when there is more to do."""
+        if not self.behind:
+            return False
+        payloads = self._source.read(self.cursor.seq + 1, self._slice_bytes)
+        if not payloads:
+            # Announced but not to be read: the writer holds it in memory while its disk is full.
+            return False
+        for payload in payloads:
+            block = decode_block(self.stream, payload)
+            if block.first_seq > self.cursor.seq + 1:
+                if self.cursor.seq or self.cursor.epoch:
+                    self._begin_again()
+                    return True
+                self._take(block)  # the journal begins here: its older days were retired
+            elif block.first_seq == self.cursor.seq + 1:
+                self._take(block)
+        return bool(self.behind)
+
+    # --- inside ---
+
+    def _meet(self, epoch: int, last_seq: int) -> bool:
+        """Learn that the writer has got to `last_seq` in `epoch`. False when the frame is of the past."""
+        if epoch < self._writer_epoch:
+            return False
+        if epoch > self._writer_epoch:
+            self._writer_epoch = epoch
+            if self._diverged(epoch, last_seq):
+                self._begin_again()
+            self._target = last_seq
+        self._joined = True
+        if last_seq <= self.cursor.seq:
+            return False
+        self._target = max(self._target, last_seq)
+        return True
+
+    def _diverged(self, epoch: int, last_seq: int) -> bool:
+        """Whether this consumer saw events that the journal no longer holds under the same epoch."""
+        if not self.cursor.seq or epoch == self.cursor.epoch:
+            return False
+        if last_seq < self.cursor.seq:
+            return True
+        payloads = self._source.read(self.cursor.seq, 1)
+        if not payloads:
+            return False
+        block = decode_block(self.stream, payloads[0])
+        return block.first_seq <= self.cursor.seq and block.epoch != self.cursor.epoch
+
+    def _begin_again(self) -> None:
+        self.cursor = Cursor()
+        self._restart()
+
+    def _take(self, block: Block) -> None:
+        assert block.first_seq > self.cursor.seq
+        self._apply(block)
+        self.cursor = Cursor(block.epoch, block.first_seq + block.count - 1)

@@ -1,0 +1,307 @@
+"""What every service's process is made of: one poll loop, timers, signals, heartbeats, streams followed.
+
+A service builds its sockets and handlers on a `Service`, and `main` runs it: settings and lock first, with
+one clear line and an exit code when they are wrong; then the loop until SIGINT or SIGTERM; then a close that
+takes well under five seconds. Handlers run on the loop's thread, one at a time; an exception ends the process.
+"""
+
+import contextlib
+import gc
+import heapq
+import math
+import os
+import resource
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+import structlog
+import zmq
+from filelock import FileLock, Timeout
+
+from messages.codec import decode_heartbeat, encode
+from messages.control import AnyMessage
+from messages.errors import IbStreamError
+from messages.events import Block
+from messages.topics import HEARTBEAT_PREFIX, STREAM_WRITER, events_endpoint, heartbeat_topic
+from messages.views import Heartbeat
+from services import logs
+from services.bus import PlainSocket, Publisher, ReplayServer, Server, Subscriber, prepare_run_dir
+from services.clock import SystemClock
+from services.follow import Cursor, FileSource, Follower
+from services.journal import JournalWriter
+from services.settings import Settings, load
+
+log = structlog.get_logger()
+
+MAX_WAIT = 0.25  # seconds: the longest that the loop sleeps
+
+
+class Service:
+    """One process of the pipeline: its loop and what hangs on it."""
+
+    def __init__(self, name: str, settings: Settings) -> None:
+        self.name = name
+        self.settings = settings
+        self.clock = SystemClock()
+        self.started_at = self.clock.now()
+        self.metrics: dict[str, float] = {}
+        self.problem: str | None = None
+        self.journals: dict[str, JournalWriter] = {}
+        self.followers: dict[str, Follower] = {}
+        self._lock = self._take_lock()
+        self._context: zmq.Context[PlainSocket] = zmq.Context()
+        self._poller = zmq.Poller()
+        self._readers: dict[Any, Callable[[], None]] = {}
+        self._timers: list[tuple[float, int, float, Callable[[], None]]] = []
+        self._timer_count = 0
+        self._topics: dict[str, Callable[[str, bytes], None]] = {}
+        self._subscriber: Subscriber | None = None
+        self._closers: list[Callable[[], None]] = []
+        self._threads: list[threading.Thread] = []
+        self._stopping = False
+        self._lag = 0.0
+        self.malformed = 0  # frames from other services that could not be read
+        self._wakeup = self._catch_signals()
+        self.publisher = Publisher(self._context, settings, events_endpoint(name))
+        self.on_readable(self.publisher.socket, self.publisher.on_readable)
+        self.every(settings.heartbeat_interval, self.beat)
+
+    # --- what a service is built of ---
+
+    def on_readable(self, source: PlainSocket | int, handler: Callable[[], None]) -> None:
+        """Call `handler` when a ZeroMQ socket or a file descriptor can be read; it must drain in bounds."""
+        self._poller.register(source, zmq.POLLIN)
+        self._readers[source] = handler
+
+    def on_writable(self, fd: int, wanted: bool) -> None:
+        """Also wake `fd`'s handler when it can be written."""
+        self._poller.register(fd, zmq.POLLIN | (zmq.POLLOUT if wanted else 0))
+
+    def forget(self, source: PlainSocket | int) -> None:
+        if self._readers.pop(source, None) is not None:
+            self._poller.unregister(source)
+
+    def every(self, seconds: float, handler: Callable[[], None]) -> None:
+        self._timer_count += 1
+        heapq.heappush(self._timers, (self.clock.monotonic(), self._timer_count, seconds, handler))
+
+    def on_close(self, handler: Callable[[], None]) -> None:
+        """Call at the end, in reverse order of registration, before sockets and journals close."""
+        self._closers.append(handler)
+
+    def journal(self, stream: str) -> JournalWriter:
+        """The writer of one of this service's own streams. Raises IbStreamError."""
+        assert STREAM_WRITER[stream] == self.name, (stream, self.name)
+        writer = JournalWriter(
+            self.settings.journal_dir,
+            stream,
+            now=self.clock.now(),
+            commit_seconds=self.settings.journal_commit_ms / 1000,
+        )
+        self.journals[stream] = writer
+        return writer
+
+    def serve_replay(self) -> None:
+        """Answer replay requests for this service's streams, in a thread. Call after the journals are open."""
+        server = ReplayServer(self._context, self.settings, self.name, self.journals)
+        thread = threading.Thread(target=server.run, name="replay", daemon=True)
+        thread.start()
+        self._threads.append(thread)
+
+    def serve(self, endpoint: str, handle: Callable[[AnyMessage], AnyMessage | None]) -> Server:
+        server = Server(self._context, self.settings, endpoint, handle)
+        self.on_readable(server.socket, server.on_readable)
+        self.on_close(server.close)
+        return server
+
+    def follow(
+        self,
+        stream: str,
+        apply: Callable[[Block], None],
+        restart: Callable[[], None],
+        cursor: Cursor | None = None,
+    ) -> Follower:
+        """Follow another service's stream from `cursor` on, without gaps. Call before `subscribe`."""
+        source = FileSource(self.settings.journal_dir, stream)
+        follower = Follower(stream, source, apply, restart, cursor)
+        self.followers[stream] = follower
+        self._topics[stream] = lambda _topic, payload: follower.on_frame(payload)
+        self.on_close(source.close)
+        return follower
+
+    def on_topic(self, prefix: str, handler: Callable[[str, bytes], None]) -> None:
+        """Call `handler` for frames of a topic, or of all topics that begin with `prefix` when it ends in a dot.
+        Call before `subscribe`."""
+        self._topics[prefix] = handler
+
+    def subscribe(self, services: Iterable[str]) -> None:
+        """Connect to the publishers of `services` for all that was asked for with `follow` and `on_topic`."""
+        heartbeats = {heartbeat_topic(STREAM_WRITER[stream]) for stream in self.followers}
+        topics = {*self._topics, *heartbeats}
+        subscriber = Subscriber(self._context, self.settings, map(events_endpoint, services), topics)
+        self._subscriber = subscriber
+        self.on_readable(subscriber.socket, self._drain)
+        self.on_close(subscriber.close)
+
+    def beat(self) -> None:
+        """Publish the heartbeat now."""
+        now = self.clock.now()
+        heartbeat = Heartbeat(
+            service=self.name,
+            pid=os.getpid(),
+            time=now,
+            started_at=self.started_at,
+            interval=self.settings.heartbeat_interval,
+            loop_lag_ms=round(self._lag * 1000, 3),
+            heads={stream: writer.head for stream, writer in self.journals.items()},
+            cursors={stream: follower.cursor.seq for stream, follower in self.followers.items()},
+            problem=self.problem or next((w.problem for w in self.journals.values() if w.problem), None),
+            metrics=self.metrics | self._own_metrics(),
+        )
+        self._lag = 0.0
+        self.publisher.set_last(heartbeat_topic(self.name), encode(heartbeat))
+
+    def stop(self) -> None:
+        self._stopping = True
+
+    # --- the loop ---
+
+    def run(self) -> None:
+        """Serve until a signal or `stop`."""
+        log.info("started", pid=os.getpid(), streams={name: w.epoch for name, w in self.journals.items()} or None)
+        gc.freeze()
+        while not self._stopping:
+            self._turn()
+        log.info("stopping")
+
+    def close(self) -> None:
+        """Let go of everything; the journals are durable afterwards."""
+        for closer in reversed(self._closers):
+            closer()
+        for writer in self.journals.values():
+            writer.close()
+        self.publisher.close()
+        self._context.term()
+        for thread in self._threads:
+            thread.join(2.0)
+        self._lock.release()
+
+    def _turn(self) -> None:
+        wait = min(MAX_WAIT, max(0.0, self._timers[0][0] - self.clock.monotonic()))
+        if any(follower.behind for follower in self.followers.values()):
+            wait = min(wait, 0.02)
+        for source, _ in self._poller.poll(math.ceil(wait * 1000)):
+            handler = self._readers.get(source)
+            if handler is not None:
+                handler()
+        for follower in self.followers.values():
+            if follower.behind:
+                follower.step()
+        self._run_timers()
+
+    def _run_timers(self) -> None:
+        now = self.clock.monotonic()
+        while self._timers[0][0] <= now:
+            due, number, seconds, handler = self._timers[0]
+            self._lag = max(self._lag, now - due)
+            heapq.heapreplace(self._timers, (max(due + seconds, now), number, seconds, handler))
+            handler()
+
+    def _drain(self) -> None:
+        assert self._subscriber is not None
+        for topic, payload in self._subscriber.drain():
+            if topic.startswith(HEARTBEAT_PREFIX):
+                self._hear(payload)
+            handler = self._topics.get(topic) or self._topics.get(topic.partition(".")[0] + ".")
+            if handler is not None:
+                handler(topic, payload)
+
+    def _hear(self, payload: bytes) -> None:
+        """A writer's heartbeat tells the followers of its streams where their heads are."""
+        try:
+            heartbeat = decode_heartbeat(payload)
+        except msgspec.MsgspecError:
+            self.malformed += 1
+            return
+        for stream, head in heartbeat.heads.items():
+            follower = self.followers.get(stream)
+            if follower is not None:
+                follower.on_head(head.epoch, head.seq)
+
+    def _own_metrics(self) -> dict[str, float]:
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        values = {
+            "cpu_seconds_total": usage.ru_utime + usage.ru_stime,
+            "memory_peak_bytes": usage.ru_maxrss * 1024.0,
+            "memory_bytes": _resident_bytes(),
+        }
+        for stream, follower in self.followers.items():
+            values[f'stream_behind_events{{stream="{stream}"}}'] = follower.behind
+            values[f'stream_gaps_total{{stream="{stream}"}}'] = follower.gaps
+            values[f'stream_malformed_frames_total{{stream="{stream}"}}'] = follower.malformed
+        for stream, writer in self.journals.items():
+            values[f'journal_bytes_total{{stream="{stream}"}}'] = writer.bytes_written
+        return values
+
+    def _take_lock(self) -> FileLock:
+        lock = FileLock(prepare_run_dir(self.settings) / f"{self.name}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise IbStreamError(
+                "ib_stream_lock_busy", f"another {self.name} runs already on the data root {self.settings.root}"
+            ) from None
+        return lock
+
+    def _catch_signals(self) -> socket.socket:
+        """SIGINT and SIGTERM stop the loop; a byte on a socket pair wakes it."""
+        here, there = socket.socketpair()
+        here.setblocking(False)
+        there.setblocking(False)
+        signal.set_wakeup_fd(there.fileno(), warn_on_full_buffer=False)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: self.stop())
+        self.on_readable(here.fileno(), lambda: _swallow(here))
+        self._wakeup_end = there
+        return here
+
+
+def _swallow(sock: socket.socket) -> None:
+    with contextlib.suppress(BlockingIOError):
+        sock.recv(4096)
+
+
+def _resident_bytes() -> float:
+    try:
+        with open("/proc/self/statm", "rb") as statm:  # noqa: PTH123 - read twice a second, Path costs more
+            return int(statm.read().split()[1]) * float(os.sysconf("SC_PAGE_SIZE"))
+    except OSError:
+        return 0.0
+
+
+def main(name: str, build: Callable[[Service], None]) -> int:
+    """Run a service from its `__main__`: returns the exit code. `build` hangs handlers on the Service."""
+    try:
+        settings = load()
+        logs.configure(settings, name)
+        service = Service(name, settings)
+    except IbStreamError as error:
+        print(f"ibstream {name}: {error.message} [{error.code}]", file=sys.stderr)  # noqa: T201
+        return error.exit_code
+    try:
+        build(service)
+        service.run()
+    except IbStreamError as error:
+        log.error("failed", code=error.code, message=error.message)
+        return error.exit_code
+    except Exception:
+        log.exception("crashed")
+        return 1
+    finally:
+        service.close()
+    return 0
