@@ -1,0 +1,312 @@
+"""The vocabulary between the gateway's I/O loop (the adapter) and its pure core.
+
+`core.handle(event, now)` takes one input of this file and returns the effects to carry out, in order.
+Times are UTC nanoseconds, `now` included. Nothing here, and nothing in the core, does I/O or reads a clock.
+
+What the adapter guarantees:
+- One connection at a time. After it carried out `Disconnect` it delivers nothing more of that connection,
+  not even its `SocketClosed`.
+- Inputs come in the order in which IB sent their messages. What one drain of the socket held is: the rare
+  messages one by one, then one `TicksSeen`.
+- `EmitTicks` rows go into the tick block of the same turn, after the rows that IB sent in it.
+- `Timer` comes at least every 0.25 s, and as soon as `core.next_wake` has passed.
+"""
+
+import msgspec
+
+from messages.events import Bar, LinkEvent, Plan, PlannedSymbol
+
+NAN = float("nan")
+
+
+class Input(msgspec.Struct, frozen=True):
+    """Base of what the adapter tells the core."""
+
+
+# --- plan and time -----------------------------------------------------------------------------------------
+
+
+class PlanChanged(Input, frozen=True):
+    plan: Plan
+
+
+class Timer(Input, frozen=True):
+    """Time passed."""
+
+
+# --- connection --------------------------------------------------------------------------------------------
+
+
+class SocketOpened(Input, frozen=True):
+    """TCP is up; the adapter sends the version line and startApi by itself. The core watches the deadline."""
+
+
+class SocketFailed(Input, frozen=True):
+    """`Connect` came to nothing. `reason`: refused, unreachable, timeout."""
+
+    reason: str
+    detail: str = ""
+
+
+class SocketClosed(Input, frozen=True):
+    """The connection ended, and not by `Disconnect`.
+
+    `reason`: eof (closed by the other side), reset, bad_frame (garbage, absurd length), bad_version.
+    """
+
+    reason: str
+    detail: str = ""
+
+
+class Ready(Input, frozen=True):
+    """nextValidId and managedAccounts are both here: requests may be sent."""
+
+    server_version: int
+    accounts: tuple[str, ...]
+
+
+class EndpointSeen(Input, frozen=True):
+    """The answer to `ProbeEndpoint`: `up` when it completed the version handshake."""
+
+    host: str
+    port: int
+    up: bool
+    detail: str = ""
+
+
+# --- what IB said ------------------------------------------------------------------------------------------
+
+
+class TicksSeen(Input, frozen=True):
+    """Requests for which this drain brought at least one price, size or volume of now.
+
+    That is bid, ask, last, their sizes and volume, and their delayed twins; not close, open, high and low,
+    and not a withdrawn price (-1 or 0 with size 0) alone. Streams and snapshots alike.
+    """
+
+    req_ids: set[int] | frozenset[int]
+
+
+class MarketDataTypeSeen(Input, frozen=True):
+    """What is delivered for a request: 1 realtime, 2 frozen, 3 delayed, 4 delayed frozen."""
+
+    req_id: int
+    data_type: int
+
+
+class IbErrorSeen(Input, frozen=True):
+    """An `error` message; `req_id` is -1 when it belongs to no request."""
+
+    req_id: int
+    code: int
+    message: str
+
+
+class ContractInfo(msgspec.Struct, frozen=True):
+    """One answer to a contract details request. Hours are IB's own text, in `time_zone`."""
+
+    con_id: int
+    sec_type: str
+    exchange: str
+    currency: str
+    primary_exchange: str = ""
+    local_symbol: str = ""
+    long_name: str = ""
+    min_tick: float = 0.0
+    time_zone: str = ""
+    trading_hours: str = ""
+    liquid_hours: str = ""
+
+
+class ContractSeen(Input, frozen=True):
+    req_id: int
+    details: ContractInfo
+
+
+class ContractEnd(Input, frozen=True):
+    req_id: int
+
+
+class SnapshotEnd(Input, frozen=True):
+    """A snapshot is complete. IB takes up to about 11 s, and may leave fields out.
+
+    `prices`: the newest value per tick field (`messages.fields`) that the snapshot brought; `streamed`: the
+    newest per field that the symbol's stream (`Snapshot.stream_req_id`) brought so far. By comparing them the
+    core tells a quiet symbol from a dead feed. Wanted are bid, ask, last and volume, or their delayed twins.
+    """
+
+    req_id: int
+    prices: dict[int, float]
+    streamed: dict[int, float] = {}
+
+
+class BarsSeen(Input, frozen=True):
+    """Bars of one history answer; `Bar.time` is the bar's start, UTC nanoseconds."""
+
+    req_id: int
+    bars: list[Bar]
+
+
+class BarsEnd(Input, frozen=True):
+    req_id: int
+
+
+class CurrentTimeSeen(Input, frozen=True):
+    """The gateway's clock: it answers. `seconds` since 1970."""
+
+    seconds: int
+
+
+class HaltSeen(Input, frozen=True):
+    """Tick 49 or 90: 0 trading, 1 regulatory halt, 2 volatility halt, -1 unknown."""
+
+    req_id: int
+    value: int
+
+
+Event = (
+    PlanChanged
+    | Timer
+    | SocketOpened
+    | SocketFailed
+    | SocketClosed
+    | Ready
+    | EndpointSeen
+    | TicksSeen
+    | MarketDataTypeSeen
+    | IbErrorSeen
+    | ContractSeen
+    | ContractEnd
+    | SnapshotEnd
+    | BarsSeen
+    | BarsEnd
+    | CurrentTimeSeen
+    | HaltSeen
+)
+
+
+class Output(msgspec.Struct, frozen=True):
+    """Base of what the core asks of the adapter."""
+
+
+# --- connection --------------------------------------------------------------------------------------------
+
+
+class Connect(Output, frozen=True):
+    """Open a TCP connection, and do the handshake with the configured client id.
+
+    The adapter answers SocketOpened or SocketFailed, then Ready. The core gives up by `Disconnect` after
+    `ib_connect_timeout` in each of the two steps.
+    """
+
+    host: str
+    port: int
+
+
+class Disconnect(Output, frozen=True):
+    """Close the connection, or give up opening it. All its requests are gone."""
+
+    reason: str
+
+
+class ProbeEndpoint(Output, frozen=True):
+    """Beside the running connection: does the other endpoint answer a version handshake?
+
+    Connect, read the version answer, close; never send startApi (it would take the client id). Answer
+    `EndpointSeen` within `ib_connect_timeout`.
+    """
+
+    host: str
+    port: int
+
+
+# --- requests: each is exactly one message to the gateway ---------------------------------------------------
+
+
+class Subscribe(Output, frozen=True):
+    """reqMktData, streaming. `con_id` is 0 while the contract is not qualified."""
+
+    req_id: int
+    planned: PlannedSymbol
+    con_id: int = 0
+
+
+class Snapshot(Output, frozen=True):
+    """reqMktData with snapshot=True and regulatorySnapshot=False, always: the other one costs money."""
+
+    req_id: int
+    planned: PlannedSymbol
+    con_id: int = 0
+    stream_req_id: int = -1  # the symbol's open stream, for `SnapshotEnd.streamed`
+
+
+class CancelMktData(Output, frozen=True):
+    req_id: int
+
+
+class ContractDetails(Output, frozen=True):
+    req_id: int
+    planned: PlannedSymbol
+
+
+class History(Output, frozen=True):
+    """reqHistoricalData, formatDate 2, useRTH 0, no updates. `end` 0 means until now."""
+
+    req_id: int
+    planned: PlannedSymbol
+    end: int
+    duration: str  # such as `1800 S`
+    bar_size: str = "1 min"
+    what_to_show: str = "TRADES"
+    con_id: int = 0
+
+
+class CancelHistory(Output, frozen=True):
+    req_id: int
+
+
+class SetMarketDataType(Output, frozen=True):
+    """reqMarketDataType, for the requests that follow: 1 realtime, 2 frozen, 3 delayed, 4 delayed frozen."""
+
+    data_type: int
+
+
+class AskTime(Output, frozen=True):
+    """reqCurrentTime."""
+
+
+# --- what is published -------------------------------------------------------------------------------------
+
+
+class Emit(Output, frozen=True):
+    """An event for the stream `link`."""
+
+    event: LinkEvent
+
+
+Row = tuple[int, float, float, str]
+"""Field, value, size (NaN without one), text (for the text fields, else empty)."""
+
+
+class EmitTicks(Output, frozen=True):
+    """Rows of our own for the stream `ticks`."""
+
+    symbol: str
+    rows: list[Row]
+
+
+Effect = (
+    Connect
+    | Disconnect
+    | ProbeEndpoint
+    | Subscribe
+    | Snapshot
+    | CancelMktData
+    | ContractDetails
+    | History
+    | CancelHistory
+    | SetMarketDataType
+    | AskTime
+    | Emit
+    | EmitTicks
+)
