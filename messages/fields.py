@@ -38,6 +38,7 @@ MARKET_DATA_TYPE: Final = 200  # value: 1 realtime, 2 frozen, 3 delayed, 4 delay
 SOURCE: Final = 201  # value: one of SOURCES below
 CURRENCY: Final = 202  # text
 EXCHANGE: Final = 203  # text
+PRICE_TIME: Final = 204  # value: Unix seconds of the prices just before it, which are older than their block
 
 SOURCE_STREAM: Final = 0
 SOURCE_SNAPSHOT: Final = 1
