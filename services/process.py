@@ -59,6 +59,8 @@ class Service:
         self._readers: dict[Any, Callable[[], None]] = {}
         self._timers: list[tuple[float, int, float, Callable[[], None]]] = []
         self._timer_count = 0
+        self._turn_handlers: list[Callable[[], float]] = []
+        self._patience = MAX_WAIT
         self._topics: dict[str, Callable[[str, bytes], None]] = {}
         self._subscriber: Subscriber | None = None
         self._closers: list[Callable[[], None]] = []
@@ -89,6 +91,11 @@ class Service:
     def every(self, seconds: float, handler: Callable[[], None]) -> None:
         self._timer_count += 1
         heapq.heappush(self._timers, (self.clock.monotonic(), self._timer_count, seconds, handler))
+
+    def each_turn(self, handler: Callable[[], float]) -> None:
+        """Call `handler` at the end of each turn of the loop, after all that the turn brought; it returns the
+        seconds after which it wants to be called again even if nothing happens."""
+        self._turn_handlers.append(handler)
 
     def on_close(self, handler: Callable[[], None]) -> None:
         """Call at the end, in reverse order of registration, before sockets and journals close."""
@@ -147,6 +154,8 @@ class Service:
         self._subscriber = subscriber
         self.on_readable(subscriber.socket, self._drain)
         self.on_close(subscriber.close)
+        for follower in self.followers.values():
+            follower.look_back()
 
     def beat(self) -> None:
         """Publish the heartbeat now."""
@@ -192,7 +201,7 @@ class Service:
         self._lock.release()
 
     def _turn(self) -> None:
-        wait = min(MAX_WAIT, max(0.0, self._timers[0][0] - self.clock.monotonic()))
+        wait = min(MAX_WAIT, self._patience, max(0.0, self._timers[0][0] - self.clock.monotonic()))
         if any(follower.behind for follower in self.followers.values()):
             wait = min(wait, 0.02)
         for source, _ in self._poller.poll(math.ceil(wait * 1000)):
@@ -203,6 +212,7 @@ class Service:
             if follower.behind:
                 follower.step()
         self._run_timers()
+        self._patience = min((handler() for handler in self._turn_handlers), default=MAX_WAIT)
 
     def _run_timers(self) -> None:
         now = self.clock.monotonic()
@@ -284,7 +294,7 @@ def _resident_bytes() -> float:
         return 0.0
 
 
-def main(name: str, build: Callable[[Service], None]) -> int:
+def main(name: str, build: Callable[[Service], object]) -> int:
     """Run a service from its `__main__`: returns the exit code. `build` hangs handlers on the Service."""
     try:
         settings = load()

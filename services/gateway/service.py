@@ -1,0 +1,363 @@
+"""The gateway's loop: one wake-up, one drain, one block, one journal write, one send.
+
+Run by `python -m services.gateway`. It owns the socket to TWS or IB Gateway and the journal streams `ticks`
+and `link`; what to do is decided by the pure core (core.py), what is said on the wire by the official client
+(official.py) and the tick fast path (fastpath.py). Journal first, then publish; nobody can hold it up.
+"""
+
+import random
+from collections.abc import Callable
+from itertools import compress
+from typing import Any
+
+import structlog
+
+from messages.codec import decode_events, encode
+from messages.events import Block, ContractQualified, EventBlock, LinkChanged, LinkEvent, Plan
+from messages.fields import (
+    DELAYED_HALTED,
+    HALTED,
+    QUOTE_FIELD,
+    TEXT_FIELDS,
+)
+from messages.topics import LINK, PLAN, TICKS
+from services.gateway import effects as fx
+from services.gateway.connection import Connection, LinkClosed, Stage
+from services.gateway.core import GatewayCore
+from services.gateway.fastpath import Columns, FrameError, TickDecoder
+from services.gateway.memory import Memory
+from services.gateway.official import NEWEST_VERSION, OLDEST_VERSION, BadFrame, OfficialClient
+from services.gateway.probe import Probe
+from services.journal import JournalReader
+from services.process import Service
+
+log = structlog.get_logger()
+
+MAX_DRAIN = 1 << 20  # bytes taken from the socket in one turn of the loop
+OWN_FIELDS = 200  # tick fields below are IB's
+OWN_IDS = 1 << 31  # symbol ids from here on are ours, below are IB request ids
+TIMER_SECONDS = 0.1
+
+_LIVE_QUOTE_FIELDS = {"bid", "ask", "last", "bid_size", "ask_size", "last_size", "volume"}
+_LIVE = bytes(QUOTE_FIELD.get(field) in _LIVE_QUOTE_FIELDS for field in range(256))
+_WIRE_FIELDS = range(OWN_FIELDS)
+_HALTS = (HALTED, DELAYED_HALTED)
+
+
+class Gateway:
+    """Carries the core's effects out and feeds it what happens."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._settings = service.settings
+        self._ticks = service.journal(TICKS)
+        self._link = service.journal(LINK)
+        service.serve_replay()
+        self._core = GatewayCore(service.settings, random.Random(), self._remember())  # noqa: S311 - jitter only
+        self._connection: Connection | None = None
+        self._decoder = TickDecoder(OLDEST_VERSION)
+        self._official = OfficialClient(self._settings.ib_client_id, OLDEST_VERSION)
+        self._columns = Columns()
+        self._rare: list[bytes] = []
+        self._names: dict[int, str] = {}  # what each request id, and each id of our own, stands for
+        self._retired: list[int] = []  # request ids whose name goes after the next block
+        self._own_ids: dict[str, int] = {}
+        self._latest: dict[tuple[int, int], float] = {}  # newest value by request id and field
+        self._snapshots: dict[int, int] = {}  # open snapshot request -> the symbol's stream, or -1
+        self._link_events: list[LinkEvent] = []
+        self._probe: Probe | None = None
+        self._watched_write = False
+        self._counts = service.metrics
+        self._counts.update(ticks_total=0, ticks_dropped_total=0, connections_total=0, frames_malformed_total=0)
+        service.follow(PLAN, self._on_plan, restart=lambda: None)
+        service.subscribe(["planner"])
+        service.every(TIMER_SECONDS, self._on_timer)
+        service.every(1.0, self._poll_journals)
+        service.on_close(self._on_close)
+
+    # --- the past ---
+
+    def _remember(self) -> Memory:
+        """What earlier runs learned: the fold of our own link stream, and how far the ticks go."""
+        memory = Memory()
+        with JournalReader(self._settings.journal_dir, LINK) as reader:
+            for row in reader.blocks():
+                for event in decode_events(row.payload).events:
+                    memory.apply(event, row.time)
+        memory.note_streamed_until(self._ticks.time)
+        return memory
+
+    # --- inputs ---
+
+    def _now(self) -> int:
+        """UTC nanoseconds that never go back, not across a restart either."""
+        return max(self._service.clock.now(), self._ticks.time, self._link.time)
+
+    def _on_plan(self, plan: Block) -> None:
+        assert isinstance(plan, Plan)
+        self._turn([fx.PlanChanged(plan)])
+
+    def _on_timer(self) -> None:
+        if self._connection is not None and self._connection.stage is Stage.CONNECTING:
+            self._on_socket()
+        if self._probe is not None and self._probe.finished is not None:
+            seen, self._probe = self._probe.finished, None
+            self._turn([seen])
+        self._turn([fx.Timer()])
+
+    def _on_socket(self) -> None:
+        """The socket can be read or written: move on, drain it, and make one turn of what it held."""
+        connection = self._connection
+        assert connection is not None
+        inputs: list[fx.Event] = []
+        try:
+            if connection.stage is Stage.CONNECTING:
+                if not connection.connected():
+                    return
+                inputs.append(fx.SocketOpened())
+            connection.flush()
+            self._drain(connection, inputs)
+        except (LinkClosed, FrameError, BadFrame) as error:
+            opened = connection.stage is not Stage.CONNECTING
+            reason, detail = _explain(error)
+            self._drop_connection()
+            self._seen_ticks(inputs)
+            kind = fx.SocketClosed if opened else fx.SocketFailed
+            inputs.append(kind(reason, detail))
+        self._turn(inputs)
+
+    def _drain(self, connection: Connection, inputs: list[fx.Event]) -> None:
+        """All that the socket holds, within bounds: ticks into the columns, the rest into `inputs`."""
+        taken = 0
+        while taken < MAX_DRAIN:
+            stage = connection.stage
+            data = connection.receive()
+            if stage is not Stage.OPEN and connection.stage is Stage.OPEN:
+                self._begin_session(connection)
+            if data is None:
+                break
+            taken += len(data)
+            self._decoder.feed(data, self._columns, self._rare)
+        self._interpret(inputs)
+        self._seen_ticks(inputs)
+        self._seen_snapshots(inputs)
+
+    def _interpret(self, inputs: list[fx.Event]) -> None:
+        frames, self._rare = self._rare, []
+        for frame in frames:
+            self._official.interpret(frame)
+        inputs.extend(self._official.inputs)
+        self._official.inputs.clear()
+
+    def _seen_ticks(self, inputs: list[fx.Event]) -> None:
+        """Tell the core which requests had prices in this drain, and of halts."""
+        columns = self._columns
+        if not len(columns):
+            return
+        fields = bytes(columns.fields)
+        self._latest.update(zip(zip(columns.ids, fields, strict=True), columns.values, strict=True))
+        live = set(compress(columns.ids, fields.translate(_LIVE)))
+        if live:
+            inputs.append(fx.TicksSeen(live))
+        for field in _HALTS:
+            if field in fields:
+                inputs.extend(
+                    fx.HaltSeen(req_id, int(value))
+                    for req_id, at, value in zip(columns.ids, fields, columns.values, strict=True)
+                    if at == field
+                )
+
+    def _seen_snapshots(self, inputs: list[fx.Event]) -> None:
+        done, self._official.snapshots_done = self._official.snapshots_done, []
+        for req_id in done:
+            stream = self._snapshots.pop(req_id, None)
+            if stream is None:
+                continue
+            inputs.append(fx.SnapshotEnd(req_id, self._values_of(req_id), self._values_of(stream)))
+            self._unroute(req_id)
+
+    def _values_of(self, req_id: int) -> dict[int, float]:
+        return {field: self._latest[req_id, field] for field in _WIRE_FIELDS if (req_id, field) in self._latest}
+
+    # --- one turn ---
+
+    def _turn(self, inputs: list[fx.Event]) -> None:
+        """Feed the core, carry out what it wants, then journal and publish what came of it."""
+        now = self._now()
+        queue = inputs
+        while queue:
+            pending: list[fx.Effect] = []
+            for event in queue:
+                pending += self._core.handle(event, now)
+            queue = []
+            for effect in pending:
+                try:
+                    _CARRY_OUT[type(effect)](self, effect)
+                except LinkClosed as error:
+                    self._drop_connection()
+                    kind = fx.SocketFailed if isinstance(effect, fx.Connect) else fx.SocketClosed
+                    queue.append(kind(error.reason, error.detail))
+            queue += self._official.inputs  # encoders report what they refuse as errors of the client's own
+            self._official.inputs.clear()
+        self._flush_ticks(now)
+        self._flush_link(now)
+        self._watch_writes()
+
+    def _flush_ticks(self, now: int) -> None:
+        columns = self._columns
+        count = len(columns)
+        if not count:
+            return
+        payload = encode(columns.to_block(self._ticks.epoch, self._ticks.next_seq, now, self._names))
+        columns.clear()
+        for req_id in self._retired:
+            self._names.pop(req_id, None)
+        self._retired.clear()
+        if self._ticks.append(payload, count, now):
+            self._service.publisher.send(TICKS, payload)
+            self._counts["ticks_total"] += count
+        else:
+            self._counts["ticks_dropped_total"] += count
+
+    def _flush_link(self, now: int) -> None:
+        events, self._link_events = self._link_events, []
+        if not events:
+            return
+        payload = encode(EventBlock(self._link.epoch, self._link.next_seq, now, list(events)))
+        if self._link.append(payload, len(events), now):
+            self._service.publisher.send(LINK, payload)
+        for event in events:
+            if isinstance(event, LinkChanged):
+                log.info("link", phase=event.phase, reason=event.reason, detail=event.detail, retry_in=event.retry_in)
+
+    def _watch_writes(self) -> None:
+        connection = self._connection
+        if connection is not None and connection.wants_write != self._watched_write:
+            self._watched_write = connection.wants_write
+            self._service.on_writable(connection.fd, self._watched_write)
+
+    def _poll_journals(self) -> None:
+        for journal in (self._ticks, self._link):
+            journal.poll(self._service.clock.monotonic())
+        self._counts["ticks_unrouted_total"] = self._decoder.unrouted
+        self._counts["frames_malformed_total"] = self._official.malformed
+
+    # --- effects: connection ---
+
+    def _begin_session(self, connection: Connection) -> None:
+        self._decoder = TickDecoder(connection.server_version)
+        self._official = OfficialClient(self._settings.ib_client_id, connection.server_version)
+        self._names = {own: symbol for symbol, own in self._own_ids.items()}
+        self._retired.clear()
+        self._official.start_api()
+        self._send(connection)
+
+    def _connect(self, effect: fx.Connect) -> None:
+        self._drop_connection()
+        self._counts["connections_total"] += 1
+        connection = Connection(effect.host, effect.port, OLDEST_VERSION, NEWEST_VERSION)
+        self._connection = connection
+        self._service.on_readable(connection.fd, self._on_socket)
+        self._service.on_writable(connection.fd, True)
+        self._watched_write = True
+
+    def _drop_connection(self) -> None:
+        """Close, and forget all that belongs to the connection; ticks already decoded are still published."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._service.forget(connection.fd)
+            connection.close()
+        self._rare.clear()
+        self._official.inputs.clear()
+        self._official.snapshots_done.clear()
+        self._snapshots.clear()
+        self._latest.clear()
+        self._decoder = TickDecoder(OLDEST_VERSION)
+
+    def _probe_endpoint(self, effect: fx.ProbeEndpoint) -> None:
+        if self._probe is None:
+            self._probe = Probe(effect.host, effect.port, self._settings.ib_connect_timeout)
+
+    # --- effects: requests ---
+
+    def _request(self, ask: Callable[[OfficialClient], None]) -> None:
+        if self._connection is None or self._connection.stage is not Stage.OPEN:
+            return  # the connection ended in this very turn: the core learns of it by SocketClosed
+        ask(self._official)
+        self._send(self._connection)
+
+    def _send(self, connection: Connection) -> None:
+        for frame in self._official.take_frames():
+            connection.send(frame)
+
+    def _subscribe(self, effect: fx.Subscribe) -> None:
+        self._route(effect.req_id, effect.planned.symbol)
+        self._request(lambda ib: ib.subscribe(effect.req_id, effect.planned, effect.con_id, snapshot=False))
+
+    def _snapshot(self, effect: fx.Snapshot) -> None:
+        self._route(effect.req_id, effect.planned.symbol)
+        self._snapshots[effect.req_id] = effect.stream_req_id
+        self._request(lambda ib: ib.subscribe(effect.req_id, effect.planned, effect.con_id, snapshot=True))
+
+    def _cancel(self, effect: fx.CancelMktData) -> None:
+        self._snapshots.pop(effect.req_id, None)
+        self._unroute(effect.req_id)
+        self._request(lambda ib: ib.cancel_market_data(effect.req_id))
+
+    def _route(self, req_id: int, symbol: str) -> None:
+        self._names[req_id] = symbol
+        self._decoder.add(req_id, req_id)
+
+    def _unroute(self, req_id: int) -> None:
+        """Later ticks of the request are dropped; its name stays for those already in the columns."""
+        self._decoder.remove(req_id)
+        self._retired.append(req_id)
+        for field in _WIRE_FIELDS:
+            self._latest.pop((req_id, field), None)
+
+    # --- effects: what is published ---
+
+    def _emit(self, effect: fx.Emit) -> None:
+        event = effect.event
+        self._link_events.append(event)
+        if isinstance(event, ContractQualified):
+            log.debug("contract", symbol=event.symbol, con_id=event.con_id)
+
+    def _emit_ticks(self, effect: fx.EmitTicks) -> None:
+        own = self._own_ids.setdefault(effect.symbol, OWN_IDS + len(self._own_ids))
+        self._names[own] = effect.symbol
+        for field, value, size, text in effect.rows:
+            if field in TEXT_FIELDS:
+                self._columns.add_text(own, field, text)
+            else:
+                self._columns.add(own, field, value, size)
+
+    def _on_close(self) -> None:
+        self._drop_connection()
+        if self._probe is not None:
+            self._probe.join()
+
+
+def _explain(error: Exception) -> tuple[str, str]:
+    if isinstance(error, LinkClosed):
+        return error.reason, error.detail
+    return "bad_frame", str(error)
+
+
+_CARRY_OUT: dict[type[Any], Callable[[Gateway, Any], None]] = {
+    fx.Connect: Gateway._connect,
+    fx.Disconnect: lambda gateway, _: gateway._drop_connection(),
+    fx.ProbeEndpoint: Gateway._probe_endpoint,
+    fx.Subscribe: Gateway._subscribe,
+    fx.Snapshot: Gateway._snapshot,
+    fx.CancelMktData: Gateway._cancel,
+    fx.ContractDetails: lambda gw, e: gw._request(lambda ib: ib.contract_details(e.req_id, e.planned)),
+    fx.History: lambda gw, e: gw._request(
+        lambda ib: ib.history(e.req_id, e.planned, e.con_id, e.end, e.duration, e.bar_size, e.what_to_show)
+    ),
+    fx.CancelHistory: lambda gw, e: gw._request(lambda ib: ib.cancel_history(e.req_id)),
+    fx.SetMarketDataType: lambda gw, e: gw._request(lambda ib: ib.set_market_data_type(e.data_type)),
+    fx.AskTime: lambda gw, _: gw._request(OfficialClient.ask_time),
+    fx.Emit: Gateway._emit,
+    fx.EmitTicks: Gateway._emit_ticks,
+}
