@@ -21,7 +21,6 @@ from typing import Any
 import msgspec
 import structlog
 import zmq
-from filelock import FileLock, Timeout
 
 from messages.codec import decode_heartbeat, encode
 from messages.control import AnyMessage
@@ -34,6 +33,7 @@ from services.bus import PlainSocket, Publisher, ReplayServer, Server, Subscribe
 from services.clock import SystemClock
 from services.follow import Cursor, FileSource, Follower
 from services.journal import JournalWriter
+from services.lock import OwnedLock
 from services.settings import Settings, load
 
 log = structlog.get_logger()
@@ -53,7 +53,7 @@ class Service:
         self.problem: str | None = None
         self.journals: dict[str, JournalWriter] = {}
         self.followers: dict[str, Follower] = {}
-        self._lock = self._take_lock()
+        self.lock = self._take_lock()
         self._context: zmq.Context[PlainSocket] = zmq.Context()
         self._poller = zmq.Poller()
         self._readers: dict[Any, Callable[[], None]] = {}
@@ -198,7 +198,7 @@ class Service:
         self._context.term()
         for thread in self._threads:
             thread.join(2.0)
-        self._lock.release()
+        self.lock.release()
 
     def _turn(self) -> None:
         wait = min(MAX_WAIT, self._patience, max(0.0, self._timers[0][0] - self.clock.monotonic()))
@@ -258,15 +258,10 @@ class Service:
             values[f'journal_bytes_total{{stream="{stream}"}}'] = writer.bytes_written
         return values
 
-    def _take_lock(self) -> FileLock:
-        lock = FileLock(prepare_run_dir(self.settings) / f"{self.name}.lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise IbStreamError(
-                "ib_stream_lock_busy", f"another {self.name} runs already on the data root {self.settings.root}"
-            ) from None
-        return lock
+    def _take_lock(self) -> OwnedLock:
+        path = prepare_run_dir(self.settings) / f"{self.name}.lock"
+        busy = f"another {self.name} runs already on the data root {self.settings.root}"
+        return OwnedLock(path, busy, self.started_at)
 
     def _catch_signals(self) -> socket.socket:
         """SIGINT and SIGTERM stop the loop; a byte on a socket pair wakes it."""
