@@ -1,0 +1,129 @@
+"""A project's configuration: the JSON of its newest `project_config` version, checked once, pure.
+
+`parse_config` is called with what the database gave and returns values that the core can rely on. What the
+planner does not use is ignored: the configuration belongs to the user's own programs.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+
+import msgspec
+
+from messages.errors import IbStreamError
+
+
+class Theme(msgspec.Struct, frozen=True):
+    """A group of symbols: the universe's members of category `key`, plus `manual`, less `exclude`."""
+
+    key: str
+    weight: float = 1.0  # 0 or less: the theme is out
+    priority: float = 0.0  # a symbol in several themes belongs to the one with the largest number
+    manual: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+
+class ProjectConfig(msgspec.Struct, frozen=True):
+    """What the planner reads from a configuration. Symbols are as the user wrote them."""
+
+    benchmark: tuple[str, ...] = ()
+    risk_off_symbols: tuple[str, ...] = ()
+    symbols: tuple[str, ...] = ()
+    themes: tuple[Theme, ...] = ()
+    asset_types: frozenset[str] = frozenset()  # lower case; empty: all
+    contracts: Mapping[str, object] = {}  # overrides: symbol -> notation or map
+
+
+def parse_config(content: object, where: str) -> ProjectConfig:
+    """The configuration in `content`: JSON text or bytes, a map that the driver has decoded, or None.
+
+    `where` names its place for the reader of an error. Raises IbStreamError `schema_unexpected`.
+    """
+    if isinstance(content, (bytes, bytearray, memoryview)):
+        content = bytes(content).decode("utf-8-sig", "replace")
+    if content is None or (isinstance(content, str) and not content.strip()):
+        return ProjectConfig()
+    if isinstance(content, str):
+        try:
+            content = json.loads(content.lstrip("\ufeff"))
+        except (ValueError, RecursionError):
+            raise _unexpected(where, "is not JSON") from None
+    if not isinstance(content, Mapping):
+        raise _unexpected(where, f"is {_kind(content)}; expected a JSON object")
+    return ProjectConfig(
+        benchmark=_texts(content.get("benchmark"), "benchmark", where),
+        risk_off_symbols=_texts(content.get("risk_off_symbols"), "risk_off_symbols", where),
+        symbols=_texts(content.get("symbols"), "symbols", where),
+        themes=_themes(content.get("themes"), where),
+        asset_types=frozenset(t.lower() for t in _texts(content.get("asset_types"), "asset_types", where)),
+        contracts=_contracts(content.get("contracts"), where),
+    )
+
+
+def _themes(value: object, where: str) -> tuple[Theme, ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        raise _unexpected(where, f"has `themes` that are {_kind(value)}; expected a list")
+    themes = []
+    for entry in value:
+        if not isinstance(entry, Mapping) or not str(entry.get("key") or "").strip():
+            raise _unexpected(where, "has a theme without a `key`")
+        key = str(entry["key"]).strip()
+        themes.append(
+            Theme(
+                key=key,
+                weight=_number(entry.get("weight"), 1.0, f"weight of theme {key[:40]!r}", where),
+                priority=_number(entry.get("priority"), 0.0, f"priority of theme {key[:40]!r}", where),
+                manual=_texts(entry.get("manual"), f"manual of theme {key[:40]!r}", where),
+                exclude=_texts(entry.get("exclude"), f"exclude of theme {key[:40]!r}", where),
+            )
+        )
+    return tuple(themes)
+
+
+def _contracts(value: object, where: str) -> Mapping[str, object]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise _unexpected(where, f"has `contracts` that are {_kind(value)}; expected an object by symbol")
+    return {str(symbol): change for symbol, change in value.items()}
+
+
+def _texts(value: object, name: str, where: str) -> tuple[str, ...]:
+    """A list, or a comma-separated string, without blanks."""
+    if value is None:
+        return ()
+    if isinstance(value, str):
+        value = value.split(",")
+    if not isinstance(value, list):
+        raise _unexpected(where, f"has `{name}` that is {_kind(value)}; expected a list or a comma-separated text")
+    texts = []
+    for entry in value:
+        if entry is None:
+            continue
+        if isinstance(entry, bool) or not isinstance(entry, (str, int)):
+            raise _unexpected(where, f"has {_kind(entry)} in `{name}`; expected texts")
+        texts.append(str(entry).strip())
+    return tuple(text for text in texts if text)
+
+
+def _number(value: object, default: float, name: str, where: str) -> float:
+    if value is None or value == "":
+        return default
+    try:
+        number = float(value)  # type: ignore[arg-type]  # what is not a number raises
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise _unexpected(where, f"has a {name} that is not a number")
+    return number
+
+
+def _kind(value: object) -> str:
+    names = {dict: "an object", list: "a list", str: "a text", bool: "a boolean", type(None): "null"}
+    return names.get(type(value), "a number")
+
+
+def _unexpected(where: str, what: str) -> IbStreamError:
+    return IbStreamError("schema_unexpected", f"{where} {what}")

@@ -1,0 +1,352 @@
+"""The plan's core: what the database and the files said -> which symbols, why, and in what order. Pure.
+
+`derive` turns a request and its sources into candidates, most important first; `select` fits them into the
+limits. The same input gives the same plan. The service calls both; `ibstream plan --dry-run` too.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
+
+from messages.control import Start
+from messages.errors import IbStreamError
+from messages.events import CutSymbol, Plan, PlannedSymbol
+from services.planner.config import ProjectConfig, Theme
+from services.planner.items import Item, Member
+from services.symbols import Contract, name_of, override, parse
+
+MAX_CUT_LISTED: Final = 1_000  # a rotation through more would take hours, and each plan carries the list
+MAX_WARNINGS: Final = 20
+MIN_REFRESH: Final = 5.0  # seconds
+
+Importance = tuple[float, ...]  # smaller is more important; ties are settled by name
+
+
+class Project(msgspec.Struct, frozen=True):
+    id: int
+    name: str
+    config: ProjectConfig = ProjectConfig()
+
+
+class Sources(msgspec.Struct, frozen=True):
+    """What was read for one request. `items` is None when no snapshot is used, `universe` when no theme is."""
+
+    project: Project | None = None
+    snapshot_id: int | None = None
+    items: Sequence[Item] | None = None
+    universe: Sequence[Member] | None = None
+    warnings: tuple[str, ...] = ()
+
+
+class Candidate(msgspec.Struct, frozen=True):
+    contract: Contract
+    reason: str
+    importance: Importance
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """Everything that could be planned for a request, most important first, each name once."""
+
+    candidates: tuple[Candidate, ...] = ()
+    project_id: int | None = None
+    project_name: str | None = None
+    decision_snapshot_id: int | None = None
+    warnings: tuple[str, ...] = ()
+
+
+class Limits(msgspec.Struct, frozen=True):
+    max_symbols: int
+    line_limit: int  # what IB allows, as far as is known
+
+    @property
+    def count(self) -> int:
+        return min(self.max_symbols, self.line_limit)
+
+    @property
+    def words(self) -> str:
+        if self.line_limit < self.max_symbols:
+            return f"over the limit of {self.line_limit} market data lines"
+        return f"over max_symbols {self.max_symbols}"
+
+
+class Selection(msgspec.Struct, frozen=True):
+    symbols: list[PlannedSymbol]
+    cut: list[CutSymbol]
+    warnings: list[str]
+
+
+# --- from sources to candidates ----------------------------------------------------------------------------
+
+_BENCHMARK, _RISK_OFF, _FIRST, _SECOND = 0.0, 1.0, 2.0, 3.0  # tiers: the head of an Importance
+_LAST = float("inf")  # of what was not given
+
+
+def check_request(request: Start) -> None:
+    """Raises IbStreamError for a request that no database could answer."""
+    if request.symbols is not None:
+        if not any(text.strip() for text in request.symbols):
+            raise IbStreamError("symbols_empty", "the request names an empty list of symbols")
+        for text in request.symbols:
+            parse(text)
+    if request.max_symbols is not None and request.max_symbols < 1:
+        raise IbStreamError("invalid_request", f"max_symbols is {request.max_symbols}; expected at least 1")
+    interval = request.refresh_interval_seconds
+    if interval is not None and not interval >= MIN_REFRESH:
+        raise IbStreamError(
+            "invalid_request", f"refresh_interval_seconds is {interval}; expected at least {MIN_REFRESH:.0f}"
+        )
+
+
+def derive(request: Start, sources: Sources) -> Answer:
+    """All candidates, most important first: by rank, then weight, then score, then name, within their source.
+
+    The benchmark and the risk-off symbols of the project come before everything else. Symbols that could
+    not be ones are left out with a warning, except those of the request itself.
+
+    Raises IbStreamError `invalid_symbol` for the request's own symbols, `symbols_empty` when nothing is left.
+    """
+    check_request(request)
+    config = sources.project.config if sources.project is not None else ProjectConfig()
+    builder = _Builder(config)
+    if request.symbols is not None:
+        for position, text in enumerate(request.symbols):
+            builder.add(text, "requested", (_FIRST, position))
+    elif sources.items is not None:
+        _add_items(builder, sources)
+    else:
+        for position, text in enumerate(config.symbols):
+            builder.add(text, "project symbol", (_FIRST, position))
+        _add_themes(builder, config, sources.universe or ())
+    named = len(builder.best)
+    for position, text in enumerate(config.benchmark):
+        builder.add(text, "benchmark", (_BENCHMARK, position))
+    for position, text in enumerate(config.risk_off_symbols):
+        builder.add(text, "risk_off", (_RISK_OFF, position))
+    if not named and (sources.items is not None or not builder.best):
+        raise _empty(sources, builder)
+    return Answer(
+        candidates=tuple(builder.ordered()),
+        project_id=sources.project.id if sources.project else None,
+        project_name=sources.project.name if sources.project else None,
+        decision_snapshot_id=sources.snapshot_id if sources.items is not None else None,
+        warnings=(*sources.warnings, *builder.all_warnings()),
+    )
+
+
+def _add_items(builder: "_Builder", sources: Sources) -> None:
+    label = f"decision_snapshot {sources.snapshot_id}"
+    for item in sources.items or ():
+        reason = label if item.rank is None else f"{label}, rank {item.rank:g}"
+        importance = (
+            _FIRST,
+            _LAST if item.rank is None else item.rank,
+            _LAST if item.weight is None else -abs(item.weight),  # a short position matters as much
+            _LAST if item.score is None else -item.score,
+        )
+        builder.add(item.symbol, reason, importance, f"line {item.line}")
+
+
+def _add_themes(builder: "_Builder", config: ProjectConfig, universe: Sequence[Member]) -> None:
+    """Each symbol for the theme of highest priority that has it; themes of weight 0 or less are out."""
+    by_category: dict[str, list[str]] = {}
+    for member in universe:
+        if not config.asset_types or member.asset_class in config.asset_types:
+            by_category.setdefault(member.category, []).append(member.symbol)
+    taken: set[str] = set()
+    for theme in sorted(active_themes(config), key=lambda t: (-t.priority, -t.weight, t.key)):
+        excluded = {builder.name(text) for text in theme.exclude}
+        members = [(0.0, position, text) for position, text in enumerate(theme.manual)]
+        members += [(1.0, 0, text) for text in by_category.get(theme.key.lower(), ())]
+        mine = set()
+        for kind, position, text in members:
+            name = builder.name(text)
+            if name not in excluded and name not in taken:
+                builder.add(text, f"theme {theme.key}", (_SECOND, -theme.priority, -theme.weight, kind, position))
+                mine.add(name)
+        taken |= mine
+
+
+def _empty(sources: Sources, builder: "_Builder") -> IbStreamError:
+    if sources.items is not None:
+        where = f"decision snapshot {sources.snapshot_id} has no symbols"
+    elif sources.project is not None:
+        where = f"project {sources.project.id} has no usable decision snapshot and no symbols in its configuration"
+    else:
+        where = "neither a project nor symbols were named"
+    refused = f"; {builder.refused} could not be read as symbols" if builder.refused else ""
+    return IbStreamError("symbols_empty", where + refused)
+
+
+class _Builder:
+    """Collects candidates: one a name, the most important, with every reason that named it."""
+
+    def __init__(self, config: ProjectConfig) -> None:
+        self.best: dict[str, Candidate] = {}
+        self.refused = 0
+        self._reasons: dict[str, list[tuple[Importance, str]]] = {}
+        self._warnings: dict[str, None] = {}
+        self._overrides: dict[str, object] = {}
+        for text, change in config.contracts.items():
+            try:
+                self._overrides[name_of(text)] = change
+            except IbStreamError as error:
+                self._warn(f"contracts: {error.message}")
+
+    def name(self, text: str) -> str:
+        """The symbol's name; of what is none the text itself, which no name equals."""
+        try:
+            return name_of(text)
+        except IbStreamError:
+            return text
+
+    def add(self, text: str, reason: str, importance: Importance, where: str = "") -> None:
+        if not text.strip():
+            return
+        try:
+            contract = parse(text)
+            if contract.name in self._overrides:
+                contract = override(contract, self._overrides[contract.name])
+        except IbStreamError as error:
+            self.refused += 1
+            self._warn(f"{reason.partition(',')[0]}{', ' if where else ''}{where}: {error.message}")
+            return
+        old = self.best.get(contract.name)
+        if old is None:
+            self.best[contract.name] = Candidate(contract, reason, importance)
+            return
+        if old.contract != contract:
+            kept = contract if importance < old.importance else old.contract
+            self._warn(f"{contract.name} is asked for as two contracts; planned is {notation(kept)}")
+        reasons = self._reasons.setdefault(contract.name, [(old.importance, old.reason)])
+        reasons.append((importance, reason))
+        if importance < old.importance:
+            self.best[contract.name] = Candidate(contract, reason, importance)
+
+    def ordered(self) -> Iterable[Candidate]:
+        for name in sorted(self.best, key=lambda name: (self.best[name].importance, name)):
+            candidate = self.best[name]
+            if name in self._reasons:
+                yield msgspec.structs.replace(candidate, reason=_joined(self._reasons[name]))
+            else:
+                yield candidate
+
+    def all_warnings(self) -> list[str]:
+        warnings = list(self._warnings)
+        if self.refused > len(warnings) or len(warnings) > MAX_WARNINGS:
+            warnings = [*warnings[:MAX_WARNINGS], f"{self.refused} symbols in all could not be read"]
+        return warnings
+
+    def _warn(self, warning: str) -> None:
+        if len(self._warnings) <= MAX_WARNINGS:
+            self._warnings[warning] = None
+
+
+def _joined(reasons: list[tuple[Importance, str]]) -> str:
+    """`benchmark; decision_snapshot 12, rank 3`: each source once, the most important reason first."""
+    shown: dict[str, str] = {}
+    for _, reason in sorted(reasons):
+        shown.setdefault(reason.partition(",")[0], reason)
+    return "; ".join(list(shown.values())[:4])
+
+
+def notation(contract: Contract | PlannedSymbol) -> str:
+    """`SAP:IBIS:EUR`: how a person would write the contract."""
+    base = contract.ib_symbol or (contract.name if isinstance(contract, Contract) else contract.symbol)
+    parts = [base, contract.exchange, contract.currency, contract.sec_type]
+    fifth = contract.last_trade_date or contract.primary_exchange
+    return ":".join([*parts, fifth] if fifth else parts)
+
+
+# --- from candidates to a plan -----------------------------------------------------------------------------
+
+
+def select(answer: Answer, limits: Limits, incumbents: frozenset[str] = frozenset()) -> Selection:
+    """Fit the candidates into the limits. `incumbents` are the names that stream now.
+
+    The cut is by importance. So that small changes of rank do not open and close subscriptions, a candidate
+    near the limit keeps its place: an incumbent leaves only when it falls a tenth of the limit behind it,
+    and a newcomer displaces one only from as far above it. `priority` is the place among all candidates.
+    """
+    ranked = answer.candidates
+    always = sum(candidate.importance[0] < _FIRST for candidate in ranked)
+    chosen = _chosen([c.contract.name for c in ranked], limits.count, always, incumbents)
+    symbols: list[PlannedSymbol] = []
+    cut: list[CutSymbol] = []
+    for priority, candidate in enumerate(ranked):
+        if candidate.contract.name in chosen:
+            symbols.append(_planned(candidate, priority))
+        elif len(cut) < MAX_CUT_LISTED:
+            cut.append(CutSymbol(candidate.contract.name, limits.words, priority, _planned(candidate, priority)))
+    warnings = list(answer.warnings)
+    unlisted = len(ranked) - len(symbols) - len(cut)
+    if unlisted:
+        warnings.append(f"{unlisted} more symbols are cut and not listed: {limits.words}")
+    lost = [c.contract.name for c in ranked if c.importance[0] < _FIRST and c.contract.name not in chosen]
+    if lost:
+        warnings.append(f"not even the benchmark and risk-off symbols fit: {', '.join(lost[:10])}; {limits.words}")
+    return Selection(symbols, cut, warnings)
+
+
+def band(count: int) -> int:
+    """How many places on each side of a limit of `count` are decided by who is in already."""
+    return (count + 9) // 10 if count > 1 else 0
+
+
+def _chosen(ranked: Sequence[str], count: int, always: int, incumbents: frozenset[str]) -> frozenset[str]:
+    if len(ranked) <= count:
+        return frozenset(ranked)
+    width = band(count)
+    safe = min(count, max(count - width, always))
+    chosen = list(ranked[:safe])
+    around = ranked[safe : count + width]
+    chosen += [name for name in around if name in incumbents][: count - len(chosen)]
+    chosen += [name for name in around if name not in incumbents][: count - len(chosen)]
+    return frozenset(chosen)
+
+
+def _planned(candidate: Candidate, priority: int) -> PlannedSymbol:
+    contract = candidate.contract
+    return PlannedSymbol(
+        symbol=contract.name,
+        reason=candidate.reason,
+        priority=priority,
+        sec_type=contract.sec_type,
+        exchange=contract.exchange,
+        currency=contract.currency,
+        primary_exchange=contract.primary_exchange,
+        local_symbol=contract.local_symbol,
+        last_trade_date=contract.last_trade_date,
+        ib_symbol=contract.ib_symbol if contract.ib_symbol != contract.name else "",
+    )
+
+
+def answer_of(plan: Plan) -> Answer:
+    """The candidates of a plan made earlier, so that a limit learned later can cut it without the database."""
+    listed = sorted([*plan.symbols, *(c.contract for c in plan.cut if c.contract)], key=lambda s: s.priority)
+    return Answer(
+        candidates=tuple(_candidate(planned) for planned in listed),
+        project_id=plan.project_id,
+        project_name=plan.project_name,
+        decision_snapshot_id=plan.decision_snapshot_id,
+    )
+
+
+def _candidate(planned: PlannedSymbol) -> Candidate:
+    contract = Contract(
+        name=planned.symbol,
+        ib_symbol=planned.ib_symbol or planned.symbol,
+        exchange=planned.exchange,
+        currency=planned.currency,
+        sec_type=planned.sec_type,
+        primary_exchange=planned.primary_exchange,
+        local_symbol=planned.local_symbol,
+        last_trade_date=planned.last_trade_date,
+    )
+    tier = _BENCHMARK if planned.reason.startswith(("benchmark", "risk_off")) else _FIRST
+    return Candidate(contract, planned.reason, (tier, planned.priority))
+
+
+def active_themes(config: ProjectConfig) -> list[Theme]:
+    """The themes that are in."""
+    return [theme for theme in config.themes if theme.weight > 0]

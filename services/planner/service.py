@@ -1,0 +1,227 @@
+"""The planner: control and link events in, the plan out; database and files are read on threads.
+
+`build` hangs it on a Service. Guarantees: the last plan is published from the first moment, also while
+the database is away; a plan is in the journal before it is published; heartbeats go on through any read.
+"""
+
+import functools
+import sqlite3
+import zlib
+from collections.abc import Callable
+
+import msgspec
+import structlog
+
+from messages.codec import decode_plan, encode
+from messages.control import Accepted, AnyMessage, ComputePlan, Failed, PlanReply, RefreshPlan, Start
+from messages.errors import IbStreamError
+from messages.events import Block, EventBlock, Plan
+from messages.topics import CONTROL, LINK, PLAN, PLANNER_CONTROL
+from services.files import replace_file
+from services.follow import Cursor
+from services.journal import JournalReader
+from services.planner.core import Answer, check_request, derive
+from services.planner.database import Database
+from services.planner.demo import ensure_demo
+from services.planner.reader import Reader
+from services.planner.sources import gather, with_project
+from services.planner.state import Defaults, Effect, Folded, PlannerState, Publish, Read
+from services.process import MAX_WAIT, Service
+
+log = structlog.get_logger()
+
+STATE_VERSION = 1  # raise it when the fold changes: the streams are folded again then
+SAVE_SECONDS = 5.0
+
+
+class Saved(msgspec.Struct):
+    """The fold and the cursors it belongs to."""
+
+    version: int
+    folded: Folded
+    cursors: dict[str, Cursor]
+
+
+_decode_saved = msgspec.msgpack.Decoder(Saved).decode
+
+
+class Planner:
+    """The loop's side of the planner: sockets, threads, files, time."""
+
+    def __init__(self, service: Service) -> None:
+        settings = service.settings
+        self._service = service
+        self._settings = settings
+        self._database = Database(settings.database, settings.database_timeout)
+        self._make_demo()
+        self._journal = service.journal(PLAN)
+        self._state_path = settings.state_dir / "planner.state"
+        self._saved = self._load()
+        self._state = PlannerState(
+            Defaults(
+                max_symbols=settings.max_symbols,
+                line_limit=settings.ib_line_limit,
+                refresh_interval=settings.refresh_interval,
+                allow_delayed=settings.allow_delayed,
+            ),
+            self._saved.folded if self._saved is not None else Folded(),
+            self._last_plan(),
+        )
+        # A read connects, asks and parses a file: each bounded, and all of them together here.
+        self._reader: Reader[Answer] = Reader(settings.database_timeout + 3.0)
+
+    def start(self) -> None:
+        service, cursors = self._service, self._saved.cursors if self._saved is not None else {}
+        if self._state.plan is not None:
+            service.publisher.set_last(PLAN, encode(self._state.plan))
+        service.serve_replay()
+        self._server = service.serve(PLANNER_CONTROL, self._command)
+        self._control = service.follow(CONTROL, self._on_control, self._control_reset, cursors.get(CONTROL))
+        self._link = service.follow(LINK, self._on_link, lambda: None, cursors.get(LINK))
+        service.on_readable(self._reader.wakeup, self._reader.drain)
+        service.every(0.25, self._watch)
+        service.every(SAVE_SECONDS, self._save)
+        service.each_turn(self._turn)
+        service.on_close(self._close)
+        service.subscribe(["supervisor", "gateway"])
+
+    # --- what comes in ---
+
+    def _on_control(self, block: Block) -> None:
+        assert isinstance(block, EventBlock)
+        for offset, event in enumerate(block.events):
+            self._state.on_control(event, block.first_seq + offset, block.time)
+
+    def _on_link(self, block: Block) -> None:
+        assert isinstance(block, EventBlock)
+        for event in block.events:
+            self._state.on_link(event)
+
+    def _control_reset(self) -> None:
+        log.warning("stream_folded_again", stream=CONTROL)
+        self._state.reset()
+
+    def _command(self, message: AnyMessage) -> AnyMessage | None:
+        """`ComputePlan` is answered late, when its read is done. Raises IbStreamError."""
+        if isinstance(message, RefreshPlan):
+            self._state.refresh()
+            return Accepted()
+        if not isinstance(message, ComputePlan):
+            raise IbStreamError("invalid_request", "this endpoint takes compute_plan and refresh_plan")
+        check_request(message.request)
+        route = self._server.route
+        self._submit(message.request, lambda outcome: self._server.reply(route, self._preview(message, outcome)))
+        return None
+
+    def _preview(self, message: ComputePlan, outcome: Answer | IbStreamError) -> AnyMessage:
+        if isinstance(outcome, IbStreamError):
+            return Failed(code=outcome.code, message=outcome.message)
+        return PlanReply(plan=self._state.preview(message.request, outcome, self._service.clock.now()))
+
+    # --- what goes out ---
+
+    def _turn(self) -> float:
+        # While the past is still being folded, a start may be one that was stopped long ago.
+        if not self._control.behind:
+            self._run(self._state.turn(self._service.clock.now()))
+        return MAX_WAIT
+
+    def _run(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            if isinstance(effect, Publish):
+                self._publish(effect.plan)
+            else:
+                self._submit(effect.request, functools.partial(self._on_answer, effect))
+
+    def _submit(self, request: Start, then: Callable[[Answer | IbStreamError], None]) -> None:
+        request = with_project(request, self._settings)
+        database, settings = self._database, self._settings
+        self._reader.submit(
+            lambda: derive(request, gather(request, settings, database)), then, self._service.clock.monotonic()
+        )
+
+    def _on_answer(self, read: Read, outcome: Answer | IbStreamError) -> None:
+        self._run(self._state.on_read(read.number, outcome, self._service.clock.now()))
+
+    def _publish(self, plan: Plan) -> None:
+        plan = msgspec.structs.replace(plan, epoch=self._journal.epoch, first_seq=self._journal.next_seq)
+        payload = encode(plan)
+        if not self._journal.append(payload, 1, plan.time):
+            self._state.not_published()
+            return
+        try:
+            self._journal.sync(2.0)
+        except IbStreamError as error:
+            log.warning("plan_not_durable_yet", reason=error.message)
+        self._state.plan = plan
+        self._service.publisher.set_last(PLAN, payload)
+        self._say(plan)
+
+    def _say(self, plan: Plan) -> None:
+        if plan.problem is not None:
+            log.warning("plan_kept", code=plan.problem_code, problem=plan.problem, symbols=len(plan.symbols))
+        else:
+            log.info(
+                "planned",
+                started=plan.started,
+                symbols=len(plan.symbols),
+                cut=len(plan.cut),
+                project=plan.project_id,
+                decision_snapshot=plan.decision_snapshot_id,
+                warnings=plan.warnings[:3] or None,
+            )
+
+    def _watch(self) -> None:
+        self._reader.expire(self._service.clock.monotonic())
+        self._journal.poll(self._service.clock.monotonic())
+        plan = self._state.plan
+        if plan is not None:
+            self._service.metrics.update(
+                plan_symbols=len(plan.symbols), plan_cut=len(plan.cut), plan_problem=float(plan.problem is not None)
+            )
+
+    # --- what stays ---
+
+    def _make_demo(self) -> None:
+        try:
+            ensure_demo(self._settings, self._service.clock.now())
+        except (OSError, sqlite3.Error) as error:
+            log.error("demo_not_created", error=str(error))
+
+    def _last_plan(self) -> Plan | None:
+        with JournalReader(self._settings.journal_dir, PLAN) as reader:
+            row = reader.last()
+        return None if row is None else decode_plan(row.payload)
+
+    def _load(self) -> Saved | None:
+        """The saved fold; None, for a fold from the beginning, when there is none that can be trusted."""
+        try:
+            data = self._state_path.read_bytes()
+            saved = _decode_saved(data[4:])
+        except (OSError, msgspec.MsgspecError):
+            return None
+        intact = zlib.crc32(data[4:]).to_bytes(4, "little") == data[:4]
+        return saved if intact and saved.version == STATE_VERSION else None
+
+    def _save(self) -> None:
+        cursors = {CONTROL: self._control.cursor, LINK: self._link.cursor}
+        if self._saved is not None and self._saved.cursors == cursors:
+            return
+        saved = Saved(STATE_VERSION, msgspec.structs.replace(self._state.folded), cursors)
+        body = encode(saved)
+        try:
+            replace_file(self._state_path, zlib.crc32(body).to_bytes(4, "little") + body)
+        except OSError as error:
+            log.warning("state_not_saved", error=str(error))
+            return
+        self._saved = saved
+
+    def _close(self) -> None:
+        self._save()
+        self._reader.close()
+
+
+def build(service: Service) -> Planner:
+    planner = Planner(service)
+    planner.start()
+    return planner

@@ -1,0 +1,232 @@
+"""The planner's state machine: what is wanted, what was read, what is planned. Pure: time comes in, effects
+go out.
+
+The service feeds it control and link events, the clock, and what reads gave; it answers with reads to make
+and plans to publish. A plan goes out only when it differs from the last one. When a read fails the last good
+plan stays in force, with the problem written on it, and reads go on until one succeeds.
+"""
+
+import msgspec
+
+from messages.control import Start
+from messages.errors import IbStreamError
+from messages.events import (
+    AnyEvent,
+    LineLimitLearned,
+    Plan,
+    PlanRefreshRequested,
+    StreamStarted,
+    StreamStopped,
+)
+from services.clock import SECOND
+from services.planner.core import Answer, Limits, answer_of, select
+
+RETRY_SECONDS = 5.0  # between reads while they fail
+
+
+class Defaults(msgspec.Struct, frozen=True):
+    """What holds when the start request says nothing."""
+
+    max_symbols: int = 100
+    line_limit: int = 100
+    refresh_interval: float = 60.0
+    allow_delayed: bool = True
+
+
+class Read(msgspec.Struct, frozen=True):
+    """Effect: find the answer to `request`, and hand it in with `number`."""
+
+    number: int
+    request: Start
+
+
+class Publish(msgspec.Struct, frozen=True):
+    """Effect: journal and publish `plan`; its epoch and first_seq are the writer's to fill in."""
+
+    plan: Plan
+
+
+Effect = Read | Publish
+
+
+class Folded(msgspec.Struct):
+    """What the streams have said so far: saved together with their cursors."""
+
+    request: Start | None = None  # None: stopped
+    since: int = 0  # when it was started or stopped, UTC nanoseconds; 0: the supervisor has said nothing yet
+    line_limit: int | None = None  # as IB taught it
+    refresh_token: int = 0
+
+
+class PlannerState:
+    """Feed `on_control` and `on_link` in order, then call `turn` whenever anything happened or time passed."""
+
+    def __init__(self, defaults: Defaults, folded: Folded, plan: Plan | None) -> None:
+        self.folded = folded
+        self.plan = plan  # the last one published, this process's or an earlier one's
+        self._defaults = defaults
+        self._before = plan  # the one before `plan`
+        self._answer: Answer | None = None  # behind `plan`, when this process computed it
+        self._due = 0  # when the next read may start, UTC nanoseconds
+        self._reading: int | None = None  # number of the read under way
+        self._number = 0
+        self._recut = False
+
+    # --- events ---
+
+    def on_control(self, event: AnyEvent, seq: int, time: int) -> None:
+        if isinstance(event, StreamStarted):
+            self.folded.request = Start(
+                project_id=event.project_id,
+                decision_snapshot_id=event.decision_snapshot_id,
+                symbols=event.symbols,
+                max_symbols=event.max_symbols,
+                market_data_type=event.market_data_type,
+                refresh_interval_seconds=event.refresh_interval_seconds,
+            )
+            self.folded.since = time
+            self.folded.line_limit = None  # a new start tries again; IB says so if the limit still holds
+            self._forget_read()
+        elif isinstance(event, StreamStopped):
+            self.folded.request, self.folded.since = None, time
+            self._forget_read()
+        elif isinstance(event, PlanRefreshRequested):
+            self.refresh(seq)
+
+    def on_link(self, event: AnyEvent) -> None:
+        if isinstance(event, LineLimitLearned) and event.limit != self.folded.line_limit:
+            self.folded.line_limit = event.limit
+            self._recut = True
+
+    def refresh(self, token: int = 0) -> None:
+        """Read again at once, and let rejected symbols be tried again."""
+        self.folded.refresh_token = max(self.folded.refresh_token + 1, token)
+        self.folded.line_limit = None
+        self._forget_read()
+
+    def reset(self) -> None:
+        """Forget what the control stream said: it is going to be folded again from its beginning."""
+        self.folded = Folded(line_limit=self.folded.line_limit, refresh_token=self.folded.refresh_token)
+        self._forget_read()
+
+    # --- effects ---
+
+    def turn(self, now: int) -> list[Effect]:
+        """What there is to do at `now`. Call only when the control stream is applied up to its head."""
+        request = self.folded.request
+        if not self.folded.since:
+            return []
+        if request is None:
+            return self._publish(msgspec.structs.replace(self._blank(Start(), now), started=False))
+        effects: list[Effect] = []
+        if self._recut:
+            self._recut = False
+            if self.plan is not None and self._in_force():
+                effects += self._adopt(self._answer or answer_of(self.plan), now, keep_problem=True)
+        if self._reading is None and now >= self._due:
+            self._number += 1
+            self._reading = self._number
+            effects.append(Read(self._number, request))
+        return effects
+
+    def on_read(self, number: int, result: Answer | IbStreamError, now: int) -> list[Effect]:
+        """What read `number` gave. One that was overtaken by a start, stop or refresh is dropped."""
+        request = self.folded.request
+        if number != self._reading or request is None:
+            return []
+        self._reading = None
+        interval = request.refresh_interval_seconds or self._defaults.refresh_interval
+        if isinstance(result, IbStreamError):
+            self._due = now + int(min(interval, RETRY_SECONDS) * SECOND)
+            return self._keep(result, now)
+        self._due = now + int(interval * SECOND)
+        self._answer = result
+        return self._adopt(result, now)
+
+    def not_published(self) -> None:
+        """The journal did not take the last plan: it does not hold, and is computed again soon."""
+        self.plan = self._before
+
+    def preview(self, request: Start, answer: Answer, now: int) -> Plan:
+        """The plan that a start with `request` would begin with. Changes nothing."""
+        return self._plan(answer, request, frozenset(), now)
+
+    # --- inside ---
+
+    def _forget_read(self) -> None:
+        self._reading = None
+        self._due = 0
+
+    def _in_force(self) -> bool:
+        """Whether the last plan answers what is wanted now, not an earlier start."""
+        return self.plan is not None and self.plan.started and self.plan.time >= self.folded.since
+
+    def _adopt(self, answer: Answer, now: int, *, keep_problem: bool = False) -> list[Effect]:
+        request, plan = self.folded.request, self.plan
+        assert request is not None
+        in_force = plan is not None and self._in_force()
+        incumbents = frozenset(s.symbol for s in plan.symbols) if plan and in_force else frozenset[str]()
+        new = self._plan(answer, request, incumbents, now)
+        if keep_problem and plan is not None:
+            new = _with_problem(new, plan.problem_code, plan.problem, plan.problem_since)
+        return self._publish(new)
+
+    def _keep(self, error: IbStreamError, now: int) -> list[Effect]:
+        """The last good plan stays in force; without one for this request, nothing is planned yet."""
+        request, plan = self.folded.request, self.plan
+        assert request is not None
+        if plan is None or not self._in_force():
+            plan = msgspec.structs.replace(self._blank(request, now), project_id=request.project_id)
+        since = plan.problem_since if plan.problem_code == error.code else now
+        plan = msgspec.structs.replace(plan, time=self._time(now), refresh_token=self.folded.refresh_token)
+        return self._publish(_with_problem(plan, error.code, error.message, since))
+
+    def _plan(self, answer: Answer, request: Start, incumbents: frozenset[str], now: int) -> Plan:
+        limits = Limits(
+            max_symbols=request.max_symbols or self._defaults.max_symbols,
+            line_limit=self.folded.line_limit or self._defaults.line_limit,
+        )
+        selection = select(answer, limits, incumbents)
+        return msgspec.structs.replace(
+            self._blank(request, now),
+            symbols=selection.symbols,
+            cut=selection.cut,
+            project_id=answer.project_id,
+            project_name=answer.project_name,
+            decision_snapshot_id=answer.decision_snapshot_id,
+            warnings=selection.warnings,
+        )
+
+    def _blank(self, request: Start, now: int) -> Plan:
+        return Plan(
+            epoch=0,
+            first_seq=0,
+            time=self._time(now),
+            started=True,
+            symbols=[],
+            market_data_type=request.market_data_type or "realtime",
+            allow_delayed=self._defaults.allow_delayed,
+            refresh_token=self.folded.refresh_token,
+        )
+
+    def _time(self, now: int) -> int:
+        """Never before the start that the plan answers, though the clock may have been set back since."""
+        return max(now, self.folded.since)
+
+    def _publish(self, plan: Plan) -> list[Effect]:
+        if self.plan is not None and _content(plan) == _content(self.plan) and self._covers(self.plan):
+            return []
+        self._before, self.plan = self.plan, plan
+        return [Publish(plan)]
+
+    def _covers(self, plan: Plan) -> bool:
+        """An equal plan of before the last start is said again: its time shows that the start was answered."""
+        return plan.time >= self.folded.since
+
+
+def _content(plan: Plan) -> Plan:
+    return msgspec.structs.replace(plan, epoch=0, first_seq=0, time=0)
+
+
+def _with_problem(plan: Plan, code: str | None, problem: str | None, since: int | None) -> Plan:
+    return msgspec.structs.replace(plan, problem_code=code, problem=problem, problem_since=since)
