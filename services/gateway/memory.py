@@ -1,20 +1,78 @@
 """What the gateway knows from before: the fold of its own link stream.
 
-The adapter builds one at the start, from the journal; the core then applies each event that it emits.
+The adapter builds one at the start, from the journal; the core then applies each event that it emits, so a
+restarted gateway knows what the old one knew.
 """
 
-from messages.events import AnyEvent
+from typing import Final
+
+from messages.events import (
+    AnyEvent,
+    Bar,
+    BarsReceived,
+    ContractQualified,
+    GapClosed,
+    GapFilled,
+    GapOpened,
+    LineLimitLearned,
+    SymbolChanged,
+)
+
+UNFILLED_KEPT: Final = 1000  # closed gaps that wait for bars, all symbols together
 
 
 class Memory:
-    """Qualified contracts, the learned line limit, the newest local bar and open gaps, by symbol."""
+    """Qualified contracts, the learned line limit, the newest bar, open and unfilled gaps."""
 
     def __init__(self) -> None:
+        self.contracts: dict[str, ContractQualified] = {}
+        self.contract_time: dict[str, int] = {}  # when its details came, UTC ns
+        self.line_limit = 0  # 0: IB has not said 101
+        self.newest_bar: dict[str, tuple[Bar, int, bool]] = {}  # bar, its length in ns, invented
+        self.open_gaps: dict[str, GapOpened] = {}
+        self.unfilled: dict[tuple[str, int], GapClosed] = {}  # by symbol and start, oldest first
+        self.streamed: set[str] = set()  # symbols whose stream was trusted at the end
         self.streamed_until = 0
 
     def apply(self, event: AnyEvent, time: int) -> None:
         """Fold one event of the stream `link`; `time` is its block's, UTC nanoseconds. Others are ignored."""
+        match event:
+            case SymbolChanged():
+                if event.state in ("live", "quiet", "delayed", "halted"):
+                    self.streamed.add(event.symbol)
+                else:
+                    self.streamed.discard(event.symbol)
+            case ContractQualified():
+                self.contracts[event.symbol] = event
+                self.contract_time[event.symbol] = time
+            case LineLimitLearned():
+                self.line_limit = event.limit
+            case BarsReceived() if event.bars:
+                self._apply_bars(event)
+            case GapOpened():
+                self.open_gaps[event.symbol] = event
+            case GapClosed():
+                self.open_gaps.pop(event.symbol, None)
+                self.unfilled[event.symbol, event.start] = event
+                while len(self.unfilled) > UNFILLED_KEPT:
+                    del self.unfilled[next(iter(self.unfilled))]
+            case GapFilled():
+                self._apply_filled(event)
+            case _:
+                pass
 
     def note_streamed_until(self, time: int) -> None:
         """Until when the stream `ticks` goes (time of its last block): no older price may be served again."""
         self.streamed_until = max(self.streamed_until, time)
+
+    def _apply_bars(self, event: BarsReceived) -> None:
+        bar = max(event.bars, key=lambda bar: bar.time)
+        known = self.newest_bar.get(event.symbol)
+        if known is None or bar.time >= known[0].time:
+            self.newest_bar[event.symbol] = (bar, event.bar_seconds * 1_000_000_000, event.mock)
+
+    def _apply_filled(self, event: GapFilled) -> None:
+        """One answer may cover several gaps."""
+        for key, gap in list(self.unfilled.items()):
+            if gap.symbol == event.symbol and event.start <= gap.start and gap.end <= event.end:
+                del self.unfilled[key]
