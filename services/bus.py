@@ -268,3 +268,6 @@ class RemoteSource:
         )
         assert isinstance(reply, ReplayReply)
         return reply.blocks
+
+    def head(self) -> None:
+        """Not known before the writer is heard."""

@@ -30,6 +30,9 @@ class ReplaySource(Protocol):
     def read(self, from_seq: int, max_bytes: int) -> list[bytes]:
         """Payloads of the blocks from the one that holds `from_seq`, or the first after it; empty at the end."""
 
+    def head(self) -> Cursor | None:
+        """The last event that can be read, or None when there is none or it is not known."""
+
 
 class FileSource:
     """Replays from the journal's files. Raises JournalDamaged."""
@@ -39,6 +42,10 @@ class FileSource:
 
     def read(self, from_seq: int, max_bytes: int) -> list[bytes]:
         return [row.payload for row in self._reader.read(from_seq, max_bytes)]
+
+    def head(self) -> Cursor | None:
+        last = self._reader.last()
+        return None if last is None else Cursor(last.epoch, last.last_seq)
 
     def close(self) -> None:
         self._reader.close()
@@ -103,6 +110,14 @@ class Follower:
     def on_head(self, epoch: int, seq: int) -> None:
         """The writer's heartbeat: `seq` is the last that it wrote. Reveals a lost tail and a first frame."""
         self._meet(epoch, seq)
+
+    def look_back(self) -> None:
+        """Want all that can be read now, heard from the writer or not: it may be down. Call after subscribing."""
+        head = self._source.head()
+        if head is not None:
+            joined = self._joined
+            self._meet(head.epoch, head.seq)
+            self._joined = joined
 
     def step(self) -> bool:
         """Apply one slice of what is missing. True when there is more to do."""

@@ -174,6 +174,7 @@ class Service:
         )
         self._lag = 0.0
         self.publisher.set_last(heartbeat_topic(self.name), encode(heartbeat))
+        notify_systemd("WATCHDOG=1")
 
     def stop(self) -> None:
         self._stopping = True
@@ -182,10 +183,12 @@ class Service:
 
     def run(self) -> None:
         """Serve until a signal or `stop`."""
+        notify_systemd("READY=1")
         log.info("started", pid=os.getpid(), streams={name: w.epoch for name, w in self.journals.items()} or None)
         gc.freeze()
         while not self._stopping:
             self._turn()
+        notify_systemd("STOPPING=1")
         log.info("stopping")
 
     def close(self) -> None:
@@ -287,6 +290,14 @@ def _resident_bytes() -> float:
             return int(statm.read().split()[1]) * float(os.sysconf("SC_PAGE_SIZE"))
     except OSError:
         return 0.0
+
+
+def notify_systemd(message: str) -> None:
+    """Tell systemd about readiness, stopping and life (sd_notify(3)); nothing where it did not start us."""
+    where = os.environ.get("NOTIFY_SOCKET")
+    if where:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock, contextlib.suppress(OSError):
+            sock.sendto(message.encode(), "\0" + where[1:] if where.startswith("@") else where)
 
 
 def main(name: str, build: Callable[[Service], object]) -> int:

@@ -1,0 +1,43 @@
+"""Files that other programs read: replaced in one step, so that a reader never sees half of one.
+
+Used for symbol files, `_status.json`, and the saved state of projections. After a power failure a file may
+be the old or the new one, or be missing its content: every writer here brings its files in line at start.
+"""
+
+import contextlib
+import os
+from pathlib import Path
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Put `data` at `path`. Makes the folder when it is missing. Raises OSError, and leaves the old file then."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        _write(temporary, data)
+        temporary.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def clear_temporaries(folder: Path) -> None:
+    """Remove what a killed writer left half written. Call while holding the writer's lock."""
+    for path in folder.glob(".*.tmp"):
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def _write(path: Path, data: bytes) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    try:
+        handle = os.open(path, flags, 0o644)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, flags, 0o644)
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(handle, view) :]
+    finally:
+        os.close(handle)

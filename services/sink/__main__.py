@@ -1,0 +1,7 @@
+"""`python -m services.sink`: the process that keeps the files."""
+
+from services.process import main
+from services.sink.service import build
+
+if __name__ == "__main__":
+    raise SystemExit(main("sink", build))

@@ -1,0 +1,209 @@
+"""The sink: streams in, symbol files, quote topics and `_status.json` out.
+
+`build` hangs it on a Service. Guarantees: files and topics are what the projection of the journal says (see
+services/projection.py), brought in line at start and again after every change; state and cursors are saved
+together about once a second, so a restart costs the tail only; a full disk holds up files alone.
+"""
+
+from functools import partial
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from messages.codec import decode_status, encode, encode_json
+from messages.topics import HEARTBEAT_PREFIX, STATUS, heartbeat_topic, quote_topic
+from messages.views import Status
+from services.follow import Cursor
+from services.process import MAX_WAIT, Service
+from services.projection import STREAMS, Projection, file_bytes
+from services.sink.core import Conflator
+from services.sink.status import StatusKeeper
+from services.sink.writer import FileWriter
+from services.symbols import file_name
+
+log = structlog.get_logger()
+
+STATUS_FILE = "_status.json"
+STATE_FILE = "sink.state"
+SAVE_SECONDS = 1.0
+SAVE_SHARE = 0.05  # most of the loop's time that saving may take
+RETRY_SECONDS = 1.0
+IDLE_SECONDS = 2.0  # without progress at start, after which files are written though a stream is behind
+CLOSE_SECONDS = 2.0  # for the last files
+
+
+def build(service: Service) -> None:
+    Sink(service).start()
+
+
+class Sink:
+    """The loop's side of the sink: topics, files and time around its pure parts."""
+
+    def __init__(self, service: Service) -> None:
+        settings = service.settings
+        self._service = service
+        self._clock = service.clock
+        self._files = FileWriter(settings.stream_dir)
+        self._state_path = settings.state_dir / STATE_FILE
+        self._status_path = settings.stream_dir / STATUS_FILE
+        self._projection, self._saved = _load_state(self._state_path)
+        self._conflator = Conflator(settings.file_interval_ms / 1000, settings.file_writes_per_second)
+        last = _read_status(self._status_path) or Status(
+            status="disconnected", reason="service_down", api_mode=settings.api_mode
+        )
+        self._keeper = StatusKeeper(last, settings.heartbeat_timeout, self._clock.monotonic())
+        self._status: Status | None = None  # to be written
+        self._save_due = self._retry_due = 0.0
+        self._caught_up = False
+        self._progress = (-1, 0.0)  # events applied, and since when it is as many
+        self._published = 0
+
+    def start(self) -> None:
+        service = self._service
+        self._files.prepare()
+        for stream in STREAMS:
+            service.follow(
+                stream, partial(self._projection.apply, stream), partial(self._restart, stream), self._saved.get(stream)
+            )
+        service.on_topic(STATUS, self._on_status)
+        for name in ("supervisor", "gateway"):
+            service.on_topic(heartbeat_topic(name), self._on_heartbeat)
+        service.each_turn(self._turn)
+        service.every(service.settings.heartbeat_interval, self._count)
+        service.on_close(self._close)
+        service.subscribe(["gateway", "planner", "supervisor"])
+
+    # --- what comes in ---
+
+    def _restart(self, stream: str) -> None:
+        log.warning("stream_folded_again", stream=stream)
+        self._projection.reset(stream)
+
+    def _on_status(self, _topic: str, payload: bytes) -> None:
+        try:
+            status = decode_status(payload)
+        except msgspec.MsgspecError:
+            self._service.malformed += 1
+            return
+        self._status = self._keeper.on_status(status, self._clock.monotonic())
+
+    def _on_heartbeat(self, topic: str, _payload: bytes) -> None:
+        self._keeper.on_heartbeat(topic.removeprefix(HEARTBEAT_PREFIX), self._clock.monotonic())
+
+    # --- what goes out, once a turn ---
+
+    def _turn(self) -> float:
+        now = self._clock.monotonic()
+        self._write_status(now)
+        if not self._caught_up and not self._catch_up(now):
+            self._save(now)
+            return MAX_WAIT
+        self._retry(now)
+        self._conflator.mark(self._projection.changed)
+        self._projection.changed.clear()
+        for symbol in self._conflator.take(now):
+            self._put(symbol)
+        self._service.problem = self._files.problem
+        self._save(now)
+        return self._conflator.wait(now)
+
+    def _catch_up(self, now: float) -> bool:
+        """At start, old prices must not go out as new ones: hold all back until the journal's end is reached,
+        or cannot be (a writer holds blocks in memory while its disk is full)."""
+        followers = self._service.followers.values()
+        if any(follower.behind for follower in followers):
+            applied = sum(follower.cursor.seq for follower in followers)
+            if applied != self._progress[0]:
+                self._progress = (applied, now)
+            if now - self._progress[1] < IDLE_SECONDS:
+                return False
+        self._caught_up = True
+        symbols = self._projection.symbols()
+        self._projection.changed.update(symbols)
+        self._files.mark_orphans(set(symbols))
+        log.info("caught_up", symbols=len(symbols), cursors={s: c.seq for s, c in self._cursors().items()})
+        return True
+
+    def _put(self, symbol: str) -> None:
+        quote = self._projection.quote(symbol)
+        if quote is None:
+            return
+        self._service.publisher.set_last(quote_topic(symbol), encode(quote))
+        self._published += 1
+        self._files.write(self._files.folder / file_name(symbol), file_bytes(quote))
+
+    def _write_status(self, now: float) -> None:
+        self._status = self._keeper.check(now, self._clock.now()) or self._status
+        if self._status is not None:
+            self._files.write(self._status_path, encode_json(self._status) + b"\n")
+            self._status = None
+
+    def _retry(self, now: float) -> None:
+        """Mark for another try what the disk refused."""
+        if not self._files.failed or now < self._retry_due:
+            return
+        self._retry_due = now + RETRY_SECONDS
+        for path in list(self._files.failed):
+            if path == self._status_path:
+                self._status = self._keeper.current
+            elif path == self._state_path:
+                self._save_due = now
+            else:
+                self._conflator.mark([path.stem])
+
+    # --- state ---
+
+    def _cursors(self) -> dict[str, Cursor]:
+        return {stream: follower.cursor for stream, follower in self._service.followers.items()}
+
+    def _save(self, now: float, *, at_once: bool = False) -> None:
+        if now < self._save_due and not at_once:
+            return
+        cursors = self._cursors()
+        self._save_due = now + SAVE_SECONDS
+        if cursors == self._saved:
+            return
+        if self._files.write(self._state_path, self._projection.dump(cursors)):
+            self._saved = cursors
+        spent = self._clock.monotonic() - now
+        self._save_due = now + max(SAVE_SECONDS, spent / SAVE_SHARE)
+
+    def _count(self) -> None:
+        self._service.metrics.update(
+            files_written_total=self._files.written,
+            file_errors_total=self._files.errors,
+            quotes_published_total=self._published,
+            quotes_pending=self._conflator.pending,
+        )
+
+    def _close(self) -> None:
+        """The last change of every symbol lands; then the state, then the status."""
+        deadline = self._clock.monotonic() + CLOSE_SECONDS
+        if self._caught_up:
+            self._conflator.mark(self._projection.changed)
+            for symbol in self._conflator.drain():
+                self._put(symbol)
+                if self._clock.monotonic() > deadline:
+                    log.warning("files_left_behind")  # the next start brings them in line
+                    break
+        self._save(self._clock.monotonic(), at_once=True)
+        self._files.write(self._status_path, encode_json(self._keeper.at_stop()) + b"\n")
+
+
+def _load_state(path: Path) -> tuple[Projection, dict[str, Cursor]]:
+    """The saved projection, or an empty one, which is then folded from the whole journal."""
+    try:
+        return Projection.load(path.read_bytes())
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as error:
+        log.warning("state_unusable", path=str(path), error=str(error), then="rebuilt from the journal")
+    return Projection(), {}
+
+
+def _read_status(path: Path) -> Status | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Status)
+    except (OSError, msgspec.MsgspecError):
+        return None

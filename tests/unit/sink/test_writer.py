@@ -1,0 +1,83 @@
+"""Files on a disk that may refuse: announced, isolated, tried again."""
+
+import pytest
+
+from messages.codec import encode_json
+from messages.views import Quote
+from services.files import clear_temporaries, replace_file
+from services.sink.writer import FileWriter
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.fixture
+def writer(tmp_path):
+    writer = FileWriter(tmp_path / "stream")
+    writer.prepare()
+    return writer
+
+
+def test_a_file_is_replaced_in_one_step(tmp_path):
+    path = tmp_path / "new" / "folder" / "SPY.json"
+    replace_file(path, b"1")
+    before = path.stat().st_ino
+    with path.open("rb") as reader:
+        replace_file(path, b"22")
+        assert reader.read() == b"1"
+    assert path.read_bytes() == b"22"
+    assert path.stat().st_ino != before
+    assert names(path.parent) == ["SPY.json"]
+
+
+def test_what_a_killed_writer_left_is_cleared(tmp_path):
+    (tmp_path / ".SPY.json.123.tmp").write_bytes(b"{")
+    (tmp_path / "SPY.json").write_bytes(b"{}")
+    clear_temporaries(tmp_path)
+    assert names(tmp_path) == ["SPY.json"]
+
+
+def test_what_is_on_the_disk_already_is_not_written_again(writer):
+    path = writer.folder / "SPY.json"
+    path.write_bytes(b"same")
+    assert writer.write(path, b"same")
+    assert writer.written == 0
+    assert writer.write(path, b"other")
+    assert (writer.written, path.read_bytes()) == (1, b"other")
+
+
+def test_a_refused_file_is_announced_and_holds_up_no_other(writer):
+    blocked = writer.folder / "SPY.json"
+    blocked.mkdir()
+    assert not writer.write(blocked, b"1")
+    assert writer.write(writer.folder / "QQQ.json", b"2")
+    assert "SPY.json" in writer.problem
+    assert list(writer.failed) == [blocked]
+    assert names(writer.folder) == ["QQQ.json", "SPY.json"]
+    blocked.rmdir()
+    assert writer.write(blocked, b"1")
+    assert writer.problem is None
+
+
+def test_a_folder_that_vanished_comes_back(writer):
+    path = writer.folder / "SPY.json"
+    assert writer.write(path, b"1")
+    path.unlink()
+    writer.folder.rmdir()
+    assert writer.write(path, b"2")
+    assert path.read_bytes() == b"2"
+
+
+def test_a_file_without_a_journal_behind_it_is_marked(writer):
+    known = Quote(symbol="SPY", stale=False, epoch=1, seq=1, last=1.0)
+    orphan = Quote(symbol="OLD", stale=False, epoch=1, seq=1, last=2.0)
+    for quote in (known, orphan):
+        (writer.folder / f"{quote.symbol}.json").write_bytes(encode_json(quote))
+    (writer.folder / "_status.json").write_bytes(b"{}")
+    (writer.folder / "notes.json").write_bytes(b"{}")
+    writer.mark_orphans({"SPY"})
+    assert b'"stale":true,"reason":"unplanned"' in (writer.folder / "OLD.json").read_bytes()
+    assert b'"last":2.0' in (writer.folder / "OLD.json").read_bytes()
+    assert b'"stale":false' in (writer.folder / "SPY.json").read_bytes()
+    assert (writer.folder / "notes.json").read_bytes() == b"{}"

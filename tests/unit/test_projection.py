@@ -1,0 +1,269 @@
+"""Symbol files are a function of the journal: of what is in it, not of when or in which order it was read."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from messages import fields
+from messages.codec import encode
+from messages.events import ServiceChanged, StreamStarted, StreamStopped, SymbolChanged
+from messages.topics import CONTROL, LINK, PLAN, TICKS
+from messages.views import Quote
+from services.clock import SECOND
+from services.follow import Cursor
+from services.projection import STREAMS, Projection, file_bytes, fold, rebuild
+from tests import blocks
+from tests.blocks import NOW, TestWriter
+
+
+def live(symbol: str) -> SymbolChanged:
+    return SymbolChanged(symbol=symbol, state="live", stale=False)
+
+
+def price(symbol: str, value: float):
+    return (symbol, fields.LAST, value, 100.0)
+
+
+def streaming() -> Projection:
+    projection = Projection()
+    projection.apply(CONTROL, blocks.events(StreamStarted(project_id=1)))
+    projection.apply(PLAN, blocks.plan("SPY", "QQQ"))
+    projection.apply(LINK, blocks.events(live("SPY"), live("QQQ")))
+    projection.apply(TICKS, blocks.ticks([price("SPY", 500.0)]))
+    return projection
+
+
+def said(projection: Projection, symbol: str = "SPY") -> tuple[bool, str | None]:
+    quote = projection.quote(symbol)
+    assert quote is not None
+    return quote.stale, quote.reason
+
+
+def test_a_planned_live_symbol_shows_its_price():
+    quote = streaming().quote("SPY")
+    assert (quote.last, quote.last_size, quote.stale, quote.reason) == (500.0, 100.0, False, None)
+    assert quote.timestamp == "2026-01-05T14:30:00.000000Z"
+
+
+def test_a_planned_symbol_without_a_price_has_no_quote():
+    projection = streaming()
+    assert projection.quote("QQQ") is None
+    projection.apply(TICKS, blocks.ticks([("QQQ", fields.MARKET_DATA_TYPE, 1.0)], seq=2))
+    assert projection.quote("QQQ") is None
+
+
+def test_what_the_gateway_says_of_a_symbol_is_in_its_quote():
+    projection = streaming()
+    projection.apply(LINK, blocks.events(SymbolChanged("SPY", "stale", True, "farm_down"), seq=3))
+    assert said(projection) == (True, "farm_down")
+    projection.apply(LINK, blocks.events(live("SPY"), seq=4))
+    assert said(projection) == (False, None)
+
+
+def test_a_new_gateway_process_starts_with_nothing_to_be_trusted():
+    projection = streaming()
+    projection.apply(LINK, blocks.events(live("QQQ"), epoch=2, seq=3))
+    assert said(projection) == (True, "pending")
+    projection.apply(LINK, blocks.events(live("SPY"), epoch=2, seq=4))
+    assert said(projection) == (False, None)
+
+
+def test_a_symbol_that_left_the_plan_keeps_its_price_and_says_so():
+    projection = streaming()
+    projection.apply(PLAN, blocks.plan("QQQ", seq=2))
+    assert said(projection) == (True, "unplanned")
+    assert projection.quote("SPY").last == 500.0
+
+
+def test_a_stopped_stream_says_so():
+    projection = streaming()
+    projection.apply(CONTROL, blocks.events(StreamStopped(), seq=2))
+    assert said(projection) == (True, "stopped")
+    projection.apply(CONTROL, blocks.events(StreamStarted(), seq=3))
+    projection.apply(PLAN, blocks.plan(seq=2, started=False))
+    assert said(projection) == (True, "stopped")
+
+
+def test_a_gateway_that_is_down_shows_in_every_quote():
+    projection = streaming()
+    projection.apply(CONTROL, blocks.events(ServiceChanged("planner", "down"), seq=2))
+    assert said(projection) == (False, None)
+    projection.apply(CONTROL, blocks.events(ServiceChanged("gateway", "down"), seq=3))
+    assert said(projection) == (True, "service_down")
+    projection.apply(CONTROL, blocks.events(ServiceChanged("gateway", "failing"), seq=4))
+    assert said(projection) == (False, None)
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+def test_a_reset_and_a_second_fold_of_a_stream_change_nothing(stream):
+    projection, expected = streaming(), file_bytes(streaming().quote("SPY"))
+    projection.changed.clear()
+    projection.reset(stream)
+    assert "SPY" in projection.changed
+    assert projection.quote("SPY") is None or projection.quote("SPY").stale
+    projection.apply(
+        stream,
+        {
+            CONTROL: blocks.events(StreamStarted(project_id=1)),
+            PLAN: blocks.plan("SPY", "QQQ"),
+            LINK: blocks.events(live("SPY"), live("QQQ")),
+            TICKS: blocks.ticks([price("SPY", 500.0)]),
+        }[stream],
+    )
+    assert file_bytes(projection.quote("SPY")) == expected
+
+
+def test_a_saved_state_is_the_state_and_a_damaged_one_is_refused():
+    cursors = {TICKS: Cursor(1, 1), PLAN: Cursor(1, 1)}
+    data = streaming().dump(cursors)
+    loaded, at = Projection.load(data)
+    assert at == cursors
+    assert file_bytes(loaded.quote("SPY")) == file_bytes(streaming().quote("SPY"))
+    for damaged in (b"", data[:-1], data[:40] + b"\xff" + data[41:], b"x" * 100):
+        with pytest.raises(ValueError):
+            Projection.load(damaged)
+
+
+# --- any order, any restart: the same files ----------------------------------------------------------------
+
+PRICES = [fields.BID, fields.LAST, fields.DELAYED_ASK]
+SYMBOLS = ["SPY", "QQQ", "BRK.B"]
+symbol = st.sampled_from(SYMBOLS)
+tick_rows = st.lists(
+    st.one_of(
+        st.tuples(
+            symbol, st.sampled_from([fields.BID, fields.LAST, fields.DELAYED_ASK]), st.floats(1, 1e6), st.just(7.0)
+        ),
+        st.tuples(symbol, st.sampled_from([fields.BID_SIZE, fields.VOLUME]), st.floats(0, 1e9)),
+        st.tuples(symbol, st.just(fields.BID), st.just(-1.0), st.just(0.0)),
+        st.tuples(symbol, st.just(fields.SOURCE), st.sampled_from([0.0, 1.0, 10.0])),
+    ),
+    min_size=1,
+    max_size=6,
+)
+link_events = st.lists(
+    st.builds(
+        SymbolChanged,
+        symbol=symbol,
+        state=st.just("any"),
+        stale=st.booleans(),
+        reason=st.sampled_from([None, "farm"]),
+    ),
+    min_size=1,
+    max_size=3,
+)
+control_events = st.lists(
+    st.one_of(
+        st.builds(StreamStarted),
+        st.builds(StreamStopped),
+        st.builds(ServiceChanged, service=st.just("gateway"), state=st.sampled_from(["up", "down", "failing"])),
+    ),
+    min_size=1,
+    max_size=2,
+)
+content = st.one_of(
+    st.tuples(st.just(TICKS), tick_rows),
+    st.tuples(st.just(LINK), link_events),
+    st.tuples(st.just(CONTROL), control_events),
+    st.tuples(st.just(PLAN), st.tuples(st.sets(symbol), st.booleans())),
+)
+history = st.lists(st.tuples(content, st.booleans()), max_size=25)
+
+
+def streams_of(history) -> dict[str, list]:
+    """The blocks of each stream; a True begins a new epoch of its stream."""
+    streams = {stream: [] for stream in STREAMS}
+    heads = dict.fromkeys(STREAMS, (1, 1))
+    for (stream, what), restarted in history:
+        epoch, seq = heads[stream]
+        epoch += restarted
+        at = {"epoch": epoch, "seq": seq, "time": NOW + len(streams[stream]) * SECOND}
+        if stream == TICKS:
+            block = blocks.ticks(what, **at)
+        elif stream == PLAN:
+            block = blocks.plan(*sorted(what[0]), started=what[1], **at)
+        else:
+            block = blocks.events(*what, **at)
+        heads[stream] = (epoch, seq + block.count)
+        streams[stream].append(block)
+    return streams
+
+
+def files_of(projection: Projection) -> dict[str, bytes]:
+    quotes = {symbol: projection.quote(symbol) for symbol in projection.symbols()}
+    return {symbol: file_bytes(quote) for symbol, quote in quotes.items() if quote is not None}
+
+
+@settings(max_examples=150, deadline=None)
+@given(history, st.randoms(use_true_random=False))
+def test_files_depend_neither_on_the_order_of_streams_nor_on_restarts(history, random):
+    streams = streams_of(history)
+    straight = Projection()
+    for stream, listed in streams.items():
+        for block in listed:
+            straight.apply(stream, block)
+
+    shuffled, written = Projection(), {}
+    cursors = {stream: Cursor() for stream in STREAMS}
+    left = {stream: list(listed) for stream, listed in streams.items()}
+    while any(left.values()):
+        stream = random.choice([stream for stream, listed in left.items() if listed])
+        block = left[stream].pop(0)
+        shuffled.apply(stream, block)
+        cursors[stream] = Cursor(block.epoch, block.first_seq + block.count - 1)
+        if random.random() < 0.2:
+            saved = shuffled.dump(cursors)
+        if random.random() < 0.3:  # what a sink writes: the changed symbols alone
+            written |= {s: files_of(shuffled)[s] for s in shuffled.changed if s in files_of(shuffled)}
+            shuffled.changed.clear()
+        if random.random() < 0.1:  # killed: back to the saved state, and everything since then again
+            shuffled, cursors = Projection.load(saved) if "saved" in locals() else (Projection(), {})
+            cursors = {stream: cursors.get(stream, Cursor()) for stream in STREAMS}
+            left = {s: [b for b in streams[s] if b.first_seq > cursors[s].seq] for s in STREAMS}
+            shuffled.changed.update(shuffled.symbols())
+    written |= {s: files_of(shuffled)[s] for s in shuffled.changed if s in files_of(shuffled)}
+
+    assert files_of(shuffled) == files_of(straight)
+    assert written == files_of(straight)
+
+
+# --- from a journal ----------------------------------------------------------------------------------------
+
+
+def write_journal(folder: Path) -> None:
+    writers = {stream: TestWriter(folder, stream) for stream in STREAMS}
+    writers[CONTROL].events(StreamStarted())
+    writers[PLAN].plan(["SPY", "QQQ"])
+    writers[LINK].events(live("SPY"), live("QQQ"))
+    for second in range(5):
+        writers[TICKS].ticks([price("SPY", 500.0 + second), price("QQQ", 400.0)], time=NOW + second * SECOND)
+    for writer in writers.values():
+        writer.close()
+
+
+def test_a_rebuild_writes_the_files_of_the_fold(tmp_path):
+    write_journal(tmp_path / "journal")
+    assert rebuild(tmp_path / "journal", tmp_path / "into") == ["QQQ", "SPY"]
+    written = {path.name: path.read_bytes() for path in (tmp_path / "into").iterdir()}
+    projection = fold(tmp_path / "journal")
+    assert written == {f"{symbol}.json": data for symbol, data in files_of(projection).items()}
+    quote = msgspec.json.decode(written["SPY.json"], type=Quote)
+    assert (quote.last, quote.stale) == (504.0, False)
+    assert written["SPY.json"].endswith(b"}\n")
+
+
+def test_a_fold_until_a_moment_is_the_book_as_it_was(tmp_path):
+    write_journal(tmp_path / "journal")
+    calls = []
+    then = fold(tmp_path / "journal", NOW + 3 * SECOND, lambda stream, done: calls.append((stream, done)))
+    assert then.quote("SPY").last == 502.0
+    assert calls[0] == (TICKS, 2)
+    assert fold(tmp_path / "journal", NOW).symbols() == []
+
+
+def test_file_and_topic_carry_the_same_fields():
+    quote = streaming().quote("SPY")
+    assert msgspec.json.decode(file_bytes(quote)) == msgspec.msgpack.decode(encode(quote))
