@@ -1,0 +1,51 @@
+"""What the server knows of one connected client and its subscriptions."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from services.simulator.contracts import Instrument
+from services.simulator.pacing import HistoryPacing, MessageRate
+from services.simulator.replies import Replies
+from services.simulator.ticks import Heads, heads
+from services.simulator.wire import FrameReader
+
+Phase = Literal["greeting", "versioned", "ready", "closing"]
+
+
+@dataclass
+class Client:
+    conn: int
+    rate: MessageRate
+    phase: Phase = "greeting"
+    reader: FrameReader = field(default_factory=FrameReader)
+    replies: Replies = field(default_factory=lambda: Replies(100))
+    client_id: int = -1
+    data_type: int = 1  # as asked for with reqMarketDataType
+    subscriptions: dict[int, "Subscription"] = field(default_factory=dict)
+    real_time_bars: dict[int, Instrument] = field(default_factory=dict)
+    tick_by_tick: dict[int, tuple[Instrument, str]] = field(default_factory=dict)
+    history: HistoryPacing = field(default_factory=HistoryPacing)
+    silent_until: int = 0  # nothing is sent before this time
+    dribbling: bool = False
+    held: bytearray = field(default_factory=bytearray)  # what dribbling has yet to send
+
+    def is_closing(self) -> bool:
+        return self.phase == "closing"
+
+
+@dataclass
+class Subscription:
+    """A market data line. `dead`: nothing flows until the client subscribes anew. `image_due`: it missed ticks."""
+
+    client: Client
+    request: int
+    instrument: Instrument
+    generic: frozenset[str]
+    delayed: bool = False
+    partial: bool = False  # 10090: only last, volume and the day's prices are entitled
+    dead: bool = False
+    image_due: bool = False
+    head: Heads = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.head = heads(self.request)

@@ -1,0 +1,245 @@
+"""The simulated gateway: a pure core. Events go in with their time (a connection, bytes, a turn, a scenario step),
+effects come out (bytes to send, connections to close). No sockets, no clock, no global randomness.
+
+`handle_*` methods are called by the loop in server.py, and by tests, which so run hours of trouble in a moment.
+"""
+
+import heapq
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from services.clock import SECOND
+from services.simulator import market_data, requests, requests_history
+from services.simulator.client import Client
+from services.simulator.contracts import Master
+from services.simulator.effects import Close, Effect, Listen, Log, Send
+from services.simulator.market import Market
+from services.simulator.pacing import MessageRate
+from services.simulator.replies import HIGHEST, LOWEST, Replies
+from services.simulator.requests_account import ACCOUNT
+from services.simulator.stats import Stats
+from services.simulator.wire import BadRequest, Fields, Garbage, frame, parse_versions, split
+from services.simulator.world import HISTORY_FARM, MARKET_FARMS, SEC_DEF_FARM, World
+
+START_API = 71
+FIRST_ORDER_ID = 1
+
+
+@dataclass(frozen=True)
+class Config:
+    """How this server differs from an ordinary gateway. `rate`: ticks a second per client over all its symbols,
+    0 for the natural pace. `server_version`: what the gateway calls itself."""
+
+    seed: int = 1
+    rate: int = 0
+    symbols: int = 1000
+    server_version: int = HIGHEST
+    line_limit: int = 100
+    message_limit: int = 50
+    strikes_allowed: int = 3
+    history_pacing: bool = True
+
+
+class Core:
+    def __init__(self, config: Config, now: int) -> None:
+        self.config = config
+        self.world = World(
+            line_limit=config.line_limit,
+            message_limit=config.message_limit,
+            strikes_allowed=config.strikes_allowed,
+            history_pacing=config.history_pacing,
+        )
+        self.master = Master(self.world.hours.local(now).date(), config.symbols)
+        self.market = Market(config.seed, config.rate, self.world.hours)
+        self.book = market_data.Book()
+        self.stats = Stats()
+        self.clients: dict[int, Client] = {}
+        self.now = now
+        self.lag = 0.0
+        self._last_turn = now
+        self._out: dict[int, list[bytes]] = {}
+        self._ticks: dict[int, int] = {}
+        self._effects: list[Effect] = []
+        self._timers: list[tuple[int, int, Callable[[], None]]] = []
+        self._timer_count = 0
+
+    # --- events ---
+
+    def handle_connected(self, conn: int, now: int) -> list[Effect]:
+        self.now = now
+        self.clients[conn] = Client(conn, MessageRate(self.world.message_limit))
+        self.stats.connected(conn, now)
+        return self._flush()
+
+    def handle_bytes(self, conn: int, data: bytes, now: int) -> list[Effect]:
+        self.now = now
+        client = self.clients.get(conn)
+        if client is None or client.is_closing() or self.world.deaf:
+            return self._flush()
+        try:
+            for payload in client.reader.feed(data):
+                self._received(client, payload)
+                if client.is_closing():
+                    break
+        except Garbage as error:
+            self.stats.garbage += 1
+            self.log("garbage from a client", conn=conn, client_id=client.client_id, what=str(error))
+            self.close(client, "garbage")
+        return self._flush()
+
+    def handle_closed(self, conn: int, now: int, unsent_ticks: int = 0, reason: str = "closed by the client") -> None:
+        """The connection is gone; `unsent_ticks` were counted as sent and never left this process."""
+        self.now = now
+        client = self.clients.pop(conn, None)
+        if client is not None:
+            market_data.forget_all(self, client)
+            self.stats.closed(conn, now, unsent_ticks, reason)
+
+    def handle_turn(self, now: int, lag: float = 0.0) -> list[Effect]:
+        """Call about every 50 ms. `lag`: how late the loop was lately, in seconds."""
+        self.now, self.lag = now, lag
+        while self._timers and self._timers[0][0] <= now:
+            heapq.heappop(self._timers)[2]()
+        market_data.turn(self)
+        if now // (5 * SECOND) != self._last_turn // (5 * SECOND):
+            requests_history.send_real_time_bars(self)
+        self._last_turn = now
+        return self._flush()
+
+    # --- what requests, market data and scenarios are written in ---
+
+    def send(self, client: Client, data: bytes, ticks: int = 0) -> None:
+        if data and not client.is_closing():
+            self._out.setdefault(client.conn, []).append(data)
+            if ticks:
+                self._ticks[client.conn] = self._ticks.get(client.conn, 0) + ticks
+
+    def send_raw(self, client: Client, data: bytes, ticks: int = 0) -> None:
+        """A write of its own, after what is pending."""
+        self._effects += self._drain(client.conn)
+        self._effects.append(Send(client.conn, data, ticks))
+        self.stats.sent(client.conn, ticks)
+
+    def error(self, client: Client, request: int, code: int, text: str) -> None:
+        self.stats.errors[code] += 1
+        self.send(client, client.replies.error(request, code, text, self.now // 1_000_000))
+
+    def tell_all(self, code: int, text: str) -> None:
+        """A system message to every client that is ready."""
+        for client in self.ready_clients():
+            self.error(client, -1, code, text)
+
+    def ready_clients(self) -> list[Client]:
+        return [client for client in self.clients.values() if client.phase == "ready"]
+
+    def close(self, client: Client, reason: str, abort: bool = False) -> None:
+        if not client.is_closing():
+            self._effects += self._drain(client.conn)
+            client.phase = "closing"
+            self._effects.append(Close(client.conn, abort))
+            self.stats.note(client.conn, reason)
+
+    def listen(self, on: bool, port: int | None = None) -> None:
+        self._effects.append(Listen(on, port))
+
+    def log(self, event: str, **values: object) -> None:
+        self._effects.append(Log(event, values))
+
+    def after(self, seconds: float, action: Callable[[], None]) -> None:
+        """Run `action` in the first turn after `seconds`."""
+        self._timer_count += 1
+        heapq.heappush(self._timers, (self.now + int(seconds * SECOND), self._timer_count, action))
+
+    # --- the conversation ---
+
+    def _received(self, client: Client, payload: bytes) -> None:
+        if client.phase == "greeting":
+            self._greet(client, payload)
+            return
+        fields = split(payload)
+        if client.rate.breached(self.now, self.lag):
+            self._strike(client)
+            if client.is_closing():
+                return
+        try:
+            kind = int(fields[0])
+        except ValueError:
+            raise Garbage(f"a message id of {fields[0][:20]!r}") from None
+        self.stats.requests[kind] += 1
+        if client.phase == "ready":
+            requests.dispatch(self, client, kind, fields[1:])
+        elif kind == START_API:
+            self._start(client, fields[1:])
+
+    def _greet(self, client: Client, payload: bytes) -> None:
+        low, high = parse_versions(payload)
+        version = min(self.config.server_version, high)
+        if version < max(low, LOWEST):
+            self.log("client speaks no version of ours", conn=client.conn, client=f"{low}..{high}")
+            self.close(client, "no common version")
+            return
+        client.replies = Replies(version)
+        client.phase = "versioned"
+        clock = f"{self.world.hours.local(self.now):%Y%m%d %H:%M:%S} US/Eastern"
+        self.send(client, frame(f"{version}\0{clock}\0".encode()))
+
+    def _start(self, client: Client, fields: list[str]) -> None:
+        try:
+            reader = Fields(fields)
+            reader.skip()
+            client_id = reader.number()
+        except BadRequest as error:
+            raise Garbage(f"startApi: {error}") from None
+        taken = any(other.client_id == client_id for other in self.ready_clients())
+        if taken or self.world.ids_taken:
+            self.error(client, -1, 326, "Unable to connect as the client id is already in use: use a unique client id.")
+            self.close(client, "client id in use")
+            return
+        client.client_id, client.phase = client_id, "ready"
+        self.stats.started(client.conn, client_id, client.replies.version)
+        self.log("client ready", conn=client.conn, client_id=client_id, version=client.replies.version)
+        self.send(client, client.replies.managed_accounts(ACCOUNT))
+        self.send(client, client.replies.next_valid_id(FIRST_ORDER_ID))
+        for farm in MARKET_FARMS:
+            code, text = farm_message("market data", farm, self.world.farms[farm])
+            self.error(client, -1, code, text)
+        self.error(client, -1, *farm_message("HMDS data", HISTORY_FARM, self.world.farms[HISTORY_FARM]))
+        self.error(client, -1, *farm_message("Sec-def data", SEC_DEF_FARM, self.world.farms[SEC_DEF_FARM]))
+
+    def _strike(self, client: Client) -> None:
+        self.stats.strikes += 1
+        limit = client.rate.limit
+        self.error(client, -1, 100, f"Max rate of messages per second has been exceeded: max={limit}")
+        self.log("pacing strike", client_id=client.client_id, strikes=client.rate.strikes)
+        if client.rate.strikes >= self.world.strikes_allowed:
+            self.close(client, "pacing")
+
+    # --- effects ---
+
+    def _flush(self) -> list[Effect]:
+        for conn in list(self._out):
+            self._effects += self._drain(conn)
+        effects, self._effects = self._effects, []
+        return effects
+
+    def _drain(self, conn: int) -> Iterable[Effect]:
+        parts = self._out.pop(conn, None)
+        ticks = self._ticks.pop(conn, 0)
+        if not parts:
+            return ()
+        self.stats.sent(conn, ticks)
+        return (Send(conn, b"".join(parts), ticks),)
+
+
+def farm_message(kind: str, farm: str, state: str) -> tuple[int, str]:
+    """The code and text of a farm's state; the farm's name follows the colon."""
+    codes = {"market data": (2104, 2108, 2103), "HMDS data": (2106, 2107, 2105), "Sec-def data": (2158, 2158, 2157)}
+    ok, idle, broken = codes[kind]
+    if state == "broken":
+        return broken, f"{kind[0].upper()}{kind[1:]} farm connection is broken:{farm}"
+    if state == "idle":
+        return (
+            idle,
+            f"{kind[0].upper()}{kind[1:]} farm connection is inactive but should be available upon demand.{farm}",
+        )
+    return ok, f"{kind[0].upper()}{kind[1:]} farm connection is OK:{farm}"

@@ -1,0 +1,79 @@
+"""Which instruments move when: 250 ms aggregates at the natural pace, or as many ticks a second as asked for.
+
+Feeds exist for what somebody looked at; they are stepped only while somebody is subscribed. Deterministic for the
+same seed and the same times.
+"""
+
+import random
+from collections.abc import Iterator
+
+from services.clock import MILLISECOND, SECOND
+from services.simulator.contracts import Instrument
+from services.simulator.hours import MarketHours
+from services.simulator.prices import Feed, Tick
+
+SLICE = 50 * MILLISECOND  # five slices make one aggregate; each symbol has its own slice
+SLICES = 5
+MOST_CATCH_UP = SECOND  # after a stall, at most this much is made up for
+
+
+class Market:
+    def __init__(self, seed: int, rate: int, hours: MarketHours) -> None:
+        self._seed, self._rate, self._hours = seed, rate, hours
+        self._feeds: dict[int, Feed] = {}
+        self._active: dict[int, Feed] = {}
+        self._ring: list[Feed] = []
+        self._position = 0
+        self._credit = 0.0
+        self._last = 0
+        self._random = random.Random(seed)  # noqa: S311 - prices, not secrets
+
+    def feed(self, instrument: Instrument, now: int) -> Feed:
+        """The instrument's feed, brought to `now` unless it is running."""
+        feed = self._feeds.get(instrument.con_id)
+        if feed is None:
+            feed = self._feeds[instrument.con_id] = Feed(self._seed, instrument, self._hours)
+        if instrument.con_id not in self._active:
+            feed.refresh(now)
+        return feed
+
+    def activate(self, instrument: Instrument, now: int) -> Feed:
+        """Let the instrument move from now on."""
+        feed = self.feed(instrument, now)
+        if instrument.con_id not in self._active:
+            self._active[instrument.con_id] = feed
+            self._ring = list(self._active.values())
+        return feed
+
+    def deactivate(self, instrument: Instrument) -> None:
+        if self._active.pop(instrument.con_id, None) is not None:
+            self._ring = list(self._active.values())
+
+    def advance(self, now: int) -> Iterator[tuple[Feed, list[Tick]]]:
+        """The steps that fall due until `now`, each with the ticks that it makes."""
+        since = max(self._last, now - MOST_CATCH_UP)
+        self._last = now
+        if not self._ring:
+            return
+        if self._rate:
+            yield from self._at_rate(since, now)
+            return
+        for slice_number in range(since // SLICE + 1, now // SLICE + 1):
+            for feed in self._ring:
+                if feed.instrument.con_id % SLICES == slice_number % SLICES and self._random.random() < feed.activity:
+                    yield feed, self._step(feed, slice_number * SLICE)
+
+    def _at_rate(self, since: int, now: int) -> Iterator[tuple[Feed, list[Tick]]]:
+        self._credit += (now - since) / SECOND * self._rate
+        fruitless = 0
+        while self._credit > 0 and fruitless < len(self._ring):
+            self._position = (self._position + 1) % len(self._ring)
+            feed = self._ring[self._position]
+            ticks = self._step(feed, now)
+            fruitless = 0 if ticks else fruitless + 1
+            self._credit -= len(ticks)
+            yield feed, ticks
+        self._credit = min(self._credit, 0.0)  # what could not be made is not owed: all may be halted
+
+    def _step(self, feed: Feed, at: int) -> list[Tick]:
+        return feed.step(at) if self._hours.is_open(feed.instrument.sec_type, at) else []
