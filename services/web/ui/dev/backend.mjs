@@ -1,0 +1,144 @@
+// A backend without a pipeline, for work on the card: the HTTP contract over invented prices. Serves the built
+// page too. PORT (8766), SCENARIO (mock, mixed, degraded, disconnected, stopped), SYMBOLS, SEED, TOKEN.
+// POST /dev/scenario/NAME changes the scene while it runs. Not for production: it checks nothing.
+
+import { readFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import { extname, join, normalize } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { Market } from './market.mjs'
+import { dress, linkHistory, planOf, statusOf } from './scenes.mjs'
+
+const PORT = Number(process.env.PORT ?? 8766)
+const STATIC = fileURLToPath(new URL('../../static', import.meta.url))
+const TYPES = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript',
+  '.css': 'text/css',
+  '.svg': 'image/svg+xml',
+  '.woff2': 'font/woff2',
+  '.md': 'text/markdown',
+}
+
+const started = Date.now()
+const market = new Market({ count: Number(process.env.SYMBOLS ?? 24), seed: Number(process.env.SEED ?? 7) })
+const scene = { name: process.env.SCENARIO ?? 'mock', started }
+dress(market, scene.name, started)
+const clients = new Set()
+let eventId = 0
+
+function send(client, event, data) {
+  client.write(`id: ${++eventId}\nevent: ${event}\ndata: ${JSON.stringify(data)}\n\n`)
+}
+
+const status = () => statusOf(market, scene, Date.now())
+setInterval(() => {
+  const flowing = !['stopped', 'disconnected'].includes(scene.name)
+  const changed = flowing ? market.tick(Date.now(), (quote) => quote.source === 'mock' || !quote.still) : []
+  for (const client of clients) if (changed.length > 0) send(client, 'quotes', changed)
+}, 250)
+setInterval(() => {
+  for (const client of clients) send(client, 'status', status())
+}, 500)
+
+function setScene(name) {
+  scene.name = name
+  dress(market, name, Date.now())
+  const quotes = [...market.books.values()].map((book) => book.quote)
+  for (const client of clients) {
+    send(client, 'status', status())
+    send(client, 'quotes', quotes)
+  }
+}
+
+function json(response, code, body) {
+  response.writeHead(code, { 'Content-Type': 'application/json', 'Cache-Control': 'no-store' })
+  response.end(JSON.stringify(body))
+}
+
+const fail = (response, code, word, message) => json(response, code, { detail: { code: word, message } })
+
+async function bodyOf(request) {
+  const chunks = []
+  for await (const chunk of request) chunks.push(chunk)
+  return chunks.length > 0 ? JSON.parse(Buffer.concat(chunks).toString()) : {}
+}
+
+function events(response) {
+  response.writeHead(200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store' })
+  send(response, 'status', status())
+  send(
+    response,
+    'quotes',
+    [...market.books.values()].map((book) => book.quote),
+  )
+  clients.add(response)
+  response.on('close', () => clients.delete(response))
+}
+
+function history(response, query) {
+  const book = market.books.get(query.get('symbol') ?? '')
+  if (!book) return fail(response, 404, 'symbol_not_found', `No symbol ${query.get('symbol')}.`)
+  const from = Date.now() - Number(query.get('minutes') ?? 30) * 60_000
+  const source = book.quote.source
+  const points = book.points
+    .filter(([at]) => at >= from && !(book.gap && at > book.gap[0] && at < book.gap[1]))
+    .map(([at, price]) => ({ time: new Date(at).toISOString(), price, source }))
+  return json(response, 200, { symbol: book.quote.symbol, points })
+}
+
+async function start(request, response) {
+  const wanted = await bodyOf(request)
+  if (scene.name !== 'stopped') {
+    return fail(response, 409, 'ib_stream_lock_busy', 'The stream is started already (pid 4711).')
+  }
+  if (wanted.project_id > 9) {
+    return fail(response, 404, 'project_not_found', `Project ${wanted.project_id} does not exist.`)
+  }
+  setTimeout(() => setScene('mock'), 600)
+  return json(response, 200, { seq: 12, changed: true })
+}
+
+function stop(response) {
+  setScene('stopped')
+  return json(response, 200, { seq: 13, changed: true })
+}
+
+async function page(path, response) {
+  const file = normalize(join(STATIC, path === '/' ? 'index.html' : path))
+  if (!file.startsWith(STATIC)) return fail(response, 404, 'not_found', '')
+  const bytes = await readFile(file).catch(() => undefined)
+  if (!bytes) return fail(response, 404, 'not_found', 'No such page.')
+  response.writeHead(200, { 'Content-Type': TYPES[extname(file)] ?? 'application/octet-stream' })
+  return response.end(bytes)
+}
+
+const API = '/api/ib/stream'
+
+async function answer(request, response) {
+  const { pathname, searchParams } = new URL(request.url ?? '/', 'http://localhost')
+  const route = `${request.method} ${pathname}`
+  const token = process.env.TOKEN
+  if (token && pathname.startsWith(API) && request.headers.authorization !== `Bearer ${token}`) {
+    return fail(response, 401, 'unauthorized', 'A bearer token is needed.')
+  }
+  if (route.startsWith('POST /dev/scenario/')) {
+    setScene(pathname.split('/').at(-1))
+    return json(response, 200, {})
+  }
+  if (route === `GET ${API}/status`) return json(response, 200, status())
+  if (route === `GET ${API}/quotes`) {
+    return json(response, 200, { quotes: [...market.books.values()].map((book) => book.quote) })
+  }
+  if (route === `GET ${API}/plan`) return json(response, 200, planOf(market, scene))
+  if (route === `GET ${API}/gaps`) return json(response, 200, linkHistory(market, scene, Date.now()))
+  if (route === `GET ${API}/history`) return history(response, searchParams)
+  if (route === `GET ${API}/events`) return events(response)
+  if (route === `POST ${API}/start`) return start(request, response)
+  if (route === `POST ${API}/stop`) return stop(response)
+  return page(pathname, response)
+}
+
+createServer((request, response) => {
+  answer(request, response).catch((error) => fail(response, 500, 'bug', String(error)))
+}).listen(PORT, '127.0.0.1', () => console.log(`http://127.0.0.1:${PORT}`))

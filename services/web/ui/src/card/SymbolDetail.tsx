@@ -1,0 +1,90 @@
+// What opens under a row: the larger chart, and every field of the quote with its meaning.
+
+import { ageOf } from './health'
+import { useBeat, useCard } from './hooks'
+import { PriceChart } from './PriceChart'
+import { SourceBadge, StateBadge } from './QuoteRow'
+import styles from './SymbolDetail.module.css'
+import { fill, word } from './strings'
+import type { Quote, SymbolStatus } from './types'
+
+interface SymbolDetailProps {
+  symbol: string
+  quote: Quote | undefined
+  state: SymbolStatus | undefined
+  decimals: number
+}
+
+export function SymbolDetail({ symbol, quote, state, decimals }: SymbolDetailProps) {
+  const { strings, format } = useCard()
+  const { detail } = strings
+  const price = (value: number | null | undefined) => format.price(value, decimals)
+  const sized = (value: number | null | undefined, size: number | null | undefined) =>
+    value != null && size != null
+      ? fill(detail.times, { price: price(value), size: format.size(size) })
+      : price(value)
+  const spread = quote?.bid != null && quote.ask != null ? quote.ask - quote.bid : undefined
+  const reason = state?.reason ?? quote?.reason
+  const facts: [string, string][] = [
+    [detail.bid, sized(quote?.bid, quote?.bid_size)],
+    [detail.ask, sized(quote?.ask, quote?.ask_size)],
+    [detail.spread, price(spread)],
+    [detail.last, sized(quote?.last, quote?.last_size)],
+    [detail.open, price(quote?.open)],
+    [detail.high, price(quote?.high)],
+    [detail.low, price(quote?.low)],
+    [detail.close, price(quote?.close)],
+    [detail.volume, format.size(quote?.volume)],
+    [detail.exchange, [quote?.exchange, quote?.currency].filter(Boolean).join(' · ') || strings.none],
+    [
+      detail.dataType,
+      quote?.market_data_type ? word(strings.dataType, quote.market_data_type) : strings.none,
+    ],
+    [
+      detail.exchangeTime,
+      quote?.exchange_time ? format.clock(Date.parse(quote.exchange_time)) : strings.none,
+    ],
+  ]
+  return (
+    <div className={styles.detail}>
+      <PriceChart symbol={symbol} decimals={decimals} />
+      <div className={styles.side}>
+        <p className={styles.badges}>
+          <SourceBadge quote={quote} /> <StateBadge state={state?.state ?? 'unknown'} />
+          <Received quote={quote} />
+        </p>
+        {(reason || state?.message) && (
+          <p className={styles.reason}>
+            {reason && <strong>{word(strings.reason, reason)}</strong>} {state?.message}{' '}
+            {state?.code != null && <code>{fill(detail.ibCode, { code: state.code })}</code>}
+          </p>
+        )}
+        <dl className={styles.facts}>
+          {facts.map(([label, value]) => (
+            <div key={label}>
+              <dt>{label}</dt>
+              <dd>{value}</dd>
+            </div>
+          ))}
+        </dl>
+        {state?.why && (
+          <p className={styles.why}>
+            {detail.why}: {state.why}
+          </p>
+        )}
+      </div>
+    </div>
+  )
+}
+
+function Received({ quote }: { quote: Quote | undefined }) {
+  const { strings, format } = useCard()
+  const beat = useBeat()
+  if (!quote?.timestamp) return null
+  const age = fill(strings.metric.ago, { age: format.age(ageOf(quote.timestamp, beat)) })
+  return (
+    <span className={styles.received}>
+      {strings.detail.received}: {format.clock(Date.parse(quote.timestamp))} ({age})
+    </span>
+  )
+}

@@ -1,0 +1,97 @@
+// The HTTP side of the backend, for the store and the forms. Every call is bounded by a deadline and fails
+// with an ApiError whose code is the backend's own, or one of `backend_away`, `unauthorized`, `http_NNN`.
+
+import type { Gap, HistoryPoint, LinkPoint, Plan, Quote, StartRequest, Status } from './types'
+
+const DEADLINE_MS = 10_000
+
+export class ApiError extends Error {
+  readonly code: string
+  readonly httpStatus: number | undefined
+
+  constructor(code: string, message: string, httpStatus?: number) {
+    super(message)
+    this.name = 'ApiError'
+    this.code = code
+    this.httpStatus = httpStatus
+  }
+}
+
+export interface Api {
+  readonly eventsUrl: string
+  headers(): Record<string, string>
+  status(): Promise<Status>
+  quotes(): Promise<Quote[]>
+  plan(): Promise<Plan>
+  gaps(): Promise<{ gaps: Gap[]; link: LinkPoint[] }>
+  history(symbol: string, minutes: number): Promise<HistoryPoint[]>
+  start(request: StartRequest): Promise<void>
+  stop(): Promise<void>
+}
+
+/** The backend at `base` (an origin, an origin with a path, or '' for the page's own). */
+export function createApi(base: string, token?: string): Api {
+  const root = `${base.replace(/\/+$/, '')}/api/ib/stream`
+  const headers = (): Record<string, string> => (token ? { Authorization: `Bearer ${token}` } : {})
+
+  async function call(path: string, body?: unknown): Promise<unknown> {
+    let response: Response
+    try {
+      response = await fetch(root + path, {
+        method: body === undefined ? 'GET' : 'POST',
+        headers: body === undefined ? headers() : { ...headers(), 'Content-Type': 'application/json' },
+        body: body === undefined ? undefined : JSON.stringify(body),
+        signal: AbortSignal.timeout(DEADLINE_MS),
+        cache: 'no-store',
+      })
+    } catch (cause) {
+      throw new ApiError('backend_away', cause instanceof Error ? cause.message : String(cause))
+    }
+    if (!response.ok) throw await errorOf(response)
+    return response.json().catch(() => ({}))
+  }
+
+  return {
+    eventsUrl: `${root}/events`,
+    headers,
+    status: () => call('/status') as Promise<Status>,
+    quotes: async () => ((await call('/quotes')) as { quotes?: Quote[] }).quotes ?? [],
+    plan: () => call('/plan') as Promise<Plan>,
+    gaps: async () => {
+      const answer = (await call('/gaps')) as { gaps?: Gap[]; link?: LinkPoint[] }
+      return { gaps: answer.gaps ?? [], link: answer.link ?? [] }
+    },
+    history: async (symbol, minutes) => {
+      const query = new URLSearchParams({ symbol, minutes: String(minutes) })
+      return ((await call(`/history?${query}`)) as { points?: HistoryPoint[] }).points ?? []
+    },
+    start: async (request) => void (await call('/start', request)),
+    stop: async () => void (await call('/stop', {})),
+  }
+}
+
+/** What an answer other than 2xx says: `{"detail": {"code", "message"}}`, or FastAPI's list of field errors. */
+export async function errorOf(response: Response): Promise<ApiError> {
+  const body = (await response.json().catch(() => null)) as { detail?: unknown } | null
+  const detail = body?.detail
+  if (detail && typeof detail === 'object' && 'code' in detail && 'message' in detail) {
+    return new ApiError(String(detail.code), String(detail.message), response.status)
+  }
+  if (response.status === 401 || response.status === 403) {
+    return new ApiError('unauthorized', typeof detail === 'string' ? detail : '', response.status)
+  }
+  if (response.status === 502 || response.status === 504) {
+    return new ApiError('backend_away', '', response.status)
+  }
+  return new ApiError(`http_${response.status}`, sentenceOf(detail), response.status)
+}
+
+function sentenceOf(detail: unknown): string {
+  if (typeof detail === 'string') return detail
+  if (Array.isArray(detail)) {
+    return detail
+      .map((item: { loc?: unknown[]; msg?: string }) => `${item.loc?.at(-1) ?? ''}: ${item.msg ?? ''}`)
+      .join('; ')
+  }
+  return ''
+}

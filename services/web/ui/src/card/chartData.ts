@@ -1,0 +1,62 @@
+// Prices as columns for the chart, and what the chart says in words. Pure.
+
+import type { Gap, HistoryPoint } from './types'
+
+/** Seconds; prices that came as a stream; prices from history bars. A null breaks the line. */
+export type Columns = [times: number[], streamed: (number | null)[], history: (number | null)[]]
+
+export interface Span {
+  start: number // seconds
+  end: number
+}
+
+/** Gaps of `symbol`, in seconds; one that is still open ends at `now`. */
+export function spansOf(gaps: readonly Gap[], symbol: string, now: number): Span[] {
+  return gaps
+    .filter((gap) => gap.symbol === symbol)
+    .map((gap) => ({
+      start: Date.parse(gap.start) / 1000,
+      end: (gap.end ? Date.parse(gap.end) : now) / 1000,
+    }))
+}
+
+/** Points in order of time. The streamed line is broken where a gap lies between two points. */
+export function columnsOf(points: readonly HistoryPoint[], spans: readonly Span[]): Columns {
+  const columns: Columns = [[], [], []]
+  let before = Number.NEGATIVE_INFINITY
+  for (const point of points) {
+    const time = Date.parse(point.time) / 1000
+    if (Number.isNaN(time) || time < before) continue
+    const gap = spans.find((span) => before <= span.start && span.end <= time && before > 0)
+    if (gap) push(columns, (before + time) / 2, null, null)
+    const history = point.source === 'ib_history'
+    push(columns, time, history ? null : point.price, history ? point.price : null)
+    before = time
+  }
+  return columns
+}
+
+export function push(columns: Columns, time: number, streamed: number | null, history: number | null): void {
+  columns[0].push(time)
+  columns[1].push(streamed)
+  columns[2].push(history)
+}
+
+/** First, last, lowest and highest price; undefined without any. */
+export function summaryOf(
+  columns: Columns,
+): { first: number; last: number; low: number; high: number } | undefined {
+  let low = Number.POSITIVE_INFINITY
+  let high = Number.NEGATIVE_INFINITY
+  let first: number | undefined
+  let last: number | undefined
+  columns[1].forEach((streamed, i) => {
+    const price = streamed ?? columns[2][i]
+    if (price == null) return
+    first ??= price
+    last = price
+    low = Math.min(low, price)
+    high = Math.max(high, price)
+  })
+  return first === undefined || last === undefined ? undefined : { first, last, low, high }
+}

@@ -1,0 +1,157 @@
+// One resumable server-sent event stream over fetch, so that a bearer token travels in a header and not in a
+// URL. Comes back by itself: backs off with jitter, tries at once when the browser is online or visible
+// again, and calls a line dead that was silent for too long (a proxy may keep a dead one open for minutes).
+
+import { createParser } from 'eventsource-parser'
+import { ApiError, errorOf } from './api'
+
+export type ConnectionState =
+  | { phase: 'connecting' }
+  | { phase: 'open'; since: number }
+  | { phase: 'away'; since: number; retryAt: number; code: string }
+
+export interface ConnectionOptions {
+  url: string
+  headers(): Record<string, string>
+  onState(state: ConnectionState): void
+  onEvent(event: string, data: string): void
+  /** The stream is open. `serverNow` is the server's clock, where the answer showed it (UTC milliseconds). */
+  onOpen(serverNow: number | undefined): void
+  fetch?: typeof fetch
+  random?: () => number
+  silenceMs?: number
+}
+
+export const FIRST_PAUSE_MS = 400
+export const LONGEST_PAUSE_MS = 4_000
+const SILENCE_MS = 10_000
+const HIDDEN_MS = 60_000
+const LARGEST_EVENT = 16_000_000
+
+/** Opens the stream and keeps it open. Returns the way to close it, and one to try again at once. */
+export function openConnection(options: ConnectionOptions): { close(): void; retryNow(): void } {
+  const send = options.fetch ?? ((...args: Parameters<typeof fetch>) => fetch(...args))
+  const random = options.random ?? Math.random
+  const silenceMs = options.silenceMs ?? SILENCE_MS
+  let closed = false
+  let parked = false // hidden for long: the line is given back until somebody looks again
+  let lastId = ''
+  let failures = 0
+  let awaySince: number | undefined
+  let attempt: AbortController | undefined
+  let pause: ReturnType<typeof setTimeout> | undefined
+  let park: ReturnType<typeof setTimeout> | undefined
+
+  function failed(code: string, controller: AbortController): void {
+    if (closed || parked || attempt !== controller) return
+    attempt = undefined
+    awaySince ??= Date.now()
+    const ceiling = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** failures)
+    failures += 1
+    const wait = ceiling * (0.5 + random() / 2)
+    options.onState({ phase: 'away', since: awaySince, retryAt: Date.now() + wait, code })
+    pause = setTimeout(connect, wait)
+  }
+
+  async function connect(): Promise<void> {
+    clearTimeout(pause)
+    attempt?.abort()
+    const controller = new AbortController()
+    attempt = controller
+    if (awaySince === undefined) options.onState({ phase: 'connecting' })
+    let watchdog = setTimeout(() => controller.abort(), silenceMs)
+    try {
+      const response = await send(options.url, {
+        headers: {
+          ...options.headers(),
+          Accept: 'text/event-stream',
+          ...(lastId ? { 'Last-Event-ID': lastId } : {}),
+        },
+        cache: 'no-store',
+        signal: controller.signal,
+      })
+      if (!response.ok) throw await errorOf(response)
+      if (!response.body) throw new ApiError('backend_away', 'empty answer')
+      if (closed || attempt !== controller) return
+      opened(response)
+      await read(response.body, controller, () => {
+        clearTimeout(watchdog)
+        watchdog = setTimeout(() => controller.abort(), silenceMs)
+      })
+      failed('backend_away', controller)
+    } catch (error) {
+      failed(error instanceof ApiError ? error.code : 'backend_away', controller)
+    } finally {
+      clearTimeout(watchdog)
+      controller.abort()
+    }
+  }
+
+  function opened(response: Response): void {
+    failures = 0
+    awaySince = undefined
+    const date = Date.parse(response.headers.get('Date') ?? '')
+    options.onState({ phase: 'open', since: Date.now() })
+    options.onOpen(Number.isNaN(date) ? undefined : date)
+  }
+
+  async function read(
+    body: ReadableStream<Uint8Array>,
+    controller: AbortController,
+    alive: () => void,
+  ): Promise<void> {
+    const parser = createParser({
+      maxBufferSize: LARGEST_EVENT,
+      onEvent: (message) => {
+        if (message.id !== undefined) lastId = message.id
+        options.onEvent(message.event ?? 'message', message.data)
+      },
+    })
+    const decoder = new TextDecoder()
+    const reader = body.getReader()
+    controller.signal.addEventListener('abort', () => void reader.cancel().catch(() => {}))
+    for (;;) {
+      const { done, value } = await reader.read()
+      if (done || attempt !== controller) return
+      alive()
+      parser.feed(decoder.decode(value, { stream: true }))
+    }
+  }
+
+  function retryNow(): void {
+    if (closed || (attempt && awaySince === undefined)) return
+    failures = 0
+    void connect()
+  }
+
+  function onVisibility(): void {
+    clearTimeout(park)
+    if (document.visibilityState === 'hidden') {
+      park = setTimeout(() => {
+        parked = true
+        clearTimeout(pause)
+        attempt?.abort()
+        attempt = undefined
+      }, HIDDEN_MS)
+    } else if (parked || awaySince !== undefined) {
+      parked = false
+      retryNow()
+    }
+  }
+
+  window.addEventListener('online', retryNow)
+  document.addEventListener('visibilitychange', onVisibility)
+  void connect()
+
+  return {
+    retryNow,
+    close() {
+      closed = true
+      clearTimeout(pause)
+      clearTimeout(park)
+      attempt?.abort()
+      window.removeEventListener('online', retryNow)
+      document.removeEventListener('visibilitychange', onVisibility)
+    },
+  }
+}

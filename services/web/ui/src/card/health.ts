@@ -1,0 +1,92 @@
+// What a person may believe: the card's own word for the whole, each symbol's state, and where a price is from.
+// Pure functions of what was received, so that the table, the chart and the tests say the same.
+
+import type { ConnectionState } from './connection'
+import type { MarketDataType, Quote, Status, SymbolStatus } from './types'
+
+/** The words of the status, and four that only somebody outside can say. */
+export type Health = Status['status'] | 'loading' | 'away' | 'silent' | 'denied'
+export type Tone = 'good' | 'warn' | 'bad' | 'idle' | 'busy'
+
+/** A status this old is no longer news: the supervisor publishes at least once a second. */
+export const SILENT_SECONDS = 5
+
+export function healthOf(connection: ConnectionState, status: Status | undefined, nowMs: number): Health {
+  if (connection.phase === 'away') return connection.code === 'unauthorized' ? 'denied' : 'away'
+  if (!status) return 'loading'
+  if (heartbeatAge(status, nowMs) > SILENT_SECONDS) return 'silent'
+  return status.status
+}
+
+/** Seconds since the last heartbeat; 0 while there was none yet. */
+export function heartbeatAge(status: Status | undefined, nowMs: number): number {
+  return status?.last_heartbeat ? Math.max(0, ageOf(status.last_heartbeat, nowMs)) : 0
+}
+
+export function ageOf(time: string, nowMs: number): number {
+  return (nowMs - Date.parse(time)) / 1000
+}
+
+export const TONE: Record<Health, Tone> = {
+  connected: 'good',
+  degraded: 'warn',
+  disconnected: 'bad',
+  starting: 'busy',
+  stopped: 'idle',
+  loading: 'busy',
+  away: 'bad',
+  silent: 'bad',
+  denied: 'bad',
+}
+
+export const STATE_TONE: Record<string, Tone> = {
+  live: 'good',
+  quiet: 'good',
+  closed: 'idle',
+  pending: 'busy',
+  delayed: 'warn',
+  snapshot: 'warn',
+  over_limit: 'warn',
+  halted: 'warn',
+  history: 'warn',
+  stale: 'bad',
+  rejected: 'bad',
+  away: 'bad',
+}
+
+/** The state to show: the pipeline's own word, overruled by what makes the price untrustworthy. */
+export function rowState(
+  state: SymbolStatus | undefined,
+  quote: Quote | undefined,
+  contact: boolean,
+): string {
+  if (!contact) return 'away'
+  if (state) return state.state
+  if (!quote) return 'unknown'
+  return quote.stale ? 'stale' : 'live'
+}
+
+export type SourceKind =
+  | 'ib_stream'
+  | 'ib_snapshot'
+  | 'ib_history'
+  | 'mock'
+  | 'delayed'
+  | 'frozen'
+  | 'delayed_frozen'
+  | 'none'
+
+/** Where the shown price comes from. What was delivered counts more than the way it came. */
+export function sourceOf(quote: Quote | undefined): SourceKind {
+  if (!quote?.source) return 'none'
+  if (quote.source !== 'ib_stream') return quote.source
+  const type = quote.market_data_type
+  return type && type !== 'realtime' ? type : 'ib_stream'
+}
+
+/** The data type that goes beside a source that does not say it (a simulated delayed price is both). */
+export function alsoType(quote: Quote | undefined): Exclude<MarketDataType, 'realtime'> | undefined {
+  const type = quote?.market_data_type
+  if (!type || type === 'realtime' || quote?.source === 'ib_stream') return undefined
+  return type
+}

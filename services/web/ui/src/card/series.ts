@@ -1,0 +1,57 @@
+// The last minutes of one symbol's price in even buckets, for its sparkline: bounded memory, cheap to add to.
+
+import type { HistoryPoint, Quote } from './types'
+
+export const BUCKET_MS = 5_000
+export const BUCKETS = 120
+export const SERIES_MINUTES = (BUCKET_MS * BUCKETS) / 60_000
+
+export interface Sample {
+  bucket: number
+  price: number
+}
+
+/** Prices by bucket, oldest first, the last one of each bucket. */
+export class Series {
+  samples: readonly Sample[] = []
+
+  /** Adds a price. Returns whether the picture changed. An older price never replaces a newer one. */
+  add(timeMs: number, price: number): boolean {
+    const bucket = Math.floor(timeMs / BUCKET_MS)
+    const last = this.samples.at(-1)
+    if (last && bucket < last.bucket) return false
+    if (last && bucket === last.bucket) {
+      if (last.price === price) return false
+      this.samples = [...this.samples.slice(0, -1), { bucket, price }]
+      return true
+    }
+    const oldest = bucket - BUCKETS
+    this.samples = [...this.samples.filter((sample) => sample.bucket > oldest), { bucket, price }]
+    return true
+  }
+
+  /** Puts history before what was seen live. */
+  seed(points: readonly HistoryPoint[]): void {
+    const live = this.samples
+    const first = live[0]?.bucket ?? Number.POSITIVE_INFINITY
+    const older = new Map<number, number>()
+    for (const point of points) {
+      const bucket = Math.floor(Date.parse(point.time) / BUCKET_MS)
+      if (bucket < first) older.set(bucket, point.price)
+    }
+    const newest = live.at(-1)?.bucket ?? Math.max(...older.keys())
+    this.samples = [...older]
+      .filter(([bucket]) => bucket > newest - BUCKETS)
+      .sort(([a], [b]) => a - b)
+      .map(([bucket, price]) => ({ bucket, price }))
+      .concat(live)
+  }
+}
+
+/** The price that a quote stands for: the last trade, else the middle of bid and ask. */
+export function priceOf(quote: Quote | undefined): number | undefined {
+  if (!quote) return undefined
+  if (quote.last != null) return quote.last
+  if (quote.bid != null && quote.ask != null) return (quote.bid + quote.ask) / 2
+  return undefined
+}

@@ -1,0 +1,46 @@
+// What was typed into the start form, as the request of the contract. Empty fields are left to the backend.
+
+import type { MarketDataType, StartRequest } from './types'
+
+export type FieldName = 'project' | 'snapshot' | 'maxSymbols' | 'dataType' | 'symbols' | 'refresh'
+export type Fields = Record<FieldName, string>
+export interface Problem {
+  kind: 'whole' | 'number'
+  min: number
+}
+
+export const LEAST_REFRESH_SECONDS = 5
+
+export function parseStart(fields: Fields): {
+  request: StartRequest
+  problems: Partial<Record<FieldName, Problem>>
+} {
+  const request: StartRequest = {}
+  const problems: Partial<Record<FieldName, Problem>> = {}
+
+  function number(name: FieldName, kind: Problem['kind'], min: number, put: (value: number) => void): void {
+    const text = fields[name].trim()
+    if (text === '') return
+    const value = Number(text)
+    const good = Number.isFinite(value) && value >= min && (kind === 'number' || Number.isSafeInteger(value))
+    if (good) put(value)
+    else problems[name] = { kind, min }
+  }
+
+  number('project', 'whole', 1, (value) => {
+    request.project_id = value
+  })
+  number('snapshot', 'whole', 1, (value) => {
+    request.decision_snapshot_id = value
+  })
+  number('maxSymbols', 'whole', 1, (value) => {
+    request.max_symbols = value
+  })
+  number('refresh', 'number', LEAST_REFRESH_SECONDS, (value) => {
+    request.refresh_interval_seconds = value
+  })
+  if (fields.dataType) request.market_data_type = fields.dataType as MarketDataType
+  const symbols = fields.symbols.split(/[\s,;]+/).filter(Boolean)
+  if (symbols.length > 0) request.symbols = symbols.map((symbol) => symbol.toUpperCase())
+  return { request, problems }
+}

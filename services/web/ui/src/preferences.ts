@@ -1,0 +1,56 @@
+// What a person chose on this page: language, theme, token. The first two stay in the browser; the token lasts
+// for the tab, and comes out of the address at once when it arrived there.
+
+import type { Language } from './card'
+
+export type Theme = 'auto' | 'light' | 'dark'
+
+export function read(key: string): string | null {
+  try {
+    return localStorage.getItem(`ibstream.${key}`)
+  } catch {
+    return null // private windows may refuse storage: the choice then lasts for this visit
+  }
+}
+
+export function write(key: string, value: string): void {
+  try {
+    localStorage.setItem(`ibstream.${key}`, value)
+  } catch {
+    // see read()
+  }
+}
+
+export function firstLanguage(): Language {
+  const asked = new URLSearchParams(location.search).get('lang') ?? read('language')
+  if (asked === 'en' || asked === 'zh') return asked
+  return navigator.language.toLowerCase().startsWith('zh') ? 'zh' : 'en'
+}
+
+export function firstTheme(): Theme {
+  const asked = new URLSearchParams(location.search).get('theme') ?? read('theme')
+  return asked === 'light' || asked === 'dark' ? asked : 'auto'
+}
+
+/** A token in the address, `#token=…`: never sent to a server, and gone from the address once read. */
+export function firstToken(): string | undefined {
+  const given = new URLSearchParams(location.hash.slice(1)).get('token')
+  if (given) {
+    history.replaceState(null, '', location.pathname + location.search)
+    keepToken(given)
+    return given
+  }
+  try {
+    return sessionStorage.getItem('ibstream.token') ?? undefined
+  } catch {
+    return undefined
+  }
+}
+
+export function keepToken(token: string): void {
+  try {
+    sessionStorage.setItem('ibstream.token', token)
+  } catch {
+    // see read()
+  }
+}
