@@ -1,0 +1,7 @@
+"""`python -m services.supervisor`: the process that watches the others and holds what is wanted."""
+
+from services.process import main
+from services.supervisor.service import build
+
+if __name__ == "__main__":
+    raise SystemExit(main("supervisor", build))

@@ -1,0 +1,159 @@
+"""The supervisor's core: facts and heartbeats in; commands answered; events, verdict and status out.
+
+Pure: called by service.py with the time (`now`, UTC ns; `at`, seconds that never go back). Nothing is true
+here because it was remembered: `facts` is a fold of the streams, and the rest is heard anew in seconds.
+"""
+
+from typing import Final, NamedTuple
+
+import msgspec
+
+from messages.control import Accepted, AnyMessage, Failed, GetStatus, RefreshPlan, Start, StatusReply, Stop
+from messages.events import (
+    ControlEvent,
+    PlanRefreshRequested,
+    StatusChanged,
+    StreamStarted,
+    StreamStopped,
+    TickBlock,
+)
+from messages.views import Heartbeat, LockOwner, Status
+from services.settings import Settings
+from services.supervisor import view
+from services.supervisor.facts import Facts
+from services.supervisor.judge import Limits, Verdict, judge, limits_at
+from services.supervisor.watch import Watch
+
+SETTLE: Final = 2.0  # seconds after the start in which services that have not been heard yet are no news
+
+
+class Record(NamedTuple):
+    """Make this event durable, then answer `Accepted` with its sequence number."""
+
+    event: ControlEvent
+
+
+class Validate(NamedTuple):
+    """Ask the planner whether it could plan this; then `Record` the event."""
+
+    request: Start
+    event: StreamStarted
+
+
+Decision = AnyMessage | Record | Validate
+
+
+class Supervisor:
+    def __init__(self, settings: Settings, facts: Facts, lock: LockOwner, *, now: int, at: float) -> None:
+        self.facts = facts
+        self.watch = Watch(settings.heartbeat_timeout, at)
+        self._settings = settings
+        self._lock = lock
+        self._started_at = now
+        self._settled_at = at + SETTLE
+        self._validating = False
+        self.verdict = Verdict("starting", "service_starting", "the supervisor starts")
+
+    # --- what comes in ---
+
+    def hear(self, beat: Heartbeat, at: float) -> None:
+        self.watch.hear(beat, at)
+        epoch = self.watch.epoch("gateway", "link")
+        if epoch is not None:
+            self.facts.meet_gateway(epoch)
+
+    def see_ticks(self, block: TickBlock) -> None:
+        self.facts.see_ticks(block)
+
+    # --- commands ---
+
+    def first_decision(self) -> ControlEvent | None:
+        """What a fresh data root begins with: started in `mock` mode, stopped in `ib` mode."""
+        if self.facts.decided:
+            return None
+        if self._settings.api_mode == "mock":
+            return StreamStarted(project_id=self._settings.project_id)
+        return StreamStopped()
+
+    def decide(self, command: AnyMessage, now: int) -> Decision:
+        """What to do about a command. A `Validate` must be ended by `validated`."""
+        match command:
+            case Start():
+                return self._decide_start(command)
+            case Stop():
+                if self.facts.request is None:
+                    return Accepted(changed=False)
+                return Record(StreamStopped())
+            case RefreshPlan():
+                return Record(PlanRefreshRequested())
+            case GetStatus():
+                return StatusReply(status=self.status(now))
+            case _:
+                return Failed(
+                    code="invalid_request", message="this endpoint takes start, stop, get_status and refresh_plan"
+                )
+
+    def _decide_start(self, start: Start) -> Decision:
+        if self.facts.request is not None:
+            message = f"the stream is started already{_for_project(self.facts.request)}; `ibstream stop` stops it first"
+            return Failed(code="ib_stream_lock_busy", message=message)
+        if self._validating:
+            return Failed(code="ib_stream_lock_busy", message="another start is being checked right now")
+        self._validating = True
+        return Validate(start, StreamStarted(**msgspec.structs.asdict(start)))
+
+    def validated(self) -> None:
+        """The answer to a `Validate` is here, whatever it says."""
+        self._validating = False
+
+    # --- what goes out ---
+
+    def review(self, now: int, at: float, *, settled: bool) -> list[ControlEvent]:
+        """Look at everything again, several times a second: the events that this calls for.
+
+        `settled`: the streams are applied up to their heads. The caller journals the events, which folds them
+        into the facts; events that could not be journalled come again with the next review.
+        """
+        self.watch.check(at)
+        self.verdict = judge(self.facts, self.watch, self._limits(now))
+        self._note_degraded(now)
+        if not settled or (self.watch.waiting() and at < self._settled_at):
+            return []
+        events: list[ControlEvent] = list(self.watch.changes(self.facts.said_services))
+        changed = StatusChanged(status=self.verdict.word, reason=self.verdict.reason)
+        if changed != self.facts.said_status:
+            events.append(changed)
+        return events
+
+    def status(self, now: int) -> Status:
+        """The whole status with the verdict of the last review; ages and times are of `now`."""
+        return view.build(
+            self.facts,
+            self.verdict,
+            self.watch.statuses(),
+            now=now,
+            api_mode=self._settings.api_mode,
+            lock=self._lock,
+        )
+
+    @property
+    def outage_expected(self) -> bool:
+        """The trouble is IB's own reset, in its window."""
+        return self.facts.link is not None and self.facts.link.expected and self.verdict.reason != "service_down"
+
+    def _limits(self, now: int) -> Limits:
+        return limits_at(now, self._started_at, self._settings.stale_after)
+
+    def _note_degraded(self, now: int) -> None:
+        facts = self.facts
+        if self.verdict.word in ("degraded", "disconnected"):
+            facts.degraded_since = facts.degraded_since or now
+        elif self.verdict.word != "starting":  # on the way back it has not recovered yet
+            facts.degraded_since = facts.last_snapshot = 0
+
+
+def _for_project(request: StreamStarted) -> str:
+    if request.symbols is not None:
+        shown = ", ".join(request.symbols[:5])
+        return f" with {shown}{', ...' if len(request.symbols) > 5 else ''}"
+    return f" for project {request.project_id}" if request.project_id is not None else ""

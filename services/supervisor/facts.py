@@ -1,0 +1,206 @@
+"""What the supervisor knows: the folds of its own stream `control`, of `link` and `plan`, and price times.
+
+Pure, and saved as a whole together with its cursors, so that a restart costs only the tail of the streams.
+`judge.py` turns it into a status word, `view.py` into the status that others read.
+"""
+
+import struct
+from typing import Final
+
+import msgspec
+
+from messages.events import (
+    AnyEvent,
+    Block,
+    EventBlock,
+    FarmChanged,
+    IbError,
+    LinkChanged,
+    Plan,
+    ServiceChanged,
+    StatusChanged,
+    StreamStarted,
+    StreamStopped,
+    SymbolChanged,
+    TickBlock,
+)
+from messages.fields import PRICE_TIME, SOURCE, SOURCE_MOCK, SOURCE_SNAPSHOT
+from messages.views import LastError
+from services.clock import SECOND, iso
+from services.follow import Cursor
+
+VERSION: Final = 1  # raise it when a fold changes: saved facts are then folded again from the journal
+
+_RARE_FIELDS: Final = (bytes([SOURCE]), bytes([PRICE_TIME]))
+
+
+class SymbolFact(msgspec.Struct, frozen=True):
+    """The newest that the gateway said of a symbol, and when."""
+
+    said: SymbolChanged
+    since: int  # UTC ns
+
+
+class Facts(msgspec.Struct, kw_only=True):
+    """Times are UTC nanoseconds; 0 or None is never."""
+
+    version: int = VERSION
+    cursors: dict[str, Cursor] = {}
+    # control: what is wanted, and what was said about the services and the whole
+    decided: bool = False  # somebody, or the first start, decided whether to stream
+    request: StreamStarted | None = None  # None: stopped
+    wanted_since: int = 0
+    said_services: dict[str, str] = {}
+    said_status: StatusChanged | None = None
+    # link
+    link_epoch: int = 0
+    link: LinkChanged | None = None
+    link_since: int = 0
+    failure: LinkChanged | None = None  # why the link is not ready, once it was tried or lost
+    farms: dict[str, str] = {}
+    symbols: dict[str, SymbolFact] = {}
+    errors: dict[str, int] = {}  # by code, since the stream was started
+    last_error: LastError | None = None
+    # plan
+    plan: Plan | None = None
+    # ticks; frames may be missing, so these are hints and no fold
+    prices: dict[str, int] = {}  # when the newest price of a symbol was received
+    sources: dict[str, int] = {}  # messages.fields.SOURCES
+    on_snapshot: set[str] = set()  # symbols whose source is a snapshot
+    last_snapshot: int = 0
+    # the status itself
+    degraded_since: int = 0
+
+    # --- control ---
+
+    def apply_control(self, block: EventBlock) -> None:
+        for event in block.events:
+            match event:
+                case StreamStarted():
+                    self.decided, self.request, self.wanted_since = True, event, block.time
+                    self.errors, self.last_error = {}, None
+                case StreamStopped():
+                    self.decided, self.request, self.wanted_since = True, None, block.time
+                case ServiceChanged():
+                    self.said_services[event.service] = event.state
+                case StatusChanged():
+                    self.said_status = event
+                case _:
+                    pass
+        self._advance("control", block)
+
+    def restart_control(self) -> None:
+        """The stream is going to be folded again from its beginning."""
+        self.decided, self.request, self.wanted_since = False, None, 0
+        self.said_services, self.said_status = {}, None
+
+    # --- link ---
+
+    def apply_link(self, block: Block) -> None:
+        assert isinstance(block, EventBlock)
+        self.meet_gateway(block.epoch)
+        for event in block.events:
+            if isinstance(event, IbError):
+                self._count(event, block.time)
+            elif block.epoch == self.link_epoch:
+                self._apply_link_event(event, block.time)
+        self._advance("link", block)
+
+    def meet_gateway(self, epoch: int) -> None:
+        """A new process of the gateway, known from its heartbeat or its first block: what the last one said of
+        the link and the symbols holds no more."""
+        if epoch > self.link_epoch:
+            self.link_epoch = epoch
+            self._forget_link()
+
+    def restart_link(self) -> None:
+        """The stream is going to be folded again from its beginning."""
+        self.link_epoch = 0
+        self.errors, self.last_error = {}, None
+        self._forget_link()
+
+    def _forget_link(self) -> None:
+        self.link = self.failure = None
+        self.farms, self.symbols = {}, {}
+
+    def _apply_link_event(self, event: AnyEvent, time: int) -> None:
+        match event:
+            case LinkChanged():
+                self._apply_link_changed(event, time)
+            case FarmChanged():
+                self.farms[event.farm] = event.state
+            case SymbolChanged(state="removed"):
+                self.symbols.pop(event.symbol, None)
+            case SymbolChanged():
+                known = self.symbols.get(event.symbol)
+                kept = known is not None and known.said.state == event.state
+                self.symbols[event.symbol] = SymbolFact(event, known.since if kept and known else time)
+            case _:
+                pass
+
+    def _count(self, error: IbError, time: int) -> None:
+        """Errors since the stream was started, but for those of class info, which tell that all is well."""
+        if error.kind == "info" or time < self.wanted_since:
+            return
+        self.errors[str(error.code)] = self.errors.get(str(error.code), 0) + error.repeats
+        self.last_error = LastError(
+            time=iso(time), code=error.code, name=error.name, message=error.message, symbol=error.symbol
+        )
+
+    def _apply_link_changed(self, event: LinkChanged, time: int) -> None:
+        previous = self.link
+        if previous is None or previous.phase != event.phase:
+            self.link_since = time
+        if event.phase in ("ready", "idle"):
+            self.failure = None
+        elif event.phase in ("backoff", "no_ib") or (previous is not None and previous.phase == "ready"):
+            self.failure = event
+        self.link = event
+
+    # --- plan ---
+
+    def apply_plan(self, block: Block) -> None:
+        assert isinstance(block, Plan)
+        self.plan = block
+        self._advance("plan", block)
+
+    def restart_plan(self) -> None:
+        self.plan = None
+
+    # --- ticks ---
+
+    def see_ticks(self, block: TickBlock) -> None:
+        """Note when prices came. Cheap for the common block, which has none of our own fields."""
+        if any(rare in block.field for rare in _RARE_FIELDS):
+            self._see_marks(block)
+        else:
+            self.prices.update(dict.fromkeys(block.symbols, block.time))
+        if self.on_snapshot and not self.on_snapshot.isdisjoint(block.symbols):
+            self.last_snapshot = block.time
+
+    def _see_marks(self, block: TickBlock) -> None:
+        """A block that changes a symbol's source, or brings prices that are older than it."""
+        names = dict(zip(block.ids, block.symbols, strict=True))
+        ids = struct.unpack(f"<{block.count}I", block.symbol)
+        values = struct.unpack(f"<{block.count}d", block.value)
+        late: dict[str, int] = {}
+        for number, field, value in zip(ids, block.field, values, strict=True):
+            name = names[number]
+            if field == PRICE_TIME:
+                late[name] = int(value * SECOND)
+            elif field == SOURCE:
+                self.sources[name] = int(value)
+                if int(value) % SOURCE_MOCK == SOURCE_SNAPSHOT:
+                    self.on_snapshot.add(name)
+                else:
+                    self.on_snapshot.discard(name)
+        for name in block.symbols:
+            self.prices[name] = max(self.prices.get(name, 0), late.get(name, block.time))
+
+    # --- inside ---
+
+    def _advance(self, stream: str, block: Block) -> None:
+        self.cursors[stream] = Cursor(block.epoch, block.first_seq + block.count - 1)
+
+
+decode_facts = msgspec.msgpack.Decoder(Facts).decode

@@ -1,0 +1,165 @@
+"""The verdict: one status word, a stable reason and a sentence, from what the supervisor knows.
+
+Pure. Guarantees: never `connected` while a planned symbol of an open market has no fresh price and no reason;
+`reason` is null exactly when the word is `connected` or `stopped`.
+
+    stopped        nobody wants the stream
+    starting       on the way, and nothing has failed yet: services, plan, connection or first prices are awaited
+    connected      every planned symbol is live (or verified quiet, or halted), or its market is closed
+    degraded       at least one planned symbol lives on a fallback or on nothing, or a service is missing
+    disconnected   no connection and no current price of any source left
+"""
+
+from collections import Counter
+from typing import Final, NamedTuple
+
+from messages.events import Plan
+from messages.views import StatusWord
+from services.clock import SECOND
+from services.supervisor.facts import Facts, SymbolFact
+from services.supervisor.watch import OPTIONAL, Watch
+
+SILENCE_FACTOR = 3  # a symbol that is called live, and silent for so many times `stale_after`, is not
+SHOWN = 3  # symbols named in a sentence
+
+HEALTHY: Final = frozenset({"quiet", "halted", "closed"})  # `live` and `delayed` are looked at more closely
+SERVED: Final = frozenset({"live", "quiet", "delayed", "snapshot", "history"})  # states that can bring current prices
+
+WORDS: Final = {
+    "gateway_unreachable": "the IB gateway cannot be reached",
+    "gateway_silent": "the IB gateway accepts the connection and does not answer",
+    "handshake_refused": "the IB gateway closed the connection during the handshake",
+    "connection_lost": "the connection to the IB gateway was lost",
+    "protocol_error": "the IB gateway sent something that cannot be read",
+    "client_id_in_use": "another program uses this API client id at the IB gateway",
+    "ib_connection_lost": "the IB gateway has lost its connection to IB",
+    "server_connection_broken": "the IB gateway has lost its connection to IB",
+    "port_changed": "the IB gateway moves to another port",
+    "hand_back": "going back to the first IB gateway",
+    "competing_session": "another session of this IB user has the market data",
+    "farm_down": "an IB data farm is disconnected",
+    "no_entitlement": "the IB account has no entitlement for live prices",
+    "line_limit": "all market data lines are in use",
+    "no_contract": "IB knows no such contract, or more than one",
+    "no_answer": "neither the stream nor a snapshot brings anything",
+    "verifying": "the feed has not been seen since an interruption",
+    "no_ticks": "no prices come, and nothing has confirmed that this is right",
+    "link_silent": "no symbol at all gets prices",
+    "feed_dead": "a feed is dead although it is subscribed",
+    "symbols_empty": "the plan has no symbols",
+}
+
+
+class Verdict(NamedTuple):
+    word: StatusWord
+    reason: str | None = None
+    message: str | None = None
+
+
+class Limits(NamedTuple):
+    """Times are UTC nanoseconds."""
+
+    now: int
+    started: int  # since when this supervisor sees prices
+    stale_after: int
+
+
+def judge(facts: Facts, watch: Watch, limits: Limits) -> Verdict:
+    if facts.request is None:
+        return Verdict("stopped", None, "the stream is stopped; `ibstream start` starts it")
+    missing = watch.down([name for name in watch.statuses() if name not in OPTIONAL])
+    if "gateway" in missing:
+        return Verdict("disconnected", "service_down", _down_sentence(missing))
+    plan = facts.plan
+    if plan is None or not plan.started:
+        if missing:
+            return Verdict("disconnected", "service_down", _down_sentence(missing))
+        waiting = watch.waiting()
+        if waiting:
+            return Verdict("starting", "service_starting", f"waiting for {', '.join(waiting)}")
+        return Verdict("starting", "planning", "waiting for the plan")
+    if not plan.symbols:
+        sentence = plan.problem or WORDS["symbols_empty"]
+        return Verdict("disconnected", plan.problem_code or "symbols_empty", sentence)
+    return _judge_link(facts, watch, plan, missing, limits)
+
+
+def _judge_link(facts: Facts, watch: Watch, plan: Plan, missing: list[str], limits: Limits) -> Verdict:
+    troubles = {
+        planned.symbol: reason
+        for planned in plan.symbols
+        if (reason := trouble(plan, facts.symbols.get(planned.symbol), facts, limits)) is not None
+    }
+    link = facts.link
+    if link is None or link.phase != "ready":
+        failure = facts.failure
+        if failure is None:
+            phase = link.phase if link is not None else "idle"
+            return Verdict("starting", "connecting", f"connecting to the IB gateway (phase {phase})")
+        reason = failure.reason or failure.phase
+        served = any(_served(facts.symbols.get(planned.symbol)) for planned in plan.symbols)
+        return Verdict("degraded" if served else "disconnected", reason, _link_sentence(reason, failure.detail))
+    if missing:
+        return Verdict("degraded", "service_down", _down_sentence(missing))
+    if failing := watch.failing():
+        return Verdict("degraded", "service_failing", "; ".join(f"{name}: {why}" for name, why in failing.items()))
+    bad = {symbol: reason for symbol, reason in troubles.items() if reason != "pending"}
+    if bad:
+        reason = min(Counter(bad.values()).items(), key=lambda item: (-item[1], item[0]))[0]
+        return Verdict("degraded", reason, _symbols_sentence(bad, reason, len(plan.symbols)))
+    if troubles:
+        return Verdict("starting", "awaiting_prices", f"waiting for the first price of {_names(troubles)}")
+    if waiting := watch.waiting():
+        return Verdict("starting", "service_starting", f"waiting for {', '.join(waiting)}")
+    return Verdict("connected")
+
+
+def trouble(plan: Plan, fact: SymbolFact | None, facts: Facts, limits: Limits) -> str | None:
+    """Why a planned symbol keeps the whole from being connected: a stable word, `pending` for one that may still
+    come, None when all is well with it."""
+    if fact is None:
+        return "pending"
+    said = fact.said
+    if said.state in HEALTHY:
+        return None
+    if said.state == "pending":
+        return "pending"
+    if said.state == "delayed" and (said.reason == "delayed_asked" or plan.market_data_type.startswith("delayed")):
+        return None
+    if said.state == "live" and not said.stale:
+        seen = max(facts.prices.get(said.symbol, 0), fact.since, facts.link_since, limits.started)
+        return None if limits.now - seen <= SILENCE_FACTOR * limits.stale_after else "no_ticks"
+    return said.reason or said.state
+
+
+def _served(fact: SymbolFact | None) -> bool:
+    return fact is not None and not fact.said.stale and fact.said.state in SERVED
+
+
+def limits_at(now: int, started: int, stale_after: float) -> Limits:
+    """`stale_after` in seconds."""
+    return Limits(now, started, int(stale_after * SECOND))
+
+
+def _down_sentence(missing: list[str]) -> str:
+    verb = "is" if len(missing) == 1 else "are"
+    return f"{', '.join(missing)} {verb} not running"
+
+
+def _link_sentence(reason: str, detail: str | None) -> str:
+    words = WORDS.get(reason, reason.replace("_", " "))
+    return f"{words}: {detail}" if detail else words
+
+
+def _symbols_sentence(bad: dict[str, str], reason: str, planned: int) -> str:
+    first = [symbol for symbol, why in bad.items() if why == reason]
+    words = WORDS.get(reason, reason.replace("_", " "))
+    sentence = f"{len(bad)} of {planned} symbols not live: {words} ({_names(first)})"
+    others = len(bad) - len(first)
+    return f"{sentence}; {others} for other reasons" if others else sentence
+
+
+def _names(symbols: list[str] | dict[str, str]) -> str:
+    names = list(symbols)
+    more = len(names) - SHOWN
+    return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")

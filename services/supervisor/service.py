@@ -1,0 +1,250 @@
+"""The supervisor's loop: streams, heartbeats and commands in; the control stream and the status out.
+
+`build` hangs it on a Service. Guarantees: a command is durable in the journal before it is acknowledged, or
+answered with `journal_unavailable` and forgotten; the status goes out at once when something changed (at most
+ten times a second) and every second; no command holds up the loop.
+"""
+
+import zlib
+from collections.abc import Callable
+
+import msgspec
+import structlog
+
+from messages.codec import decode_heartbeat, decode_ticks, encode
+from messages.control import Accepted, AnyMessage, ComputePlan, Failed
+from messages.errors import IbStreamError
+from messages.events import Block, ControlEvent, EventBlock
+from messages.topics import CONTROL, HEARTBEAT_PREFIX, LINK, PLAN, SERVICES, STATUS, SUPERVISOR_CONTROL, TICKS
+from services.files import replace_file
+from services.follow import Cursor, FileSource, Follower
+from services.lock import OwnedLock
+from services.process import Service
+from services.supervisor.alerts import AlertPolicy, Messenger
+from services.supervisor.ask import PlannerDesk
+from services.supervisor.core import Record, Supervisor, Validate
+from services.supervisor.facts import VERSION, Facts, decode_facts
+
+log = structlog.get_logger()
+
+REVIEW_SECONDS = 0.1
+PUBLISH_SECONDS = 1.0
+SAVE_SECONDS = 5.0
+SYNC_SECONDS = 2.0
+VALIDATE_MARGIN = 4.0  # seconds for the planner on top of what a database query may take
+
+
+class SupervisorService:
+    def __init__(self, service: Service) -> None:
+        settings = service.settings
+        self._service = service
+        self._settings = settings
+        self._lock = self._lock_data_root()
+        self._messenger = Messenger(settings.alert_urls) if settings.alert_urls else None
+        self._alerts = AlertPolicy(settings.alert_min_interval)
+        self._journal = service.journal(CONTROL)
+        self._state_path = settings.state_dir / "supervisor.state"
+        facts = self._load()
+        self._saved: dict[str, Cursor] = dict(facts.cursors)
+        self._core = Supervisor(
+            settings, facts, service.lock.owner, now=service.clock.now(), at=service.clock.monotonic()
+        )
+        self._desk = PlannerDesk(settings, settings.database_timeout + VALIDATE_MARGIN)
+        self._changed = True
+        self._publish_due = 0.0
+        self._alert_due = 0.0
+
+    def start(self) -> None:
+        service, facts = self._service, self._core.facts
+        self._fold_own_stream()
+        service.serve_replay()
+        first = self._core.first_decision()
+        if first is not None:
+            self._record(first)
+            log.info("first_start", begins=type(first).__name__, api_mode=self._settings.api_mode)
+        self._server = service.serve(SUPERVISOR_CONTROL, self._command)
+        service.on_readable(self._desk.wakeup, self._desk.drain)
+        self._link = service.follow(LINK, self._applier(facts.apply_link), facts.restart_link, facts.cursors.get(LINK))
+        self._plan = service.follow(PLAN, self._applier(facts.apply_plan), facts.restart_plan, facts.cursors.get(PLAN))
+        service.on_topic(TICKS, self._on_ticks)
+        service.on_topic(HEARTBEAT_PREFIX, self._on_heartbeat)
+        service.every(REVIEW_SECONDS, self._review)
+        service.every(SAVE_SECONDS, self._save)
+        service.on_close(self._close)
+        service.subscribe(SERVICES)  # itself too: its own health goes the same way
+
+    # --- what comes in ---
+
+    def _applier(self, fold: Callable[[Block], None]) -> Callable[[Block], None]:
+        def apply(block: Block) -> None:
+            fold(block)
+            self._changed = True
+
+        return apply
+
+    def _on_ticks(self, _topic: str, payload: bytes) -> None:
+        try:
+            self._core.see_ticks(decode_ticks(payload))
+        except (msgspec.MsgspecError, ValueError):
+            self._service.malformed += 1
+
+    def _on_heartbeat(self, _topic: str, payload: bytes) -> None:
+        try:
+            beat = decode_heartbeat(payload)
+        except msgspec.MsgspecError:
+            self._service.malformed += 1
+            return
+        self._core.hear(beat, self._service.clock.monotonic())
+
+    # --- commands ---
+
+    def _command(self, command: AnyMessage) -> AnyMessage | None:
+        """Raises IbStreamError. A start is answered late, when the planner has looked at it."""
+        decision = self._core.decide(command, self._service.clock.now())
+        if isinstance(decision, Validate):
+            self._validate(decision, self._server.route)
+            return None
+        if isinstance(decision, Record):
+            return self._recorded(decision.event)
+        return decision
+
+    def _validate(self, wanted: Validate, route: list[bytes]) -> None:
+        def answered(failure: Failed | None) -> None:
+            self._core.validated()
+            try:
+                reply = failure or self._recorded(wanted.event)
+            except IbStreamError as error:
+                reply = Failed(code=error.code, message=error.message)
+            if isinstance(reply, Failed):
+                log.warning("start_refused", code=reply.code, message=reply.message)
+            self._server.reply(route, reply)
+
+        self._desk.ask(ComputePlan(request=wanted.request), answered)
+
+    def _recorded(self, event: ControlEvent) -> Accepted:
+        accepted = Accepted(seq=self._record(event))
+        log.info("accepted", command=type(event).__name__, seq=accepted.seq)
+        return accepted
+
+    def _record(self, event: ControlEvent) -> int:
+        """Journal one event, durably, and publish it. Returns its sequence number. Raises IbStreamError."""
+        block = self._append([event])
+        if block is None:
+            raise IbStreamError("journal_unavailable", self._journal.problem or "the journal takes no more")
+        try:
+            self._journal.sync(SYNC_SECONDS)
+        finally:
+            self._publish_block(block)  # also when the disk is slow: what the journal holds has happened
+        return block.first_seq
+
+    def _append(self, events: list[ControlEvent]) -> EventBlock | None:
+        """A block in the journal's files; None when the disk refuses it, and then it never happened."""
+        journal, now = self._journal, self._service.clock.now()
+        journal.poll(self._service.clock.monotonic())
+        block = EventBlock(
+            epoch=journal.epoch, first_seq=journal.next_seq, time=max(now, journal.time), events=[*events]
+        )
+        taken = journal.append(encode(block), block.count, block.time)
+        if journal.problem is not None:
+            journal.forget_held()
+            return None
+        assert taken
+        return block
+
+    def _publish_block(self, block: EventBlock) -> None:
+        self._core.facts.apply_control(block)
+        self._service.publisher.send(CONTROL, encode(block))
+        self._changed = True
+
+    # --- what goes out ---
+
+    def _review(self) -> None:
+        now, at = self._service.clock.now(), self._service.clock.monotonic()
+        before = self._core.verdict
+        events = self._core.review(now, at, settled=not (self._link.behind or self._plan.behind))
+        if events:
+            block = self._append(events)
+            if block is not None:
+                self._publish_block(block)
+                for event in events:
+                    log.info(type(event).__name__, **{k: v for k, v in msgspec.structs.asdict(event).items() if v})
+        if self._core.verdict != before:
+            self._changed = True
+        if self._changed or at >= self._publish_due:
+            self._changed = False
+            self._publish_due = at + PUBLISH_SECONDS
+            self._journal.poll(at)
+            self._service.publisher.set_last(STATUS, encode(self._core.status(now)))
+        if at >= self._alert_due:
+            self._alert_due = at + 1.0
+            self._alert(at)
+
+    def _alert(self, at: float) -> None:
+        if self._messenger is None:
+            return
+        verdict = self._core.verdict
+        alert = self._alerts.decide(verdict.word, verdict.message, self._core.outage_expected, at)
+        if alert is not None:
+            self._messenger.send(alert)
+        self._service.metrics["alerts_sent_total"] = self._messenger.sent
+        self._service.metrics["alerts_failed_total"] = self._messenger.failed
+
+    # --- what stays ---
+
+    def _lock_data_root(self) -> OwnedLock:
+        """Beside the run folder's lock: two run folders may be given the same data root."""
+        root = self._settings.root
+        busy = f"another supervisor runs already on the data root {root}"
+        return OwnedLock(self._settings.state_dir / "supervisor.lock", busy, self._service.started_at)
+
+    def _fold_own_stream(self) -> None:
+        source = FileSource(self._settings.journal_dir, CONTROL)
+        facts = self._core.facts
+        own = Follower(CONTROL, source, self._apply_own, self._restart_own, facts.cursors.get(CONTROL))
+        own.look_back()
+        while own.step():
+            pass
+        source.close()
+
+    def _apply_own(self, block: Block) -> None:
+        assert isinstance(block, EventBlock)
+        self._core.facts.apply_control(block)
+
+    def _restart_own(self) -> None:
+        log.warning("stream_folded_again", stream=CONTROL)
+        self._core.facts.restart_control()
+
+    def _load(self) -> Facts:
+        """The saved facts; fresh ones, for a fold from the beginning, when there are none that can be trusted."""
+        try:
+            data = self._state_path.read_bytes()
+            facts = decode_facts(data[4:])
+        except (OSError, msgspec.MsgspecError):
+            return Facts()
+        intact = zlib.crc32(data[4:]).to_bytes(4, "little") == data[:4]
+        return facts if intact and facts.version == VERSION else Facts()
+
+    def _save(self) -> None:
+        facts = self._core.facts
+        if facts.cursors == self._saved:
+            return
+        body = encode(facts)
+        try:
+            replace_file(self._state_path, zlib.crc32(body).to_bytes(4, "little") + body)
+        except OSError as error:
+            log.warning("state_not_saved", error=str(error))
+            return
+        self._saved = dict(facts.cursors)
+
+    def _close(self) -> None:
+        self._save()
+        self._desk.close()
+        if self._messenger is not None:
+            self._messenger.close()
+        self._lock.release()
+
+
+def build(service: Service) -> SupervisorService:
+    supervisor = SupervisorService(service)
+    supervisor.start()
+    return supervisor
