@@ -107,7 +107,7 @@ class Database:
                 return _read(connection, project_id, snapshot_id, want_snapshot)
         except DBAPIError as error:
             raise self._explain(error) from None
-        except (SQLAlchemyError, OSError, UnicodeError, ValueError, OverflowError) as error:
+        except (SQLAlchemyError, OSError, TypeError, ValueError, OverflowError) as error:
             raise self._failed("database_unavailable", "cannot be read", error) from None
 
     def redact(self, text: str) -> str:
