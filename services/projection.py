@@ -9,7 +9,8 @@ rebuild from the journal are the same bytes.
     plan      which symbols are planned
     control   whether the stream is wanted, and whether the gateway is there
 
-A symbol has a file once a price was received for it; a planned symbol without any price has none.
+A symbol has a file once IB has said something of its price, and from then on for ever; a planned symbol that
+has never had a price has none.
 """
 
 import zlib
@@ -91,12 +92,11 @@ class Projection:
         return sorted(self._book.symbols())
 
     def quote(self, symbol: str) -> Quote | None:
-        """The current quote, or None while no price was received for the symbol."""
-        quote = self._book.quote(symbol)
-        if quote is None or quote.timestamp is None:
+        """The current quote, or None as long as IB has never said anything of the symbol's price."""
+        if not self._book.price_time(symbol):
             return None
         stale, reason = self.overlay(symbol)
-        return msgspec.structs.replace(quote, stale=stale, reason=reason)
+        return self._book.quote(symbol, stale=stale, reason=reason)
 
     def overlay(self, symbol: str) -> Overlay:
         """The most far-reaching cause first, so that a symbol shows why it really is silent."""
@@ -164,14 +164,14 @@ class Projection:
         body = data[4:]
         if zlib.crc32(body).to_bytes(4, "little") != data[:4]:
             raise ValueError("its checksum does not match")
+        projection = cls()
         try:
             saved = _decode_saved(body)
+            if saved.version != STATE_VERSION:
+                raise ValueError(f"its version is {saved.version}, not {STATE_VERSION}")
+            projection._book = QuoteBook.load(saved.book)
         except msgspec.MsgspecError as error:
             raise ValueError(str(error)) from None
-        if saved.version != STATE_VERSION:
-            raise ValueError(f"its version is {saved.version}, not {STATE_VERSION}")
-        projection = cls()
-        projection._book = QuoteBook.load(saved.book)
         projection._link_epoch, projection._link = saved.link_epoch, saved.link
         projection._planned, projection._plan_started = frozenset(saved.planned), saved.plan_started
         projection._wanted, projection._gateway_down = saved.wanted, saved.gateway_down

@@ -17,8 +17,8 @@ from messages.views import Status
 from services.follow import Cursor
 from services.process import MAX_WAIT, Service
 from services.projection import STREAMS, Projection, file_bytes
+from services.silence import StatusKeeper
 from services.sink.core import Conflator
-from services.sink.status import StatusKeeper
 from services.sink.writer import FileWriter
 from services.symbols import file_name
 

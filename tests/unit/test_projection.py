@@ -55,6 +55,13 @@ def test_a_planned_symbol_without_a_price_has_no_quote():
     assert projection.quote("QQQ") is None
 
 
+def test_a_withdrawn_price_leaves_the_quote_and_the_file_without_it():
+    projection = streaming()
+    projection.apply(TICKS, blocks.ticks([("SPY", fields.LAST, -1.0, 0.0)], seq=2))
+    assert projection.quote("SPY").last is None
+    assert b"last" not in file_bytes(projection.quote("SPY"))
+
+
 def test_what_the_gateway_says_of_a_symbol_is_in_its_quote():
     projection = streaming()
     projection.apply(LINK, blocks.events(SymbolChanged("SPY", "stale", True, "farm_down"), seq=3))

@@ -3,7 +3,7 @@
 import pytest
 
 from messages.views import ServiceStatus, Status
-from services.sink.status import StatusKeeper
+from services.silence import StatusKeeper
 from tests.blocks import NOW
 
 
