@@ -8,6 +8,7 @@ import socket as os_socket
 import stat
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from time import monotonic
 
 import msgspec
 import zmq
@@ -16,6 +17,7 @@ from messages.codec import decode_message, encode
 from messages.control import AnyMessage, Failed, ReplayReply, ReplayRequest
 from messages.errors import IbStreamError
 from messages.topics import replay_endpoint
+from services import keys
 from services.journal import JournalReader
 from services.settings import Settings
 
@@ -44,8 +46,33 @@ def prepare_run_dir(settings: Settings) -> Path:
     return path
 
 
+_PORT_OFFSET = {"events": 0, "replay": 1, "control": 2}
+
+
 def address(settings: Settings, endpoint: str) -> str:
-    return f"ipc://{settings.run_path / endpoint}"
+    """Where an endpoint such as `gateway.events` is: a local socket, or tcp for a service in IBSTREAM_BUS_PEERS."""
+    service, _, kind = endpoint.partition(".")
+    peer = settings.peers.get(service)
+    if peer is None:
+        return f"ipc://{settings.run_path / endpoint}"
+    return f"tcp://{peer[0]}:{peer[1] + _PORT_OFFSET[kind]}"
+
+
+def _bind(sock: PlainSocket, settings: Settings, endpoint: str) -> None:
+    where = address(settings, endpoint)
+    if where.startswith("tcp:"):
+        keys.arm_server(sock, settings, "control" if endpoint.endswith(".control") else "data")
+    try:
+        sock.bind(where)
+    except zmq.ZMQError as error:
+        raise IbStreamError("invalid_setting", f"cannot listen on {where}: {error.strerror}") from None
+
+
+def _connect(sock: PlainSocket, settings: Settings, endpoint: str) -> None:
+    where = address(settings, endpoint)
+    if where.startswith("tcp:"):
+        keys.arm_client(sock, settings, endpoint.partition(".")[0])
+    sock.connect(where)
 
 
 def _socket(context: zmq.Context[PlainSocket], kind: int) -> PlainSocket:
@@ -69,7 +96,7 @@ class Publisher:
     def __init__(self, context: zmq.Context[PlainSocket], settings: Settings, endpoint: str) -> None:
         self.socket = _socket(context, zmq.XPUB)
         self.socket.setsockopt(zmq.XPUB_VERBOSE, 1)  # every new subscriber shows, not only the first of a topic
-        self.socket.bind(address(settings, endpoint))
+        _bind(self.socket, settings, endpoint)
         self._last: dict[str, bytes] = {}
 
     def send(self, topic: str, payload: bytes) -> None:
@@ -110,7 +137,7 @@ class Subscriber:
         for topic in topics:
             self.socket.setsockopt(zmq.SUBSCRIBE, topic.encode())
         for endpoint in endpoints:
-            self.socket.connect(address(settings, endpoint))
+            _connect(self.socket, settings, endpoint)
         self.malformed = 0
 
     def drain(self) -> list[tuple[str, bytes]]:
@@ -142,7 +169,7 @@ class Server:
         handle: Callable[[AnyMessage], AnyMessage | None],
     ) -> None:
         self.socket = _socket(context, zmq.ROUTER)
-        self.socket.bind(address(settings, endpoint))
+        _bind(self.socket, settings, endpoint)
         self._handle = handle
         self.malformed = 0
         self._current: list[bytes] = []
@@ -190,7 +217,7 @@ def request(settings: Settings, endpoint: str, message: AnyMessage, *, timeout: 
         sock = _socket(context, zmq.REQ)
         sock.setsockopt(zmq.LINGER, 0)
         with sock:
-            sock.connect(address(settings, endpoint))
+            _connect(sock, settings, endpoint)
             sock.send(encode(message))
             if not sock.poll(int(timeout * 1000)):
                 raise unreachable(settings, endpoint)
@@ -253,21 +280,35 @@ class ReplayServer:
 
 
 class RemoteSource:
-    """Replays from the writer's endpoint: for a consumer on another machine. Raises IbStreamError."""
+    """Replays from the writer's endpoint: for a consumer on another machine.
+
+    While the writer does not answer, reads come back empty, and it is asked again only after a pause: the
+    consumer's loop must go on.
+    """
+
+    PATIENCE = 1.0  # seconds to wait for an answer
+    PAUSE = 2.0  # seconds before asking again one who did not answer
 
     def __init__(self, settings: Settings, service: str, stream: str) -> None:
         self._settings = settings
         self._endpoint = replay_endpoint(service)
         self._stream = stream
+        self._ask_again = 0.0
 
     def read(self, from_seq: int, max_bytes: int) -> list[bytes]:
-        reply = request(
-            self._settings,
-            self._endpoint,
-            ReplayRequest(stream=self._stream, from_seq=from_seq, max_bytes=max_bytes),
-        )
+        if monotonic() < self._ask_again:
+            return []
+        wanted = ReplayRequest(stream=self._stream, from_seq=from_seq, max_bytes=max_bytes)
+        try:
+            reply = request(self._settings, self._endpoint, wanted, timeout=self.PATIENCE)
+        except IbStreamError:
+            self._ask_again = monotonic() + self.PAUSE
+            return []
         assert isinstance(reply, ReplayReply)
         return reply.blocks
 
     def head(self) -> None:
         """Not known before the writer is heard."""
+
+    def close(self) -> None:
+        pass

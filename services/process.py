@@ -28,8 +28,8 @@ from messages.errors import IbStreamError
 from messages.events import Block
 from messages.topics import HEARTBEAT_PREFIX, STREAM_WRITER, events_endpoint, heartbeat_topic
 from messages.views import Heartbeat
-from services import logs
-from services.bus import PlainSocket, Publisher, ReplayServer, Server, Subscriber, prepare_run_dir
+from services import keys, logs
+from services.bus import PlainSocket, Publisher, RemoteSource, ReplayServer, Server, Subscriber, prepare_run_dir
 from services.clock import SystemClock
 from services.follow import Cursor, FileSource, Follower
 from services.journal import JournalWriter
@@ -69,6 +69,10 @@ class Service:
         self._lag = 0.0
         self.malformed = 0  # frames from other services that could not be read
         self._wakeup = self._catch_signals()
+        if name in settings.peers:
+            guard = keys.Guard(self._context, settings)
+            self.every(1.0, guard.check)
+            self.on_close(guard.stop)
         self.publisher = Publisher(self._context, settings, events_endpoint(name))
         self.on_readable(self.publisher.socket, self.publisher.on_readable)
         self.every(settings.heartbeat_interval, self.beat)
@@ -134,7 +138,12 @@ class Service:
         cursor: Cursor | None = None,
     ) -> Follower:
         """Follow another service's stream from `cursor` on, without gaps. Call before `subscribe`."""
-        source = FileSource(self.settings.journal_dir, stream)
+        writer = STREAM_WRITER[stream]
+        source = (
+            RemoteSource(self.settings, writer, stream)
+            if writer in self.settings.peers
+            else FileSource(self.settings.journal_dir, stream)
+        )
         follower = Follower(stream, source, apply, restart, cursor)
         self.followers[stream] = follower
         self._topics[stream] = lambda _topic, payload: follower.on_frame(payload)

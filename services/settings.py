@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Meta
 
 from messages.errors import IbStreamError
+from messages.topics import SERVICES
 
 PREFIX = "IBSTREAM_"
 MAX_IPC_PATH = 100  # a unix socket's path has 107 usable bytes on Linux, 103 on macOS
@@ -91,6 +92,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     heartbeat_timeout: Seconds = _field(2.0, "seconds of silence after which a service is called down")
     log_level: Literal["debug", "info", "warning", "error"] = _field("info", "least level of a log line")
     log_format: Literal["human", "json"] = _field("human", "how a log line is written")
+    # more than one machine
+    bus_peers: str = _field("", "services reached by tcp, SERVICE=HOST:PORT separated by spaces; the others are local")
+    bus_key: str = _field("local", "name of the key that this machine's programs connect with")
+    keys_dir: str = _field("", "folder of the keys of tcp endpoints; empty: keys/ in the data root")
     # web
     web_host: str = _field("127.0.0.1", "address of the web page and API; off loopback IBSTREAM_WEB_TOKEN is needed")
     web_port: Port = _field(8765, "port of the web page and API")
@@ -135,6 +140,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             return inside
         digest = hashlib.sha256(str(self.root).encode()).hexdigest()[:16]
         return Path(tempfile.gettempdir()) / f"ibstream-{os.getuid()}-{digest}"
+
+    @property
+    def keys_path(self) -> Path:
+        return Path(self.keys_dir).expanduser().absolute() if self.keys_dir else self.root / "keys"
+
+    @property
+    def peers(self) -> dict[str, tuple[str, int]]:
+        """Host and first port of each service that is reached by tcp: events, then replay, then control."""
+        found: dict[str, tuple[str, int]] = {}
+        for part in self.bus_peers.replace(",", " ").split():
+            service, sep, where = part.partition("=")
+            if not sep or service not in SERVICES:
+                raise _malformed(
+                    "IBSTREAM_BUS_PEERS", part, f"SERVICE=HOST:PORT, a service being one of {', '.join(SERVICES)}"
+                )
+            found[service] = parse_endpoint("IBSTREAM_BUS_PEERS", where)
+        return found
 
     @property
     def database(self) -> str:
@@ -223,6 +245,7 @@ def _check(settings: Settings) -> None:
         raise _malformed("IBSTREAM_DATA_ROOT", settings.data_root, "a path without NUL bytes")
     if settings.root.exists() and not settings.root.is_dir():
         raise _malformed("IBSTREAM_DATA_ROOT", settings.data_root, "the path of a folder, not of a file")
+    settings.peers  # noqa: B018 - checks it
     if settings.ib_backup:
         parse_endpoint("IBSTREAM_IB_BACKUP", settings.ib_backup)
     if settings.database_url and not re.match(r"[A-Za-z][\w+.-]*://", settings.database_url):

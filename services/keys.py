@@ -1,0 +1,152 @@
+"""Keys of the bus: CURVE identities and who may connect, for every endpoint that is not a local socket.
+
+Used by bus.py when an endpoint is tcp, and by `ibstream keys`. A key has a role: `data` may subscribe and
+replay, `control` may also start and stop the stream. The folder (`IBSTREAM_KEYS_DIR`, 0700):
+
+    server.key, server.key_secret    this installation's identity: what its endpoints prove
+    peers/SERVICE.key                another installation's server.key, for a service that runs there
+    NAME.key, NAME.key_secret        a client's identity; `IBSTREAM_BUS_KEY` names the one used here
+    allowed/data/NAME.key            who may connect, by role: a file here is the permission,
+    allowed/control/NAME.key         and removing it revokes it
+"""
+
+import re
+import shutil
+from pathlib import Path
+from typing import Literal, NamedTuple, get_args
+
+import zmq
+import zmq.auth
+from zmq.auth.thread import ThreadAuthenticator
+
+from messages.errors import IbStreamError
+from services.settings import Settings
+
+Role = Literal["data", "control"]
+ROLES: tuple[Role, ...] = get_args(Role)
+SERVER = "server"
+RELOAD_SECONDS = 1.0
+
+
+class Key(NamedTuple):
+    name: str
+    role: Role
+    public: str
+
+
+def make(directory: Path, name: str, role: Role) -> Path:
+    """Make a client key, allow it, and return the path of its secret. The server's own key is made along.
+
+    Raises IbStreamError `invalid_request` for a name that is taken or not a plain word.
+    """
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,40}", name) or name == SERVER:
+        raise IbStreamError("invalid_request", f"{name!r} cannot name a key; expected letters, digits, - and _")
+    if (directory / f"{name}.key").exists():
+        raise IbStreamError("invalid_request", f"there is a key {name} already in {directory}; revoke it first")
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    directory.chmod(0o700)
+    for one in ROLES:
+        (directory / "allowed" / one).mkdir(parents=True, exist_ok=True)
+    if not (directory / f"{SERVER}.key").exists():
+        _create(directory, SERVER)
+    secret = _create(directory, name)
+    shutil.copyfile(directory / f"{name}.key", directory / "allowed" / role / f"{name}.key")
+    return secret
+
+
+def allowed(directory: Path) -> list[Key]:
+    """Who may connect, by name."""
+    found = []
+    for role in ROLES:
+        for path in sorted((directory / "allowed" / role).glob("*.key")):
+            public, _ = zmq.auth.load_certificate(path)
+            found.append(Key(path.stem, role, public.decode()))
+    return found
+
+
+def revoke(directory: Path, name: str) -> None:
+    """Take the permission away: no new connection with this key from now on. Raises `invalid_request`."""
+    paths = [path for role in ROLES if (path := directory / "allowed" / role / f"{name}.key").exists()]
+    if not paths:
+        raise IbStreamError("invalid_request", f"there is no key {name} that may connect in {directory}")
+    for path in (*paths, directory / f"{name}.key", directory / f"{name}.key_secret"):
+        path.unlink(missing_ok=True)
+
+
+class Guard:
+    """Lets known keys in: one a context. `check` applies changes of the folder; call it about once a second."""
+
+    def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", settings: Settings) -> None:
+        self._directory = settings.keys_path
+        self._seen: object = None
+        self._authenticator = ThreadAuthenticator(context)
+        self._authenticator.start()
+        self.check()
+
+    def check(self) -> None:
+        state = {role: frozenset((self._directory / "allowed" / role).glob("*.key")) for role in ROLES}
+        if state == self._seen:
+            return
+        self._seen = state
+        # A role's domain accepts what its folder holds; control keys may read data too.
+        everybody = {key.public.encode(): True for key in allowed(self._directory)}
+        control = {key.public.encode(): True for key in allowed(self._directory) if key.role == "control"}
+        self._authenticator.configure_curve_callback("data", credentials_provider=_Allow(everybody))
+        self._authenticator.configure_curve_callback("control", credentials_provider=_Allow(control))
+
+    def stop(self) -> None:
+        self._authenticator.stop()
+
+
+class _Allow:
+    def __init__(self, keys: dict[bytes, bool]) -> None:
+        self._keys = keys
+
+    def callback(self, domain: str, key: bytes) -> bool:
+        return zmq.utils.z85.encode(key) in self._keys
+
+
+def arm_server(sock: "zmq.Socket[bytes]", settings: Settings, role: Role) -> None:
+    """Make a socket prove itself and accept only keys of the role. Raises IbStreamError `invalid_setting`."""
+    public, secret = _load(settings.keys_path / f"{SERVER}.key_secret", "its own server key")
+    sock.setsockopt(zmq.CURVE_SERVER, 1)
+    sock.setsockopt(zmq.CURVE_PUBLICKEY, public)
+    sock.setsockopt(zmq.CURVE_SECRETKEY, secret)
+    sock.setsockopt(zmq.ZAP_DOMAIN, role.encode())
+
+
+def arm_client(sock: "zmq.Socket[bytes]", settings: Settings, service: str) -> None:
+    """Make a socket prove itself to the service it connects to, and expect that service's key."""
+    public, secret = _load(settings.keys_path / f"{settings.bus_key}.key_secret", "the key that IBSTREAM_BUS_KEY names")
+    peer = settings.keys_path / "peers" / f"{service}.key"
+    server = _load_public(peer if peer.exists() else settings.keys_path / f"{SERVER}.key")
+    sock.setsockopt(zmq.CURVE_PUBLICKEY, public)
+    sock.setsockopt(zmq.CURVE_SECRETKEY, secret)
+    sock.setsockopt(zmq.CURVE_SERVERKEY, server)
+
+
+def _create(directory: Path, name: str) -> Path:
+    _, secret = zmq.auth.create_certificates(directory, name)
+    path = Path(secret)
+    path.chmod(0o600)
+    return path
+
+
+def _load(path: Path, what: str) -> tuple[bytes, bytes]:
+    try:
+        public, secret = zmq.auth.load_certificate(path)
+    except (OSError, ValueError):
+        secret = None
+    if secret is None:
+        raise IbStreamError(
+            "invalid_setting", f"a tcp endpoint needs {what}, {path}; `ibstream keys make NAME --role control` makes it"
+        )
+    return public, secret
+
+
+def _load_public(path: Path) -> bytes:
+    try:
+        public, _ = zmq.auth.load_certificate(path)
+    except (OSError, ValueError):
+        raise IbStreamError("invalid_setting", f"there is no public key of the other side at {path}") from None
+    return public
