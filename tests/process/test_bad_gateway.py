@@ -38,11 +38,9 @@ class GatewayProcess:
             "IBSTREAM_IB_BACKOFF_MAX": "1",
         }
         clean = {name: value for name, value in os.environ.items() if not name.startswith("IBSTREAM_")}
-        self.process = subprocess.Popen(
-            [python, "-m", "services.gateway"],
-            env={**clean, **settings, **env},
-            stderr=self.log.open("ab"),
-        )
+        with self.log.open("ab") as log:
+            command = [python, "-m", "services.gateway"]
+            self.process = subprocess.Popen(command, env={**clean, **settings, **env}, stderr=log)
 
     def ticks(self) -> list[tuple[str, int, float, float]]:
         rows = []
@@ -112,7 +110,7 @@ def test_a_port_that_accepts_and_never_answers_is_left_and_tried_again(run, tmp_
     server, gateway = against(run, tmp_path, Peer.swallow, Peer.swallow, good)
     eventually(lambda: 500.0 in gateway.bids())
     assert len(server.connections) == 3
-    assert "handshake_timeout" in gateway.reasons()
+    assert "gateway_silent" in gateway.reasons()
     assert gateway.stop() == 0
 
 
@@ -195,7 +193,7 @@ def test_garbage_ends_the_connection_and_nothing_else(run, tmp_path, garbage):  
 
     _, gateway = against(run, tmp_path, mad, good)
     eventually(lambda: gateway.bids() == [499.0, 500.0])
-    assert "bad_frame" in gateway.reasons()
+    assert "protocol_error" in gateway.reasons()
     assert gateway.stop() == 0
 
 
@@ -207,7 +205,7 @@ def test_an_unknown_message_id_is_counted_and_the_connection_kept(run, tmp_path)
         peer.sock.sendall(
             tick_price(req_id, BID, 499.0, 3)
             + frame(150, 1, "from", "the", "future")
-            + frame(4, 2, -1, 9999, "something new")
+            + frame(4, 2, -1, 9999, "something new", "")
             + frame(58, 1)
             + tick_price(req_id, BID, 499.5, 3)
         )
