@@ -53,7 +53,7 @@ def bar_times(hours: MarketHours, sec_type: str, start: int, end: int, seconds: 
             begins, ends = hours.to_ns(span.start), hours.to_ns(span.end)
             width = min(seconds, DAY) * SECOND if seconds < DAY else ends - begins
             for at in range(begins, ends, width):
-                if at + width > start and at < end:
+                if start <= at < end:
                     yield at, min(at + width, ends)
         day += timedelta(days=1)
 
