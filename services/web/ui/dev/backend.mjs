@@ -43,7 +43,7 @@ setInterval(() => {
 
 function setScene(name) {
   scene.name = name
-  dress(market, name, Date.now())
+  dress(market, name, Date.now(), started)
   const quotes = [...market.books.values()].map((book) => book.quote)
   for (const client of clients) {
     send(client, 'status', status())

@@ -4,15 +4,18 @@ const MINUTE = 60_000
 const iso = (ms) => new Date(ms).toISOString()
 
 /** Sets each quote's source, type and staleness as the scene has it. */
-export function dress(market, scene, now) {
+export function dress(market, scene, now, started = now) {
   let i = 0
   for (const book of market.books.values()) {
     const look = scene === 'mock' || scene === 'stopped' ? { source: 'mock' } : lookOf(scene, i)
-    book.gap = scene === 'mixed' && i < 3 ? [now - 19 * MINUTE, now - 15 * MINUTE] : undefined
+    book.gap = scene === 'mixed' && i < 3 ? [started - 19 * MINUTE, started - 15 * MINUTE] : undefined
     book.state = stateOf(scene, i)
     const { age, ...fields } = look
+    book.quote = book.saved ?? book.quote
+    book.saved = undefined
     const { symbol, epoch } = book.quote
     if (book.state.state === 'rejected') {
+      book.saved = book.quote
       book.quote = { symbol, epoch, stale: true, still: true, seq: market.seq++ }
       i += 1
       continue

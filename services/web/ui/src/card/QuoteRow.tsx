@@ -83,7 +83,7 @@ export const QuoteRow = memo(function QuoteRow({ symbol, columns, contact, open,
           <SourceBadge quote={quote} />
         </td>
         <td data-column="state">
-          <StateBadge state={state} reason={planned?.reason ?? quote?.reason} />
+          <StateBadge state={state} reason={planned?.reason ?? (quote?.stale ? quote.reason : null)} />
         </td>
       </tr>
       {open && (

@@ -8,7 +8,7 @@ import {
   tableFeatures,
   useTable,
 } from '@tanstack/react-table'
-import { useCallback, useId, useMemo, useState } from 'react'
+import { type RefObject, useCallback, useEffect, useId, useMemo, useRef, useState } from 'react'
 import { changeOf } from './format'
 import { rowState, sourceOf } from './health'
 import { useBeat, useCard, useHealth, useStore } from './hooks'
@@ -117,6 +117,8 @@ export function QuoteTable() {
       }),
     [],
   )
+  const element = useRef<HTMLTableElement>(null)
+  const visible = useVisibleColumns(element)
   const headers = table.getHeaderGroups()[0]?.headers ?? []
 
   return (
@@ -125,14 +127,16 @@ export function QuoteTable() {
         <Filter value={filter} onChange={setFilter} />
         <StateChips counts={counts} total={rows.length} only={state} onChange={setOnly} />
         <SortSelect sorting={sorting} onChange={setSorting} />
-        <span className={styles.showing}>
-          {fill(strings.table.showing, {
-            shown: format.count(data.length),
-            total: format.count(rows.length),
-          })}
-        </span>
+        {data.length < rows.length && (
+          <span className={styles.showing}>
+            {fill(strings.table.showing, {
+              shown: format.count(data.length),
+              total: format.count(rows.length),
+            })}
+          </span>
+        )}
       </div>
-      <table className={styles.table}>
+      <table ref={element} className={styles.table}>
         <caption className={styles.srOnly}>{strings.table.caption}</caption>
         <thead>
           <tr>
@@ -168,7 +172,7 @@ export function QuoteTable() {
             <QuoteRow
               key={row.id}
               symbol={row.id}
-              columns={columns.length}
+              columns={visible}
               contact={contact}
               open={open.has(row.id)}
               onToggle={toggle}
@@ -187,6 +191,21 @@ export function QuoteTable() {
       )}
     </div>
   )
+}
+
+/** How many columns the stylesheet shows: a cell that spans more would make room for the hidden ones. */
+function useVisibleColumns(table: RefObject<HTMLTableElement | null>): number {
+  const [visible, setVisible] = useState<number>(columns.length)
+  useEffect(() => {
+    if (!table.current || typeof ResizeObserver === 'undefined') return
+    const observer = new ResizeObserver(([entry]) => {
+      const headers = [...(entry?.target.querySelectorAll<HTMLElement>('thead th') ?? [])]
+      setVisible(headers.filter((header) => header.offsetWidth > 0).length || columns.length)
+    })
+    observer.observe(table.current)
+    return () => observer.disconnect()
+  }, [table])
+  return visible
 }
 
 function countStates(rows: readonly RowData[]): Map<string, number> {

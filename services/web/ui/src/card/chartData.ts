@@ -5,6 +5,8 @@ import type { Gap, HistoryPoint } from './types'
 /** Seconds; prices that came as a stream; prices from history bars. A null breaks the line. */
 export type Columns = [times: number[], streamed: (number | null)[], history: (number | null)[]]
 
+const SHORTEST_BREAK = 2
+
 export interface Span {
   start: number // seconds
   end: number
@@ -27,13 +29,18 @@ export function columnsOf(points: readonly HistoryPoint[], spans: readonly Span[
   for (const point of points) {
     const time = Date.parse(point.time) / 1000
     if (Number.isNaN(time) || time < before) continue
-    const gap = spans.find((span) => before <= span.start && span.end <= time && before > 0)
-    if (gap) push(columns, (before + time) / 2, null, null)
+    if (spans.some((span) => isMostly(span, before, time))) push(columns, (before + time) / 2, null, null)
     const history = point.source === 'ib_history'
     push(columns, time, history ? null : point.price, history ? point.price : null)
     before = time
   }
   return columns
+}
+
+/** Whether most of the time between two points is a gap. Its ends are noticed a little late. */
+function isMostly(span: Span, before: number, time: number): boolean {
+  const covered = Math.min(time, span.end) - Math.max(before, span.start)
+  return time - before > SHORTEST_BREAK && covered > (time - before) / 2
 }
 
 export function push(columns: Columns, time: number, streamed: number | null, history: number | null): void {

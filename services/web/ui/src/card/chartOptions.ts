@@ -26,7 +26,7 @@ export function chartOptions({ width, decimals, format, style, range, spans }: C
   return {
     width,
     height: HEIGHT,
-    padding: [10, 4, 0, 0],
+    padding: [10, 4, 0, 18],
     legend: { live: true, markers: { show: false } },
     cursor: { drag: { x: false, y: false }, points: { size: 7 }, y: false },
     scales: {
