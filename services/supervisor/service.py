@@ -140,16 +140,11 @@ class SupervisorService:
     def _append(self, events: list[ControlEvent]) -> EventBlock | None:
         """A block in the journal's files; None when the disk refuses it, and then it never happened."""
         journal, now = self._journal, self._service.clock.now()
-        journal.poll(self._service.clock.monotonic())
         block = EventBlock(
             epoch=journal.epoch, first_seq=journal.next_seq, time=max(now, journal.time), events=[*events]
         )
-        taken = journal.append(encode(block), block.count, block.time)
-        if journal.problem is not None:
-            journal.forget_held()
-            return None
-        assert taken
-        return block
+        taken = journal.append(encode(block), block.count, block.time, hold=False)
+        return block if taken else None
 
     def _publish_block(self, block: EventBlock) -> None:
         self._core.facts.apply_control(block)
