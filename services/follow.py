@@ -14,7 +14,7 @@ import msgspec
 
 from messages.codec import decode_block
 from messages.events import Block
-from services.journal import JournalReader
+from services.journal import JournalDamaged, JournalReader
 
 
 class Cursor(msgspec.Struct, frozen=True):
@@ -28,7 +28,10 @@ class ReplaySource(Protocol):
     """Where the past of a stream can be read: the files on this machine, or the writer's endpoint."""
 
     def read(self, from_seq: int, max_bytes: int) -> list[bytes]:
-        """Payloads of the blocks from the one that holds `from_seq`, or the first after it; empty at the end."""
+        """Payloads of the blocks from the one that holds `from_seq`, in order and without a hole; empty at the end.
+
+        They begin later only when what is before was retired, or is known to be lost. Raises IbStreamError.
+        """
 
     def head(self) -> Cursor | None:
         """The last event that can be read, or None when there is none or it is not known."""
@@ -79,18 +82,19 @@ class Follower:
         self._restart = restart
         self._slice_bytes = slice_bytes
         self._target = 0  # replay is wanted up to this sequence number
-        self._writer_epoch = 0
+        self._writer_epoch = 0  # the newest epoch that was heard or read of
+        self._doubt = False  # a new epoch was heard: does the journal still hold what was consumed?
         self._joined = False
 
     @property
     def behind(self) -> int:
         """Events that are known to be there and not applied yet."""
-        return max(0, self._target - self.cursor.seq)
+        return max(self._target - self.cursor.seq, int(self._doubt), 0)
 
     @property
     def joined(self) -> bool:
         """True once the writer was heard and everything up to then is applied."""
-        return self._joined and self.behind == 0
+        return self._joined and not self.behind
 
     def on_frame(self, payload: bytes) -> None:
         """A live frame. Malformed ones are counted and dropped."""
@@ -99,8 +103,9 @@ class Follower:
         except (msgspec.MsgspecError, ValueError):
             self.malformed += 1
             return
-        caught_up = self.behind == 0
-        if not self._meet(block.epoch, block.first_seq + block.count - 1):
+        caught_up = not self.behind
+        self._hear(block.epoch, block.first_seq + block.count - 1)
+        if block.epoch < self._writer_epoch or block.first_seq <= self.cursor.seq or self._doubt:
             return
         if block.first_seq == self.cursor.seq + 1:
             self._take(block)
@@ -109,18 +114,20 @@ class Follower:
 
     def on_head(self, epoch: int, seq: int) -> None:
         """The writer's heartbeat: `seq` is the last that it wrote. Reveals a lost tail and a first frame."""
-        self._meet(epoch, seq)
+        self._hear(epoch, seq)
 
     def look_back(self) -> None:
         """Want all that can be read now, heard from the writer or not: it may be down. Call after subscribing."""
         head = self._source.head()
         if head is not None:
             joined = self._joined
-            self._meet(head.epoch, head.seq)
+            self._hear(head.epoch, head.seq)
             self._joined = joined
 
     def step(self) -> bool:
-        """Apply one slice of what is missing. True when there is more to do."""
+        """Apply one slice of what is missing. True when there is more to do. Raises IbStreamError."""
+        if self._doubt:
+            return self._settle()
         if not self.behind:
             return False
         payloads = self._source.read(self.cursor.seq + 1, self._slice_bytes)
@@ -128,44 +135,49 @@ class Follower:
             # Announced but not to be read: the writer holds it in memory while its disk is full.
             return False
         for payload in payloads:
-            block = decode_block(self.stream, payload)
-            if block.first_seq > self.cursor.seq + 1:
-                if self.cursor.seq or self.cursor.epoch:
-                    self._begin_again()
-                    return True
-                self._take(block)  # the journal begins here: its older days were retired
-            elif block.first_seq == self.cursor.seq + 1:
+            block = self._decode(payload)
+            if block.first_seq > self.cursor.seq + 1 and not self._holds_cursor():
+                self._begin_again()  # the past was retired while this consumer was away
+                return True
+            if block.first_seq > self.cursor.seq:
                 self._take(block)
         return bool(self.behind)
 
     # --- inside ---
 
-    def _meet(self, epoch: int, last_seq: int) -> bool:
-        """Learn that the writer has got to `last_seq` in `epoch`. False when the frame is of the past."""
+    def _hear(self, epoch: int, last_seq: int) -> None:
+        """Learn that the writer has got to `last_seq` in `epoch`."""
         if epoch < self._writer_epoch:
-            return False
+            return
         if epoch > self._writer_epoch:
             self._writer_epoch = epoch
-            if self._diverged(epoch, last_seq):
-                self._begin_again()
-            self._target = last_seq
+            self._target = 0
+            self._doubt = self.cursor.seq > 0 and epoch != self.cursor.epoch
         self._joined = True
-        if last_seq <= self.cursor.seq:
-            return False
         self._target = max(self._target, last_seq)
-        return True
 
-    def _diverged(self, epoch: int, last_seq: int) -> bool:
-        """Whether this consumer saw events that the journal no longer holds under the same epoch."""
-        if not self.cursor.seq or epoch == self.cursor.epoch:
-            return False
-        if last_seq < self.cursor.seq:
+    def _settle(self) -> bool:
+        """A new run of the writer: go on where we are if the journal still holds it, else begin again."""
+        if self._target >= self.cursor.seq:
+            held = self._holds_cursor()
+            if held is None:
+                return False
+        else:
+            held = False
+        self._doubt = False
+        if not held:
+            self._begin_again()
+        return bool(self.behind)
+
+    def _holds_cursor(self) -> bool | None:
+        """Whether the journal holds the block at the cursor as it was consumed. None: not to be read yet."""
+        if not self.cursor.seq:
             return True
         payloads = self._source.read(self.cursor.seq, 1)
         if not payloads:
-            return False
-        block = decode_block(self.stream, payloads[0])
-        return block.first_seq <= self.cursor.seq and block.epoch != self.cursor.epoch
+            return None
+        block = self._decode(payloads[0])
+        return Cursor(block.epoch, block.first_seq + block.count - 1) == self.cursor
 
     def _begin_again(self) -> None:
         self.cursor = Cursor()
@@ -175,3 +187,12 @@ class Follower:
         assert block.first_seq > self.cursor.seq
         self._apply(block)
         self.cursor = Cursor(block.epoch, block.first_seq + block.count - 1)
+        # What was read may be of a newer epoch than was heard: frames of the older one must not follow it.
+        self._writer_epoch = max(self._writer_epoch, block.epoch)
+
+    def _decode(self, payload: bytes) -> Block:
+        try:
+            return decode_block(self.stream, payload)
+        except (msgspec.MsgspecError, ValueError) as error:
+            where = f"stream {self.stream}, after sequence number {self.cursor.seq}"
+            raise JournalDamaged(f"{where}: what follows is not one of its blocks: {error}") from None

@@ -1,0 +1,22 @@
+"""The journal: blocks of one stream, one file a UTC day, written by one process and read by many.
+
+Written by the stream's owner through `JournalWriter`; read by anybody on the machine through `JournalReader`,
+while it is written or not. Guarantees: sequence numbers rise by one from block to block, across days and
+epochs; after the writer is killed every appended block is there; after a power failure at most the commit
+interval, and the time of one fsync, is missing from the end, and what is there is whole. Nothing is repaired
+in silence: a torn tail is cut with a log line, other damage raises `JournalDamaged`.
+
+    row.py       a block as it stands in the journal, and its checksum
+    days.py      the files of a stream: an open day in SQLite, a closed one in SQLite or Parquet
+    dayfile.py   an open day, for its writer
+    writer.py    JournalWriter: order, group commit, what happens when the disk says no
+    reader.py    JournalReader: journal and archive as one
+    parquet.py   a closed day, compacted
+"""
+
+from services.journal.days import day_files
+from services.journal.reader import JournalReader
+from services.journal.row import JournalDamaged, Row, checksum
+from services.journal.writer import JournalWriter
+
+__all__ = ["JournalDamaged", "JournalReader", "JournalWriter", "Row", "checksum", "day_files"]

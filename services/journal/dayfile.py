@@ -1,0 +1,266 @@
+"""The open day of a stream, for its one writer: a SQLite file in WAL mode, its log, and a marker beside it.
+
+Used by writer.py. An insert that returned survives the death of the process; `sync` makes it survive that of
+the machine. Inserts and syncs may run in two threads.
+"""
+
+import contextlib
+import os
+import sqlite3
+import struct
+import threading
+from pathlib import Path
+
+import structlog
+
+from messages.errors import IbStreamError
+from services.journal.days import MARKER_SUFFIX, SUFFIX, Marker, explain, last_row, read_marker, read_meta, rows_from
+from services.journal.row import JournalDamaged, Row, checksum
+
+log = structlog.get_logger()
+
+SCHEMA_VERSION = 1
+PAGE = 4096  # bytes: a small block costs one page of log, a large one is spread over many
+CHECKPOINT_BYTES = 16 << 20  # of log written since the last checkpoint, after which the next one runs
+RECYCLE_BYTES = 64 << 20  # of log, after which it is begun anew: this holds the writer up for one short sync
+CHECK_BYTES = 32 << 20  # of payload at the end of the day that are checked when it is opened
+
+_TABLES = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE block (
+    first_seq INTEGER PRIMARY KEY,
+    count INTEGER NOT NULL,
+    epoch INTEGER NOT NULL,
+    time INTEGER NOT NULL,
+    crc INTEGER NOT NULL,
+    payload BLOB NOT NULL
+);
+"""
+
+
+def create_day(
+    directory: Path, day: str, stream: str, *, start_seq: int, epoch: int, lost_from: int | None = None
+) -> Path:
+    """A new empty day: whole and durable, or not there at all. Raises OSError, sqlite3.Error, JournalDamaged."""
+    path = directory / f"{day}{SUFFIX}"
+    wal = Path(f"{path}-wal")
+    if wal.exists() and wal.stat().st_size:
+        raise JournalDamaged(f"{wal} is there without {path.name}: restore that, or move both away to go on")
+    draft = directory / f"{day}.new"
+    _unlink_database(draft)
+    with contextlib.closing(sqlite3.connect(draft, isolation_level=None)) as db:
+        db.execute(f"PRAGMA page_size = {PAGE}")
+        db.execute("PRAGMA synchronous = FULL")
+        db.executescript(_TABLES)
+        values = {"stream": stream, "schema": SCHEMA_VERSION, "start_seq": start_seq, "epoch": epoch}
+        if lost_from is not None:
+            values["lost_from"] = lost_from
+        db.executemany("INSERT INTO meta VALUES (?, ?)", values.items())
+        db.execute("PRAGMA journal_mode = WAL")
+    sync_path(draft)
+    draft.replace(path)
+    sync_path(directory)
+    return path
+
+
+class DayFile:
+    """An open day. `meta` is what the file says of itself, `last` its newest block when it was opened."""
+
+    def __init__(self, path: Path, stream: str) -> None:
+        """Raises JournalDamaged, sqlite3.Error and OSError."""
+        self.path = path
+        self.day = path.stem
+        self.stream = stream
+        self.written = 0  # last sequence number inserted
+        self._log_bytes = 0  # about how much log was written since the last checkpoint
+        self._recycle_blocked = False
+        self._syncing = threading.Lock()  # keeps the handles open while one of the two threads uses them
+        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._wal = self._marker = -1
+        try:
+            self._open()
+        except BaseException:
+            self._release()
+            raise
+
+    def _open(self) -> None:
+        self.marker = read_marker(self.path)
+        try:
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            self._db.execute("PRAGMA wal_autocheckpoint = 0")  # a checkpoint syncs: never in the tick path
+            self._db.execute("PRAGMA busy_timeout = 5000")
+            if self._db.execute("PRAGMA journal_mode = WAL").fetchone() != ("wal",):
+                raise JournalDamaged(f"{self.path}: it cannot be put into WAL mode")
+            self.meta = read_meta(self._db, self.path, self.stream)
+            self.last = last_row(self._db, self.path)
+            self._log_tail_cut()
+        except sqlite3.Error as error:
+            raise explain(self.path, error) from None
+        self.written = self.meta["start_seq"] - 1 if self.last is None else self.last.last_seq
+        # By file descriptors of our own, never of the database file itself: closing one of that would drop
+        # SQLite's POSIX locks on it. On the log and the marker it holds none.
+        self._wal = os.open(f"{self.path}-wal", os.O_RDWR | os.O_CREAT, 0o644)
+        self._marker = os.open(self.path.with_suffix(MARKER_SUFFIX), os.O_RDWR | os.O_CREAT, 0o644)
+        sync_path(self.path.parent)
+
+    def check(self) -> None:
+        """Compare what is there with what must be: the marker, the number of events, the newest payloads.
+
+        Raises JournalDamaged.
+        """
+        start, marker = self.meta["start_seq"], self.marker
+        if marker is not None and self.written < marker.durable:
+            raise JournalDamaged(
+                f"{self.path}: it is whole up to sequence number {self.written}, but {marker.durable} was durable:"
+                f" {marker.durable - self.written} events are missing from the end. Restore the file; or move it away"
+                f" together with its -wal, but without {self.path.with_suffix(MARKER_SUFFIX).name}, to go on without"
+            )
+        if marker is not None and self.written < marker.written:
+            lost = marker.written - self.written
+            log.warning("journal_tail_cut", stream=self.stream, good_through=self.written, events_lost=lost)
+        try:
+            events = self._db.execute("SELECT coalesce(sum(count), 0) FROM block").fetchone()[0]
+            if events != self.written - start + 1:
+                for _ in rows_from(self._db, self.path, start):  # raises where the first one is missing
+                    pass
+                raise JournalDamaged(f"{self.path}: it holds {events} events, expected {self.written - start + 1}")
+            self._check_payloads()
+        except sqlite3.Error as error:
+            raise explain(self.path, error) from None
+
+    def _check_payloads(self) -> None:
+        since, size = self.written + 1, 0
+        for first_seq, length in self._db.execute("SELECT first_seq, length(payload) FROM block ORDER BY 1 DESC"):
+            since, size = first_seq, size + length
+            if size > CHECK_BYTES:
+                break
+        for _ in rows_from(self._db, self.path, since):
+            pass
+
+    def _log_tail_cut(self) -> None:
+        """Say so when the log ends in a write that was never finished; SQLite leaves it out by itself."""
+        frames = self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[1]
+        with open(f"{self.path}-wal", "rb") as wal:  # noqa: PTH123
+            header = wal.read(32)
+            if len(header) < 32:
+                return
+            page, salts = struct.unpack(">I", header[8:12])[0], header[16:24]
+            at = 32 + max(0, frames) * (24 + page)
+            wal.seek(at)
+            torn = wal.read(24)[8:16] == salts
+            if torn or frames <= 0:
+                size = wal.seek(0, os.SEEK_END) - at
+                log.warning("journal_tail_cut", stream=self.stream, file=self.path.name, unfinished_bytes=size)
+
+    # --- for the inserting thread ---
+
+    def insert(self, row: Row) -> None:
+        """Raises sqlite3.Error, and nothing of the row is there then."""
+        self._db.execute(
+            "INSERT INTO block VALUES (?, ?, ?, ?, ?, ?)",
+            (row.first_seq, row.events, row.epoch, row.time, checksum(*row), row.payload),
+        )
+        self.written = row.last_seq
+        self._log_bytes += PAGE * 2 + len(row.payload)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Durable when it returns: an epoch is never used twice. Raises sqlite3.Error, OSError."""
+        self._db.execute("INSERT OR REPLACE INTO meta VALUES ('epoch', ?)", (epoch,))
+        self.sync()
+
+    def finish(self, epoch: int) -> None:
+        """Make all of it durable and let go; the log is emptied if no reader is using it.
+
+        Raises OSError when the sync failed.
+        """
+        try:
+            self.sync()
+            self.mark(self.written, epoch)
+            try:
+                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            except sqlite3.Error as error:
+                raise_failed_sync(error)
+                log.warning("journal_checkpoint_failed", stream=self.stream, error=str(error))
+        finally:
+            self._release()
+
+    def abandon(self) -> None:
+        """Let go without a word on durability: after a failed sync."""
+        self._release()
+
+    # --- for the syncing thread ---
+
+    def sync(self) -> None:
+        """All that was inserted before the call is durable. Raises OSError: then what is on disk is unknown."""
+        with self._syncing:
+            if self._wal >= 0:  # else it was finished, and all of it is durable
+                os.fdatasync(self._wal)
+
+    def mark(self, durable: int, epoch: int) -> None:
+        """Note how far the day is durable. Not synced itself: an old note claims less, never more."""
+        with self._syncing, contextlib.suppress(OSError):  # the disk is full: the old note stays
+            if self._marker >= 0:
+                os.pwrite(self._marker, Marker(durable, max(durable, self.written), epoch).encode(), 0)
+
+    def checkpoint_due(self) -> bool:
+        return self._log_bytes > CHECKPOINT_BYTES
+
+    def checkpoint(self) -> None:
+        """Move the log's content into the database, beside the writer; begin the log anew when it is long.
+
+        A reader in the middle of a read keeps the log from being begun anew, and nobody waits for it.
+        Raises OSError when a sync failed.
+        """
+        self._log_bytes = 0
+        with self._syncing:
+            if self._wal >= 0:
+                self._checkpoint()
+
+    def _checkpoint(self) -> None:
+        with contextlib.closing(sqlite3.connect(self.path, isolation_level=None, timeout=0.0)) as db:
+            try:
+                db.execute("PRAGMA synchronous = NORMAL")
+                _busy, frames, _done = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+                if frames * PAGE < RECYCLE_BYTES:
+                    return
+                busy = db.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()[0]
+            except sqlite3.Error as error:
+                raise_failed_sync(error)
+                log.warning("journal_checkpoint_failed", stream=self.stream, error=str(error))
+                return
+        if busy and not self._recycle_blocked:
+            log.warning("journal_log_held", stream=self.stream, log_bytes=frames * PAGE, by="a reader within a read")
+        self._recycle_blocked = bool(busy)
+
+    def _release(self) -> None:
+        with self._syncing:
+            self._db.close()
+            for handle in (self._wal, self._marker):
+                if handle >= 0:
+                    os.close(handle)
+            self._wal = self._marker = -1
+
+
+def raise_failed_sync(error: sqlite3.Error) -> None:
+    """Raise OSError when the error of SQLite is that of a failed fsync, which must not be tried again."""
+    name = getattr(error, "sqlite_errorname", "")
+    if name in ("SQLITE_IOERR_FSYNC", "SQLITE_IOERR_DIR_FSYNC"):
+        raise OSError(f"{error} ({name})")
+
+
+def sync_path(path: Path) -> None:
+    """fsync a file, or a folder: makes a new file's name as durable as its content."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _unlink_database(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        Path(f"{path}{suffix}").unlink(missing_ok=True)
+
+
+def unavailable(stream: str, error: Exception) -> IbStreamError:
+    return IbStreamError("journal_unavailable", f"the journal {stream} cannot be opened: {error}")

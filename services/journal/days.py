@@ -1,0 +1,245 @@
+"""The files of one stream: their names, and the SQLite day as a reader sees it.
+
+Used by reader, writer, archive and verify. A reader never changes a file; it works beside the writer, on a
+file at rest, and on a read-only copy.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from messages.errors import IbStreamError
+from services.journal.row import JournalDamaged, Row, checksum
+
+SUFFIX = ".sqlite"
+ARCHIVE_SUFFIX = ".parquet"
+MARKER_SUFFIX = ".durable"
+_DAY = "????-??-??"
+
+_ROW = "first_seq, count, epoch, time, payload, crc"
+
+
+class FileGone(Exception):
+    """A file was archived or retired while it was being opened: list the folder again."""
+
+
+class Day(Protocol):
+    """One day of a stream, whatever its format."""
+
+    path: Path
+    start_seq: int  # the sequence number that it begins with, also while it is empty
+    lost_from: int | None  # events from here to start_seq are known to be lost, and the operator went on
+
+    def read(self, from_seq: int, max_bytes: int) -> list[Row]:
+        """Blocks from the one that holds `from_seq`, or the first after it. Raises JournalDamaged."""
+
+    def last(self) -> Row | None: ...
+
+    def seq_at(self, time: int) -> int | None:
+        """The first sequence number of the first block of `time` or later; None when all are earlier."""
+
+    def close(self) -> None: ...
+
+
+def day_files(directory: Path) -> list[Path]:
+    """The stream's SQLite files, oldest first. The newest is its writer's and the only one that changes."""
+    return sorted(directory.glob(_DAY + SUFFIX))
+
+
+def archive_files(directory: Path) -> list[Path]:
+    return sorted(directory.glob(_DAY + ARCHIVE_SUFFIX))
+
+
+def all_days(directory: Path) -> list[Path]:
+    """One file a day, oldest first. A day that is being archived has two for a moment: SQLite counts."""
+    days = {path.stem: path for path in archive_files(directory)}
+    days |= {path.stem: path for path in day_files(directory)}
+    return [days[day] for day in sorted(days)]
+
+
+class Marker(NamedTuple):
+    """What the writer noted beside its file: known to be durable, written, and in which epoch."""
+
+    durable: int
+    written: int
+    epoch: int
+
+    @classmethod
+    def parse(cls, data: bytes) -> "Marker | None":
+        """None for anything but what `encode` gives, such as what a power failure left of it."""
+        words = data[: len(cls(0, 0, 0).encode())].split()
+        if len(words) != 3 or not all(word.isdigit() for word in words):
+            return None
+        return cls(*map(int, words))
+
+    def encode(self) -> bytes:
+        return b"%20d %20d %20d\n" % self
+
+
+def read_marker(day_file: Path) -> Marker | None:
+    try:
+        return Marker.parse(day_file.with_suffix(MARKER_SUFFIX).read_bytes())
+    except FileNotFoundError:
+        return None
+
+
+def newest_marker(directory: Path) -> tuple[str, Marker] | None:
+    """The day and content of the newest readable marker."""
+    for path in sorted(directory.glob(_DAY + MARKER_SUFFIX), reverse=True):
+        marker = Marker.parse(path.read_bytes())
+        if marker is not None:
+            return path.stem, marker
+    return None
+
+
+# --- SQLite ------------------------------------------------------------------------------------------------
+
+_DAMAGE = {"SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_ERROR", "SQLITE_FORMAT", "SQLITE_MISMATCH", "SQLITE_CONSTRAINT"}
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether SQLite says that the content is wrong, rather than that the disk or a lock refuses."""
+    name: str = getattr(error, "sqlite_errorname", "") or "SQLITE_ERROR"
+    return any(name == damage or name.startswith(damage + "_") for damage in _DAMAGE)
+
+
+def explain(path: Path, error: sqlite3.Error) -> IbStreamError:
+    """What to raise for an error of SQLite on a file."""
+    if is_damage(error):
+        return JournalDamaged(f"{path}: {error}")
+    return IbStreamError("journal_unavailable", f"{path} cannot be read: {error}")
+
+
+def connect_read_only(path: Path) -> sqlite3.Connection:
+    """A read-only connection that works beside a writer, on a file at rest and in a read-only folder."""
+    name = str(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    wal = Path(f"{path}-wal")
+    at_rest = not os.access(path.parent, os.W_OK) and not (wal.exists() and wal.stat().st_size)
+    mode = "immutable=1" if at_rest else "mode=ro"
+    db = sqlite3.connect(f"file:{name}?{mode}", uri=True, isolation_level=None, timeout=5.0)
+    db.execute("PRAGMA query_only = ON")
+    return db
+
+
+def read_meta(db: sqlite3.Connection, path: Path, stream: str) -> dict[str, Any]:
+    """What the file says of itself. Raises sqlite3.Error, and JournalDamaged when it is not a day of the stream."""
+    meta = dict(db.execute("SELECT key, value FROM meta"))
+    numbers = [meta.get(key) for key in ("schema", "start_seq", "epoch")]
+    if meta.get("stream") != stream or not all(isinstance(number, int) for number in numbers):
+        raise JournalDamaged(f"{path}: this is no journal of the stream {stream}: it says {meta}")
+    return meta
+
+
+def checked_row(path: Path, columns: tuple[Any, ...]) -> Row:
+    """The row of what SQLite returned for the columns `_ROW`. Raises JournalDamaged."""
+    row = Row(*columns[:5])
+    try:
+        good = checksum(*row) == columns[5] and row.events > 0
+    except (TypeError, ValueError, OverflowError):
+        good = False
+    if not good:
+        raise JournalDamaged(f"{path}: the block at sequence number {row.first_seq} fails its checksum")
+    return row
+
+
+def last_row(db: sqlite3.Connection, path: Path) -> Row | None:
+    found = db.execute(f"SELECT {_ROW} FROM block ORDER BY first_seq DESC LIMIT 1").fetchone()  # noqa: S608
+    return None if found is None else checked_row(path, found)
+
+
+def rows_from(db: sqlite3.Connection, path: Path, from_seq: int) -> Iterator[Row]:
+    """Rows from the one that holds `from_seq` on. Raises JournalDamaged, and sqlite3.Error."""
+    found = db.execute("SELECT max(first_seq) FROM block WHERE first_seq <= ?", (from_seq,)).fetchone()
+    cursor = db.execute(
+        f"SELECT {_ROW} FROM block WHERE first_seq >= ? ORDER BY first_seq",  # noqa: S608
+        (found[0] or 0,),
+    )
+    try:
+        expected = None
+        for columns in cursor:
+            row = checked_row(path, columns)
+            if expected is not None and row.first_seq != expected:
+                raise missing(path, expected, row.first_seq)
+            expected = row.last_seq + 1
+            if row.last_seq >= from_seq:
+                yield row
+    finally:
+        cursor.close()
+
+
+def missing(path: Path, expected: int, found: int) -> JournalDamaged:
+    if found < expected:
+        return JournalDamaged(f"{path}: the block at sequence number {found} overlaps the one before it")
+    return JournalDamaged(f"{path}: events {expected} to {found - 1} are missing")
+
+
+class SqliteDay:
+    """A day in SQLite. Each call is one short read transaction: the writer's log can be recycled in between."""
+
+    def __init__(self, path: Path, stream: str) -> None:
+        """Raises FileGone, JournalDamaged, and IbStreamError `journal_unavailable`."""
+        self.path = path
+        try:
+            self._db = connect_read_only(path)
+            meta = read_meta(self._db, path, stream)
+        except sqlite3.Error as error:
+            raise self._explain(error) from None
+        self.start_seq: int = meta["start_seq"]
+        self.lost_from: int | None = meta.get("lost_from")
+
+    def read(self, from_seq: int, max_bytes: int) -> list[Row]:
+        rows: list[Row] = []
+        size = 0
+        try:
+            for row in rows_from(self._db, self.path, from_seq):
+                rows.append(row)
+                size += len(row.payload)
+                if size >= max_bytes:
+                    break
+        except sqlite3.Error as error:
+            raise self._explain(error) from None
+        return rows
+
+    def last(self) -> Row | None:
+        try:
+            return last_row(self._db, self.path)
+        except sqlite3.Error as error:
+            raise self._explain(error) from None
+
+    def seq_at(self, time: int) -> int | None:
+        low, high = self.start_seq, self._end()
+        end = high
+        while low < high:
+            middle = (low + high) // 2
+            first, events, at = self._block_at(middle)
+            if at >= time:
+                high = first
+            else:
+                low = first + events
+        return low if low < end else None
+
+    def close(self) -> None:
+        self._db.close()
+
+    def _end(self) -> int:
+        last = self.last()
+        return self.start_seq if last is None else last.last_seq + 1
+
+    def _block_at(self, seq: int) -> tuple[int, int, int]:
+        """First sequence number, events and time of the block that holds `seq`, or of the one before it."""
+        try:
+            found = self._db.execute(
+                "SELECT first_seq, count, time FROM block WHERE first_seq <= ? ORDER BY first_seq DESC LIMIT 1", (seq,)
+            ).fetchone()
+        except sqlite3.Error as error:
+            raise self._explain(error) from None
+        if found is None or found[0] + found[1] <= seq:
+            raise JournalDamaged(f"{self.path}: event {seq} is missing")
+        return int(found[0]), int(found[1]), int(found[2])
+
+    def _explain(self, error: sqlite3.Error) -> Exception:
+        if not self.path.exists():
+            return FileGone(self.path)
+        return explain(self.path, error)

@@ -1,0 +1,1 @@
+"""A closed day of a stream, compacted into Parquet."""
