@@ -83,7 +83,8 @@ class Database:
         self.display = _display(parsed)  # for logs and sentences: where, without who
         self._path = Path(parsed.database or "") if self._kind == "sqlite" else None
         try:
-            self._engine = sa.create_engine(parsed, poolclass=NullPool, hide_parameters=True, **self._arguments())
+            arguments = self._arguments(parsed.password)
+            self._engine = sa.create_engine(parsed, poolclass=NullPool, hide_parameters=True, **arguments)
         except ModuleNotFoundError:
             extra = _EXTRAS[self._kind]
             raise IbStreamError(
@@ -118,7 +119,7 @@ class Database:
 
     # --- inside ---
 
-    def _arguments(self) -> dict[str, Any]:
+    def _arguments(self, password: str | None) -> dict[str, Any]:
         seconds = max(1, round(self._timeout))
         if self._path is not None:
             return {"creator": self._open_sqlite}
@@ -126,7 +127,11 @@ class Database:
             # Keepalives end a read whose server vanished without a word.
             alive = {"keepalives_idle": seconds, "keepalives_interval": 2, "keepalives_count": 3}
             return {"connect_args": {"connect_timeout": max(2, seconds), "application_name": "ibstream", **alive}}
-        return {"connect_args": {"connect_timeout": seconds, "read_timeout": seconds, "write_timeout": seconds}}
+        timeouts = {"connect_timeout": seconds, "read_timeout": seconds, "write_timeout": seconds}
+        if password is None:
+            return {"connect_args": timeouts}
+        # As bytes: PyMySQL would encode a text in Latin-1, the server knows it in UTF-8.
+        return {"connect_args": {"password": password.encode(), **timeouts}}
 
     def _open_sqlite(self) -> sqlite3.Connection:
         """Read-only, also where the file's mode would allow more; never creates a file."""
