@@ -66,6 +66,7 @@ class Service:
         self._closers: list[Callable[[], None]] = []
         self._threads: list[threading.Thread] = []
         self._stopping = False
+        self.reload = False  # stopping only to start again with new settings
         self._lag = 0.0
         self.malformed = 0  # frames from other services that could not be read
         self._wakeup = self._catch_signals()
@@ -188,6 +189,16 @@ class Service:
     def stop(self) -> None:
         self._stopping = True
 
+    def reload_settings(self) -> None:
+        """On SIGHUP: stop and start again under the same process id, if the settings can be read."""
+        try:
+            load()
+        except IbStreamError as error:
+            log.error("reload_refused", code=error.code, message=error.message)
+            return
+        self.reload = True
+        self.stop()
+
     # --- the loop ---
 
     def run(self) -> None:
@@ -197,7 +208,7 @@ class Service:
         gc.freeze()
         while not self._stopping:
             self._turn()
-        notify_systemd("STOPPING=1")
+        notify_systemd("RELOADING=1" if self.reload else "STOPPING=1")
         log.info("stopping")
 
     def close(self) -> None:
@@ -276,13 +287,14 @@ class Service:
         return OwnedLock(path, busy, self.started_at)
 
     def _catch_signals(self) -> socket.socket:
-        """SIGINT and SIGTERM stop the loop; a byte on a socket pair wakes it."""
+        """SIGINT and SIGTERM stop the loop, SIGHUP reloads; a byte on a socket pair wakes it."""
         here, there = socket.socketpair()
         here.setblocking(False)
         there.setblocking(False)
         signal.set_wakeup_fd(there.fileno(), warn_on_full_buffer=False)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: self.stop())
+        signal.signal(signal.SIGHUP, lambda *_: self.reload_settings())
         self.on_readable(here.fileno(), lambda: _swallow(here))
         self._wakeup_end = there
         return here
@@ -329,4 +341,7 @@ def main(name: str, build: Callable[[Service], object]) -> int:
         return 1
     finally:
         service.close()
+    if service.reload:
+        log.info("reloading")
+        os.execv(sys.executable, [sys.executable, "-m", f"services.{name}"])  # noqa: S606 - our own module
     return 0

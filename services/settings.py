@@ -40,6 +40,7 @@ _HELP: list[str] = []
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Every setting, with its default. The variable's name is the field's, in capitals, after IBSTREAM_."""
 
+    env_file: str = _field("", "file of more settings, NAME=VALUE a line; read again on SIGHUP; the environment wins")
     # where things are
     data_root: str = _field("./data", "folder of all files that ibstream writes")
     run_dir: str = _field("", "folder of sockets and locks; empty: run/ in the data root, if its path is short enough")
@@ -179,6 +180,7 @@ def load(env: Mapping[str, str] | None = None) -> Settings:
     Raises IbStreamError `invalid_setting` for the first unknown or malformed variable.
     """
     env = os.environ if env is None else env
+    env = read_env_file(env.get(f"{PREFIX}ENV_FILE", "")) | dict(env)
     values: dict[str, Any] = {}
     for name, text in sorted(env.items()):
         if not name.startswith(PREFIX):
@@ -191,6 +193,30 @@ def load(env: Mapping[str, str] | None = None) -> Settings:
     settings = Settings(**values)
     _check(settings)
     return settings
+
+
+def read_env_file(path: str) -> dict[str, str]:
+    """The settings in a file of NAME=VALUE lines; blank lines and `#` comments are passed over.
+
+    Raises IbStreamError `invalid_setting` naming the file and the line. An empty path is an empty file.
+    """
+    if not path:
+        return {}
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise _malformed("IBSTREAM_ENV_FILE", path, f"a readable text file ({error})") from None
+    found: dict[str, str] = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        name, sep, value = line.partition("=")
+        if not sep or not name.strip().startswith(PREFIX):
+            raise IbStreamError("invalid_setting", f"{path}, line {number}: expected {PREFIX}NAME=VALUE or a comment")
+        value = value.strip()
+        quoted = len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'"
+        found[name.strip()] = value[1:-1] if quoted else value
+    return found
 
 
 def _convert(name: str, field: str, text: str) -> Any:
