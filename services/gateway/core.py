@@ -7,31 +7,29 @@ recovery, the ladder, and what to say follow from the facts (symbols.py).
 
 import random
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from messages.events import IbError, Plan, PlannedSymbol, SymbolChanged
-from messages.fields import (
-    CURRENCY,
-    EXCHANGE,
-    MARKET_DATA_TYPE,
-    MARKET_DATA_TYPES,
-    SOURCE,
-    SOURCE_MOCK,
-    SOURCE_SNAPSHOT,
-    SOURCE_STREAM,
-)
+from messages.fields import MARKET_DATA_TYPE, MARKET_DATA_TYPES, SOURCE_SNAPSHOT, SOURCE_STREAM
 from services.gateway import effects as fx
-from services.gateway.deadlines import NEVER, ns
+from services.gateway.answers import Answers
+from services.gateway.contracts import Contracts, same_contract
+from services.gateway.deadlines import NEVER
 from services.gateway.desk import Desk
+from services.gateway.gaps import Gaps
 from services.gateway.ib_errors import look_up
+from services.gateway.ladder import Ladder
+from services.gateway.lines import Lines
 from services.gateway.link import Link, Turn
 from services.gateway.memory import Memory
 from services.gateway.pacing import Kind
+from services.gateway.recovery import Recovery
 from services.gateway.requests import Requests
-from services.gateway.symbols import Net, Symbol, derive, next_change
+from services.gateway.symbols import Symbol, derive, next_change
 from services.settings import Settings
 
-DATA_TYPE_NUMBER = {name: number for number, name in MARKET_DATA_TYPES.items()}
+DATA_TYPE_NUMBER: Final = {name: number for number, name in MARKET_DATA_TYPES.items()}
+_SETTLED: Final = frozenset({"live", "delayed", "halted"})  # states that one more tick does not change
 
 
 class GatewayCore:
@@ -41,32 +39,37 @@ class GatewayCore:
     """
 
     def __init__(self, settings: Settings, rng: random.Random, memory: Memory | None = None) -> None:
-        self.desk = Desk(settings, rng, memory or Memory())
-        self.book: dict[str, Symbol] = {}
-        self.link = Link(self.desk)
-        self.net = Net(ns(settings.stale_after), ns(settings.link_stale_after))
-        self.requests = Requests(self.desk, self.book)
-        self.next_wake = NEVER  # UTC ns: call with Timer at this time, or in 0.25 s if that is sooner
+        self.desk = desk = Desk(settings, rng, memory or Memory())
+        self.book = desk.book
+        self.net = desk.net
+        self.link = Link(desk)
+        self.requests = Requests(desk)
+        self.contracts = Contracts(desk, self.requests)
+        self.lines = Lines(desk, self.requests)
+        self.recovery = Recovery(desk, self.requests, self.link)
+        self.ladder = Ladder(desk, self.requests, self.link)
+        self.gaps = Gaps(desk, self.requests)
+        self.answers = Answers(self)
         self.plan: Plan | None = None
-        self._touched: dict[str, Symbol] = {}
+        self.next_wake = NEVER  # UTC ns: call with Timer at this time, or in 0.25 s if that is sooner
         self._handlers: dict[type, Callable[[Any], None]] = {
             fx.PlanChanged: self._plan_changed,
             fx.Timer: lambda event: None,
             fx.SocketOpened: lambda event: self.link.opened(),
-            fx.SocketFailed: lambda event: self._turned(self.link.failed(event.reason, event.detail)),
-            fx.SocketClosed: lambda event: self._turned(self.link.closed(event.reason, event.detail)),
-            fx.Ready: self._ready,
-            fx.EndpointSeen: lambda event: self._turned(self.link.endpoint_seen(event.up)),
+            fx.SocketFailed: lambda event: self.turned(self.link.failed(event.reason, event.detail)),
+            fx.SocketClosed: lambda event: self.turned(self.link.closed(event.reason, event.detail)),
+            fx.Ready: lambda event: self.turned(self.link.ready(event.server_version, event.accounts)),
+            fx.EndpointSeen: lambda event: self.turned(self.link.endpoint_seen(event.up)),
             fx.TicksSeen: self._ticks_seen,
             fx.MarketDataTypeSeen: self._data_type_seen,
-            fx.IbErrorSeen: self._error_seen,
-            fx.ContractSeen: lambda event: None,
-            fx.ContractEnd: lambda event: None,
-            fx.SnapshotEnd: lambda event: None,
-            fx.BarsSeen: lambda event: None,
-            fx.BarsEnd: lambda event: None,
-            fx.CurrentTimeSeen: lambda event: None,
             fx.HaltSeen: self._halt_seen,
+            fx.IbErrorSeen: self._error_seen,
+            fx.ContractSeen: lambda event: self.contracts.seen(event.req_id, event.details),
+            fx.ContractEnd: self.answers.contract_end,
+            fx.SnapshotEnd: self.answers.snapshot_end,
+            fx.BarsSeen: self.answers.bars_seen,
+            fx.BarsEnd: self.answers.bars_end,
+            fx.CurrentTimeSeen: lambda event: self.recovery.time_seen(),
         }
 
     def handle(self, event: fx.Event, now: int) -> list[fx.Effect]:
@@ -76,142 +79,196 @@ class GatewayCore:
         desk.now = now
         effects: list[fx.Effect] = []
         desk.effects = effects
+        if type(event) not in _OURS:
+            self.recovery.heard_at = now
+        self.link.announce()
         self._handlers[type(event)](event)
         for key in desk.deadlines.due(now):
-            self._due(key)  # type: ignore[arg-type]
-        if self.link.connected:
-            self.requests.pump()
-        if self._touched:
-            self._review_touched()
-            if self.link.connected:
-                self.requests.pump()
+            self._due(*key)  # type: ignore[misc]
+        self._settle()
         self._rest_when_stopped()
         self.next_wake = min(desk.deadlines.next, self.requests.governor.next_room(now))
         return effects
 
-    def _due(self, key: tuple[str, str]) -> None:
-        part, name = key
-        if part == "link":
-            self._turned(self.link.due(name))
-        elif part == "symbol":
-            self._touch(self.book[name])
+    def _settle(self) -> None:
+        """Review what was touched and send what may be sent, until nothing more follows from it."""
+        for _ in range(4):
+            if self.lines.unbalanced:
+                self.lines.balance()
+            touched = self.desk.take_touched()
+            if self.link.connected:
+                for symbol in touched.values():
+                    self._keep_subscribed(symbol)
+                self.requests.pump()
+                touched |= self.desk.take_touched()
+            if not touched:
+                return
+            for symbol in touched.values():
+                self._review(symbol)
 
-    def _touch(self, symbol: Symbol) -> None:
-        self._touched[symbol.name] = symbol
+    def _due(self, part: str, name: str) -> None:
+        match part:
+            case "symbol":
+                self.desk.touch(self.book[name])
+            case "link":
+                self.turned(self.link.due(name))
+            case "net":
+                self.turned(self.recovery.due(name))
+            case "lines":
+                self.lines.due(name)
+            case "fill":
+                self.gaps.fill(self.book[name], self.link.phase == "ready")
+            case "rejected":
+                self.contracts.retry(self.book[name])
+                self.lines.unbalanced = True
+            case _:
+                raise AssertionError(part)
 
     # --- the plan ---
 
     def _plan_changed(self, event: fx.PlanChanged) -> None:
-        plan = event.plan
+        before, plan = self.plan, event.plan
         self.plan = plan
-        self.requests.data_type = DATA_TYPE_NUMBER[plan.market_data_type]
-        wanted = {planned.symbol: planned for planned in plan.symbols} if plan.started else {}
+        wanted, cut = _wanted(plan)
         for name in [name for name in self.book if name not in wanted]:
             self._remove(self.book[name])
         for name, planned in wanted.items():
-            self._add(name, planned)
+            self._add(name, planned, cut.get(name))
+        if before is not None:
+            self._renew_for(before, plan)
+        self.requests.data_type = DATA_TYPE_NUMBER[plan.market_data_type]
+        self.lines.unbalanced = True
         if wanted:
             self.link.want(True)
-        self._net_changed()
+        self._set_outage()
 
-    def _add(self, name: str, planned: PlannedSymbol) -> None:
+    def _add(self, name: str, planned: PlannedSymbol, cut_message: str | None) -> None:
         symbol = self.book.get(name)
+        if symbol is not None and not same_contract(symbol.planned, planned):
+            self._remove(symbol)
+            symbol = None
         if symbol is None:
             symbol = self.book[name] = Symbol(planned, self.desk.now)
+            self.contracts.adopt(symbol)
+            self.gaps.adopt(symbol)
         symbol.planned = planned
-        self._touch(symbol)
+        if cut_message is not None and symbol.cut_reason != "plan_limit":
+            self.requests.cancel(symbol.stream)
+            symbol.stream = None
+            symbol.cut_reason = "plan_limit"
+        elif cut_message is None and symbol.cut_reason == "plan_limit":
+            symbol.cut_reason = None
+        symbol.cut_message = cut_message
+        self.desk.touch(symbol)
 
     def _remove(self, symbol: Symbol) -> None:
         for request in (symbol.stream, symbol.snapshot, symbol.history, symbol.details):
             self.requests.cancel(request)
+        self.gaps.removed(symbol)
         del self.book[symbol.name]
-        self._touched.pop(symbol.name, None)
-        self.desk.deadlines.clear(("symbol", symbol.name))
+        self.desk.untouch(symbol)
+        for part in ("symbol", "rejected"):
+            self.desk.deadlines.clear((part, symbol.name))
         self.desk.emit(SymbolChanged(symbol=symbol.name, state="removed", stale=True, reason="not_planned"))
+
+    def _renew_for(self, before: Plan, plan: Plan) -> None:
+        """Changes of the plan that bear on symbols which stay."""
+        retype = before.market_data_type != plan.market_data_type
+        for symbol in self.book.values():
+            if symbol.rejection is not None and (
+                plan.refresh_token > before.refresh_token or plan.allow_delayed != before.allow_delayed
+            ):
+                self.contracts.retry(symbol)
+            if retype or (symbol.delayed and not plan.allow_delayed):
+                symbol.delayed = symbol.delayed and plan.allow_delayed
+                self.requests.cancel(symbol.stream)
+                symbol.stream = None
 
     def _rest_when_stopped(self) -> None:
         """Nothing planned: the connection goes once the cancellations are out."""
-        if self.link.wanted and not self.book and (not self.link.connected or self.requests.governor.idle()):
-            self._turned(self.link.want(False))
+        if self.link.wanted and not self.book and not (self.link.connected and self.requests.governor.waiting):
+            self.turned(self.link.want(False))
 
     # --- the link ---
 
-    def _ready(self, event: fx.Ready) -> None:
-        self._turned(self.link.ready(event.server_version, event.accounts))
-
-    def _turned(self, turn: Turn | None) -> None:
-        if turn is None:
-            return
-        match turn:
-            case Turn.UP:
+    def turned(self, turn: Turn | None) -> None:
+        """A step of the link: what it means for requests and trust."""
+        if turn is not None:
+            if turn is Turn.UP:
                 self.desk.mock = self.desk.settings.api_mode == "mock" or self.link.account_kind == "simulator"
                 self.requests.connected()
-                for symbol in self.book.values():
-                    self.requests.stream(symbol)
-            case Turn.DOWN:
+            elif turn is Turn.DOWN:
                 self.requests.connection_lost()
+                self.contracts.connection_lost()
+                self.answers.connection_lost()
                 for symbol in self.book.values():
-                    symbol.stream = symbol.snapshot = symbol.history = symbol.details = None
-                    symbol.suspect_since = self.desk.now
-            case _:
+                    symbol.snapshot = symbol.history = symbol.details = None
+            elif turn is Turn.DATA_LOST:
                 for symbol in self.book.values():
-                    symbol.suspect_since = self.desk.now
-        self._net_changed()
+                    self.answers.forget_stream(symbol)
+            self.recovery.turned(turn)
+            if turn is Turn.UP:
+                for name in {name for name, _ in self.desk.memory.unfilled if name in self.book}:
+                    self.gaps.fill_soon(name)
+        self._set_outage()
 
-    def _net_changed(self) -> None:
-        """Something that bears on every symbol."""
-        self.net.outage = None if self.link.phase == "ready" else self.link.reason or self.link.phase
-        for symbol in self.book.values():
-            self._touch(symbol)
+    def _set_outage(self) -> None:
+        outage = None if self.link.phase == "ready" else self.link.reason or self.link.phase
+        self.net.outage = outage
+        self.desk.touch_all()
 
     # --- what IB sends ---
 
     def _ticks_seen(self, event: fx.TicksSeen) -> None:
         """The hot path: a symbol that is live already costs a few look-ups."""
-        now = self.desk.now
+        now, recovery = self.desk.now, self.recovery
         by_id, book = self.requests.by_id, self.book
+        streamed = False
         for req_id in event.req_ids:
             request = by_id.get(req_id)
             if request is None:
                 continue
             symbol = book[request.symbol]
-            symbol.price_time = now
+            request.got = True
             if request.kind is Kind.STREAM:
-                self.net.newest_tick = symbol.last_tick = now
-                if symbol.source != SOURCE_STREAM or symbol.said is None or symbol.said.state != "live":
-                    self._priced(symbol, SOURCE_STREAM)
+                streamed = True
+                symbol.last_tick = symbol.price_time = now
+                recovery.region_ticked[symbol.region] = now
+                if symbol.source != SOURCE_STREAM or symbol.said is None or symbol.said.state not in _SETTLED:
+                    self._stream_came(symbol)
             else:
-                self._priced(symbol, SOURCE_SNAPSHOT)
-        self._turned(self.link.ticked())
+                self.desk.priced_by(symbol, SOURCE_SNAPSHOT, now)
+        if streamed:
+            self.net.newest_tick = now
+            recovery.ticked()
+            if self.link.phase == "no_ib":
+                turn = self.link.ticked()
+                if turn is not None:
+                    self.turned(turn)
 
-    def _priced(self, symbol: Symbol, source: int) -> None:
-        """The price in its file now comes from this source."""
-        symbol.source = source
-        mark = source + SOURCE_MOCK if self.desk.mock else source
-        if symbol.mark != mark:
-            symbol.mark = mark
-            rows: list[fx.Row] = [(SOURCE, float(mark), fx.NAN, "")]
-            if not symbol.told_contract:
-                symbol.told_contract = True
-                contract = self.desk.memory.contracts.get(symbol.name)
-                exchange = (contract and (contract.primary_exchange or contract.exchange)) or symbol.planned.exchange
-                rows.append((CURRENCY, 0.0, fx.NAN, symbol.planned.currency))
-                rows.append((EXCHANGE, 0.0, fx.NAN, exchange))
-            self.desk.ticks(symbol.name, rows)
-        self._touch(symbol)
+    def _stream_came(self, symbol: Symbol) -> None:
+        self.desk.priced_by(symbol, SOURCE_STREAM, self.desk.now)
+        if symbol.data_type is None and self.requests.data_type == 1 and not symbol.delayed:
+            self._set_data_type(symbol, 1)  # IB says nothing when it is what was asked for
+        if symbol.competing:
+            self.recovery.competing_ticked(symbol)
 
     def _data_type_seen(self, event: fx.MarketDataTypeSeen) -> None:
         symbol = self._symbol_of(event.req_id)
-        if symbol is not None and symbol.data_type != event.data_type:
-            symbol.data_type = event.data_type
-            self.desk.ticks(symbol.name, [(MARKET_DATA_TYPE, float(event.data_type), fx.NAN, "")])
-            self._touch(symbol)
+        if symbol is not None:
+            self._set_data_type(symbol, event.data_type)
+
+    def _set_data_type(self, symbol: Symbol, data_type: int) -> None:
+        if symbol.data_type != data_type:
+            symbol.data_type = data_type
+            self.desk.ticks(symbol.name, [(MARKET_DATA_TYPE, float(data_type), fx.NAN, "")])
+            self.desk.touch(symbol)
 
     def _halt_seen(self, event: fx.HaltSeen) -> None:
         symbol = self._symbol_of(event.req_id)
-        if symbol is not None and event.value >= 0:
+        if symbol is not None and event.value >= 0 and symbol.halted != (event.value > 0):
             symbol.halted = event.value > 0
-            self._touch(symbol)
+            self.desk.touch(symbol)
 
     def _symbol_of(self, req_id: int) -> Symbol | None:
         request = self.requests.by_id.get(req_id)
@@ -220,31 +277,39 @@ class GatewayCore:
     def _error_seen(self, event: fx.IbErrorSeen) -> None:
         entry = look_up(event.code)
         request = self.requests.by_id.get(event.req_id)
-        self.desk.emit(
-            IbError(
-                code=event.code,
-                name=entry.name,
-                kind=entry.kind,
-                message=event.message,
-                symbol=request.symbol if request is not None else None,
-            )
-        )
+        symbol = self.book.get(request.symbol) if request is not None else None
+        name = symbol.name if symbol is not None else None
+        self.desk.emit(IbError(code=event.code, name=entry.name, kind=entry.kind, message=event.message, symbol=name))
         if entry.reaction == "farm":
-            self.link.farm_said(event.code, event.message)
-        else:
-            self._turned(self.link.ib_said(entry, event.message))
+            self._farm_said(event.code, event.message)
+        elif entry.reaction == "slow_down":
+            self.requests.governor.strike(self.desk.now)
+        elif entry.kind in ("link", "fatal"):
+            self.turned(self.link.ib_said(entry, event.message))
+        elif request is not None and symbol is not None:
+            self.answers.refused(request, symbol, entry, event.message)
+        elif entry.reaction == "competing":
+            for other in self.book.values():
+                if other.stream is not None:
+                    self.recovery.competing(other)
+
+    def _farm_said(self, code: int, message: str) -> None:
+        changed = self.link.farm_said(code, message)
+        if changed is not None:
+            self.recovery.farm_changed(*changed)
+            history = [state for (kind, _), state in self.link.farms.items() if kind == "history"]
+            self.ladder.history_works = not history or any(state != "broken" for state in history)
 
     # --- review ---
 
-    def _review_touched(self) -> None:
-        touched, self._touched = self._touched, {}
-        for symbol in touched.values():
-            self._review(symbol)
-
     def _review(self, symbol: Symbol) -> None:
+        """Let every part do what the symbol's facts call for, say what changed, and set the next look."""
         now = self.desk.now
-        if self.link.phase == "ready" and symbol.stream is None:
-            self.requests.stream(symbol)
+        wake = NEVER
+        if self.link.phase == "ready":
+            wake = min(self._keep_subscribed(symbol), self.answers.check(symbol), self.contracts.check(symbol))
+            wake = min(wake, self.recovery.check(symbol))
+        wake = min(wake, self.ladder.check(symbol))
         view = derive(symbol, self.net, now)
         if view != symbol.said or symbol.data_type != symbol.said_type:
             symbol.said, symbol.said_type = view, symbol.data_type
@@ -259,4 +324,31 @@ class GatewayCore:
                     market_data_type=MARKET_DATA_TYPES.get(symbol.data_type or 0),  # type: ignore[arg-type]
                 )
             )
-        self.desk.deadlines.set(("symbol", symbol.name), next_change(symbol, self.net, now))
+        self.gaps.note(symbol, view)
+        self.desk.deadlines.set(("symbol", symbol.name), min(wake, next_change(symbol, self.net, now)))
+
+    def _keep_subscribed(self, symbol: Symbol) -> int:
+        """Every symbol that has a line has a stream."""
+        if symbol.stream is not None or symbol.cut_reason is not None or symbol.rejection is not None:
+            return NEVER
+        if self.link.phase != "ready":
+            return NEVER
+        if self.desk.now < symbol.hold_until:
+            return symbol.hold_until
+        self.requests.stream(symbol)
+        return NEVER
+
+
+_OURS: Final = frozenset({fx.PlanChanged, fx.Timer, fx.SocketFailed, fx.SocketClosed, fx.EndpointSeen})
+
+
+def _wanted(plan: Plan) -> tuple[dict[str, PlannedSymbol], dict[str, str]]:
+    """All symbols that need prices, and the reason for those that the plan does not stream."""
+    wanted = {planned.symbol: planned for planned in plan.symbols}
+    cut: dict[str, str] = {}
+    for each in plan.cut:
+        if each.symbol not in wanted:
+            contract = each.contract or PlannedSymbol(symbol=each.symbol, reason=each.reason, priority=each.priority)
+            wanted[each.symbol] = contract
+            cut[each.symbol] = each.reason
+    return (wanted, cut) if plan.started else ({}, {})

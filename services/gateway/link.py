@@ -303,6 +303,11 @@ class Link:
 
     # --- saying it ---
 
+    def announce(self) -> None:
+        """A new gateway says where it stands before anything happened: an earlier one's last word is void."""
+        if self._said is None:
+            self._go(self.phase, self.reason)
+
     def _go(
         self, phase: LinkPhase, reason: str | None = None, detail: str | None = None, retry_in: float | None = None
     ) -> None:

@@ -55,6 +55,7 @@ class Request:
         "purpose",
         "req_id",
         "sent_at",
+        "start",
         "symbol",
         "waiting",
         "what_to_show",
@@ -71,6 +72,7 @@ class Request:
         self.purpose = ""
         self.got = False  # something came in answer
         self.end = 0  # history: until when, UTC ns, 0 for now
+        self.start = 0
         self.duration = ""
         self.bar_size = "1 min"
         self.what_to_show = "TRADES"
@@ -94,6 +96,7 @@ class Governor:
         self._sent: deque[int] = deque()
         self._queues: list[list[tuple[int, int, Request]]] = [[] for _ in Kind]
         self._order = 0
+        self.waiting = 0  # requests that are queued
         self._streams: set[int] = set()
         self._snapshots: set[int] = set()
         self.history = HistoryBudget()
@@ -103,16 +106,18 @@ class Governor:
     def submit(self, request: Request) -> None:
         assert not request.waiting
         request.waiting = True
+        self.waiting += 1
         self._order += 1
         heapq.heappush(self._queues[request.kind], (request.priority, self._order, request))
 
     def withdraw(self, request: Request) -> None:
         """Not wanted any more, and not sent yet."""
         request.waiting = False
+        self.waiting -= 1
 
     def take(self, now: int) -> Iterator[Request]:
         """The requests that may be sent now, in order. Each counts as sent once it was handed out."""
-        while (request := self._next(now)) is not None:
+        while self.waiting and (request := self._next(now)) is not None:
             yield request
 
     def _next(self, now: int) -> Request | None:
@@ -121,14 +126,15 @@ class Governor:
             return None
         self.history.unpark(now, self._queues[Kind.HISTORY])
         for kind in Kind:
-            request = self._first(kind)
-            if request is None or not self._allowed(request, now):
+            request = self._first_history(now) if kind is Kind.HISTORY else self._first(kind)
+            if request is None or not self._allowed(request):
                 continue
             cost = self.cost(request)
             if cost > room:
                 return None
             heapq.heappop(self._queues[kind])
             request.waiting = False
+            self.waiting -= 1
             self._sent.extend([now] * cost)
             return request
         return None
@@ -143,25 +149,23 @@ class Governor:
             heapq.heappop(queue)
         return queue[0][2] if queue else None
 
-    def _allowed(self, request: Request, now: int) -> bool:
+    def _allowed(self, request: Request) -> bool:
         if request.kind is Kind.STREAM:
             return len(self._streams) + self._snapshot_lines < self.line_limit
         if request.kind is Kind.SNAPSHOT:
             full = self.snapshots_take_lines and len(self._streams) + len(self._snapshots) >= self.line_limit
             return len(self._snapshots) < MAX_SNAPSHOTS and not full
-        if request.kind is Kind.HISTORY:
-            return self._history_allowed(request, now)
         return True
 
-    def _history_allowed(self, request: Request, now: int) -> bool:
+    def _first_history(self, now: int) -> Request | None:
+        """The first history request that no rule holds up; those that their contract's rules do step aside."""
         queue = self._queues[Kind.HISTORY]
-        while request is not None and (at := self.history.contract_free_at(request, now)) > now:
+        while (request := self._first(Kind.HISTORY)) is not None:
+            at = self.history.contract_free_at(request, now)
+            if at <= now:
+                return request if self.history.free_at(request, now) <= now else None
             self.history.park(heapq.heappop(queue), at)
-            first = self._first(Kind.HISTORY)
-            if first is None:
-                return False
-            request = first
-        return self.history.free_at(request, now) <= now and queue[0][2] is request
+        return None
 
     @property
     def _snapshot_lines(self) -> int:
@@ -200,6 +204,7 @@ class Governor:
             for _, _, request in queue:
                 request.waiting = False
             queue.clear()
+        self.waiting = 0
         self._streams.clear()
         self._snapshots.clear()
         self.history.connection_lost()
@@ -221,12 +226,10 @@ class Governor:
     def open_snapshots(self) -> int:
         return len(self._snapshots)
 
-    def idle(self) -> bool:
-        """Nothing waits to be sent."""
-        return all(self._first(kind) is None for kind in Kind) and not self.history.parked
-
     def next_room(self, now: int) -> int:
         """When `take` may hand out more; NEVER while nothing waits, or only answers can free a place."""
+        if not self.waiting:
+            return NEVER
         waiting = [request for kind in Kind if (request := self._first(kind)) is not None]
         at = self.history.parked_until()
         if not waiting:
@@ -252,6 +255,7 @@ class HistoryBudget:
         self._weight = 0
         self._same: dict[tuple[str, int, str, str, str], int] = {}
         self._contract: dict[tuple[str, str], deque[int]] = {}
+        self._paused_until = 0
 
     def sent(self, request: Request, now: int) -> None:
         weight = _weight(request)
@@ -271,6 +275,8 @@ class HistoryBudget:
             self._weight -= self._sent.popleft()[1]
         if len(self.open) >= HISTORY_OPEN:
             return NEVER
+        if now < self._paused_until:
+            return self._paused_until
         over = self._weight + _weight(request) - HISTORY_IN_WINDOW
         if over <= 0:
             return now
@@ -288,6 +294,10 @@ class HistoryBudget:
         if times is not None and len(times) > room:
             at = max(at, times[-1 - room] + HISTORY_CONTRACT_WINDOW)
         return max(at, now)
+
+    def refused(self, now: int) -> None:
+        """IB spoke of a pacing violation all the same: another program of this user asks too."""
+        self._paused_until = now + HISTORY_WINDOW // 5
 
     def park(self, entry: tuple[int, int, Request], until: int) -> None:
         """Set aside a request that its contract's rules hold up, so that others pass it."""

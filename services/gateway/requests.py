@@ -25,9 +25,8 @@ FIRST_IDS: Final = 1_000_000_000  # ids start at 1000 times the seconds, modulo 
 
 
 class Requests:
-    def __init__(self, desk: Desk, book: dict[str, Symbol]) -> None:
+    def __init__(self, desk: Desk) -> None:
         self.desk = desk
-        self.book = book
         settings = desk.settings
         limit = min(settings.ib_line_limit, desk.memory.line_limit or settings.ib_line_limit)
         rate = min(settings.ib_message_rate, max(1, settings.ib_line_limit // 2))
@@ -42,21 +41,23 @@ class Requests:
         assert symbol.stream is None
         symbol.stream = self._make(Kind.STREAM, symbol)
 
-    def snapshot(self, symbol: Symbol, purpose: str) -> None:
+    def snapshot(self, symbol: Symbol, purpose: str, priority: int | None = None) -> None:
         assert symbol.snapshot is None
-        symbol.snapshot = self._make(Kind.SNAPSHOT, symbol, purpose)
+        symbol.snapshot = self._make(Kind.SNAPSHOT, symbol, purpose, priority)
         symbol.snapshot_at = self.desk.now
 
     def details(self, symbol: Symbol) -> None:
         if symbol.details is None:
             symbol.details = self._make(Kind.DETAILS, symbol)
 
-    def time(self) -> None:
-        self.governor.submit(Request(Kind.TIME))
+    def time(self) -> Request:
+        request = Request(Kind.TIME)
+        self.governor.submit(request)
+        return request
 
-    def _make(self, kind: Kind, symbol: Symbol, purpose: str = "") -> Request:
+    def _make(self, kind: Kind, symbol: Symbol, purpose: str = "", priority: int | None = None) -> Request:
         data_type = max(3, self.data_type) if symbol.delayed else self.data_type
-        request = Request(kind, symbol.name, symbol.priority)
+        request = Request(kind, symbol.name, symbol.priority if priority is None else priority)
         request.purpose = purpose
         if kind in (Kind.STREAM, Kind.SNAPSHOT):
             request.data_type = data_type
@@ -117,13 +118,14 @@ class Requests:
         elif request.kind is Kind.CANCEL_HISTORY:
             out(CancelHistory(request.req_id))
         else:
-            self._send_for(request, self.book[request.symbol])
+            self._send_for(request, self.desk.book[request.symbol])
         self.governor.sent(request, self.desk.now)
 
     def _send_for(self, request: Request, symbol: Symbol) -> None:
         self._next_id += 1
         request.req_id = self._next_id
         self.by_id[request.req_id] = request
+        self.desk.touch(symbol)
         planned = symbol.planned
         out = self.desk.out
         if request.kind is Kind.STREAM:

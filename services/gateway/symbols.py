@@ -93,6 +93,7 @@ class Symbol:
         "competing",
         "con_id",
         "contract_asked_at",
+        "cut_message",
         "cut_reason",
         "data_type",
         "dead",
@@ -103,6 +104,7 @@ class Symbol:
         "halted",
         "history",
         "history_at",
+        "hold_until",
         "hours",
         "last_tick",
         "mark",
@@ -127,6 +129,7 @@ class Symbol:
         "stream",
         "suspect_since",
         "told_contract",
+        "torn_at",
         "verified_at",
         "verified_until",
     )
@@ -137,6 +140,7 @@ class Symbol:
         self.planned_at = now
         self.region = region(planned)
         self.cut_reason: str | None = None  # line_limit or plan_limit: it is not streamed
+        self.cut_message: str | None = None
         # the requests that it holds
         self.stream: Request | None = None
         self.snapshot: Request | None = None
@@ -164,6 +168,7 @@ class Symbol:
         self.step_until = 0
         self.resubscribes = 0  # in vain, in a row
         self.retry_at = 0
+        self.hold_until = 0  # it is not subscribed before
         self.probe_seconds = 0.0  # how long its last snapshot took
         # the ladder
         self.snapshot_at = 0  # when the last one was asked for
@@ -179,6 +184,7 @@ class Symbol:
         # what was said last
         self.said: View | None = None
         self.gap_start = 0
+        self.torn_at = 0  # until when an earlier run of the gateway streamed it
 
     @property
     def priority(self) -> int:
@@ -187,6 +193,11 @@ class Symbol:
     @property
     def subscribed_at(self) -> int:
         return self.stream.sent_at if self.stream is not None else 0
+
+    @property
+    def suspect(self) -> bool:
+        """Something happened to the link or a farm since the stream last proved itself."""
+        return self.suspect_since > max(self.last_tick, self.subscribed_at)
 
     def market_open(self, now: int) -> bool:
         """Unknown hours count as open: nothing is excused by them."""
@@ -214,7 +225,7 @@ def derive(symbol: Symbol, net: Net, now: int) -> View:
         return View("rejected", True, name, code, message)
     if symbol.cut_reason is not None:
         reason = net.outage or symbol.cut_reason
-        return View("over_limit", not _served_by_snapshot(symbol, net, now), reason)
+        return View("over_limit", not _served_by_snapshot(symbol, net, now), reason, None, symbol.cut_message)
     if net.outage is None and (symbol.fresh(net, now) or symbol.quiet(now)):
         if symbol.halted:
             return View("halted", False, "halted")
@@ -246,7 +257,7 @@ def cause(symbol: Symbol, net: Net, now: int) -> str:
         return "link_silent"
     if symbol.answerless:
         return "no_answer"
-    if symbol.suspect_since >= max(symbol.last_tick, symbol.subscribed_at):
+    if symbol.suspect:
         return "verifying"
     if symbol.last_tick < symbol.subscribed_at and now - symbol.subscribed_at < net.stale_after:
         return "awaiting_tick"
