@@ -1,21 +1,37 @@
-# The three commands of the README. `make setup` is what the others call first.
+# The three commands of the README. `make setup` is what `make run` calls first; `make test` adds the tests' tools.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
-STAMP := $(VENV)/.installed
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 export PATH := $(BIN):$(PATH)
 
 .PHONY: setup run test bench lock
 
-setup: $(STAMP)
+setup: $(VENV)/.installed
 
-$(STAMP): requirements.lock pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	touch $(STAMP)
+$(VENV)/.installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ibstream needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
+	@echo "setting up $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) --requirement requirements.lock
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
+	@$(PIP) --requirement requirements-dev.lock
+	@touch $@
+
+# Settings come from the environment and from .env. A wrong one ends this here, before anything starts.
+run: setup
+	@honcho run ibstream settings --summary
+	@honcho start || [ $$? -eq 130 ]
+
+test: $(VENV)/.installed-dev
+	pytest
+
+PINS := --quiet --universal --python-version 3.11 --all-extras --no-emit-index-url --no-header
 
 # Pins what pyproject.toml allows; run by hand when a dependency changes.
 lock:
-	uv pip compile --quiet --universal --python-version 3.11 --all-extras --group dev \
-	  --no-emit-index-url --no-header --output-file requirements.lock pyproject.toml
+	uv pip compile $(PINS) --group dev --output-file requirements-dev.lock pyproject.toml
+	uv pip compile $(PINS) --group build --constraint requirements-dev.lock --output-file requirements.lock pyproject.toml

@@ -17,6 +17,7 @@ COMMANDS: Final = (
     "services.supervisor.cli_stream",
     "services.supervisor.cli_plan",
     "services.supervisor.cli_gaps",
+    "services.supervisor.cli_settings",
 )
 
 HELP = """Live market data from Interactive Brokers, kept right.
