@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from messages.codec import decode_ticks, encode
 from messages.fields import NUMERIC_STRING_FIELDS, SIZE_FIELD
 from services.gateway.fastpath import FIRST_OWN_FIELD, MAX_FRAME, SLAB, Columns, FrameError, TickDecoder
+from tests.benchmarks import peers
 from tests.unit.gateway import official
 
 HERE = Path(__file__).parent
@@ -68,6 +69,7 @@ def rows(columns: Columns) -> list[tuple[Any, ...]]:
 
 
 TEXT_TICKS = {32, 33, 47, 48, 59, 84}
+NUMBERS = sorted(set(range(104)) - TEXT_TICKS)
 
 # --- frames ------------------------------------------------------------------------------------------------
 
@@ -160,7 +162,7 @@ def test_every_tick_message_of_every_version(version: int) -> None:
     """All fields of all four messages, well-formed: taken by the fast path, and the same as the official decoder."""
     rng = random.Random(version)
     bodies = []
-    for field in sorted(set(range(104)) - TEXT_TICKS):
+    for field in NUMBERS:
         price, size = f"{rng.uniform(-5, 5000):.{rng.randrange(6)}f}", rng.randrange(10**6)
         bodies.append(payload(1, 6, 1001, field, price, f"{size}.5" if version >= 163 else size, rng.randrange(8)))
         bodies.append(payload(2, 6, 1002, field, size))
@@ -175,14 +177,12 @@ def test_every_tick_message_of_every_version(version: int) -> None:
 
 def test_the_old_official_release_says_the_same() -> None:
     """ibapi 9.81.1, in an environment of its own. It knows whole sizes only, and no unset ones."""
-    python = Path(".venvs/ibapi/bin/python")
-    if not python.exists():
-        sentence = "ibapi 9.81.1 is not installed beside us: run `make peers`"
-        assert os.environ.get("CI") != "true", sentence
-        pytest.skip(sentence)
+    if os.environ.get("CI") != "true" and not peers.python_of("ibapi").exists():
+        pytest.skip("ibapi 9.81.1 has no environment of its own here: run `make peers`")
+    python = peers.install("ibapi")
     rng = random.Random(4)
-    bodies = [payload(1, 6, 1001, field, rng.uniform(0, 900), rng.randrange(900), 3) for field in range(100)]
-    bodies += [payload(2, 6, 1001, field, rng.randrange(900)) for field in range(100)]
+    bodies = [payload(1, 6, 1001, field, rng.uniform(0, 900), rng.randrange(900), 3) for field in NUMBERS]
+    bodies += [payload(2, 6, 1001, field, rng.randrange(900)) for field in NUMBERS]
     bodies += [payload(45, 6, 1001, 49, value) for value in (-1, 0, 1, 2)]
     bodies += [payload(46, 6, 1001, 45, 1700000000), payload(46, 6, 1001, 84, "KPQ"), payload(46, 6, 1001, 48, b"\xe9")]
     asked = [json.dumps([version, [body.decode("latin-1") for body in bodies]]) for version in VERSIONS]
