@@ -23,10 +23,14 @@ $(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
 
 # Settings come from the environment and from .env. A wrong one ends this here, before anything starts.
 run: setup
-	@honcho run ibstream settings --summary
-	@honcho start || [ $$? -eq 130 ]
+	@python -m services.supervisor.up Procfile
 
-test: $(VENV)/.installed-dev
+# The official API of 2020, apart from the one that is installed: the gateway must run on both.
+.venvs/ibapi-9.81.1/ibapi: $(VENV)/.installed
+	@$(PIP) --no-deps --upgrade --target .venvs/ibapi-9.81.1 ibapi==9.81.1.post1
+	@touch $@
+
+test: $(VENV)/.installed-dev .venvs/ibapi-9.81.1/ibapi
 	pytest
 
 PINS := --quiet --universal --python-version 3.11 --all-extras --no-emit-index-url --no-header
