@@ -16,6 +16,7 @@ SEC_TYPES: Final = ("STK", "IND", "CASH", "FUT", "CRYPTO", "CMDTY", "CFD", "FUND
 MAX_SYMBOL: Final = 32  # characters of SYMBOL alone
 MAX_NOTATION: Final = 128
 
+_PLAIN = re.compile(r"[A-Z0-9]{1,32}")  # most symbols: their own name, no other rule applies
 _SYMBOL = re.compile(r"[A-Z0-9](?:[A-Z0-9&+-]|[. ](?![. ]))*(?<! )")
 _EXCHANGE = re.compile(r"[A-Z0-9][A-Z0-9.-]{0,15}")
 _CURRENCY = re.compile(r"[A-Z]{3}")
@@ -24,7 +25,7 @@ _FUTURE_LOCAL = re.compile(r"[A-Z0-9]{1,5}[FGHJKMNQUVXZ]\d{1,2}")  # month code 
 _FREE = re.compile(r"[!-~](?:[ -~]{0,30}[!-~])?")  # a local symbol, as an exchange writes it
 
 
-class Contract(msgspec.Struct, frozen=True):
+class Contract(msgspec.Struct, frozen=True, gc=False):
     """What IB needs to know of a symbol. `name` is the symbol's name everywhere in ibstream."""
 
     name: str
@@ -49,6 +50,8 @@ def parse(text: str) -> Contract:
 
     Raises IbStreamError `invalid_symbol`.
     """
+    if isinstance(text, str) and _PLAIN.fullmatch(text):
+        return Contract(text, text)
     if not isinstance(text, str) or not text.strip(" "):
         raise _invalid(text, "it is empty")
     if len(text) > MAX_NOTATION:

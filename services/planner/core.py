@@ -39,7 +39,7 @@ class Sources(msgspec.Struct, frozen=True):
     warnings: tuple[str, ...] = ()
 
 
-class Candidate(msgspec.Struct, frozen=True):
+class Candidate(msgspec.Struct, frozen=True, gc=False):
     contract: Contract
     reason: str
     importance: Importance
@@ -224,8 +224,7 @@ class _Builder:
             self.best[contract.name] = Candidate(contract, reason, importance)
 
     def ordered(self) -> Iterable[Candidate]:
-        for name in sorted(self.best, key=lambda name: (self.best[name].importance, name)):
-            candidate = self.best[name]
+        for _, name, candidate in sorted((c.importance, name, c) for name, c in self.best.items()):
             if name in self._reasons:
                 yield msgspec.structs.replace(candidate, reason=_joined(self._reasons[name]))
             else:
@@ -268,7 +267,8 @@ def select(answer: Answer, limits: Limits, incumbents: frozenset[str] = frozense
     near the limit keeps its place: an incumbent leaves only when it falls a tenth of the limit behind it,
     and a newcomer displaces one only from as far above it. `priority` is the place among all candidates.
     """
-    ranked = answer.candidates
+    # What lies further down can be neither chosen nor listed.
+    ranked = answer.candidates[: limits.count + band(limits.count) + MAX_CUT_LISTED]
     always = sum(candidate.importance[0] < _FIRST for candidate in ranked)
     chosen = _chosen([c.contract.name for c in ranked], limits.count, always, incumbents)
     symbols: list[PlannedSymbol] = []
@@ -279,7 +279,7 @@ def select(answer: Answer, limits: Limits, incumbents: frozenset[str] = frozense
         elif len(cut) < MAX_CUT_LISTED:
             cut.append(CutSymbol(candidate.contract.name, limits.words, priority, _planned(candidate, priority)))
     warnings = list(answer.warnings)
-    unlisted = len(ranked) - len(symbols) - len(cut)
+    unlisted = len(answer.candidates) - len(symbols) - len(cut)
     if unlisted:
         warnings.append(f"{unlisted} more symbols are cut and not listed: {limits.words}")
     lost = [c.contract.name for c in ranked if c.importance[0] < _FIRST and c.contract.name not in chosen]

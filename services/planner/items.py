@@ -23,7 +23,7 @@ MAX_ROWS: Final = 1_000_000
 _DELIMITERS: Final = ",;\t|"
 
 
-class Item(msgspec.Struct, frozen=True):
+class Item(msgspec.Struct, frozen=True, gc=False):
     """One row of a decision snapshot. `symbol` is as written; numbers that were not given are None."""
 
     symbol: str
@@ -33,7 +33,7 @@ class Item(msgspec.Struct, frozen=True):
     score: float | None = None
 
 
-class Member(msgspec.Struct, frozen=True):
+class Member(msgspec.Struct, frozen=True, gc=False):
     """One row of the universe. `category` and `asset_class` are in lower case."""
 
     symbol: str
