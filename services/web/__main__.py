@@ -1,0 +1,7 @@
+"""`python -m services.web`: the process that serves the page and the HTTP API."""
+
+from services.process import main
+from services.web.service import build
+
+if __name__ == "__main__":
+    raise SystemExit(main("web", build))

@@ -1,0 +1,235 @@
+"""The endpoints. Each answers from what the bus last said, asks the supervisor, or reads the journal."""
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Body, FastAPI, Header, HTTPException, Query
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from messages.codec import encode_json
+from messages.control import Accepted, Command, Start, Stop
+from messages.errors import IbStreamError
+from messages.events import MarketDataType, Plan
+from messages.views import Quote, Status
+from services.symbols import MAX_NOTATION, name_of
+from services.web import schema
+from services.web.backend import Backend, in_thread
+from services.web.events import EventStream
+from services.web.history import MAX_MINUTES
+from services.web.schema import answer, failures
+
+PREFIX: Final = "/api/ib/stream"
+ALWAYS: Final = ("invalid_request", "unauthorized")
+BIGINT: Final = 2**63 - 1
+
+SymbolText = Annotated[str, Field(min_length=1, max_length=MAX_NOTATION)]
+Symbol = Annotated[
+    str,
+    Query(
+        min_length=1,
+        max_length=MAX_NOTATION,
+        description="`SYMBOL`, or `SYMBOL:EXCHANGE:CURRENCY[:SECTYPE[:PRIMARY]]`",
+        examples=["SPY"],
+    ),
+]
+
+
+class StartBody(BaseModel):
+    """What to stream. Everything is optional: without anything, what was streamed last, or the default project."""
+
+    model_config = ConfigDict(
+        strict=True,
+        extra="forbid",
+        json_schema_extra={"examples": [{"project_id": 1}, {"symbols": ["SPY", "QQQ"], "max_symbols": 50}]},
+    )
+
+    project_id: Annotated[int, Field(ge=1, le=BIGINT)] | None = None
+    decision_snapshot_id: Annotated[int, Field(ge=1, le=BIGINT)] | None = None
+    symbols: Annotated[list[SymbolText], Field(max_length=10_000)] | None = None
+    max_symbols: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    market_data_type: MarketDataType | None = None
+    refresh_interval_seconds: Annotated[float, Field(ge=5, le=86_400, allow_inf_nan=False)] | None = None
+
+
+class _EventStreamType(Response):
+    """Names the content type in the OpenAPI document."""
+
+    media_type = EventStream.media_type
+
+
+def json_response(body: bytes) -> Response:
+    return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+def install(app: FastAPI, backend: Backend) -> None:
+    router = APIRouter(prefix=PREFIX, tags=["stream"])
+    _commands(router, backend)
+    _current(router, backend)
+    _past(router, backend)
+    _events(router, backend)
+    app.include_router(router)
+    _health(app, backend)
+
+
+def _commands(router: APIRouter, backend: Backend) -> None:
+    async def ask(command: Command) -> Response:
+        reply = await backend.control(command)
+        assert isinstance(reply, Accepted), reply
+        return json_response(encode_json({"accepted": True, "changed": reply.changed, "seq": reply.seq}))
+
+    @router.post(
+        "/start",
+        summary="Start streaming",
+        responses=answer(schema.AcceptedView, "Accepted, and durable", {"accepted": True, "changed": True, "seq": 12})
+        | failures(
+            *ALWAYS,
+            "forbidden",
+            "request_too_large",
+            "ib_stream_lock_busy",
+            "project_not_found",
+            "decision_snapshot_not_found",
+            "symbols_empty",
+            "invalid_symbol",
+            "snapshot_unreadable",
+            "supervisor_unreachable",
+            "planner_unreachable",
+            "database_unavailable",
+            "schema_unexpected",
+            "journal_unavailable",
+        ),
+    )
+    async def start(body: Annotated[StartBody | None, Body()] = None) -> Response:
+        wanted = (body or StartBody()).model_dump()
+        for symbol in wanted["symbols"] or ():
+            name_of(symbol)  # refuses what could not be one, without asking anybody
+        return await ask(Start(**wanted))
+
+    @router.post(
+        "/stop",
+        summary="Stop streaming",
+        description="Stopping a stopped stream is not an error: `changed` is false then.",
+        responses=answer(schema.AcceptedView, "Accepted, and durable", {"accepted": True, "changed": True, "seq": 13})
+        | failures(*ALWAYS, "forbidden", "request_too_large", "supervisor_unreachable", "journal_unavailable"),
+    )
+    async def stop() -> Response:
+        return await ask(Stop())
+
+
+def _current(router: APIRouter, backend: Backend) -> None:
+    @router.get(
+        "/status",
+        summary="The whole status",
+        description="The fields of `_status.json`.",
+        responses=answer(Status, "The status, as the supervisor last said", schema.STATUS_EXAMPLE)
+        | failures(*ALWAYS, "supervisor_unreachable"),
+    )
+    async def status() -> Response:
+        backend.supervised()
+        return json_response(backend.hub.status_json or b"")
+
+    @router.get(
+        "/snapshot",
+        summary="The current quote of one symbol",
+        description="The fields of the symbol's file. A field that was never received is absent.",
+        responses=answer(Quote, "The quote", schema.QUOTE_EXAMPLE)
+        | failures(*ALWAYS, "symbol_not_found", "invalid_symbol"),
+    )
+    async def snapshot(symbol: Symbol) -> Response:
+        name = name_of(symbol)
+        quote = backend.hub.quote_json(name)
+        if quote is None:
+            raise IbStreamError("symbol_not_found", f"no price of {name} was ever received")
+        return json_response(quote)
+
+    @router.get(
+        "/quotes",
+        summary="The current quotes of all symbols",
+        responses=answer(schema.QuotesView, "The quotes, by symbol", {"quotes": [schema.QUOTE_EXAMPLE]})
+        | failures(*ALWAYS),
+    )
+    async def quotes() -> Response:
+        return json_response(backend.hub.quotes_json())
+
+    @router.get(
+        "/plan",
+        summary="The subscription plan",
+        description="Which symbols are streamed, why, and which were cut.",
+        responses=answer(Plan, "The plan in force") | failures(*ALWAYS, "planner_unreachable"),
+    )
+    async def plan() -> Response:
+        if backend.hub.plan is None:
+            raise IbStreamError("planner_unreachable", "no plan has been made yet; is the planner running?")
+        return json_response(encode_json(backend.hub.plan))
+
+
+def _past(router: APIRouter, backend: Backend) -> None:
+    @router.get(
+        "/history",
+        summary="Prices of the last minutes, for a chart",
+        description="At most 600 points, from the journal: the last trade, or the middle of bid and ask.",
+        responses=answer(schema.HistoryView, "The points, oldest first", schema.HISTORY_EXAMPLE)
+        | failures(*ALWAYS, "symbol_not_found", "invalid_symbol", "journal_damaged"),
+    )
+    async def history(symbol: Symbol, minutes: Annotated[int, Query(ge=1, le=MAX_MINUTES)] = 60) -> Response:
+        name = name_of(symbol)
+        quote = backend.hub.quote(name)
+        now = backend.clock.now()
+        points = await in_thread(
+            lambda: backend.history.points(name, minutes, now, quote.source if quote is not None else None)
+        )
+        if not points and quote is None:
+            raise IbStreamError("symbol_not_found", f"no price of {name} was ever received")
+        return json_response(encode_json({"symbol": name, "points": [point._asdict() for point in points]}))
+
+    @router.get(
+        "/gaps",
+        summary="When prices were missing, and the link's history",
+        responses=answer(schema.GapsView, "Gaps and changes of the last days, oldest first", schema.GAPS_EXAMPLE)
+        | failures(*ALWAYS),
+    )
+    async def gaps() -> Response:
+        return json_response(encode_json(await in_thread(backend.ledger.view)))
+
+
+def _events(router: APIRouter, backend: Backend) -> None:
+    @router.get(
+        "/events",
+        summary="Live status and quotes, as server-sent events",
+        description=(
+            "`status` carries the whole status, `quotes` an array of the quotes that changed. The first events carry"
+            " everything. With `Last-Event-ID`, as a browser sends it by itself, only what changed since then."
+        ),
+        response_class=_EventStreamType,
+        responses={
+            200: {
+                "description": "Events, for ever",
+                "content": {"text/event-stream": {"schema": {"type": "string"}, "example": schema.EVENTS_EXAMPLE}},
+            },
+            **failures(*ALWAYS, "too_many_clients"),
+        },
+    )
+    async def events(
+        last_event_id: Annotated[str, Header(max_length=100, pattern=r"^[\w-]*$")] = "",
+        access_token: Annotated[str, Query(max_length=1000, description="the token, in place of the header")] = "",
+    ) -> Response:
+        if backend.room.full:
+            raise HTTPException(503, "too many clients listen already")
+        return EventStream(backend.room, backend.hub.version_of(last_event_id))
+
+
+def _health(app: FastAPI, backend: Backend) -> None:
+    good: dict[int | str, dict[str, Any]] = answer(schema.HealthView, "It is", {"status": "ok"})
+
+    @app.get("/healthz", tags=["health"], summary="Is this process alive?", responses=good)
+    async def healthz() -> Response:
+        return json_response(b'{"status":"ok"}')
+
+    @app.get(
+        "/readyz",
+        tags=["health"],
+        summary="Is the pipeline behind it there?",
+        responses=good | failures("supervisor_unreachable"),
+    )
+    async def readyz() -> Response:
+        backend.supervised()
+        return json_response(b'{"status":"ok"}')

@@ -1,0 +1,84 @@
+"""What the endpoints stand on, in one place, so that a test can put in its own."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+import msgspec
+
+from messages.control import AnyMessage, Command
+from messages.errors import IbStreamError
+from messages.topics import SUPERVISOR_CONTROL
+from services.bus import request
+from services.clock import Clock
+from services.settings import Settings
+from services.web.events import Room
+from services.web.history import History
+from services.web.hub import Hub
+from services.web.ledger import Ledger
+
+T = TypeVar("T")
+
+MAX_COMMANDS = 8  # under way at once
+COMMAND_SECONDS = 10.0
+
+
+class Control(Protocol):
+    async def __call__(self, command: Command) -> AnyMessage:
+        """The supervisor's answer. Raises IbStreamError."""
+
+
+class Backend(msgspec.Struct, kw_only=True):
+    settings: Settings
+    clock: Clock
+    hub: Hub
+    room: Room
+    ledger: Ledger
+    history: History
+    control: Control
+
+    def supervised(self) -> None:
+        """Raises IbStreamError `supervisor_unreachable` while the supervisor is not heard."""
+        if self.hub.status_json is None or self.hub.lost("supervisor", self.clock.monotonic()):
+            raise IbStreamError("supervisor_unreachable", "the supervisor is not heard; is ibstream running?")
+
+
+class SupervisorControl:
+    """Commands to the supervisor, each on a thread of its own: an answer may take seconds."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._slots = asyncio.Semaphore(MAX_COMMANDS)
+
+    async def __call__(self, command: Command) -> AnyMessage:
+        async with self._slots:
+            return await in_thread(
+                lambda: request(self._settings, SUPERVISOR_CONTROL, command, timeout=COMMAND_SECONDS)
+            )
+
+
+async def in_thread(call: Callable[[], T]) -> T:
+    """The call's result, from a thread that does not hold up the end of the process."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def finish(result: T | None, error: BaseException | None) -> None:
+        if future.done():
+            return
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(result)  # type: ignore[arg-type]
+
+    def run() -> None:
+        result, error = None, None
+        try:
+            result = call()
+        except BaseException as raised:
+            error = raised
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(finish, result, error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return await future

@@ -1,0 +1,186 @@
+"""What the bus last said, ready to be sent: the one source of all that the web shows.
+
+Pure: fed by the web's loop with frames and the time, read by the endpoints and the event streams. A change
+raises `version`; a client is nothing but the version that it has seen, so a slow or stalled one costs
+nothing here, and all that are in step share the same bytes. It holds one value a topic: bounded.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import msgspec
+
+from messages.codec import decode_heartbeat, decode_plan, decode_quote, decode_status, encode_json
+from messages.events import Plan
+from messages.topics import HEARTBEAT_PREFIX, PLAN, QUOTE_PREFIX, STATUS
+from messages.views import Heartbeat, Quote, Status
+from services.silence import StatusKeeper
+
+SHARED_CHUNKS = 32  # encoded differences kept for clients in step
+RATE_SECONDS = 5.0  # over which rates are taken
+
+
+class Shown(NamedTuple):
+    version: int
+    quote: Quote
+    json: bytes
+
+
+class Hub:
+    """Times `at` are seconds on a clock that never goes back; `now` is UTC nanoseconds."""
+
+    def __init__(self, timeout: float, instance: str, at: float) -> None:
+        self.instance = instance  # of this process: event ids of another one mean nothing here
+        self.version = 0
+        self.status: Status | None = None
+        self.plan: Plan | None = None
+        self.heartbeats: dict[str, Heartbeat] = {}
+        self.malformed = 0
+        self._timeout = timeout
+        self._heard: dict[str, float] = {"sink": at}
+        self._keeper: StatusKeeper | None = None
+        self._status_version = 0
+        self._status_json = b""
+        self._quotes: dict[str, Quote] = {}  # as the sink said
+        self._shown: dict[str, Shown] = {}  # oldest change first
+        self._sink_lost = False
+        self._chunks: dict[tuple[int, int], bytes] = {}
+        self._ticks_seen: tuple[float, int] | None = None
+        self.ticks_per_second = 0.0
+
+    # --- what comes in ---
+
+    def apply(self, frames: Iterable[tuple[str, bytes]], at: float, now: int) -> bool:
+        """Take the frames, in order, and the passing of time. True when there is something new to send."""
+        before = self.version
+        for topic, payload in frames:
+            try:
+                self._take(topic, payload, at)
+            except msgspec.MsgspecError:
+                self.malformed += 1
+        self._check_silence(at, now)
+        return self.version != before
+
+    def _take(self, topic: str, payload: bytes, at: float) -> None:
+        if topic.startswith(QUOTE_PREFIX):
+            quote = decode_quote(payload)
+            self._quotes[quote.symbol] = quote
+            self._heard["sink"] = at
+            self._show(quote)
+        elif topic == STATUS:
+            status = decode_status(payload)
+            self._keeper = self._keeper or StatusKeeper(status, self._timeout, at)
+            self._show_status(self._keeper.on_status(status, at))
+        elif topic == PLAN:
+            self.plan = decode_plan(payload)
+        elif topic.startswith(HEARTBEAT_PREFIX):
+            self._take_heartbeat(decode_heartbeat(payload), at)
+
+    def _take_heartbeat(self, heartbeat: Heartbeat, at: float) -> None:
+        self.heartbeats[heartbeat.service] = heartbeat
+        self._heard[heartbeat.service] = at
+        if self._keeper is not None and heartbeat.service in ("supervisor", "gateway"):
+            self._keeper.on_heartbeat(heartbeat.service, at)
+        ticks = heartbeat.heads.get("ticks")
+        if ticks is not None:
+            self._measure(ticks.seq, at)
+
+    def _measure(self, seq: int, at: float) -> None:
+        if self._ticks_seen is None or seq < self._ticks_seen[1]:
+            self._ticks_seen = (at, seq)
+        elif at - self._ticks_seen[0] >= RATE_SECONDS:
+            self.ticks_per_second = (seq - self._ticks_seen[1]) / (at - self._ticks_seen[0])
+            self._ticks_seen = (at, seq)
+
+    def _check_silence(self, at: float, now: int) -> None:
+        if self._keeper is not None:
+            status = self._keeper.check(at, now)
+            if status is not None:
+                self._show_status(status)
+        if self.lost("gateway", at):
+            self.ticks_per_second, self._ticks_seen = 0.0, None
+        lost = self.lost("sink", at)
+        if lost != self._sink_lost:
+            self._sink_lost = lost
+            for quote in self._quotes.values():
+                self._show(quote)
+
+    def _show(self, quote: Quote) -> None:
+        if self._sink_lost and not quote.stale:  # nobody would say so if it were not current any more
+            quote = msgspec.structs.replace(quote, stale=True, reason="service_down")
+        known = self._shown.get(quote.symbol)
+        if known is not None:
+            if known.quote == quote:
+                return
+            del self._shown[quote.symbol]  # to stand last again
+        self.version += 1
+        self._shown[quote.symbol] = Shown(self.version, quote, encode_json(quote))
+
+    def _show_status(self, status: Status) -> None:
+        self.status = status
+        encoded = encode_json(status)
+        if encoded != self._status_json:
+            self.version += 1
+            self._status_version, self._status_json = self.version, encoded
+
+    # --- what goes out ---
+
+    def lost(self, service: str, at: float) -> bool:
+        """True when the service is not heard, or never was."""
+        heard = self._heard.get(service)
+        return heard is None or at - heard > self._timeout
+
+    @property
+    def status_json(self) -> bytes | None:
+        return self._status_json or None
+
+    def quote_json(self, symbol: str) -> bytes | None:
+        shown = self._shown.get(symbol)
+        return None if shown is None else shown.json
+
+    def quotes_json(self) -> bytes:
+        """`{"quotes": [...]}`, by symbol."""
+        return b'{"quotes":[' + b",".join(self._shown[symbol].json for symbol in sorted(self._shown)) + b"]}"
+
+    def quote(self, symbol: str) -> Quote | None:
+        shown = self._shown.get(symbol)
+        return None if shown is None else shown.quote
+
+    def event_id(self, version: int) -> str:
+        return f"{self.instance}-{version}"
+
+    def version_of(self, event_id: str) -> int:
+        """What the client that saw this event has; 0, which is nothing, for an id of another process."""
+        instance, _, version = event_id.rpartition("-")
+        if instance != self.instance or not version.isascii() or not version.isdigit() or len(version) > 18:
+            return 0
+        return min(int(version), self.version)
+
+    def changes_since(self, version: int) -> bytes:
+        """Server-sent events with all that changed after `version`; empty when nothing did.
+
+        The id stands at the last event alone, so that a client cut off in between asks for all of it again.
+        """
+        key = (version, self.version)
+        chunk = self._chunks.get(key)
+        if chunk is None:
+            while len(self._chunks) >= SHARED_CHUNKS:
+                del self._chunks[next(iter(self._chunks))]
+            chunk = self._chunks[key] = self._changes_since(version)
+        return chunk
+
+    def _changes_since(self, version: int) -> bytes:
+        events = []
+        if self._status_version > version:
+            events.append(b"event: status\ndata: " + self._status_json)
+        changed = []
+        for shown in reversed(self._shown.values()):
+            if shown.version <= version:
+                break
+            changed.append(shown.json)
+        if changed:
+            events.append(b"event: quotes\ndata: [" + b",".join(changed) + b"]")
+        if not events:
+            return b""
+        events[-1] += b"\nid: " + self.event_id(self.version).encode()
+        return b"\n\n".join(events) + b"\n\n"

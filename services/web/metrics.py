@@ -1,0 +1,174 @@
+"""`GET /metrics` for Prometheus: the status and every service's heartbeat, as the bus last said them.
+
+Names: `ibstream_NAME{service="..."}` for what a service's heartbeat carries, and the families of `_status_families`
+and `_service_families` for the rest. Lag is `ibstream_stream_behind_events` and `ibstream_loop_lag_seconds`.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, get_args
+
+import structlog
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
+from starlette.responses import Response
+
+from messages.views import Status, StatusWord
+from services.web.backend import Backend
+from services.web.schema import failures
+
+log = structlog.get_logger()
+
+PREFIX: Final = "ibstream_"
+SIZE_SECONDS: Final = 10.0  # how long a measured journal size is good for
+_SERIES: Final = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})?")
+_LABEL: Final = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="([^"\\]*)"')
+
+
+def install(app: FastAPI, backend: Backend) -> None:
+    registry = CollectorRegistry()
+    registry.register(PipelineCollector(backend))
+
+    @app.get(
+        "/metrics",
+        tags=["health"],
+        summary="Figures of every service, for Prometheus",
+        response_class=Response,
+        responses={
+            200: {"description": "Prometheus text", "content": {"text/plain": {"schema": {"type": "string"}}}},
+            **failures("unauthorized", "invalid_request"),
+        },
+    )
+    async def metrics() -> Response:
+        return Response(generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+class PipelineCollector(Collector):
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._sizes: dict[str, int] = {}
+        self._sized = -SIZE_SECONDS
+
+    def describe(self) -> list[Metric]:
+        """Nothing is known before it is collected."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        status = self._backend.hub.status
+        if status is not None:
+            yield from _status_families(status)
+        yield from self._own_families()
+        yield from self._service_families()
+        yield from self._heartbeat_families()
+
+    def _own_families(self) -> Iterator[Metric]:
+        backend = self._backend
+        yield _gauge("ticks_per_second", "Ticks journalled, over the last seconds", backend.hub.ticks_per_second)
+        yield _gauge("web_event_clients", "Clients of the event stream", backend.room.clients)
+        yield _counter("web_event_clients_stalled", "Clients let go for taking nothing", backend.room.stalled)
+        yield _counter("web_malformed_frames", "Frames from the bus that could not be read", backend.hub.malformed)
+        sizes = GaugeMetricFamily(f"{PREFIX}journal_bytes", "Size of a stream's files on disk", labels=["stream"])
+        for stream, size in self._journal_sizes().items():
+            sizes.add_metric([stream], size)
+        yield sizes
+
+    def _service_families(self) -> Iterator[Metric]:
+        backend, at = self._backend, self._backend.clock.monotonic()
+        up = GaugeMetricFamily(f"{PREFIX}service_up", "1 while the service is heard", labels=["service"])
+        lag = GaugeMetricFamily(
+            f"{PREFIX}loop_lag_seconds", "Longest delay of its loop since the last heartbeat", labels=["service"]
+        )
+        started = GaugeMetricFamily(
+            f"{PREFIX}service_start_time_seconds", "When the process started", labels=["service"]
+        )
+        head = CounterMetricFamily(
+            f"{PREFIX}stream_events", "Last sequence number written", labels=["service", "stream"]
+        )
+        durable = GaugeMetricFamily(
+            f"{PREFIX}stream_durable_seq", "Last sequence number on disk", labels=["service", "stream"]
+        )
+        for name, beat in sorted(backend.hub.heartbeats.items()):
+            up.add_metric([name], 0.0 if backend.hub.lost(name, at) else 1.0)
+            lag.add_metric([name], beat.loop_lag_ms / 1000)
+            started.add_metric([name], beat.started_at / 1e9)
+            for stream, at_head in beat.heads.items():
+                head.add_metric([name, stream], at_head.seq)
+                durable.add_metric([name, stream], at_head.durable_seq)
+        yield from (up, lag, started, head, durable)
+
+    def _heartbeat_families(self) -> Iterator[Metric]:
+        """The figures that services put into their heartbeats, each with the label `service` added."""
+        families: dict[tuple[str, tuple[str, ...]], GaugeMetricFamily | CounterMetricFamily] = {}
+        for service, beat in sorted(self._backend.hub.heartbeats.items()):
+            for series, value in beat.metrics.items():
+                found = _SERIES.fullmatch(series)
+                if found is None:
+                    continue
+                labels = dict(_LABEL.findall(found[2] or "")) | {"service": service}
+                name = PREFIX + found[1]
+                key = (name, tuple(sorted(labels)))
+                family = families.get(key)
+                if family is None:
+                    kind = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
+                    family = families[key] = kind(name, f"{found[1]}, as the service says", labels=key[1])
+                family.add_metric([labels[label] for label in key[1]], value)
+        yield from families.values()
+
+    def _journal_sizes(self) -> dict[str, int]:
+        at = self._backend.clock.monotonic()
+        if at - self._sized >= SIZE_SECONDS:
+            self._sized = at
+            folder = self._backend.settings.journal_dir
+            try:
+                self._sizes = {stream.name: _size(stream) for stream in sorted(folder.iterdir()) if stream.is_dir()}
+            except OSError as error:
+                log.debug("journal_size_unknown", error=str(error))
+        return self._sizes
+
+
+def _status_families(status: Status) -> Iterator[Metric]:
+    words = GaugeMetricFamily(f"{PREFIX}status", "1 for the status word that holds", labels=["status"])
+    for word in get_args(StatusWord):
+        words.add_metric([word], float(word == status.status))
+    yield words
+    reasons = GaugeMetricFamily(f"{PREFIX}status_reason", "1 for the reason that holds", labels=["reason"])
+    if status.reason is not None:
+        reasons.add_metric([status.reason], 1.0)
+    yield reasons
+    link = status.link
+    yield _gauge(
+        "link_ready", "1 while requests may be sent to IB and prices flow", link is not None and link.phase == "ready"
+    )
+    yield _gauge("link_outage_expected", "1 inside a reset window of IB", link is not None and link.expected)
+    farms = GaugeMetricFamily(f"{PREFIX}farm_up", "0 while a data farm is broken", labels=["farm"])
+    for farm, state in (link.farms if link is not None else {}).items():
+        farms.add_metric([farm], float(state != "broken"))
+    yield farms
+    counts: dict[str, int] = {}
+    for symbol in status.symbols.values():
+        counts[symbol.state] = counts.get(symbol.state, 0) + 1
+    symbols = GaugeMetricFamily(f"{PREFIX}symbols", "Planned symbols by state", labels=["state"])
+    for state, count in sorted(counts.items()):
+        symbols.add_metric([state], count)
+    yield symbols
+    errors = CounterMetricFamily(f"{PREFIX}ib_errors", "Errors from IB by code", labels=["code"])
+    for code, count in sorted(status.ib_errors_by_code.items()):
+        errors.add_metric([code], count)
+    yield errors
+    yield _gauge("subscribed_symbols", "Symbols with a market data line", len(status.subscribed_symbols))
+
+
+def _gauge(name: str, help: str, value: float) -> Metric:
+    return GaugeMetricFamily(PREFIX + name, help, value=float(value))
+
+
+def _counter(name: str, help: str, value: float) -> Metric:
+    return CounterMetricFamily(PREFIX + name, help, value=float(value))
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())

@@ -1,0 +1,203 @@
+"""The OpenAPI document: the views of messages/views.py as they are, and examples of real answers."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import msgspec
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from messages.errors import CODES
+from messages.events import Plan
+from messages.views import Quote, Status
+from services.web.errors import HTTP_CODES
+
+TITLE: Final = "ibstream"
+DESCRIPTION: Final = """\
+The current price of every planned symbol, and whether it can be trusted.
+
+Every error is `{"detail": {"code", "message"}}` with a stable code. When `IBSTREAM_WEB_TOKEN` is set, send it
+as `Authorization: Bearer ...`; the event stream takes it as `?access_token=` too.
+"""
+
+QUOTE_EXAMPLE: Final[dict[str, Any]] = {
+    "symbol": "SPY",
+    "timestamp": "2026-01-05T14:30:00.250000Z",
+    "source": "ib_stream",
+    "bid": 687.11,
+    "ask": 687.12,
+    "last": 687.12,
+    "close": 683.17,
+    "bid_size": 400,
+    "ask_size": 300,
+    "last_size": 100,
+    "volume": 1204300,
+    "currency": "USD",
+    "exchange": "SMART",
+    "market_data_type": "realtime",
+    "stale": False,
+    "epoch": 3,
+    "seq": 48211,
+}
+STATUS_EXAMPLE: Final[dict[str, Any]] = {
+    "status": "degraded",
+    "reason": "farm_down",
+    "message": "the data farm usfarm is down: 1 symbol lives on snapshots",
+    "last_heartbeat": "2026-01-05T14:30:00.500000Z",
+    "subscribed_symbols": ["QQQ", "SPY"],
+    "ib_error_count": 1,
+    "last_error": {
+        "time": "2026-01-05T14:29:58.000000Z",
+        "code": 2103,
+        "name": "farm_broken",
+        "message": "Market data farm connection is broken:usfarm",
+    },
+    "market_data_type": "realtime",
+    "degraded_since": "2026-01-05T14:29:58.000000Z",
+    "project_id": 1,
+    "api_mode": "ib",
+    "services": {"gateway": {"state": "up", "pid": 4242, "head_seq": 48211}},
+    "symbols": {"SPY": {"state": "snapshot", "source": "ib_snapshot", "age": 4.2, "reason": "farm_down"}},
+}
+HISTORY_EXAMPLE: Final[dict[str, Any]] = {
+    "symbol": "SPY",
+    "points": [{"time": "2026-01-05T14:30:00.250000Z", "price": 687.12, "source": "ib_stream"}],
+}
+GAPS_EXAMPLE: Final[dict[str, Any]] = {
+    "gaps": [
+        {
+            "symbol": "SPY",
+            "start": "2026-01-05T14:29:58.000000Z",
+            "end": None,
+            "reason": "farm_down",
+            "filled": False,
+        }
+    ],
+    "link": [{"time": "2026-01-05T14:29:58.000000Z", "status": "degraded", "reason": "farm_down"}],
+}
+EVENTS_EXAMPLE: Final = (
+    'event: quotes\ndata: [{"symbol":"SPY","last":687.12,"stale":false,"epoch":3,"seq":48211}]\nid: 1-7\n\n'
+)
+
+
+class HistoryPoint(msgspec.Struct):
+    """A price. Its time is when it was received; its source is null when it is not known."""
+
+    time: str
+    price: float
+    source: str | None
+
+
+class HistoryView(msgspec.Struct):
+    symbol: str
+    points: list[HistoryPoint]
+
+
+class GapView(msgspec.Struct):
+    """No streamed prices from start to end; end is null while the gap is open."""
+
+    symbol: str
+    start: str
+    end: str | None
+    reason: str
+    filled: bool
+
+
+class LinkView(msgspec.Struct):
+    """The status word from that time on."""
+
+    time: str
+    status: str
+    reason: str | None
+
+
+class GapsView(msgspec.Struct):
+    gaps: list[GapView]
+    link: list[LinkView]
+
+
+class QuotesView(msgspec.Struct):
+    quotes: list[Quote]
+
+
+class AcceptedView(msgspec.Struct):
+    """Done, and durable; changed is false when it was so already."""
+
+    accepted: bool
+    changed: bool
+    seq: int | None
+
+
+class HealthView(msgspec.Struct):
+    status: str
+
+
+class ErrorDetail(msgspec.Struct):
+    code: str
+    message: str
+
+
+class ErrorBody(msgspec.Struct):
+    detail: ErrorDetail
+
+
+VIEWS: Final = (Quote, Status, Plan, QuotesView, HistoryView, GapsView, AcceptedView, HealthView, ErrorBody)
+_REF: Final = "#/components/schemas/{name}"
+
+
+def answer(view: type, description: str, example: Any = None) -> dict[int | str, dict[str, Any]]:
+    """The `responses` entry of a 200 that is a JSON view."""
+    content: dict[str, Any] = {"schema": {"$ref": _REF.format(name=view.__name__)}}
+    if example is not None:
+        content["example"] = example
+    return {200: {"description": description, "content": {"application/json": content}}}
+
+
+def failures(*codes: str) -> dict[int | str, dict[str, Any]]:
+    """The `responses` entries of error codes, those of one HTTP status together."""
+    by_status: dict[int, list[str]] = {}
+    for code in codes:
+        statuses = [CODES[code].http] if code in CODES else [s for s, name in HTTP_CODES.items() if name == code]
+        for status in statuses:
+            by_status.setdefault(status, []).append(code)
+    return {
+        status: {
+            "description": "One of: " + ", ".join(sorted(listed)),
+            "content": {
+                "application/json": {
+                    "schema": {"$ref": _REF.format(name=ErrorBody.__name__)},
+                    "example": {"detail": {"code": listed[0], "message": "a sentence for the person who meets it"}},
+                }
+            },
+        }
+        for status, listed in by_status.items()
+    }
+
+
+def install(app: FastAPI) -> None:
+    """Let `app.openapi()` tell of our own views, and nothing of FastAPI's error shape."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _document(app)
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    document = get_openapi(title=TITLE, version=app.version, description=DESCRIPTION, routes=app.routes)
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    _, ours = msgspec.json.schema_components(VIEWS, ref_template=_REF)
+    schemas.update(ours)
+    document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    for operation in _operations(document):
+        operation["security"] = [{}, {"token": []}]
+    return document
+
+
+def _operations(document: dict[str, Any]) -> Iterable[dict[str, Any]]:
+    for path in document["paths"].values():
+        yield from path.values()

@@ -1,0 +1,121 @@
+"""The HTTP server: uvicorn on a thread of its own, beside the service's loop.
+
+The port is taken before the thread starts, so that a busy one ends the process with one sentence. `close`
+returns within two seconds, with event streams open or not.
+"""
+
+import asyncio
+import logging
+import socket
+import sys
+import threading
+import time
+from collections.abc import Awaitable, Callable
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from messages.errors import IbStreamError
+from services.settings import Settings
+
+BIND_SECONDS = 2.0  # a predecessor may take that long to let go of the port
+UNSENT_MS = 15_000  # after which the kernel ends a connection whose client takes nothing
+GRACE_SECONDS = 1
+BACKLOG = 512
+
+
+def bind(settings: Settings) -> socket.socket:
+    """The listening socket. Raises IbStreamError `invalid_setting` naming address and port."""
+    host, port = settings.web_host.strip("[]"), settings.web_port
+    deadline = time.monotonic() + BIND_SECONDS
+    while True:
+        try:
+            family, kind, _, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+            sock = socket.socket(family, kind)
+        except OSError as error:
+            raise IbStreamError("invalid_setting", f"IBSTREAM_WEB_HOST {host!r} is no address: {error}") from None
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if hasattr(socket, "TCP_USER_TIMEOUT"):
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNSENT_MS)
+            sock.bind(where)
+            sock.listen(BACKLOG)
+        except OSError as error:
+            sock.close()
+            if time.monotonic() < deadline:
+                time.sleep(0.1)
+                continue
+            raise IbStreamError(
+                "invalid_setting",
+                f"the page cannot be served on {host} port {port}: {error.strerror}; set IBSTREAM_WEB_PORT to another",
+            ) from None
+        return sock
+
+
+def url(settings: Settings) -> str:
+    host = settings.web_host.strip("[]")
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+    return f"http://{shown}:{settings.web_port}"
+
+
+class WebServer:
+    """Serves what `start` builds on the event loop's thread, until `close`. `failed` says why it ended by itself."""
+
+    def __init__(self, settings: Settings, sock: socket.socket, start: Callable[[], Awaitable[ASGIApp]]) -> None:
+        self.failed: BaseException | None = None
+        self._settings = settings
+        self._sock = sock
+        self._start = start
+        self._server: uvicorn.Server | None = None
+        self._thread = threading.Thread(target=self._run, name="http", daemon=True)
+        self._quiet()
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        if self._server is not None:
+            self._server.should_exit = True
+        if self._thread.ident is not None:
+            self._thread.join(2 * GRACE_SECONDS)
+        self._sock.close()
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except BaseException as error:
+            self.failed = error
+
+    async def _serve(self) -> None:
+        app = await self._start()
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            ws="none",
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+            h11_max_incomplete_event_size=32 << 10,
+        )
+        self._server = uvicorn.Server(config)
+        ready = asyncio.create_task(self._announce(self._server))
+        await self._server.serve(sockets=[self._sock])
+        ready.cancel()
+
+    async def _announce(self, server: uvicorn.Server) -> None:
+        while not server.started:
+            await asyncio.sleep(0.01)
+        sys.stdout.write(f"ibstream: open {url(self._settings)}\n")
+        sys.stdout.flush()
+
+    @staticmethod
+    def _quiet() -> None:
+        """What uvicorn calls an error when an event client is let go, or when the process ends, is none."""
+        harmless = ("ASGI callable returned without completing", "Cancel ", "Invalid HTTP request received")
+        logging.getLogger("uvicorn.error").addFilter(lambda record: not record.getMessage().startswith(harmless))

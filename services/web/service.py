@@ -1,0 +1,120 @@
+"""The web service: a client of the bus on the service's loop, and an HTTP server on a thread beside it.
+
+The two meet in one place: the newest frame of each topic, taken over by the server's loop ten times a second.
+So neither ever waits for the other, and what lies between them is bounded.
+"""
+
+import asyncio
+import threading
+from contextlib import suppress
+from functools import partial
+
+import structlog
+from starlette.types import ASGIApp
+
+from messages.topics import CONTROL, HEARTBEAT_PREFIX, LINK, PLAN, QUOTE_PREFIX, SERVICES, STATUS
+from services.clock import SECOND
+from services.follow import Cursor
+from services.journal import JournalReader
+from services.process import Service
+from services.web.app import create_app
+from services.web.backend import Backend, SupervisorControl
+from services.web.events import Room
+from services.web.guard import check_settings
+from services.web.history import History
+from services.web.hub import Hub
+from services.web.ledger import DAYS, Ledger
+from services.web.server import WebServer, bind
+
+log = structlog.get_logger()
+
+STEP_SECONDS = 0.1  # between two looks at what came: the most that the page is behind for it
+
+
+class Exchange:
+    """The newest payload of each topic, from one thread to another."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._frames: dict[str, bytes] = {}
+
+    def put(self, topic: str, payload: bytes) -> None:
+        with self._lock:
+            self._frames[topic] = payload
+
+    def take(self) -> dict[str, bytes]:
+        with self._lock:
+            frames, self._frames = self._frames, {}
+            return frames
+
+
+def build(service: Service) -> None:
+    settings = service.settings
+    check_settings(settings)
+    exchange, ledger = Exchange(), Ledger()
+    for topic in (STATUS, PLAN, QUOTE_PREFIX, HEARTBEAT_PREFIX):
+        service.on_topic(topic, exchange.put)
+    for stream, restart in ((LINK, ledger.forget_link), (CONTROL, ledger.forget_control)):
+        service.follow(stream, ledger.apply, restart, _some_days_ago(service, stream))
+    runner = Runner(service, exchange, ledger)
+    server = WebServer(settings, bind(settings), runner.start)
+    service.on_close(server.close)
+    service.on_close(runner.close)
+    service.every(0.25, partial(_watch, service, server))
+    service.subscribe([name for name in SERVICES if name != service.name])
+    server.start()
+
+
+class Runner:
+    """What lives on the server's event loop."""
+
+    def __init__(self, service: Service, exchange: Exchange, ledger: Ledger) -> None:
+        self._service = service
+        self._exchange = exchange
+        self._ledger = ledger
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._backend: Backend | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> ASGIApp:
+        settings, clock = self._service.settings, self._service.clock
+        hub = Hub(settings.heartbeat_timeout, f"{self._service.started_at:x}", clock.monotonic())
+        self._backend = Backend(
+            settings=settings,
+            clock=clock,
+            hub=hub,
+            room=Room(hub),
+            ledger=self._ledger,
+            history=History(settings.journal_dir, self._ledger),
+            control=SupervisorControl(settings),
+        )
+        self._loop = asyncio.get_running_loop()
+        self._tasks.append(asyncio.create_task(self._pass_on(self._backend)))
+        return create_app(self._backend)
+
+    def close(self) -> None:
+        """Let the event streams end, so that the server can. Called on the service's thread."""
+        if self._loop is not None and self._backend is not None:
+            with suppress(RuntimeError):  # the server ended by itself, and its loop with it
+                self._loop.call_soon_threadsafe(self._backend.room.close)
+
+    async def _pass_on(self, backend: Backend) -> None:
+        clock = backend.clock
+        while True:
+            frames = self._exchange.take()
+            if backend.hub.apply(frames.items(), clock.monotonic(), clock.now()):
+                backend.room.wake()
+            await asyncio.sleep(STEP_SECONDS)
+
+
+def _watch(service: Service, server: WebServer) -> None:
+    if not server.alive:
+        raise RuntimeError("the HTTP server ended by itself") from server.failed
+
+
+def _some_days_ago(service: Service, stream: str) -> Cursor | None:
+    """Where to begin to follow a stream whose far past does not matter; None: at its beginning."""
+    with JournalReader(service.settings.journal_dir, stream) as reader:
+        seq = reader.seq_at(service.clock.now() - DAYS * 86_400 * SECOND)
+        before = next(iter(reader.read(seq - 1, 1)), None) if seq > 1 else None
+    return None if before is None or before.last_seq != seq - 1 else Cursor(before.epoch, before.last_seq)
