@@ -214,7 +214,15 @@ LinkEvent = (
     | LineLimitLearned
 )
 ControlEvent = StreamStarted | StreamStopped | PlanRefreshRequested | ServiceChanged | StatusChanged
-AnyEvent = LinkEvent | ControlEvent
+
+
+class UnknownEvent(Event, tag="unknown", frozen=True):
+    """Stands where a newer program wrote an event that this one does not know: it counts, and says nothing."""
+
+    name: str
+
+
+AnyEvent = LinkEvent | ControlEvent | UnknownEvent
 
 
 class EventBlock(msgspec.Struct, tag="events", tag_field="type", frozen=True):

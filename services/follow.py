@@ -13,7 +13,7 @@ from typing import Protocol
 import msgspec
 
 from messages.codec import decode_block
-from messages.events import Block
+from messages.events import Block, EventBlock, UnknownEvent
 from services.journal import JournalDamaged, JournalReader
 
 
@@ -77,6 +77,7 @@ class Follower:
         self.cursor = cursor if cursor is not None else Cursor()
         self.gaps = 0  # holes met in the live frames
         self.malformed = 0  # frames that were not a block of this stream
+        self.unknown = 0  # events applied that a newer program wrote and this one does not know
         self._source = source
         self._apply = apply
         self._restart = restart
@@ -103,7 +104,7 @@ class Follower:
         except (msgspec.MsgspecError, ValueError):
             self.malformed += 1
             return
-        caught_up = not self.behind
+        caught_up = self.joined
         self._hear(block.epoch, block.first_seq + block.count - 1)
         if block.epoch < self._writer_epoch or block.first_seq <= self.cursor.seq or self._doubt:
             return
@@ -185,6 +186,8 @@ class Follower:
 
     def _take(self, block: Block) -> None:
         assert block.first_seq > self.cursor.seq
+        if isinstance(block, EventBlock):
+            self.unknown += sum(isinstance(event, UnknownEvent) for event in block.events)
         self._apply(block)
         self.cursor = Cursor(block.epoch, block.first_seq + block.count - 1)
         # What was read may be of a newer epoch than was heard: frames of the older one must not follow it.

@@ -14,7 +14,18 @@ from pathlib import Path
 import structlog
 
 from messages.errors import IbStreamError
-from services.journal.days import MARKER_SUFFIX, SUFFIX, Marker, explain, last_row, read_marker, read_meta, rows_from
+from services.journal.days import (
+    MARKER_SUFFIX,
+    SUFFIX,
+    Marker,
+    connect_read_only,
+    explain,
+    last_row,
+    missing,
+    read_marker,
+    read_meta,
+    rows_from,
+)
 from services.journal.row import JournalDamaged, Row, checksum
 
 log = structlog.get_logger()
@@ -23,6 +34,7 @@ SCHEMA_VERSION = 1
 PAGE = 4096  # bytes: a small block costs one page of log, a large one is spread over many
 CHECKPOINT_BYTES = 16 << 20  # of log written since the last checkpoint, after which the next one runs
 RECYCLE_BYTES = 64 << 20  # of log, after which it is begun anew: this holds the writer up for one short sync
+RECYCLE_WAIT = 0.01  # seconds that beginning the log anew may wait for readers, and the writer with it
 CHECK_BYTES = 32 << 20  # of payload at the end of the day that are checked when it is opened
 
 _TABLES = """
@@ -63,6 +75,57 @@ def create_day(
     return path
 
 
+def check_day(path: Path, stream: str) -> None:
+    """Compare what is there with what must be: the marker, the number of events, the newest payloads.
+
+    Reads only: a damaged file stays as it was found. Raises JournalDamaged, and IbStreamError
+    `journal_unavailable`.
+    """
+    with contextlib.closing(connect_read_only(path)) as db:
+        try:
+            start = read_meta(db, path, stream)["start_seq"]
+            last = last_row(db, path)
+            end = start - 1 if last is None else last.last_seq
+            _check_marker(path, stream, end)
+            if db.execute("SELECT coalesce(sum(count), 0) FROM block").fetchone()[0] != end - start + 1:
+                check_rows(db, path, start)
+                raise JournalDamaged(f"{path}: it does not hold the events {start} to {end} once each")
+            check_rows(db, path, _newest(db, CHECK_BYTES))
+        except sqlite3.Error as error:
+            raise explain(path, error) from None
+
+
+def _check_marker(path: Path, stream: str, end: int) -> None:
+    marker = read_marker(path)
+    if marker is None:
+        return
+    if end < marker.durable:
+        raise JournalDamaged(
+            f"{path}: it is whole up to sequence number {end}, but {marker.durable} was durable:"
+            f" {marker.durable - end} events are missing from the end. Restore the file; or move it away together"
+            f" with its -wal, but without {path.with_suffix(MARKER_SUFFIX).name}, to go on without them"
+        )
+    if end < marker.written:
+        log.warning("journal_tail_cut", stream=stream, good_through=end, events_lost=marker.written - end)
+
+
+def check_rows(db: sqlite3.Connection, path: Path, since: int) -> None:
+    """Read all blocks from `since`, which must begin one. Raises JournalDamaged, sqlite3.Error."""
+    for number, row in enumerate(rows_from(db, path, since)):
+        if number == 0 and row.first_seq != since:
+            raise missing(path, since, row.first_seq)
+
+
+def _newest(db: sqlite3.Connection, size: int) -> int:
+    """The first sequence number of about the newest `size` bytes of payload."""
+    since = 0
+    for first_seq, length in db.execute("SELECT first_seq, length(payload) FROM block ORDER BY 1 DESC"):
+        since, size = first_seq, size - length
+        if size < 0:
+            break
+    return since
+
+
 class DayFile:
     """An open day. `meta` is what the file says of itself, `last` its newest block when it was opened."""
 
@@ -73,7 +136,7 @@ class DayFile:
         self.stream = stream
         self.written = 0  # last sequence number inserted
         self._log_bytes = 0  # about how much log was written since the last checkpoint
-        self._recycle_blocked = False
+        self._log_held = False
         self._syncing = threading.Lock()  # keeps the handles open while one of the two threads uses them
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._wal = self._marker = -1
@@ -84,7 +147,6 @@ class DayFile:
             raise
 
     def _open(self) -> None:
-        self.marker = read_marker(self.path)
         try:
             self._db.execute("PRAGMA synchronous = NORMAL")
             self._db.execute("PRAGMA wal_autocheckpoint = 0")  # a checkpoint syncs: never in the tick path
@@ -102,40 +164,6 @@ class DayFile:
         self._wal = os.open(f"{self.path}-wal", os.O_RDWR | os.O_CREAT, 0o644)
         self._marker = os.open(self.path.with_suffix(MARKER_SUFFIX), os.O_RDWR | os.O_CREAT, 0o644)
         sync_path(self.path.parent)
-
-    def check(self) -> None:
-        """Compare what is there with what must be: the marker, the number of events, the newest payloads.
-
-        Raises JournalDamaged.
-        """
-        start, marker = self.meta["start_seq"], self.marker
-        if marker is not None and self.written < marker.durable:
-            raise JournalDamaged(
-                f"{self.path}: it is whole up to sequence number {self.written}, but {marker.durable} was durable:"
-                f" {marker.durable - self.written} events are missing from the end. Restore the file; or move it away"
-                f" together with its -wal, but without {self.path.with_suffix(MARKER_SUFFIX).name}, to go on without"
-            )
-        if marker is not None and self.written < marker.written:
-            lost = marker.written - self.written
-            log.warning("journal_tail_cut", stream=self.stream, good_through=self.written, events_lost=lost)
-        try:
-            events = self._db.execute("SELECT coalesce(sum(count), 0) FROM block").fetchone()[0]
-            if events != self.written - start + 1:
-                for _ in rows_from(self._db, self.path, start):  # raises where the first one is missing
-                    pass
-                raise JournalDamaged(f"{self.path}: it holds {events} events, expected {self.written - start + 1}")
-            self._check_payloads()
-        except sqlite3.Error as error:
-            raise explain(self.path, error) from None
-
-    def _check_payloads(self) -> None:
-        since, size = self.written + 1, 0
-        for first_seq, length in self._db.execute("SELECT first_seq, length(payload) FROM block ORDER BY 1 DESC"):
-            since, size = first_seq, size + length
-            if size > CHECK_BYTES:
-                break
-        for _ in rows_from(self._db, self.path, since):
-            pass
 
     def _log_tail_cut(self) -> None:
         """Say so when the log ends in a write that was never finished; SQLite leaves it out by itself."""
@@ -217,7 +245,7 @@ class DayFile:
                 self._checkpoint()
 
     def _checkpoint(self) -> None:
-        with contextlib.closing(sqlite3.connect(self.path, isolation_level=None, timeout=0.0)) as db:
+        with contextlib.closing(sqlite3.connect(self.path, isolation_level=None, timeout=RECYCLE_WAIT)) as db:
             try:
                 db.execute("PRAGMA synchronous = NORMAL")
                 _busy, frames, _done = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
@@ -228,9 +256,12 @@ class DayFile:
                 raise_failed_sync(error)
                 log.warning("journal_checkpoint_failed", stream=self.stream, error=str(error))
                 return
-        if busy and not self._recycle_blocked:
+        if busy:
+            self._log_bytes = CHECKPOINT_BYTES * 7 // 8  # again soon
+        held = bool(busy) and frames * PAGE > 2 * RECYCLE_BYTES
+        if held and not self._log_held:
             log.warning("journal_log_held", stream=self.stream, log_bytes=frames * PAGE, by="a reader within a read")
-        self._recycle_blocked = bool(busy)
+        self._log_held = held
 
     def _release(self) -> None:
         with self._syncing:

@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from messages.errors import IbStreamError
 from messages.views import Head
 from services.clock import utc_day
-from services.journal.dayfile import DayFile, create_day, unavailable
+from services.journal.dayfile import DayFile, check_day, create_day, unavailable
 from services.journal.days import day_files, is_damage, newest_marker
 from services.journal.reader import JournalReader
 from services.journal.row import JournalDamaged, Row
@@ -162,11 +162,11 @@ class JournalWriter:
         files = day_files(self._dir)
         marked = newest_marker(self._dir)
         if files and (marked is None or marked[0] <= files[-1].stem):
+            check_day(files[-1], self.stream)
             file = DayFile(files[-1], self.stream)
         else:
             file = self._begin_day(now, marked[0] if marked else "")
         try:
-            file.check()
             self._take_position(file)
             file.set_epoch(self.epoch)
             file.mark(self.durable_seq, self.epoch)
