@@ -3,7 +3,7 @@
 import argparse
 import importlib
 
-NAMES = ("decode", "fold")
+NAMES = ("decode", "fold", "gateway")
 
 
 def main() -> None:
