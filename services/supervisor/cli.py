@@ -17,6 +17,8 @@ COMMANDS: Final = (
     "services.supervisor.cli_stream",
     "services.supervisor.cli_plan",
     "services.supervisor.cli_gaps",
+    "services.supervisor.cli_doctor",
+    "services.supervisor.cli_keys",
     "services.supervisor.cli_settings",
 )
 

@@ -1,0 +1,334 @@
+"""A preflight for a real gateway: connects as the gateway service would and says what it sees, stage by stage.
+
+Run by `ibstream doctor` as `python -m services.gateway.doctor [SYMBOL]`; prints one Finding a line as JSON.
+A stage that cannot be reached is `skipped`. It asks for one streaming line, for seconds, and never for a paid
+snapshot.
+"""
+
+import select
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+import msgspec
+
+from messages.checks import Finding, Level
+from messages.errors import IbStreamError
+from messages.events import MarketDataType, PlannedSymbol
+from messages.fields import MARKET_DATA_TYPES, QUOTE_FIELD
+from services.bus import is_listening
+from services.clock import SECOND
+from services.gateway.connection import Connection, LinkClosed, Stage
+from services.gateway.effects import CurrentTimeSeen, Event, IbErrorSeen, MarketDataTypeSeen, Ready
+from services.gateway.fastpath import Columns, FrameError, TickDecoder
+from services.gateway.ib_errors import look_up
+from services.gateway.official import NEWEST_VERSION, OLDEST_VERSION, BadFrame, OfficialClient
+from services.settings import Settings, load
+from services.symbols import parse
+
+STAGES = (
+    "address",
+    "tcp",
+    "handshake",
+    "client id",
+    "ready",
+    "data farms",
+    "clock",
+    "entitlement",
+    "data type",
+    "sizes",
+)
+FIRST_PRICE_SECONDS = 12.0  # IB may take about eleven
+CLOCK_TOLERANCE = 2.0  # seconds
+FRACTIONAL_SIZES = 163  # server version from which sizes are in shares (10285 below)
+FOREIGN_ID = 1000  # added to the client id when the gateway service itself holds it
+REQUEST = 1
+
+
+T = TypeVar("T", bound=Event)
+
+
+class Session:
+    """One connection, driven by deadlines instead of a loop."""
+
+    def __init__(self, settings: Settings, client_id: int) -> None:
+        self.connection = Connection(settings.ib_host, settings.ib_port, OLDEST_VERSION, NEWEST_VERSION)
+        self.events: list[Event] = []
+        self.prices: dict[str, float] = {}
+        self.sizes: list[float] = []
+        self._client_id = client_id
+        self._official: OfficialClient | None = None
+        self._decoder: TickDecoder | None = None
+
+    @property
+    def official(self) -> OfficialClient:
+        assert self._official is not None
+        return self._official
+
+    def send(self) -> None:
+        for frame in self.official.take_frames():
+            self.connection.send(frame)
+
+    def until(self, done: Callable[[], object], seconds: float) -> bool:
+        """Serve the socket until `done()` or the deadline. Raises LinkClosed."""
+        deadline = time.monotonic() + seconds
+        while not done():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            fd = self.connection.fd
+            select.select([fd], [fd] if self.connection.wants_write else [], [], min(left, 0.1))
+            if self.connection.connected():
+                self.connection.flush()
+                self._drain()
+        return True
+
+    def errors(self) -> Iterator[IbErrorSeen]:
+        return (event for event in self.events if isinstance(event, IbErrorSeen))
+
+    def _drain(self) -> None:
+        columns, rare = Columns(), list[bytes]()
+        while self.connection.stage is not Stage.CLOSED:
+            data = self.connection.receive()
+            if self._decoder is None and self.connection.stage is Stage.OPEN:
+                self._official = OfficialClient(self._client_id, self.connection.server_version)
+                self._decoder = TickDecoder(self.connection.server_version)
+                self._decoder.add(REQUEST, REQUEST)
+                self._official.start_api()
+                self.send()
+            if data is None or self._decoder is None:
+                break
+            self._decoder.feed(data, columns, rare)
+        for frame in rare:
+            self.official.interpret(frame)
+        if self._official is not None:
+            self.events += self._official.inputs
+            self._official.inputs.clear()
+        for field, value, size in zip(columns.fields, columns.values, columns.sizes, strict=True):
+            name = QUOTE_FIELD.get(field)
+            if name is None:
+                continue
+            if name.endswith("_size"):
+                self.sizes.append(value)
+            elif value > 0:
+                self.prices[name] = value
+            if size == size and size > 0:  # not NaN
+                self.sizes.append(size)
+
+
+def examine(settings: Settings, symbol: PlannedSymbol) -> Iterator[Finding]:
+    """The findings, one for each of STAGES, in order."""
+    said = 0
+    try:
+        for finding in _stages(settings, symbol):
+            said += 1
+            yield finding
+    except (LinkClosed, FrameError, BadFrame) as error:
+        yield _closed(STAGES[said], error, settings)
+        said += 1
+    for stage in STAGES[said:]:
+        yield Finding(stage, "skipped", "an earlier stage failed")
+
+
+def _stages(settings: Settings, symbol: PlannedSymbol) -> Iterator[Finding]:
+    where = f"{settings.ib_host}:{settings.ib_port}"
+    yield _address(settings)
+    wait = settings.ib_connect_timeout
+    session = Session(settings, _client_id(settings))
+    connection = session.connection
+    try:
+        if not session.until(lambda: connection.stage is not Stage.CONNECTING, wait):
+            raise LinkClosed("timeout", f"no TCP connection to {where} within {wait:g} s")
+        yield Finding("tcp", "ok", f"{where} accepts connections")
+        if not session.until(lambda: connection.stage is Stage.OPEN, wait):
+            raise LinkClosed("timeout", "it accepts, but does not answer: the API may be off, or the gateway hung")
+        yield Finding("handshake", "ok", f"server version {connection.server_version}")
+        session.until(lambda: _first(session, Ready) or any(e.code == 326 for e in session.errors()), wait)
+        yield _client_id_finding(session, settings)
+        ready = _first(session, Ready)
+        yield _ready(ready)
+        if ready is None:
+            raise LinkClosed("timeout", "the API is not ready")
+        yield from _live_stages(session, symbol)
+    finally:
+        connection.close()
+
+
+def _live_stages(session: Session, symbol: PlannedSymbol) -> Iterator[Finding]:
+    session.official.ask_time()
+    session.send()
+    asked = time.time_ns()
+    session.until(lambda: _first(session, CurrentTimeSeen), 3.0)
+    answered = time.time_ns()
+    yield _farms(session)
+    yield _clock(_first(session, CurrentTimeSeen), asked, answered)
+    session.official.set_market_data_type(3)  # live where entitled, else delayed
+    session.official.subscribe(REQUEST, symbol, 0, snapshot=False)
+    session.send()
+    session.until(lambda: {"bid", "ask"} <= session.prices.keys() or _refusal(session), FIRST_PRICE_SECONDS)
+    session.until(lambda: len(session.sizes) >= 6, 1.0)
+    yield _entitlement(session, symbol)
+    yield _data_type(_first(session, MarketDataTypeSeen))
+    yield _sizes(session)
+    session.official.cancel_market_data(REQUEST)
+    session.send()
+
+
+def _address(settings: Settings) -> Finding:
+    try:
+        found = socket.getaddrinfo(settings.ib_host, settings.ib_port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise LinkClosed("unreachable", f"{settings.ib_host}: {error.strerror or error}") from None
+    return Finding("address", "ok", f"{settings.ib_host} is {found[0][4][0]}")
+
+
+def _client_id(settings: Settings) -> int:
+    ours = is_listening(settings.run_path / "gateway.events")
+    return settings.ib_client_id + FOREIGN_ID if ours else settings.ib_client_id
+
+
+def _client_id_finding(session: Session, settings: Settings) -> Finding:
+    used = _client_id(settings)
+    if any(error.code == 326 for error in session.errors()):
+        return Finding(
+            "client id",
+            "failed",
+            f"client id {used} is in use",
+            "end the other program, wait some minutes after its crash, or set IBSTREAM_IB_CLIENT_ID to a free one",
+        )
+    note = " (the running gateway service holds the configured one)" if used != settings.ib_client_id else ""
+    return Finding("client id", "ok", f"client id {used} is accepted{note}")
+
+
+def _ready(ready: Ready | None) -> Finding:
+    if ready is None:
+        return Finding(
+            "ready",
+            "failed",
+            "no nextValidId and managedAccounts",
+            "log the gateway in; in its API settings tick 'Enable ActiveX and Socket Clients' and trust this address",
+        )
+    simulated = any(account.startswith("SIMULATOR") for account in ready.accounts)
+    kind = "the built-in simulator" if simulated else ("paper" if ready.accounts[0].startswith("D") else "live")
+    return Finding("ready", "ok", f"{len(ready.accounts)} account(s), {kind}")
+
+
+def _farms(session: Session) -> Finding:
+    broken = [error.message for error in session.errors() if error.code in (2103, 2105, 2157, 2110, 1100)]
+    good = [error.message for error in session.errors() if error.code in (2104, 2106, 2107, 2108, 2158)]
+    if broken:
+        return Finding(
+            "data farms", "warning", "; ".join(broken), "IB heals these by itself; read IB's system status page"
+        )
+    names = ", ".join(message.rpartition(":")[2].strip() for message in good)
+    if not good:
+        return Finding("data farms", "warning", "no word of any data farm", "wait for the gateway to finish logging in")
+    return Finding("data farms", "ok", names)
+
+
+def _clock(answer: CurrentTimeSeen | None, asked: int, answered: int) -> Finding:
+    if answer is None:
+        return Finding("clock", "warning", "no answer to the time request within 3 s", "the gateway may be overloaded")
+    # IB answers in whole seconds: the truth lies within the second that begins with the answer.
+    early, late = answer.seconds - answered / SECOND, answer.seconds + 1 - asked / SECOND
+    skew = 0.0 if early <= 0 <= late else (early if early > 0 else late)
+    if abs(skew) > CLOCK_TOLERANCE:
+        return Finding("clock", "warning", f"this machine is {-skew:+.1f} s off the gateway's", "let NTP set the clock")
+    return Finding("clock", "ok", "within a second of the gateway's" if abs(skew) < 1 else f"{-skew:+.1f} s")
+
+
+def _refusal(session: Session) -> IbErrorSeen | None:
+    return next((e for e in session.errors() if e.req_id == REQUEST and e.code not in (10167, 10090)), None)
+
+
+def _entitlement(session: Session, symbol: PlannedSymbol) -> Finding:
+    refused = _refusal(session)
+    if session.prices and refused is None:
+        shown = ", ".join(
+            f"{name} {session.prices[name]:g}" for name in ("bid", "ask", "last") if name in session.prices
+        )
+        return Finding("entitlement", "ok", f"{symbol.symbol}: {shown or 'prices of the last session'}")
+    if refused is not None:
+        known = look_up(refused.code)
+        mend = known.sentence
+        if known.reaction == "no_entitlement":
+            mend = "subscribe to the exchange's data in IB's Client Portal, and share it with the paper account"
+        return Finding("entitlement", "failed", f"{refused.code} {known.name}: {refused.message}", mend)
+    return Finding(
+        "entitlement",
+        "warning",
+        f"{symbol.symbol}: no price in {FIRST_PRICE_SECONDS:g} s and no error",
+        "the market may be closed; try a symbol that trades now: ibstream doctor --symbol EUR:IDEALPRO:USD:CASH",
+    )
+
+
+def _data_type(seen: MarketDataTypeSeen | None) -> Finding:
+    if seen is None:
+        return Finding("data type", "skipped", "nothing was delivered")
+    name: MarketDataType | str = MARKET_DATA_TYPES.get(seen.data_type, str(seen.data_type))
+    level: Level = "ok" if name == "realtime" else "warning"
+    mend = "" if level == "ok" else "prices are not live: subscribe to live data, or accept that they are marked so"
+    return Finding("data type", level, str(name), mend)
+
+
+def _sizes(session: Session) -> Finding:
+    sizes = [size for size in session.sizes if size > 0]
+    if not sizes:
+        return Finding("sizes", "skipped", "no size was delivered")
+    shown = ", ".join(f"{size:g}" for size in sizes[:4])
+    if session.connection.server_version < FRACTIONAL_SIZES:
+        mend = "sizes are in round lots: update the gateway and use a current API package"
+        return Finding("sizes", "warning", f"{shown}; server version below {FRACTIONAL_SIZES}", mend)
+    if max(sizes) < 100:
+        mend = "if these are lots, untick 'Send market data in lots for US stocks' in the gateway's API settings"
+        return Finding("sizes", "warning", f"{shown}: all below 100", mend)
+    return Finding("sizes", "ok", f"{shown}: shares")
+
+
+def _closed(stage: str, error: Exception, settings: Settings) -> Finding:
+    mend = {
+        "address": "correct IBSTREAM_IB_HOST",
+        "tcp": "start TWS or IB Gateway, and compare IBSTREAM_IB_PORT with its API port (7496, 7497, 4001, 4002)",
+        "handshake": "log in to the gateway and enable its API; restart it when it hangs",
+        "client id": "wait some minutes, or set IBSTREAM_IB_CLIENT_ID to a free one",
+    }.get(stage, "read the gateway's own log")
+    return Finding(stage, "failed", f"{settings.ib_host}:{settings.ib_port}: {error}", mend)
+
+
+def _first(session: Session, kind: type[T]) -> T | None:
+    return next((event for event in session.events if isinstance(event, kind)), None)
+
+
+def _planned(text: str) -> PlannedSymbol:
+    contract = parse(text)
+    return PlannedSymbol(
+        symbol=contract.name,
+        reason="doctor",
+        priority=0,
+        sec_type=contract.sec_type,
+        exchange=contract.exchange,
+        currency=contract.currency,
+        primary_exchange=contract.primary_exchange,
+        local_symbol=contract.local_symbol,
+        last_trade_date=contract.last_trade_date,
+        ib_symbol=contract.ib_symbol,
+    )
+
+
+def main(arguments: list[str]) -> int:
+    try:
+        settings = load()
+        symbol = _planned(arguments[0] if arguments else "SPY")
+    except IbStreamError as error:
+        sys.stderr.write(f"{error.message} [{error.code}]\n")
+        return error.exit_code
+    for finding in examine(settings, symbol):
+        sys.stdout.buffer.write(msgspec.json.encode(finding) + b"\n")
+        sys.stdout.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
