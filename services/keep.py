@@ -1,7 +1,7 @@
 """Keeps one service running: `python -m services.keep gateway` starts it again when it dies.
 
 A parent of a few megabytes that imports nothing of ours. A service that ends by itself with a code that a
-restart cannot mend (0 done, 2 settings, 3 lock busy) is left alone; else it is started again, after one
+restart cannot mend (2 settings, 3 lock busy) is left alone; else it is started again, after one
 second, doubling to 30 while it keeps dying young. Signals are passed on; the child dies with the parent.
 """
 
@@ -13,7 +13,7 @@ import sys
 import time
 from types import FrameType
 
-FINAL_CODES = (0, 2, 3)
+FINAL_CODES = (2, 3)
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 30.0
 PR_SET_PDEATHSIG = 1

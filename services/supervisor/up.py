@@ -1,0 +1,41 @@
+"""`make run`: check the settings, say where things are, and run the Procfile until Ctrl-C.
+
+A thin skin around honcho, for two things that it does not do: settings are checked before anything starts, and
+an end by Ctrl-C or SIGTERM, once every process has gone, is a good end (exit 0).
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from honcho import environ
+from honcho.manager import Manager
+
+from messages.errors import IbStreamError
+from services.settings import load
+from services.supervisor.cli_settings import summary_text
+
+ASKED_TO_END = (130, 143)  # honcho's codes for SIGINT and SIGTERM
+
+
+def main(arguments: list[str]) -> int:
+    procfile = Path(arguments[0] if arguments else "Procfile")
+    env = dict(os.environ)
+    dot_env = procfile.parent / ".env"
+    if dot_env.exists():
+        env.setdefault("IBSTREAM_ENV_FILE", str(dot_env.absolute()))
+    try:
+        settings = load(env)
+    except IbStreamError as error:
+        sys.stderr.write(f"ibstream: {error.message} [{error.code}]\n")
+        return error.exit_code
+    print(summary_text(settings), flush=True)  # noqa: T201
+    manager = Manager()
+    for name, command in environ.parse_procfile(procfile.read_text()).processes.items():
+        manager.add_process(name, command, env=env)
+    manager.loop()
+    return 0 if manager.returncode in ASKED_TO_END else int(manager.returncode)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
