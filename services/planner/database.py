@@ -14,7 +14,7 @@ from urllib.parse import quote, quote_plus, unquote
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from messages.errors import IbStreamError
@@ -265,20 +265,16 @@ def _truth(value: object) -> bool:
 
 
 def _parse(url: str) -> sa.URL:
+    """The URL with our driver: whichever the user's own programs name, an asynchronous one too."""
     scheme, _, rest = url.partition("://")
-    if scheme.lower() in _DRIVERS:
-        scheme = _DRIVERS[scheme.lower()]
+    driver = _DRIVERS.get(scheme.partition("+")[0].lower())
+    if driver is None:
+        raise _not_a_url()
     try:
-        parsed = sa.make_url(f"{scheme}://{rest}")
-        kind = parsed.get_backend_name()
-        parsed.get_dialect()
-    except NoSuchModuleError:
-        raise _not_a_url() from None
-    except ModuleNotFoundError:
-        kind = parsed.get_backend_name()
+        parsed = sa.make_url(f"{driver}://{rest}")
     except (ArgumentError, ValueError):
         raise _not_a_url() from None
-    if kind not in ("sqlite", *_EXTRAS) or (kind == "sqlite" and parsed.database in (None, "", ":memory:")):
+    if driver == "sqlite" and parsed.database in (None, "", ":memory:"):
         raise _not_a_url()
     if "@" in (parsed.host or "") or "@" in (parsed.username or ""):
         # A password with an @ would end up in the host's name, and from there in an error of the driver.

@@ -67,6 +67,7 @@ class Planner:
             self._saved.folded if self._saved is not None else Folded(),
             self._last_plan(),
         )
+        self._caught_up = False
         # A read connects, asks and parses a file: each bounded, and all of them together here.
         self._reader: Reader[Answer] = Reader(settings.database_timeout + 3.0)
 
@@ -99,6 +100,7 @@ class Planner:
 
     def _control_reset(self) -> None:
         log.warning("stream_folded_again", stream=CONTROL)
+        self._caught_up = False
         self._state.reset()
 
     def _command(self, message: AnyMessage) -> AnyMessage | None:
@@ -121,8 +123,10 @@ class Planner:
     # --- what goes out ---
 
     def _turn(self) -> float:
-        # While the past is still being folded, a start may be one that was stopped long ago.
-        if not self._control.behind:
+        # While the past is being folded for the first time, a start may be one that was stopped long ago.
+        # Later the writer may be ahead for as long as its disk is full: that must not stop the refreshes.
+        self._caught_up = self._caught_up or not self._control.behind
+        if self._caught_up:
             self._run(self._state.turn(self._service.clock.now()))
         return MAX_WAIT
 

@@ -19,6 +19,8 @@ SECRET = "s3cr/t:%w?rd#é 'x'&"
         ("postgres://me@db/trading", "the PostgreSQL database trading at db"),
         ("postgresql+psycopg://me@/trading?host=/run/pg", "the PostgreSQL database trading at localhost"),
         ("mysql://me:x@db/trading", "the MySQL database trading at db"),
+        ("postgresql+asyncpg://me@db/trading", "the PostgreSQL database trading at db"),
+        ("sqlite+aiosqlite:////srv/projects.sqlite", "the SQLite database /srv/projects.sqlite"),
         ("mariadb+pymysql://me:x@db/trading", "the MariaDB database trading at db"),
     ],
 )
@@ -32,7 +34,6 @@ def test_the_databases_that_are_read(url: str, display: str) -> None:
         "oracle://me:hunter2@db/x",
         "mssql+pyodbc://me:hunter2@db/x",
         "nonsense+x://me:hunter2@db",
-        "postgresql+nodriver://me:hunter2@db/x",
         "postgresql://me:hunter2@db:port/x",
         "postgresql://me:hunt@er2@db/x",
         "sqlite://",
