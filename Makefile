@@ -5,7 +5,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 export PATH := $(BIN):$(PATH)
 
-.PHONY: setup run test bench lock
+.PHONY: setup run test bench bench-short peers lock
 
 setup: $(VENV)/.installed
 
@@ -32,6 +32,17 @@ run: setup
 
 test: $(VENV)/.installed-dev .venvs/ibapi-9.81.1/ibapi
 	pytest
+
+# Half an hour on two quiet cores; `make bench NAMES="decode gateway"` runs the named ones.
+bench: $(VENV)/.installed-dev
+	python -m tests.benchmarks $(NAMES)
+
+bench-short: $(VENV)/.installed-dev
+	python -m tests.benchmarks --short $(NAMES)
+
+# The clients that we are compared with, in environments of their own; benchmarks make them when needed.
+peers: $(VENV)/.installed-dev
+	python -m tests.benchmarks.peers
 
 PINS := --quiet --universal --python-version 3.11 --all-extras --no-emit-index-url --no-header
 
