@@ -40,6 +40,8 @@ def doctor(
 
       IBSTREAM_API_MODE=ib IBSTREAM_IB_PORT=4001 ibstream doctor --symbol AAPL
     """
+    import msgspec
+
     from services.symbols import parse
 
     parse(symbol)
@@ -50,7 +52,7 @@ def doctor(
         if finding.level in ("failed", "warning") and worst != "failed":
             worst = finding.level
         if json:
-            tools.print_json(finding)
+            typer.echo(msgspec.json.encode(finding))
             continue
         style = MARKS[finding.level]
         console.print(
