@@ -14,8 +14,11 @@ from messages.errors import IbStreamError
 from services import logs
 from services.clock import SystemClock
 from services.settings import Settings, load
+from services.simulator import scenario
+from services.simulator.control import Control
 from services.simulator.core import Config, Core
 from services.simulator.replies import HIGHEST, LOWEST
+from services.simulator.scenario import Director, ScenarioError
 from services.simulator.server import BUFFER, Server
 
 DEFAULTS = Config()
@@ -44,6 +47,10 @@ def parser(settings: Settings) -> argparse.ArgumentParser:
     add("--no-history-pacing", action="store_true", help="answer any number of historical data requests")
     add("--buffer", type=_count, default=BUFFER, metavar="BYTES",
         help="unread bytes before a client is dropped (default %(default)s)")  # fmt: skip
+    add("--scenario", metavar="NAME", help="a TOML file, or one of: " + ", ".join(scenario.shipped()))
+    add("--speed", type=_speed, default=1.0, metavar="X", help="divide the scenario's times by this")
+    add("--control", metavar="WHERE",
+        help="take steps as lines of JSON: a unix socket's path, a loopback port, or - for standard input")  # fmt: skip
     add("--stats", type=Path, metavar="FILE", help="write counts as JSON here, every second and at exit")
     return made
 
@@ -52,6 +59,13 @@ def _count(text: str) -> int:
     value = int(text)
     if value < 0:
         raise argparse.ArgumentTypeError(f"{text} is negative")
+    return value
+
+
+def _speed(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1e6:
+        raise argparse.ArgumentTypeError(f"{text} is not a speed above 0")
     return value
 
 
@@ -93,6 +107,8 @@ async def serve(arguments: argparse.Namespace, host: str) -> int:
         history_pacing=not arguments.no_history_pacing,
     )
     core = Core(config, SystemClock().now())
+    director = Director(core, arguments.speed)
+    chosen = scenario.load(arguments.scenario) if arguments.scenario else None
     server = Server(core, host, arguments.port, buffer=arguments.buffer, stats=arguments.stats,
                     port_file=arguments.port_file)  # fmt: skip
     loop = asyncio.get_running_loop()
@@ -103,10 +119,19 @@ async def serve(arguments: argparse.Namespace, host: str) -> int:
     except OSError as error:
         sys.stderr.write(f"ibstream simulator: cannot listen on {host}:{arguments.port}: {error.strerror}\n")
         return 1
-    print(f"simulator listening on {host}:{server.port}", flush=True)  # noqa: T201 - scripts read the port here
+    control = Control(director, server.carry, server.counts)
+    try:
+        place = await control.listen(arguments.control) if arguments.control else ""
+    except OSError as error:
+        sys.stderr.write(f"ibstream simulator: cannot listen on {arguments.control} for control: {error.strerror}\n")
+        return 1
+    print(f"simulator listening on {host}:{server.port}" + (f", control on {place}" if place else ""), flush=True)  # noqa: T201
+    if chosen is not None:
+        server.carry(lambda: director.run(chosen))
     try:
         await server.run()
     finally:
+        control.close()
         await server.close()
     return 0
 
@@ -120,7 +145,11 @@ def main() -> int:
     except IbStreamError as error:
         sys.stderr.write(f"ibstream simulator: {error.message} [{error.code}]\n")
         return error.exit_code
-    return asyncio.run(serve(arguments, host))
+    try:
+        return asyncio.run(serve(arguments, host))
+    except ScenarioError as error:
+        sys.stderr.write(f"ibstream simulator: {error}\n")
+        return 2
 
 
 if __name__ == "__main__":

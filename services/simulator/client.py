@@ -25,9 +25,12 @@ class Client:
     real_time_bars: dict[int, Instrument] = field(default_factory=dict)
     tick_by_tick: dict[int, tuple[Instrument, str]] = field(default_factory=dict)
     history: HistoryPacing = field(default_factory=HistoryPacing)
+    deaf: bool = False  # nothing that it says is ever answered
     silent_until: int = 0  # nothing is sent before this time
-    dribbling: bool = False
-    held: bytearray = field(default_factory=bytearray)  # what dribbling has yet to send
+    dribble_until: int = 0  # bytes are sent one at a time before this time
+    held: bytearray = field(default_factory=bytearray)  # what silence and dribbling keep back
+    held_ticks: int = 0
+    lost_ids: set[int] = field(default_factory=set)  # lines that IB dropped; cancelling one is no error
 
     def is_closing(self) -> bool:
         return self.phase == "closing"
@@ -35,7 +38,8 @@ class Client:
 
 @dataclass
 class Subscription:
-    """A market data line. `dead`: nothing flows until the client subscribes anew. `image_due`: it missed ticks."""
+    """A market data line. `dead`: it counts, but nothing flows until the client subscribes anew. `image_due`: it
+    missed ticks, and is told everything when it flows again."""
 
     client: Client
     request: int

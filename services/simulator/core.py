@@ -22,6 +22,8 @@ from services.simulator.wire import BadRequest, Fields, Garbage, frame, parse_ve
 from services.simulator.world import HISTORY_FARM, MARKET_FARMS, SEC_DEF_FARM, World
 
 START_API = 71
+DRIBBLE = 40  # bytes a turn, each in a write of its own
+MOST_HELD = 1_000_000
 FIRST_ORDER_ID = 1
 
 
@@ -57,6 +59,8 @@ class Core:
         self.now = now
         self.lag = 0.0
         self._last_turn = now
+        self._listening = True
+        self.on_listening: Callable[[int], None] | None = None
         self._out: dict[int, list[bytes]] = {}
         self._ticks: dict[int, int] = {}
         self._effects: list[Effect] = []
@@ -67,14 +71,14 @@ class Core:
 
     def handle_connected(self, conn: int, now: int) -> list[Effect]:
         self.now = now
-        self.clients[conn] = Client(conn, MessageRate(self.world.message_limit))
+        self.clients[conn] = Client(conn, MessageRate(self.world.message_limit), deaf=self.world.deaf)
         self.stats.connected(conn, now)
         return self._flush()
 
     def handle_bytes(self, conn: int, data: bytes, now: int) -> list[Effect]:
         self.now = now
         client = self.clients.get(conn)
-        if client is None or client.is_closing() or self.world.deaf:
+        if client is None or client.is_closing() or client.deaf:
             return self._flush()
         try:
             for payload in client.reader.feed(data):
@@ -95,15 +99,35 @@ class Core:
             market_data.forget_all(self, client)
             self.stats.closed(conn, now, unsent_ticks, reason)
 
+    def handle_listening(self, port: int, now: int) -> list[Effect]:
+        """The effect Listen was carried out, on this port."""
+        self.now = now
+        waiting, self.on_listening = self.on_listening, None
+        if waiting is not None:
+            waiting(port)
+        return self._flush()
+
     def handle_turn(self, now: int, lag: float = 0.0) -> list[Effect]:
         """Call about every 50 ms. `lag`: how late the loop was lately, in seconds."""
         self.now, self.lag = now, lag
+        for client in self.clients.values():
+            if client.held:
+                self._release(client)
+        due: list[Callable[[], None]] = []
         while self._timers and self._timers[0][0] <= now:
-            heapq.heappop(self._timers)[2]()
+            due.append(heapq.heappop(self._timers)[2])
+        for action in due:  # one that sets itself up anew waits for the next turn
+            action()
         market_data.turn(self)
         if now // (5 * SECOND) != self._last_turn // (5 * SECOND):
             requests_history.send_real_time_bars(self)
         self._last_turn = now
+        return self._flush()
+
+    def handle_call(self, action: Callable[[], None], now: int) -> list[Effect]:
+        """Something that somebody asked for, such as a scenario's step."""
+        self.now = now
+        action()
         return self._flush()
 
     # --- what requests, market data and scenarios are written in ---
@@ -117,8 +141,7 @@ class Core:
     def send_raw(self, client: Client, data: bytes, ticks: int = 0) -> None:
         """A write of its own, after what is pending."""
         self._effects += self._drain(client.conn)
-        self._effects.append(Send(client.conn, data, ticks))
-        self.stats.sent(client.conn, ticks)
+        self._effects.append(self._sent(client.conn, data, ticks))
 
     def error(self, client: Client, request: int, code: int, text: str) -> None:
         self.stats.errors[code] += 1
@@ -140,7 +163,10 @@ class Core:
             self.stats.note(client.conn, reason)
 
     def listen(self, on: bool, port: int | None = None) -> None:
-        self._effects.append(Listen(on, port))
+        """Accept connections, on another port if one is given, or refuse them."""
+        if on != self._listening or port is not None:
+            self._listening = on
+            self._effects.append(Listen(on, port))
 
     def log(self, event: str, **values: object) -> None:
         self._effects.append(Log(event, values))
@@ -227,8 +253,28 @@ class Core:
         ticks = self._ticks.pop(conn, 0)
         if not parts:
             return ()
+        client = self.clients.get(conn)
+        if client is not None and (client.held or max(client.silent_until, client.dribble_until) > self.now):
+            client.held += b"".join(parts)
+            client.held_ticks += ticks
+            return ()
+        return (self._sent(conn, b"".join(parts), ticks),)
+
+    def _release(self, client: Client) -> None:
+        """Let go of what silence or dribbling kept back: a few single bytes, or all once that is over."""
+        if client.silent_until > self.now:
+            return
+        if client.dribble_until > self.now and len(client.held) < MOST_HELD:
+            for _ in range(min(DRIBBLE, len(client.held))):
+                self._effects.append(self._sent(client.conn, bytes((client.held.pop(0),)), 0))
+            return
+        self._effects.append(self._sent(client.conn, bytes(client.held), client.held_ticks))
+        client.held.clear()
+        client.held_ticks = 0
+
+    def _sent(self, conn: int, data: bytes, ticks: int) -> Send:
         self.stats.sent(conn, ticks)
-        return (Send(conn, b"".join(parts), ticks),)
+        return Send(conn, data, ticks)
 
 
 def farm_message(kind: str, farm: str, state: str) -> tuple[int, str]:

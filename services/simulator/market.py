@@ -37,6 +37,10 @@ class Market:
             feed.refresh(now)
         return feed
 
+    def feeds(self) -> list[Feed]:
+        """Of everything that somebody ever looked at."""
+        return list(self._feeds.values())
+
     def activate(self, instrument: Instrument, now: int) -> Feed:
         """Let the instrument move from now on."""
         feed = self.feed(instrument, now)

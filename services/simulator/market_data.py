@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from services.clock import SECOND
-from services.simulator import ticks
+from services.simulator import oddities, ticks
 from services.simulator.client import Client, Subscription
 from services.simulator.contracts import BBO_EXCHANGE, Instrument
 from services.simulator.prices import ASK, ASK_SIZE, BID, BID_SIZE, LAST, LAST_SIZE, PRICE, Feed, Tick
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 SNAPSHOT_LIMIT = 11.0  # seconds after which a snapshot ends, whatever came
 RT_VOLUME_REQUEST = "233"
 _QUOTE_FIELDS = {BID, ASK, BID_SIZE, ASK_SIZE}
+COMPETING = "No market data during competing live session"
 NOT_ENTITLED = {
     354: "Requested market data is not subscribed.",
     10089: "Requested market data requires additional subscription for API.",
@@ -34,6 +35,7 @@ class Book:
 
     def __init__(self) -> None:
         self.by_instrument: dict[int, list[Subscription]] = {}
+        self.was_open: dict[int, bool] = {}
 
     @property
     def lines(self) -> int:
@@ -51,7 +53,7 @@ def subscribe(
     if not _entitle(core, subscription, core.world.entitlements.get(instrument.key)):
         return
     if core.world.competing:
-        core.error(client, request, 10197, "No market data during competing live session")
+        core.error(client, request, 10197, COMPETING)
     client.subscriptions[request] = subscription
     core.book.by_instrument.setdefault(instrument.con_id, []).append(subscription)
     core.market.activate(instrument, core.now)
@@ -70,13 +72,15 @@ def subscribe(
 def cancel(core: Core, client: Client, request: int) -> None:
     subscription = client.subscriptions.get(request)
     if subscription is None:
+        if request in client.lost_ids:
+            client.lost_ids.discard(request)
+            return
         core.error(client, request, 300, f"Can't find EId with tickerId:{request}")
         return
     forget(core, subscription)
 
 
 def forget(core: Core, subscription: Subscription) -> None:
-    subscription.dead = True
     subscription.client.subscriptions.pop(subscription.request, None)
     con_id = subscription.instrument.con_id
     others = core.book.by_instrument.get(con_id, [])
@@ -84,7 +88,14 @@ def forget(core: Core, subscription: Subscription) -> None:
         others.remove(subscription)
     if not others:
         core.book.by_instrument.pop(con_id, None)
+        core.book.was_open.pop(con_id, None)
         core.market.deactivate(subscription.instrument)
+
+
+def lose(core: Core, subscription: Subscription) -> None:
+    """IB drops the line by itself: the client learns it from a message, and may still cancel it."""
+    subscription.client.lost_ids.add(subscription.request)
+    forget(core, subscription)
 
 
 def forget_all(core: Core, client: Client) -> None:
@@ -115,7 +126,10 @@ def refuse(core: Core, subscription: Subscription, entitlement: Entitlement) -> 
 
 def turn(core: Core) -> None:
     """Move the markets to the core's time and deliver."""
+    _notice_hours(core)
     for feed, made in core.market.advance(core.now):
+        if made and feed.instrument.key in core.world.odd:
+            made = oddities.mix_in(made, feed)
         encoded: dict[tuple[bool, bool], ticks.Encoded] = {}
         flows = core.world.flows(feed.instrument)
         for subscription in core.book.by_instrument.get(feed.instrument.con_id, ()):
@@ -131,6 +145,28 @@ def turn(core: Core) -> None:
             _send_tick_by_tick(core, feed, made)
 
 
+def tell(core: Core, instrument: Instrument, made: list[Tick]) -> None:
+    """Ticks out of turn, to every subscriber whose line flows."""
+    cache: dict[tuple[bool, bool], ticks.Encoded] = {}
+    for subscription in core.book.by_instrument.get(instrument.con_id, ()):
+        if core.world.flows(instrument) and not subscription.dead:
+            _deliver(core, subscription, made, cache)
+
+
+def _notice_hours(core: Core) -> None:
+    """When a market closes, quotes are withdrawn; when it opens, everything is told anew."""
+    for con_id, subscriptions in core.book.by_instrument.items():
+        instrument = subscriptions[0].instrument
+        is_open = core.world.hours.is_open(instrument.sec_type, core.now)
+        if core.book.was_open.setdefault(con_id, is_open) != is_open:
+            core.book.was_open[con_id] = is_open
+            for subscription in subscriptions:
+                kind = _delivered_type(core, subscription)
+                core.send(subscription.client, subscription.client.replies.market_data_type(subscription.request, kind))
+                if core.world.flows(instrument) and not subscription.dead:
+                    send_image(core, subscription)
+
+
 def _deliver(
     core: Core,
     subscription: Subscription,
@@ -142,7 +178,7 @@ def _deliver(
     instrument, client = subscription.instrument, subscription.client
     variant = (subscription.delayed, client.replies.lots)
     encoded = cache.get(variant)
-    if encoded is None or subscription.partial or instrument.key in core.world.odd:
+    if encoded is None or subscription.partial:
         chosen = [tick for tick in made if tick.field not in _QUOTE_FIELDS] if subscription.partial else made
         encoded = ticks.encode(chosen, delayed=variant[0], lots=variant[1], stock=instrument.in_lots)
         if not subscription.partial:
@@ -194,7 +230,7 @@ def _withdrawn(tick: Tick) -> Tick:
 
 
 def _end_snapshot(core: Core, subscription: Subscription) -> None:
-    if not subscription.dead:
+    if subscription.client.subscriptions.get(subscription.request) is subscription:
         core.send(subscription.client, subscription.client.replies.tick_snapshot_end(subscription.request))
         forget(core, subscription)
 

@@ -12,6 +12,7 @@ import struct
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -39,6 +40,7 @@ class Server:
         self._listener: asyncio.Server | None = None
         self._connections: dict[int, Connection] = {}
         self._next_conn = 1
+        self._waiting: list[Effect] = []
         self._stop = asyncio.Event()
 
     async def start(self) -> None:
@@ -93,12 +95,22 @@ class Server:
 
     # --- effects ---
 
+    def carry(self, action: Callable[[], None]) -> None:
+        """Run something on the core from outside, now. What it asks of the listener happens in the next turn."""
+        for effect in self.core.handle_call(action, self._clock.now()):
+            if isinstance(effect, Listen):
+                self._waiting.append(effect)
+            else:
+                self._apply(effect)
+
     async def apply(self, effects: list[Effect]) -> None:
-        for effect in effects:
+        waiting, self._waiting = self._waiting, []
+        for effect in [*waiting, *effects]:
             if isinstance(effect, Listen):
                 self._unlisten()
                 if effect.on:
                     await self._listen(self.port if effect.port is None else effect.port)
+                    self.apply_now(self.core.handle_listening(self.port, self._clock.now()))
             else:
                 self._apply(effect)
 
@@ -142,10 +154,12 @@ class Server:
             self._listener.close()
             self._listener = None
 
+    def counts(self) -> dict[str, Any]:
+        return self.core.stats.as_json(self._clock.now()) | {"port": self.port, "pid": os.getpid()}
+
     def write_stats(self) -> None:
         if self._stats is not None:
-            document = self.core.stats.as_json(self._clock.now()) | {"port": self.port, "pid": os.getpid()}
-            write_atomically(self._stats, json.dumps(document, indent=1).encode())
+            write_atomically(self._stats, json.dumps(self.counts(), indent=1).encode())
 
 
 class Connection(asyncio.Protocol):

@@ -1,0 +1,44 @@
+"""Values that a real gateway sends now and then and that are no data: they must never end up in anybody's file."""
+
+from services.simulator.prices import (
+    ASK,
+    ASK_SIZE,
+    BID,
+    BID_SIZE,
+    GENERIC,
+    HALTED,
+    HIGH,
+    LAST,
+    LAST_SIZE,
+    LAST_TIME,
+    OPEN,
+    PRICE,
+    SIZE,
+    STRING,
+    VOLUME,
+    Feed,
+    Tick,
+)
+
+UNSET_SIZE = str(2**127 - 1)  # the maximum Decimal: the official client's "unset"
+UNSET_PRICE = "1.7976931348623157E308"
+
+ODD = (
+    Tick(PRICE, BID, "-1.0", 0, 1),
+    Tick(SIZE, BID_SIZE, "0"),
+    Tick(PRICE, ASK, "-1.0", 0, 1),
+    Tick(SIZE, ASK_SIZE, UNSET_SIZE),
+    Tick(PRICE, LAST, "0.0", 0),
+    Tick(SIZE, LAST_SIZE, UNSET_SIZE),
+    Tick(SIZE, VOLUME, UNSET_SIZE),
+    Tick(PRICE, HIGH, "-1.0"),
+    Tick(PRICE, OPEN, UNSET_PRICE),
+    Tick(STRING, LAST_TIME, "0"),
+    Tick(GENERIC, HALTED, "-1.0"),
+)
+
+
+def mix_in(made: list[Tick], feed: Feed) -> list[Tick]:
+    """The odd values, the honest ticks after them, and one of their sizes once more."""
+    again = [tick for tick in made if tick.kind == SIZE][:1] or [Tick(SIZE, BID_SIZE, "", feed.bid_size)]
+    return [*ODD, *made, *again, *again]
