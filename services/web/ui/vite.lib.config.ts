@@ -3,6 +3,7 @@ import react from '@vitejs/plugin-react'
 import { defineConfig } from 'vite'
 
 export default defineConfig({
+  publicDir: false,
   plugins: [react()],
   css: { modules: { generateScopedName: 'ibs-[local]-[hash:base64:5]' } },
   build: {

@@ -1,10 +1,10 @@
 // The first thing to read: can these prices be trusted, and if not, why.
 
-import { ageOf, type Health, heartbeatAge, TONE } from './health'
-import { useBeat, useCard, useHealth, useStore } from './hooks'
+import { type Health, heartbeatAge, TONE } from './health'
+import { type CardContext, useBeat, useCard, useHealth, useStore } from './hooks'
 import { ToneIcon } from './Icon'
 import styles from './StreamCard.module.css'
-import { fill, type Strings, word } from './strings'
+import { fill, word } from './strings'
 import type { Status } from './types'
 
 export function Headline() {
@@ -48,27 +48,40 @@ function PlanLine() {
 }
 
 function Sentence({ health }: { health: Health }) {
-  const { strings } = useCard()
+  const card = useCard()
   const status = useStore('status', (store) => store.status)
   if (health === 'away' || health === 'denied') return <AwaySentence health={health} />
   if (health === 'silent') return <SilentSentence />
   return (
     <span className={styles.reason} data-testid="status-reason">
-      {reasonText(health, status, strings)}
+      {reasonText(health, status, card)}
     </span>
   )
 }
 
-/** Why, in words: this card's own for a reason it knows, else the backend's sentence. */
-export function reasonText(health: Health, status: Status | undefined, strings: Strings): string {
-  if (!status?.reason || !(health in strings.statusLine) || health === 'loading')
-    return strings.statusLine[health]
-  const known = word(strings.reason, status.reason, status.message ?? undefined)
-  const broken = Object.entries(status.services ?? {})
-    .filter(([, service]) => service.state !== 'up')
-    .map(([name]) => name)
-  const names = status.reason.startsWith('service_') && broken.length > 0 ? ` (${broken.join(', ')})` : ''
-  return known + names
+/** Why, in words: the backend's own sentence where it is in the reader's language, else this card's words. */
+export function reasonText(
+  health: Health,
+  status: Status | undefined,
+  { strings, language }: Pick<CardContext, 'strings' | 'language'>,
+): string {
+  if (!status?.reason || health === 'loading') return strings.statusLine[health]
+  const own = Object.hasOwn(strings.reason, status.reason)
+  const sentence =
+    status.message && (language === 'en' || !own)
+      ? asSentence(status.message)
+      : word(strings.reason, status.reason) + brokenServices(status)
+  return status.link?.expected ? `${sentence} ${strings.reason.expected_reset}` : sentence
+}
+
+function asSentence(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? '' : '.')
+}
+
+function brokenServices(status: Status): string {
+  if (!status.reason?.startsWith('service_')) return ''
+  const names = Object.entries(status.services ?? {}).filter(([, service]) => service.state !== 'up')
+  return names.length > 0 ? ` (${names.map(([name]) => name).join(', ')})` : ''
 }
 
 function AwaySentence({ health }: { health: 'away' | 'denied' }) {
@@ -80,7 +93,9 @@ function AwaySentence({ health }: { health: 'away' | 'denied' }) {
   const wait = (connection.retryAt - now) / 1000
   return (
     <span className={styles.reason} data-testid="status-reason">
-      {fill(strings.statusLine[health], { age: format.age((now - connection.since) / 1000) })}{' '}
+      {health === 'denied'
+        ? word(strings.error, connection.code)
+        : fill(strings.statusLine.away, { age: format.age((now - connection.since) / 1000) })}{' '}
       <span className={styles.muted}>
         {wait > 0.5 ? fill(strings.retryIn, { age: format.age(Math.ceil(wait)) }) : strings.retrying}
       </span>{' '}
@@ -116,18 +131,15 @@ export function MockNotice() {
 
 /** For screen readers, and only when the status or its reason changes. */
 export function Announcer() {
-  const { strings } = useCard()
+  const card = useCard()
+  const { strings } = card
   const health = useHealth()
   const status = useStore('status', (store) => store.status)
   const own = health === 'away' || health === 'silent' || health === 'denied' || health === 'loading'
-  const reason = own ? '' : status?.reason ? reasonText(health, status, strings) : ''
+  const reason = own ? '' : status?.reason ? reasonText(health, status, card) : ''
   return (
     <p className={styles.srOnly} role="status">
       {fill(strings.announce, { status: strings.status[health], reason }).trim()}
     </p>
   )
-}
-
-export function secondsSince(time: string, nowMs: number): number {
-  return Math.max(0, ageOf(time, nowMs))
 }

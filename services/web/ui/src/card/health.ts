@@ -11,11 +11,18 @@ export type Tone = 'good' | 'warn' | 'bad' | 'idle' | 'busy'
 /** A status this old is no longer news: the supervisor publishes at least once a second. */
 export const SILENT_SECONDS = 5
 
+const REFUSED = new Set(['unauthorized', 'forbidden'])
+
 export function healthOf(connection: ConnectionState, status: Status | undefined, nowMs: number): Health {
-  if (connection.phase === 'away') return connection.code === 'unauthorized' ? 'denied' : 'away'
+  if (connection.phase === 'away') return REFUSED.has(connection.code) ? 'denied' : 'away'
   if (!status) return 'loading'
-  if (heartbeatAge(status, nowMs) > SILENT_SECONDS) return 'silent'
+  if (!told(status) && heartbeatAge(status, nowMs) > SILENT_SECONDS) return 'silent'
   return status.status
+}
+
+/** The backend has noticed by itself that nobody writes the status any more, and says so in it. */
+function told(status: Status): boolean {
+  return status.reason === 'service_down' || status.reason === 'shutdown'
 }
 
 /** Seconds since the last heartbeat; 0 while there was none yet. */

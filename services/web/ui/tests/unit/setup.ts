@@ -1,0 +1,23 @@
+// What jsdom lacks and the card uses. The chart's canvas is replaced: its picture is looked at in a real browser.
+
+import { cleanup } from '@testing-library/react'
+import { afterEach, vi } from 'vitest'
+
+vi.mock('uplot', () => ({
+  default: class {
+    static pxRatio = 1
+    setData() {}
+    setSize() {}
+    destroy() {}
+  },
+}))
+
+class Observer {
+  observe() {}
+  unobserve() {}
+  disconnect() {}
+}
+vi.stubGlobal('ResizeObserver', Observer)
+vi.stubGlobal('matchMedia', () => ({ matches: false, addEventListener() {}, removeEventListener() {} }))
+
+afterEach(cleanup)

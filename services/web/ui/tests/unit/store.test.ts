@@ -1,0 +1,120 @@
+import { beforeEach, describe, expect, it, vi } from 'vitest'
+import type { Api } from '../../src/card/api'
+import { StreamStore, type Topic } from '../../src/card/store'
+import { quoteOf, statusOf } from './backend'
+
+function rig() {
+  const flushes: (() => void)[] = []
+  const store = new StreamStore({} as Api, (flush) => void flushes.push(flush))
+  const told: Topic[] = []
+  const watch = (...topics: Topic[]) => {
+    for (const topic of topics) store.subscribe(topic, () => told.push(topic))
+  }
+  const frame = () => {
+    told.length = 0
+    for (const flush of flushes.splice(0)) flush()
+    return [...told]
+  }
+  return { store, flushes, watch, frame }
+}
+
+describe('the store', () => {
+  let { store, flushes, watch, frame } = rig()
+  beforeEach(() => {
+    ;({ store, flushes, watch, frame } = rig())
+  })
+
+  it('tells each listener once a frame, and only of what changed', () => {
+    watch('quote:SPY', 'quote:QQQ', 'quote:AAPL')
+    store.takeQuotes([quoteOf('SPY', 1), quoteOf('QQQ', 1), quoteOf('AAPL', 1)], Date.now())
+    frame()
+    for (let i = 0; i < 50; i++) store.receive('quotes', JSON.stringify([quoteOf('QQQ', i)]))
+    expect(flushes).toHaveLength(1)
+    expect(frame()).toEqual(['quote:QQQ'])
+    expect(store.quote('QQQ')?.last).toBe(49)
+  })
+
+  it('never replaces a quote by an older one', () => {
+    const [first, second] = [quoteOf('SPY', 1), quoteOf('SPY', 2)]
+    store.takeQuotes([second], Date.now())
+    store.takeQuotes([first], Date.now())
+    expect(store.quote('SPY')?.last).toBe(2)
+    store.takeQuotes([{ ...first, epoch: 2, seq: 1, last: 3 }], Date.now())
+    expect(store.quote('SPY')?.last).toBe(3)
+  })
+
+  it('does not let a slow answer undo what the stream said since it was asked for', () => {
+    const asked = Date.now() - 50
+    const quote = quoteOf('SPY', 1)
+    store.takeQuotes([{ ...quote, stale: true }], Date.now())
+    store.takeQuotes([{ ...quote, stale: false }], asked)
+    expect(store.quote('SPY')?.stale).toBe(true)
+  })
+
+  it('orders symbols as the plan does, and keeps the list while nothing changes', () => {
+    watch('symbols')
+    store.takeStatus(statusOf('connected', ['SPY', 'AAPL']))
+    expect(frame()).toEqual(['symbols'])
+    const before = store.symbols
+    store.takeStatus(statusOf('connected', ['SPY', 'AAPL']))
+    expect(store.symbols).toBe(before)
+    expect(frame()).toEqual([])
+    store.takeStatus(statusOf('connected', ['AAPL', 'SPY']))
+    expect(store.symbols).toEqual(['AAPL', 'SPY'])
+  })
+
+  it('tells of a symbol only when its state changed, not because it grew older', () => {
+    watch('state:SPY')
+    const status = statusOf('connected', ['SPY'])
+    store.takeStatus(status)
+    frame()
+    store.takeStatus({ ...status, symbols: { SPY: { state: 'live', priority: 0, age: 9 } } })
+    expect(frame()).toEqual([])
+    store.takeStatus({ ...status, symbols: { SPY: { state: 'stale', priority: 0, reason: 'farm_down' } } })
+    expect(frame()).toEqual(['state:SPY'])
+  })
+
+  it('drops a symbol that is no longer planned, and shows all quotes when nothing is', () => {
+    store.takeQuotes([quoteOf('SPY', 1), quoteOf('QQQ', 1)], Date.now())
+    store.takeStatus(statusOf('connected', ['SPY']))
+    expect(store.symbols).toEqual(['SPY'])
+    store.takeStatus(statusOf('stopped', []))
+    expect(store.symbols).toEqual(['QQQ', 'SPY'])
+  })
+
+  it('adds changes of the status to the link history, once each', () => {
+    store.takeStatus(statusOf('connected'))
+    store.takeStatus(statusOf('connected'))
+    store.takeStatus(statusOf('degraded', [], { reason: 'farm_down' }))
+    store.takeStatus(statusOf('degraded', [], { reason: 'farm_down' }))
+    expect(store.record.link.map((point) => [point.status, point.reason])).toEqual([
+      ['connected', null],
+      ['degraded', 'farm_down'],
+    ])
+  })
+
+  it('survives an event that is not JSON, and one that it does not know', () => {
+    store.receive('status', '{"status": "conn')
+    store.receive('news', '{}')
+    expect(store.status).toBeUndefined()
+  })
+
+  it('asks for the past of each symbol once, two at a time', async () => {
+    const asked: string[] = []
+    const release: (() => void)[] = []
+    const api = {
+      history: vi.fn((symbol: string) => {
+        asked.push(symbol)
+        return new Promise<never[]>((resolve) => release.push(() => resolve([])))
+      }),
+    }
+    const seeding = new StreamStore(api as unknown as Api, () => {})
+    for (const symbol of ['A', 'B', 'C', 'A', 'D']) seeding.wantSeries(symbol)
+    expect(asked).toEqual(['A', 'B'])
+    for (let i = 0; i < 4; i++) {
+      release[i]?.()
+      await vi.waitFor(() => expect(asked.length).toBe(Math.min(4, 3 + i)))
+    }
+    expect(asked).toEqual(['A', 'B', 'C', 'D'])
+  })
+})
