@@ -67,6 +67,7 @@ class Gateway:
         self._link_events: list[LinkEvent] = []
         self._probe: Probe | None = None
         self._watched_write = False
+        self._time = max(self._ticks.time, self._link.time)
         self._counts = service.metrics
         self._counts.update(ticks_total=0, ticks_dropped_total=0, connections_total=0, frames_malformed_total=0)
         service.follow(PLAN, self._on_plan, restart=lambda: None)
@@ -91,7 +92,8 @@ class Gateway:
 
     def _now(self) -> int:
         """UTC nanoseconds that never go back, not across a restart either."""
-        return max(self._service.clock.now(), self._ticks.time, self._link.time)
+        self._time = max(self._service.clock.now(), self._time)
+        return self._time
 
     def _on_plan(self, plan: Block) -> None:
         assert isinstance(plan, Plan)
