@@ -39,6 +39,6 @@ ODD = (
 
 
 def mix_in(made: list[Tick], feed: Feed) -> list[Tick]:
-    """The odd values, the honest ticks after them, and one of their sizes once more."""
+    """The odd values, then what is true, and one of the sizes twice more."""
     again = [tick for tick in made if tick.kind == SIZE][:1] or [Tick(SIZE, BID_SIZE, "", feed.bid_size)]
-    return [*ODD, *made, *again, *again]
+    return [*ODD, *feed.image(), *again, *again]

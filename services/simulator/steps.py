@@ -155,6 +155,7 @@ def ids_taken(on: Director) -> Undo:
 
 @step
 def ids_free(on: Director) -> None:
+    """End `ids_taken`."""
     on.core.world.ids_taken = False
 
 
@@ -240,6 +241,7 @@ def competing(on: Director, ticks: bool = True) -> Undo:
 
 @step
 def competing_over(on: Director, ticks: bool = True) -> None:
+    """The other session has ended. Without `ticks`, the lines of before stay dead until subscribed anew."""
     on.core.world.competing = False
     _revive(on, subscriptions(on), ticks)
 
