@@ -5,6 +5,7 @@ never costs the socket; a symbol is resubscribed only after something spoke agai
 between two tries of the same cure grow.
 """
 
+import heapq
 from typing import Final
 
 from messages.fields import ASK, BID, LAST, QUOTE_FIELD, SOURCE_STREAM, VOLUME
@@ -30,7 +31,6 @@ PING: Final = ns(60)  # silence of the socket after which the time is asked
 TIME_TO_ANSWER: Final = ns(5)
 
 _COMPARED: Final = {"bid": BID, "ask": ASK, "last": LAST, "volume": VOLUME}
-_HOT: Final = frozenset({"live", "delayed", "halted"})
 
 
 class Recovery:
@@ -47,6 +47,7 @@ class Recovery:
         self._broken: dict[str, int] = {}  # market data farms, and since when
         self._reconnected_at = 0
         self._reconnect_pause = RECONNECT_PAUSE
+        self._canaries: set[str] = set()  # asked for all when all are silent
         self._canary: str | None = None  # of a competing session
 
     # --- one symbol ---
@@ -109,7 +110,7 @@ class Recovery:
         siblings = self.region_ticked.get(symbol.region, 0)
         if symbol.suspect and siblings <= symbol.suspect_since:
             return self._resubscribe(symbol)  # back, it was said, but nothing at all flows
-        if self._all_silent() and not symbol.suspect:
+        if self._all_silent() and not symbol.suspect and symbol.name not in self._canaries:
             return self.desk.now + SECOND  # the canaries are asked; one answer tells for all
         return self._probe(symbol)
 
@@ -166,8 +167,8 @@ class Recovery:
         if symbol.step != "probing":
             return
         symbol.step = "trust"
-        if symbol.fresh(self.net, now) or symbol.stream is None:
-            return
+        if symbol.last_tick >= request.sent_at or symbol.stream is None:
+            return  # it ticked meanwhile
         if image and _same(image, _comparable(streamed)):
             self._verified(symbol)
         else:
@@ -282,25 +283,30 @@ class Recovery:
         return None
 
     def _look_for_silence(self) -> None:
+        """Is nobody ticking who should? First ask a few, then call it what it is, and renew these few."""
         now, net = self.desk.now, self.net
         silence = now - net.newest_tick
-        if silence < net.link_limit // 2:
+        expected = [s for s in self._streaming() if not s.quiet(now)]
+        if silence < net.link_limit // 2 or not expected:
             return
-        expected = [s for s in self._streaming() if s.said is not None and s.said.state in _HOT]
-        if not expected:
-            return
+        canaries = heapq.nsmallest(CANARIES, expected, key=lambda symbol: symbol.priority)
+        self._canaries = {symbol.name for symbol in canaries}
         if silence < net.link_limit:
             self.ask_time()
-            for symbol in sorted(expected, key=lambda symbol: symbol.priority)[:CANARIES]:
+            for symbol in canaries:
                 if symbol.step == "trust":
                     self._probe(symbol)
-        elif not any(s.verified_at > net.newest_tick for s in self._streaming()):
+        elif not net.silent and not any(s.verified_at > net.newest_tick for s in self._streaming()):
             net.silent = True
+            for symbol in canaries:
+                if symbol.step == "probing":
+                    self._unanswered(symbol)
             self.desk.touch_all()
 
     def _streaming(self) -> list[Symbol]:
+        """Symbols whose stream ought to bring something."""
         now = self.desk.now
-        return [s for s in self.desk.book.values() if s.stream is not None and s.market_open(now)]
+        return [s for s in self.desk.book.values() if s.subscribed_at and not s.competing and s.market_open(now)]
 
     def ask_time(self) -> None:
         """Is anybody there? One question at a time."""

@@ -249,14 +249,14 @@ def cause(symbol: Symbol, net: Net, now: int) -> str:
         return "competing_session"
     if symbol.farm_down:
         return "farm_down"
-    if symbol.stream is None or symbol.stream.sent_at == 0:
-        return "subscribing"
     if symbol.dead:
         return "feed_dead"
     if net.silent:
         return "link_silent"
     if symbol.answerless:
         return "no_answer"
+    if symbol.stream is None or symbol.stream.sent_at == 0:
+        return "subscribing"
     if symbol.suspect:
         return "verifying"
     if symbol.last_tick < symbol.subscribed_at and now - symbol.subscribed_at < net.stale_after:
