@@ -49,7 +49,7 @@ class Supervisor:
         self.watch = Watch(settings.heartbeat_timeout, at)
         self._settings = settings
         self._lock = lock
-        self._started_at = now
+        self._listening_since = now
         self._settled_at = at + SETTLE
         self._validating = False
         self.verdict = Verdict("starting", "service_starting", "the supervisor starts")
@@ -114,7 +114,8 @@ class Supervisor:
         `settled`: the streams are applied up to their heads. The caller journals the events, which folds them
         into the facts; events that could not be journalled come again with the next review.
         """
-        self.watch.check(at)
+        if self.watch.check(at):
+            self._listening_since = now  # nor were any ticks seen
         self.verdict = judge(self.facts, self.watch, self._limits(now))
         self._note_degraded(now)
         if not settled or (self.watch.waiting() and at < self._settled_at):
@@ -142,7 +143,7 @@ class Supervisor:
         return self.facts.link is not None and self.facts.link.expected and self.verdict.reason != "service_down"
 
     def _limits(self, now: int) -> Limits:
-        return limits_at(now, self._started_at, self._settings.stale_after)
+        return limits_at(now, self._listening_since, self._settings.stale_after)
 
     def _note_degraded(self, now: int) -> None:
         facts = self.facts

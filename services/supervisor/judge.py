@@ -60,7 +60,7 @@ class Limits(NamedTuple):
     """Times are UTC nanoseconds."""
 
     now: int
-    started: int  # since when this supervisor sees prices
+    listening_since: int  # for so long this supervisor has seen every tick
     stale_after: int
 
 
@@ -127,18 +127,18 @@ def trouble(plan: Plan, fact: SymbolFact | None, facts: Facts, limits: Limits) -
     if said.state == "delayed" and (said.reason == "delayed_asked" or plan.market_data_type.startswith("delayed")):
         return None
     if said.state == "live" and not said.stale:
-        seen = max(facts.prices.get(said.symbol, 0), fact.since, facts.link_since, limits.started)
+        seen = max(facts.prices.get(said.symbol, 0), fact.since, facts.link_since, limits.listening_since)
         return None if limits.now - seen <= SILENCE_FACTOR * limits.stale_after else "no_ticks"
-    return said.reason or said.state
+    return said.reason or ("stale" if said.state == "live" else said.state)
 
 
 def _served(fact: SymbolFact | None) -> bool:
     return fact is not None and not fact.said.stale and fact.said.state in SERVED
 
 
-def limits_at(now: int, started: int, stale_after: float) -> Limits:
+def limits_at(now: int, listening_since: int, stale_after: float) -> Limits:
     """`stale_after` in seconds."""
-    return Limits(now, started, int(stale_after * SECOND))
+    return Limits(now, listening_since, int(stale_after * SECOND))
 
 
 def _down_sentence(missing: list[str]) -> str:

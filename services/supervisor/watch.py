@@ -41,17 +41,19 @@ class Watch:
             self._heard[beat.service] = at
             self._late.discard(beat.service)
 
-    def check(self, at: float) -> None:
-        """Notice who has gone silent."""
+    def check(self, at: float) -> bool:
+        """Notice who has gone silent. True: this process was held up, and has heard nobody meanwhile."""
         held_up = at - self._checked
         self._checked = at
-        if held_up > STALL:
+        stalled = held_up > STALL
+        if stalled:
             # Their heartbeats of that time are still in the socket: nobody was silent because we did not listen.
             self._heard = {name: heard + held_up for name, heard in self._heard.items()}
             self._started += held_up
         self._late |= {name for name, heard in self._heard.items() if at - heard > self._timeout}
         if at - self._started > START_GRACE:
             self._late |= {name for name in REQUIRED if name not in self._heard}
+        return stalled
 
     def state(self, service: str) -> State:
         if service in self._late:

@@ -1,0 +1,142 @@
+"""A supervisor's core with time in hand: what the tests of this folder tell it, and ask it."""
+
+import struct
+from collections.abc import Iterable
+
+from messages.events import (
+    ControlEvent,
+    EventBlock,
+    LinkChanged,
+    LinkEvent,
+    MarketDataType,
+    Plan,
+    PlannedSymbol,
+    StreamStarted,
+    SymbolChanged,
+    TickBlock,
+)
+from messages.views import Head, Heartbeat, LockOwner, Status
+from services.clock import SECOND
+from services.settings import Settings
+from services.supervisor.core import Supervisor
+from services.supervisor.facts import Facts
+
+START = 1_700_000_000 * SECOND
+OWNER = LockOwner(owner="1@test", since="2026-01-05T14:30:00.000000Z")
+
+
+class World:
+    """`at` is seconds since the start; every service in `running` beats whenever time passes."""
+
+    def __init__(self, *, facts: Facts | None = None, settings: Settings | None = None) -> None:
+        self.settings = settings or Settings()
+        self.at = 0.0
+        self.core = Supervisor(self.settings, facts or Facts(), OWNER, now=START, at=0.0)
+        self.running = {"gateway", "planner", "sink", "supervisor"}
+        self.problems: dict[str, str] = {}
+        self.gateway_epoch = 1
+        self.seq = dict.fromkeys(("control", "link", "plan"), 0)
+        self.events: list[ControlEvent] = []
+
+    @property
+    def now(self) -> int:
+        return START + int(self.at * SECOND)
+
+    @property
+    def facts(self) -> Facts:
+        return self.core.facts
+
+    def started(self, *symbols: str) -> "World":
+        """Wanted, planned, connected, with live prices of all `symbols`."""
+        self.control(StreamStarted(project_id=1))
+        self.plan(*symbols)
+        self.link(LinkChanged(phase="ready"), *(live(symbol) for symbol in symbols))
+        self.ticks(*symbols)
+        return self.passing(0.1)
+
+    def control(self, *events: ControlEvent) -> None:
+        self.facts.apply_control(self._block("control", 1, events))
+
+    def link(self, *events: LinkEvent) -> None:
+        self.facts.apply_link(self._block("link", self.gateway_epoch, events))
+
+    def plan(self, *symbols: str, started: bool = True, market_data_type: MarketDataType = "realtime") -> Plan:
+        self.seq["plan"] += 1
+        plan = Plan(
+            epoch=1,
+            first_seq=self.seq["plan"],
+            time=self.now,
+            started=started,
+            symbols=[PlannedSymbol(symbol, f"rank {i}", i) for i, symbol in enumerate(symbols)],
+            project_id=1,
+            market_data_type=market_data_type,
+        )
+        self.facts.apply_plan(plan)
+        return plan
+
+    def ticks(self, *symbols: str, rows: Iterable[tuple[str, int, float]] = ()) -> None:
+        """A tick block: a bid of each symbol, and `rows` of (symbol, field, value)."""
+        found = [*((symbol, 1, 100.0) for symbol in symbols), *rows]
+        self.core.see_ticks(tick_block(self.now, found))
+
+    def passing(self, seconds: float) -> "World":
+        """Let time pass in tenths of a second, with heartbeats and reviews."""
+        for _ in range(round(seconds * 10)):
+            self.at = round(self.at + 0.1, 1)
+            for name in self.running:
+                self.core.hear(self.beat(name), self.at)
+            for event in self.core.review(self.now, self.at, settled=True):
+                self.events.append(event)
+                self.control(event)
+        return self
+
+    def beat(self, name: str) -> Heartbeat:
+        heads = {"link": Head(self.gateway_epoch, 1, 1)} if name == "gateway" else {}
+        return Heartbeat(
+            service=name,
+            pid=100,
+            time=self.now,
+            started_at=START,
+            interval=0.5,
+            loop_lag_ms=0.1,
+            heads=heads,
+            problem=self.problems.get(name),
+        )
+
+    @property
+    def word(self) -> tuple[str, str | None]:
+        return self.core.verdict.word, self.core.verdict.reason
+
+    @property
+    def status(self) -> Status:
+        return self.core.status(self.now)
+
+    def _block(self, stream: str, epoch: int, events: Iterable[ControlEvent | LinkEvent]) -> EventBlock:
+        kept = list(events)
+        block = EventBlock(epoch=epoch, first_seq=self.seq[stream] + 1, time=self.now, events=kept)
+        self.seq[stream] += len(kept)
+        return block
+
+
+def live(symbol: str) -> SymbolChanged:
+    return SymbolChanged(symbol=symbol, state="live", stale=False, market_data_type="realtime")
+
+
+def state(symbol: str, word: str, reason: str | None = None, *, stale: bool = True) -> SymbolChanged:
+    return SymbolChanged(symbol=symbol, state=word, stale=stale, reason=reason)
+
+
+def tick_block(time: int, rows: list[tuple[str, int, float]]) -> TickBlock:
+    names = list(dict.fromkeys(symbol for symbol, _, _ in rows))
+    return TickBlock(
+        epoch=1,
+        first_seq=1,
+        count=len(rows),
+        time=time,
+        ids=list(range(len(names))),
+        symbols=names,
+        symbol=struct.pack(f"<{len(rows)}I", *(names.index(symbol) for symbol, _, _ in rows)),
+        field=bytes(field for _, field, _ in rows),
+        value=struct.pack(f"<{len(rows)}d", *(value for _, _, value in rows)),
+        size=struct.pack(f"<{len(rows)}d", *(0.0 for _ in rows)),
+    )
