@@ -54,6 +54,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ib_message_rate: Annotated[int, Meta(ge=1, le=1000)] = _field(45, "most messages a second to the gateway")
     ib_line_limit: Count = _field(100, "market data lines that may be open at once, before IB says otherwise")
     ib_backoff_max: Seconds = _field(30.0, "longest pause between two connection attempts, seconds")
+    flight_recorder_mb: Annotated[int, Meta(ge=0, le=1024)] = _field(
+        32, "megabytes of raw gateway traffic kept for after a fault; 0: none"
+    )
     allow_delayed: bool = _field(True, "use delayed prices, marked as such, where the live ones are not entitled")
     # what fresh means
     stale_after: Seconds = _field(15.0, "seconds of silence after which a liquid symbol is checked and called stale")
@@ -162,6 +165,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def database(self) -> str:
         return self.database_url or f"sqlite:///{self.root / 'projects.sqlite'}"
+
+    @property
+    def flight_dir(self) -> Path:
+        """The flight recorder's ring file and its dumps."""
+        return self.root / "flight"
 
     @property
     def universe_csv(self) -> Path:

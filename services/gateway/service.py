@@ -7,7 +7,6 @@ and `link`; what to do is decided by the pure core (core.py), what is said on th
 
 import random
 from collections.abc import Callable
-from itertools import compress
 from typing import Any
 
 import structlog
@@ -21,6 +20,8 @@ from messages.fields import (
     TEXT_FIELDS,
 )
 from messages.topics import LINK, PLAN, TICKS
+from services import flight
+from services.clock import SECOND, iso
 from services.gateway import effects as fx
 from services.gateway.connection import Connection, LinkClosed, Stage
 from services.gateway.core import GatewayCore
@@ -33,14 +34,14 @@ from services.process import Service
 
 log = structlog.get_logger()
 
-MAX_DRAIN = 1 << 20  # bytes taken from the socket in one turn of the loop
+MAX_DRAIN = 1 << 18  # bytes taken from the socket in one turn of the loop
 OWN_FIELDS = 200  # tick fields below are IB's
 OWN_IDS = 1 << 31  # symbol ids from here on are ours, below are IB request ids
 TIMER_SECONDS = 0.1
+DUMP_PAUSE = 60 * SECOND
 
 _LIVE_QUOTE_FIELDS = {"bid", "ask", "last", "bid_size", "ask_size", "last_size", "volume"}
 _LIVE = bytes(QUOTE_FIELD.get(field) in _LIVE_QUOTE_FIELDS for field in range(256))
-_WIRE_FIELDS = range(OWN_FIELDS)
 _HALTS = (HALTED, DELAYED_HALTED)
 
 
@@ -62,11 +63,13 @@ class Gateway:
         self._names: dict[int, str] = {}  # what each request id, and each id of our own, stands for
         self._retired: list[int] = []  # request ids whose name goes after the next block
         self._own_ids: dict[str, int] = {}
-        self._latest: dict[tuple[int, int], float] = {}  # newest value by request id and field
+        self._latest: dict[int, float] = {}  # newest value by request id and field, as in Columns.keys
         self._snapshots: dict[int, int] = {}  # open snapshot request -> the symbol's stream, or -1
         self._link_events: list[LinkEvent] = []
         self._probe: Probe | None = None
         self._watched_write = False
+        self._recorder = self._open_recorder()
+        self._dump_again = 0
         self._time = max(self._ticks.time, self._link.time)
         self._counts = service.metrics
         self._counts.update(ticks_total=0, ticks_dropped_total=0, connections_total=0, frames_malformed_total=0)
@@ -75,6 +78,16 @@ class Gateway:
         service.every(TIMER_SECONDS, self._on_timer)
         service.every(1.0, self._poll_journals)
         service.on_close(self._on_close)
+
+    def _open_recorder(self) -> flight.Recorder | None:
+        segments = self._settings.flight_recorder_mb
+        if not segments:
+            return None
+        try:
+            return flight.Recorder(self._settings.flight_dir / "ring", segments)
+        except OSError as error:
+            log.warning("flight_recorder_off", error=str(error))
+            return None
 
     # --- the past ---
 
@@ -122,6 +135,8 @@ class Gateway:
         except (LinkClosed, FrameError, BadFrame) as error:
             opened = connection.stage is not Stage.CONNECTING
             reason, detail = _explain(error)
+            if opened:
+                self._dump_recorder(reason)
             self._drop_connection()
             self._seen_ticks(inputs)
             kind = fx.SocketClosed if opened else fx.SocketFailed
@@ -139,6 +154,8 @@ class Gateway:
             if data is None:
                 break
             taken += len(data)
+            if self._recorder is not None:
+                self._recorder.record(self._time, data)
             self._decoder.feed(data, self._columns, self._rare)
         self._interpret(inputs)
         self._seen_ticks(inputs)
@@ -156,18 +173,12 @@ class Gateway:
         columns = self._columns
         if not len(columns):
             return
-        fields = bytes(columns.fields)
-        self._latest.update(zip(zip(columns.ids, fields, strict=True), columns.values, strict=True))
-        live = set(compress(columns.ids, fields.translate(_LIVE)))
+        newest = dict(zip(columns.keys(), columns.values, strict=True))
+        self._latest.update(newest)
+        live = {key >> 8 for key in newest if _LIVE[key & 255]}
         if live:
             inputs.append(fx.TicksSeen(live))
-        for field in _HALTS:
-            if field in fields:
-                inputs.extend(
-                    fx.HaltSeen(req_id, int(value))
-                    for req_id, at, value in zip(columns.ids, fields, columns.values, strict=True)
-                    if at == field
-                )
+        inputs.extend(fx.HaltSeen(key >> 8, int(value)) for key, value in newest.items() if key & 255 in _HALTS)
 
     def _seen_snapshots(self, inputs: list[fx.Event]) -> None:
         done, self._official.snapshots_done = self._official.snapshots_done, []
@@ -179,7 +190,8 @@ class Gateway:
             self._unroute(req_id)
 
     def _values_of(self, req_id: int) -> dict[int, float]:
-        return {field: self._latest[req_id, field] for field in _WIRE_FIELDS if (req_id, field) in self._latest}
+        keys = range(req_id << 8, (req_id << 8) + OWN_FIELDS)
+        return {key & 255: self._latest[key] for key in keys if key in self._latest}
 
     # --- one turn ---
 
@@ -251,6 +263,8 @@ class Gateway:
         self._official = OfficialClient(self._settings.ib_client_id, connection.server_version)
         self._names = {own: symbol for symbol, own in self._own_ids.items()}
         self._retired.clear()
+        if self._recorder is not None:
+            self._recorder.begin(connection.server_version)
         self._official.start_api()
         self._send(connection)
 
@@ -276,6 +290,19 @@ class Gateway:
         self._latest.clear()
         self._decoder = TickDecoder(OLDEST_VERSION)
 
+    def _dump_recorder(self, reason: str) -> None:
+        """Keep what led to a fault, at most once a minute."""
+        if self._recorder is None or self._time < self._dump_again:
+            return
+        self._dump_again = self._time + DUMP_PAUSE
+        path = self._settings.flight_dir / f"{iso(self._time).replace(':', '')}-{reason}{flight.SUFFIX}"
+        try:
+            self._recorder.dump(path)
+        except OSError as error:
+            log.warning("flight_dump_failed", path=str(path), error=str(error))
+        else:
+            log.info("flight_dumped", path=str(path), reason=reason)
+
     def _probe_endpoint(self, effect: fx.ProbeEndpoint) -> None:
         if self._probe is None:
             self._probe = Probe(effect.host, effect.port, self._settings.ib_connect_timeout)
@@ -290,6 +317,8 @@ class Gateway:
 
     def _send(self, connection: Connection) -> None:
         for frame in self._official.take_frames():
+            if self._recorder is not None:
+                self._recorder.record(self._time, frame, sent=True)
             connection.send(frame)
 
     def _subscribe(self, effect: fx.Subscribe) -> None:
@@ -314,8 +343,8 @@ class Gateway:
         """Later ticks of the request are dropped; its name stays for those already in the columns."""
         self._decoder.remove(req_id)
         self._retired.append(req_id)
-        for field in _WIRE_FIELDS:
-            self._latest.pop((req_id, field), None)
+        for key in range(req_id << 8, (req_id << 8) + OWN_FIELDS):
+            self._latest.pop(key, None)
 
     # --- effects: what is published ---
 
@@ -338,6 +367,8 @@ class Gateway:
         self._drop_connection()
         if self._probe is not None:
             self._probe.join()
+        if self._recorder is not None:
+            self._recorder.close()
 
 
 def _explain(error: Exception) -> tuple[str, str]:
