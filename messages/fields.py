@@ -105,3 +105,6 @@ NUMERIC_STRING_FIELDS: Final = frozenset({LAST_TIME, DELAYED_LAST_TIME})
 
 TEXT_FIELDS: Final = frozenset({CURRENCY, EXCHANGE})
 """Our own fields whose value is a text."""
+
+WIRE_TEXT_FIELDS: Final = frozenset({32, 33, 47, 48, 59, 62, 77, 84, 85})
+"""IB's tickString fields whose value is a text: exchanges, ratios, RT volume, dividends, news, and their like."""
