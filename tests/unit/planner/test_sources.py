@@ -269,7 +269,7 @@ request = st.builds(
 @given(
     request=request,
     archived=mostly(st.sampled_from([0, ""]), cell),
-    content=mostly(config.map(json.dumps), cell),
+    content=mostly(config.map(lambda c: json.dumps(c, default=repr)), cell),
     snapshots=st.lists(snapshot, max_size=3),
     csv=csv_bytes,
     universe=universe_bytes,
