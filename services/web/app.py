@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from fastapi import FastAPI
+from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
@@ -19,9 +20,17 @@ NAMED_BY_CONTENT: Final = "public, max-age=31536000, immutable"
 
 
 class Page(StaticFiles):
-    """The built page. Files under assets/ have their content's hash in their name and are kept for ever."""
+    """The built page, at every address that is no endpoint's. Files under assets/ have their content's hash in
+    their name and are kept for ever."""
+
+    def __init__(self, endpoints: dict[str, set[str]]) -> None:
+        super().__init__(directory=STATIC, html=True, check_dir=False)
+        self._endpoints = endpoints
 
     async def get_response(self, path: str, scope: MutableMapping[str, Any]) -> Response:
+        methods = self._endpoints.get(scope["path"])
+        if methods is not None:  # an endpoint, asked with another method: it came past its route to here
+            raise HTTPException(405, headers={"Allow": ", ".join(sorted(methods))})
         response = await super().get_response(path, scope)
         kept = path.startswith("assets/") and response.status_code in (200, 304)
         response.headers["Cache-Control"] = NAMED_BY_CONTENT if kept else "no-cache"
@@ -43,7 +52,8 @@ def create_app(backend: Backend) -> FastAPI:
     async def documentation_style() -> Response:
         return Response(docs.STYLE, media_type="text/css")
 
-    app.mount("/", Page(directory=STATIC, html=True, check_dir=False))
+    endpoints = {path: {method.upper() for method in methods} for path, methods in app.openapi()["paths"].items()}
+    app.mount("/", Page(endpoints))
     app.add_middleware(Guard, settings=backend.settings)
     foreign = origins(backend.settings)
     if foreign:

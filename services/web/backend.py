@@ -3,6 +3,8 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -50,15 +52,33 @@ class SupervisorControl:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._slots = asyncio.Semaphore(MAX_COMMANDS)
+        self._waiting: set[asyncio.Future[AnyMessage]] = set()
+        self._closed = False
 
     async def __call__(self, command: Command) -> AnyMessage:
         async with self._slots:
-            return await in_thread(
-                lambda: request(self._settings, SUPERVISOR_CONTROL, command, timeout=COMMAND_SECONDS)
-            )
+            if self._closed:
+                raise _ending()
+            answer = in_thread(partial(request, self._settings, SUPERVISOR_CONTROL, command, timeout=COMMAND_SECONDS))
+            self._waiting.add(answer)
+            try:
+                return await answer
+            finally:
+                self._waiting.discard(answer)
+
+    def close(self) -> None:
+        """Wait for no answer any more. Whether a command under way comes true, nobody here learns."""
+        self._closed = True
+        for answer in self._waiting:
+            if not answer.done():
+                answer.set_exception(_ending())
 
 
-async def in_thread(call: Callable[[], T]) -> T:
+def _ending() -> IbStreamError:
+    return IbStreamError("supervisor_unreachable", "the web service ends; `ibstream status` says what became of it")
+
+
+def in_thread(call: Callable[[], T]) -> asyncio.Future[T]:
     """The call's result, from a thread that does not hold up the end of the process."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
@@ -75,10 +95,10 @@ async def in_thread(call: Callable[[], T]) -> T:
         result, error = None, None
         try:
             result = call()
-        except BaseException as raised:
+        except Exception as raised:
             error = raised
-        if not loop.is_closed():
+        with suppress(RuntimeError):  # the loop has ended meanwhile
             loop.call_soon_threadsafe(finish, result, error)
 
     threading.Thread(target=run, daemon=True).start()
-    return await future
+    return future

@@ -25,7 +25,8 @@ STEPS = (5, 10, 30, 60, 150)  # seconds a point; few sizes, so that charts share
 MAX_POINTS = 600
 EVENTS_READ = 3_000
 READ_BYTES = 128 << 10
-POINTS_KEPT = 300_000  # in the cache, all symbols together
+STEPS_KEPT = 4_000  # in the cache
+POINTS_KEPT = 300_000  # in those, all symbols together
 SETTLE = 2 * SECOND  # a step is finished this long after its end
 
 
@@ -106,7 +107,7 @@ class History:
             return self._newest[1]
         step = self._steps[key] = fold_step(reader, number * width, end)
         self._points += len(step)
-        while self._points > POINTS_KEPT and len(self._steps) > 1:
+        while len(self._steps) > STEPS_KEPT or (self._points > POINTS_KEPT and len(self._steps) > 1):
             self._points -= len(self._steps.popitem(last=False)[1])
         return step
 

@@ -69,6 +69,7 @@ class Hub:
             self._show(quote)
         elif topic == STATUS:
             status = decode_status(payload)
+            self._heard["supervisor"] = at
             self._keeper = self._keeper or StatusKeeper(status, self._timeout, at)
             self._show_status(self._keeper.on_status(status, at))
         elif topic == PLAN:

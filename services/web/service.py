@@ -6,6 +6,7 @@ So neither ever waits for the other, and what lies between them is bounded.
 
 import asyncio
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
@@ -61,7 +62,7 @@ def build(service: Service) -> None:
     service.on_close(server.close)
     service.on_close(runner.close)
     service.every(0.25, partial(_watch, service, server))
-    service.subscribe([name for name in SERVICES if name != service.name])
+    service.subscribe(SERVICES)
     server.start()
 
 
@@ -73,30 +74,36 @@ class Runner:
         self._exchange = exchange
         self._ledger = ledger
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._backend: Backend | None = None
+        self._leave: Callable[[], None] = lambda: None
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> ASGIApp:
         settings, clock = self._service.settings, self._service.clock
         hub = Hub(settings.heartbeat_timeout, f"{self._service.started_at:x}", clock.monotonic())
-        self._backend = Backend(
+        control = SupervisorControl(settings)
+        backend = Backend(
             settings=settings,
             clock=clock,
             hub=hub,
             room=Room(hub),
             ledger=self._ledger,
             history=History(settings.journal_dir, self._ledger),
-            control=SupervisorControl(settings),
+            control=control,
         )
-        self._loop = asyncio.get_running_loop()
-        self._tasks.append(asyncio.create_task(self._pass_on(self._backend)))
-        return create_app(self._backend)
+
+        def leave() -> None:
+            backend.room.close()
+            control.close()
+
+        self._loop, self._leave = asyncio.get_running_loop(), leave
+        self._tasks.append(asyncio.create_task(self._pass_on(backend)))
+        return create_app(backend)
 
     def close(self) -> None:
-        """Let the event streams end, so that the server can. Called on the service's thread."""
-        if self._loop is not None and self._backend is not None:
+        """Let event streams and commands end, so that the server can. Called on the service's thread."""
+        if self._loop is not None:
             with suppress(RuntimeError):  # the server ended by itself, and its loop with it
-                self._loop.call_soon_threadsafe(self._backend.room.close)
+                self._loop.call_soon_threadsafe(self._leave)
 
     async def _pass_on(self, backend: Backend) -> None:
         clock = backend.clock
