@@ -7,18 +7,21 @@ import { ToneIcon } from './Icon'
 import styles from './LinkStrip.module.css'
 import { fill, type Strings, word } from './strings'
 import { type GapGroup, gapGroupsOf, type Segment, segmentsOf, sharesOf } from './strip'
+import type { LinkPoint } from './types'
 
 const MINUTE = 60_000
 const RANGES = [15, 60, 360, 1440] as const
 const NAMED_SYMBOLS = 4
 const LONGEST_LIST = 50
+const LEAST_SHARE = 0.5 // percent: less would read as 0 %
 
 export function LinkStrip() {
   const { strings, format } = useCard()
-  const [minutes, setMinutes] = useState<number>(60)
+  const [chosen, setMinutes] = useState<number>()
   const record = useStore('record', (store) => store.record)
   const connection = useStore('connection', (store) => store.connection)
   const to = useBeat()
+  const minutes = chosen ?? fittingRange(record.link[0], to)
   const from = to - minutes * MINUTE
   const knownUntil = connection.phase === 'away' ? Math.min(to, connection.since) : to
   const segments = segmentsOf(record.link, from, to, knownUntil)
@@ -28,17 +31,17 @@ export function LinkStrip() {
     left: `${((start - from) / (to - from)) * 100}%`,
     width: `${((end - start) / (to - from)) * 100}%`,
   })
-  const parts = [
-    ...sharesOf(segments, from, to).map(([status, share]) =>
+  const shares = sharesOf(segments)
+    .filter(([, share]) => share >= LEAST_SHARE)
+    .map(([status, share]) =>
       fill(strings.strip.part, { status: statusText(status, strings), percent: Math.round(share) }),
-    ),
-    gapText(gaps.length, strings),
-  ]
+    )
+  const parts = [...(shares.length > 0 ? shares : [strings.strip.unknown]), gapText(gaps.length, strings)]
   return (
     <section className={styles.strip} aria-label={strings.strip.title}>
       <div className={styles.head}>
         <h3>{strings.strip.title}</h3>
-        <span className={styles.shares}>{parts.slice(0, 3).join(' · ')}</span>
+        <span className={styles.shares}>{parts.join(' · ')}</span>
         <fieldset className={styles.ranges}>
           <legend>{strings.strip.range}</legend>
           {RANGES.map((choice) => (
@@ -87,6 +90,11 @@ export function LinkStrip() {
       <ChangeList segments={segments} gaps={gaps} />
     </section>
   )
+}
+
+/** An hour, or less while the record is younger: a first visit is not an empty picture. */
+function fittingRange(first: LinkPoint | undefined, now: number): number {
+  return first && now - Date.parse(first.time) < RANGES[0] * MINUTE ? RANGES[0] : RANGES[1]
 }
 
 interface Row {

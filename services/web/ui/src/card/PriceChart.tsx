@@ -3,7 +3,7 @@
 
 import { useCallback, useEffect, useRef, useState } from 'react'
 import uPlot from 'uplot'
-import { type Columns, columnsOf, push, spansOf, summaryOf } from './chartData'
+import { type Columns, columnsOf, follow, spansOf, summaryOf } from './chartData'
 import { chartOptions } from './chartOptions'
 import { useCard, useStore } from './hooks'
 import styles from './PriceChart.module.css'
@@ -12,6 +12,7 @@ import { fill, type Strings } from './strings'
 
 const RANGES = [5, 30, 120, 480] as const
 const REDRAW_MS = 500
+const LIVE_POINTS = 600 // over the whole width: more could not be told apart
 
 type Load = 'loading' | 'ready' | 'failed'
 
@@ -119,7 +120,7 @@ function Plot({ symbol, minutes, decimals, columns, spans }: PlotProps) {
   useEffect(() => {
     const element = box.current
     if (!element || !theme) return
-    const range = (): [number, number] => [store.now() / 1000 - minutes * 60, store.now() / 1000]
+    const range = () => timeRange(columns, minutes, store.now() / 1000)
     const options = chartOptions({
       width: Math.max(200, element.clientWidth),
       decimals,
@@ -138,9 +139,8 @@ function Plot({ symbol, minutes, decimals, columns, spans }: PlotProps) {
       const quote = store.quote(symbol)
       const price = priceOf(quote)
       const time = Date.parse(quote?.timestamp ?? '') / 1000
-      if (price === undefined || Number.isNaN(time) || time <= (columns[0].at(-1) ?? 0)) return
-      const history = quote?.source === 'ib_history'
-      push(columns, time, history ? null : price, history ? price : null)
+      if (price === undefined || Number.isNaN(time)) return
+      follow(columns, time, price, quote?.source === 'ib_history', (minutes * 60) / LIVE_POINTS)
     }
     const draw = () => {
       const now = performance.now()
@@ -162,6 +162,12 @@ function Plot({ symbol, minutes, decimals, columns, spans }: PlotProps) {
   }, [store, symbol, minutes, decimals, columns, format, theme])
 
   return <div ref={box} className={styles.plot} />
+}
+
+/** The chosen minutes, or what there is of them: at least one. */
+function timeRange([times]: Columns, minutes: number, now: number): [number, number] {
+  const first = times[0] ?? 0
+  return [Math.max(now - minutes * 60, Math.min(first, now - 60)), now]
 }
 
 /** A word that changes when the colours do: the canvas can't follow the stylesheet by itself. */

@@ -26,7 +26,7 @@ export const Sparkline = memo(function Sparkline({ symbol }: { symbol: string })
     return () => observer.disconnect()
   }, [store, symbol])
 
-  const picture = samples && pictureOf(samples)
+  const picture = samples && pictureOf(samples, store.span())
   return (
     <span ref={box} className={styles.spark}>
       {picture && (
@@ -59,10 +59,11 @@ interface Picture {
   moved: number // percent, from the first sample to the last
 }
 
-/** A polyline over the whole window, its right end the newest sample. */
-export function pictureOf(samples: readonly Sample[]): Picture | undefined {
+/** A line over the last `span` steps, its right end the newest sample. */
+export function pictureOf(all: readonly Sample[], span: number = BUCKETS): Picture | undefined {
+  const last = all.at(-1)
+  const samples = last ? all.filter(({ bucket }) => bucket > last.bucket - span) : []
   const first = samples[0]
-  const last = samples.at(-1)
   if (!first || !last || samples.length < 2) return undefined
   let low = Number.POSITIVE_INFINITY
   let high = Number.NEGATIVE_INFINITY
@@ -70,7 +71,7 @@ export function pictureOf(samples: readonly Sample[]): Picture | undefined {
     if (price < low) low = price
     if (price > high) high = price
   }
-  const x = (bucket: number) => round(WIDTH - PAD - ((last.bucket - bucket) / BUCKETS) * (WIDTH - 2 * PAD))
+  const x = (bucket: number) => round(WIDTH - PAD - ((last.bucket - bucket) / span) * (WIDTH - 2 * PAD))
   const y = (price: number) =>
     high === low ? HEIGHT / 2 : round(PAD + ((high - price) / (high - low)) * (HEIGHT - 2 * PAD))
   const line = samples

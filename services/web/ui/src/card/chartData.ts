@@ -43,6 +43,21 @@ function isMostly(span: Span, before: number, time: number): boolean {
   return time - before > SHORTEST_BREAK && covered > (time - before) / 2
 }
 
+/** Adds a live price: a new point once `step` seconds are over, until then the newest one moves. */
+export function follow(columns: Columns, time: number, price: number, history: boolean, step: number): void {
+  const [times, streamed, bars] = columns
+  const end = times.length - 1
+  const [streamedPrice, barPrice] = history ? [null, price] : [price, null]
+  if (time <= (times[end] ?? 0)) return
+  if (end > 0 && time - (times[end - 1] ?? 0) < step) {
+    times[end] = time
+    streamed[end] = streamedPrice
+    bars[end] = barPrice
+  } else {
+    push(columns, time, streamedPrice, barPrice)
+  }
+}
+
 export function push(columns: Columns, time: number, streamed: number | null, history: number | null): void {
   columns[0].push(time)
   columns[1].push(streamed)

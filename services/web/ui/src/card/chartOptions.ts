@@ -39,7 +39,7 @@ export function chartOptions({ width, decimals, format, style, range, spans }: C
         grid: { show: false },
         size: 28,
         space: 70,
-        values: (_p, ticks) => ticks.map((t) => format.clock(t * 1000, false)),
+        values: (_p, ticks, _axis, _space, step) => ticks.map((t) => format.clock(t * 1000, step < 60)),
       },
       { ...axis, side: 1, size: 64, gap: 6, space: 36, values: (_p, ticks) => ticks.map(price) },
     ],

@@ -4,7 +4,7 @@
 
 import { type Api, ApiError } from './api'
 import { type ConnectionState, openConnection } from './connection'
-import { priceOf, SERIES_MINUTES, Series } from './series'
+import { BUCKET_MS, BUCKETS, priceOf, SERIES_MINUTES, Series } from './series'
 import type { Gap, LinkPoint, Plan, Quote, Status, SymbolStatus } from './types'
 
 export type Topic =
@@ -28,6 +28,7 @@ const RECORD_MS = 60_000
 const SETTLE_MS = 1_500
 const SKEW_MS = 2_000 // a Date header has whole seconds: less than this is not a clock's fault
 const SEEDS_AT_ONCE = 2
+const LEAST_SPAN = 12 // steps of a sparkline
 
 interface Held {
   quote: Quote
@@ -57,6 +58,7 @@ export class StreamStore {
   private seedsRunning = 0
   private flushing = false
   private skew = 0
+  private firstBucket = Number.POSITIVE_INFINITY
   private line: ReturnType<typeof openConnection> | undefined
   private timers: ReturnType<typeof setInterval>[] = []
   private settle: ReturnType<typeof setTimeout> | undefined
@@ -126,6 +128,11 @@ export class StreamStore {
 
   samples(symbol: string): Series['samples'] | undefined {
     return this.series.get(symbol)?.samples
+  }
+
+  /** How many steps the sparklines span: all of them, or as many as there were since the first price. */
+  span(): number {
+    return Math.min(BUCKETS, Math.max(LEAST_SPAN, Math.floor(this.now() / BUCKET_MS) - this.firstBucket))
   }
 
   /** A row came into view: fetch the minutes before this page was opened, a few symbols at a time. */
@@ -205,6 +212,11 @@ export class StreamStore {
     const series = this.series.get(quote.symbol) ?? new Series()
     this.series.set(quote.symbol, series)
     if (series.add(time, price)) this.dirtySeries.add(quote.symbol)
+    this.noteFirst(series)
+  }
+
+  private noteFirst(series: Series): void {
+    this.firstBucket = Math.min(this.firstBucket, series.samples[0]?.bucket ?? this.firstBucket)
   }
 
   private order(): void {
@@ -272,6 +284,7 @@ export class StreamStore {
           const series = this.series.get(symbol) ?? new Series()
           this.series.set(symbol, series)
           series.seed(points)
+          this.noteFirst(series)
           this.touch(`series:${symbol}`)
         })
         .catch((error) => {

@@ -80,11 +80,16 @@ export function gapGroupsOf(gaps: readonly Gap[], from: number, to: number): Gap
   return groups
 }
 
-/** Each status and its share of the time in percent, the largest first. */
-export function sharesOf(segments: readonly Segment[], from: number, to: number): [string, number][] {
+/** Each status and its share of the time that is on record, in percent, the largest first. */
+export function sharesOf(segments: readonly Segment[]): [string, number][] {
   const total = new Map<string, number>()
-  for (const { status, start, end } of segments) total.set(status, (total.get(status) ?? 0) + end - start)
+  let known = 0
+  for (const { status, start, end } of segments) {
+    if (status === 'unknown') continue
+    known += end - start
+    total.set(status, (total.get(status) ?? 0) + end - start)
+  }
   return [...total]
-    .map(([status, ms]): [string, number] => [status, (ms / (to - from)) * 100])
+    .map(([status, ms]): [string, number] => [status, (ms / known) * 100])
     .sort(([, a], [, b]) => b - a)
 }

@@ -1,7 +1,7 @@
 // The geometry of strip, sparkline and chart.
 
 import { describe, expect, it } from 'vitest'
-import { columnsOf, spansOf, summaryOf } from '../../src/card/chartData'
+import { columnsOf, follow, spansOf, summaryOf } from '../../src/card/chartData'
 import { pictureOf } from '../../src/card/Sparkline'
 import { BUCKET_MS, BUCKETS, priceOf, Series } from '../../src/card/series'
 import { gapGroupsOf, segmentsOf, sharesOf } from '../../src/card/strip'
@@ -25,11 +25,11 @@ describe('the link history', () => {
       ['connected', 80, 100],
     ])
     expect(segments.at(-1)?.ongoing).toBe(true)
-    expect(sharesOf(segments, 0, 100_000)).toEqual([
-      ['connected', 60],
-      ['unknown', 20],
-      ['degraded', 20],
+    expect(sharesOf(segments)).toEqual([
+      ['connected', 75],
+      ['degraded', 25],
     ])
+    expect(sharesOf(segmentsOf([], 0, 1))).toEqual([])
   })
 
   it('shows the status that held when the window opened', () => {
@@ -119,6 +119,17 @@ describe('the chart', () => {
         spansOf([{ ...gaps[0], symbol: 'SPY', end: at(32) } as (typeof gaps)[0]], 'SPY', 100),
       )[1],
     ).not.toContain(null)
+  })
+
+  it('follows live prices without growing by one a tick', () => {
+    const columns = columnsOf([{ time: at(100), price: 1 }], [])
+    for (let i = 1; i <= 1000; i++) follow(columns, 100 + i / 10, i, false, 5)
+    expect(columns[0].length).toBeLessThan(30)
+    expect(columns[0].at(-1)).toBe(200)
+    expect(columns[1].at(-1)).toBe(1000)
+    expect(new Set(columns.map(({ length }) => length)).size).toBe(1)
+    follow(columns, 150, 7, false, 5)
+    expect(columns[1].at(-1)).toBe(1000)
   })
 
   it('draws history bars apart from streamed prices', () => {
