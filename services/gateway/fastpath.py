@@ -129,6 +129,19 @@ class Columns:
             value = nan
         self.add(symbol_id, field, value)
 
+    def keys(self) -> "array[int]":
+        """Of each row, its symbol id (at most 32 bits) times 256 plus its field: one number to look things up by."""
+        ids = _little_endian(array("I", self.ids))
+        keys = bytearray(8 * len(self.ids))
+        keys[0::8] = bytes(self.fields)
+        for byte in range(4):
+            keys[byte + 1 :: 8] = ids[byte::4]
+        column = array("Q")
+        column.frombytes(keys)
+        if sys.byteorder == "big":
+            column.byteswap()
+        return column
+
     def to_block(self, epoch: int, first_seq: int, time_ns: int, names: Mapping[int, str]) -> TickBlock:
         """The rows as a block. `names` gives the symbol of each symbol id; `time_ns`: when the bytes came."""
         ids = sorted(set(self.ids))

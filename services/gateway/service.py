@@ -7,6 +7,7 @@ and `link`; what to do is decided by the pure core (core.py), what is said on th
 
 import random
 from collections.abc import Callable
+from math import isfinite
 from typing import Any
 
 import structlog
@@ -178,7 +179,9 @@ class Gateway:
         live = {key >> 8 for key in newest if _LIVE[key & 255]}
         if live:
             inputs.append(fx.TicksSeen(live))
-        inputs.extend(fx.HaltSeen(key >> 8, int(value)) for key, value in newest.items() if key & 255 in _HALTS)
+        for key, value in newest.items():
+            if key & 255 in _HALTS and isfinite(value):
+                inputs.append(fx.HaltSeen(key >> 8, int(value)))
 
     def _seen_snapshots(self, inputs: list[fx.Event]) -> None:
         done, self._official.snapshots_done = self._official.snapshots_done, []

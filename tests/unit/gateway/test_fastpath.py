@@ -294,6 +294,7 @@ def test_columns_become_a_block() -> None:
     columns.add(7, 0, math.nan)
     columns.add_text(3, 45, "1700000000")
     columns.add_text(3, 45, "soon")
+    assert columns.keys().tolist() == [7 << 8 | 1, 3 << 8 | 84, 7 << 8, 3 << 8 | 45, 3 << 8 | 45]
     block = decode_ticks(encode(columns.to_block(2, 41, 99, {3: "SPY", 7: "QQQ", 8: "IWM"})))
     assert (block.epoch, block.first_seq, block.count, block.time) == (2, 41, 5, 99)
     assert dict(zip(block.ids, block.symbols, strict=True)) == {3: "SPY", 7: "QQQ"}
