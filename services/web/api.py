@@ -96,6 +96,7 @@ def _commands(router: APIRouter, backend: Backend) -> None:
             "database_unavailable",
             "schema_unexpected",
             "journal_unavailable",
+            checked=True,
         ),
     )
     async def start(body: Annotated[StartBody | None, Body()] = None) -> Response:
@@ -132,7 +133,7 @@ def _current(router: APIRouter, backend: Backend) -> None:
         summary="The current quote of one symbol",
         description="The fields of the symbol's file. A field that was never received is absent.",
         responses=answer(Quote, "The quote", schema.QUOTE_EXAMPLE)
-        | failures(*ALWAYS, "symbol_not_found", "invalid_symbol"),
+        | failures(*ALWAYS, "symbol_not_found", "invalid_symbol", checked=True),
     )
     async def snapshot(symbol: Symbol) -> Response:
         name = name_of(symbol)
@@ -168,7 +169,7 @@ def _past(router: APIRouter, backend: Backend) -> None:
         summary="Prices of the last minutes, for a chart",
         description="At most 600 points, from the journal: the last trade, or the middle of bid and ask.",
         responses=answer(schema.HistoryView, "The points, oldest first", schema.HISTORY_EXAMPLE)
-        | failures(*ALWAYS, "symbol_not_found", "invalid_symbol", "journal_damaged"),
+        | failures(*ALWAYS, "symbol_not_found", "invalid_symbol", "journal_damaged", checked=True),
     )
     async def history(symbol: Symbol, minutes: Annotated[int, Query(ge=1, le=MAX_MINUTES)] = 60) -> Response:
         name = name_of(symbol)
@@ -205,7 +206,7 @@ def _events(router: APIRouter, backend: Backend) -> None:
                 "description": "Events, for ever",
                 "content": {"text/event-stream": {"schema": {"type": "string"}, "example": schema.EVENTS_EXAMPLE}},
             },
-            **failures(*ALWAYS, "too_many_clients"),
+            **failures(*ALWAYS, "too_many_clients", checked=True),
         },
     )
     async def events(

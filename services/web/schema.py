@@ -153,13 +153,13 @@ def answer(view: type, description: str, example: Any = None) -> dict[int | str,
     return {200: {"description": description, "content": {"application/json": content}}}
 
 
-def failures(*codes: str) -> dict[int | str, dict[str, Any]]:
-    """The `responses` entries of error codes, those of one HTTP status together."""
-    by_status: dict[int, list[str]] = {}
+def failures(*codes: str, checked: bool = False) -> dict[int | str, dict[str, Any]]:
+    """The `responses` entries of error codes, those of one HTTP status together. `checked`: a request that is
+    not as documented is refused."""
+    by_status: dict[int, list[str]] = {422: ["invalid_request"]} if checked else {}
     for code in codes:
-        statuses = [CODES[code].http] if code in CODES else [s for s, name in HTTP_CODES.items() if name == code]
-        for status in statuses:
-            by_status.setdefault(status, []).append(code)
+        status = CODES[code].http if code in CODES else next(s for s, name in HTTP_CODES.items() if name == code)
+        by_status.setdefault(status, []).append(code)
     return {
         status: {
             "description": "One of: " + ", ".join(sorted(listed)),
