@@ -3,7 +3,7 @@
 import argparse
 import importlib
 
-NAMES = ("decode", "fold", "gateway")
+NAMES = ("decode", "fold", "gateway", "latency", "end_to_end")
 
 
 def main() -> None:
