@@ -1,0 +1,272 @@
+"""The card in a real Chromium, over a pipeline of real processes."""
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from playwright.sync_api import Locator, expect
+
+from tests.browser.conftest import OpenPage
+from tests.process.pipeline import Pipeline
+from tests.support import eventually
+
+
+def text_changes(locator: Locator) -> None:
+    """Wait until the text is another one."""
+    before = locator.inner_text()
+    expect(locator).not_to_have_text(before)
+
+
+@contextmanager
+def timed(timings: dict[str, float], name: str) -> Iterator[None]:
+    started = time.monotonic()
+    yield
+    timings[name] = round(time.monotonic() - started, 2)
+
+
+def test_quotes_move(stream: Pipeline, open_page: OpenPage) -> None:
+    card = open_page(stream)
+    expect(card.badge).to_have_text("Connected")
+    expect(card.cell("SPY", "source")).to_have_text("Mock")
+    expect(card.cell("SPY", "state")).to_contain_text("Live")
+    expect(card.cell("SPY", "bidAsk")).to_have_text(re.compile(r"\d+\.\d\d×\d+\.\d\d"))
+    text_changes(card.cell("SPY", "last"))
+    text_changes(card.cell("QQQ", "volume"))
+    text_changes(card.metric("heartbeat"))
+    expect(card.page.get_by_test_id("mock-notice")).to_be_visible()
+    assert set(card.symbols()) == set(stream.await_status("connected").symbols)
+    card.screenshot("light")
+    assert card.errors == []
+
+
+def test_the_chart_is_drawn_and_grows(stream: Pipeline, open_page: OpenPage) -> None:
+    card = open_page(stream)
+    card.open_symbol("SPY")
+    canvas = card.page.locator("canvas")
+    pixels = "canvas => canvas.toDataURL()"
+    expect(card.page.get_by_role("img", name=re.compile(r"SPY, last 30 minutes: from \d"))).to_be_visible()
+    first = canvas.evaluate(pixels)
+    eventually(lambda: canvas.evaluate(pixels) != first, message="the chart moves")
+    expect(card.row("SPY").locator("svg path").first).to_be_attached()
+    card.screenshot("chart")
+    assert card.errors == []
+
+
+def test_stop_and_start(own_stream: Pipeline, open_page: OpenPage) -> None:
+    card = open_page(own_stream)
+    card.button("Stop stream").click()
+    card.button("Stop").click()
+    expect(card.badge).to_have_text("Stopped")
+    assert own_stream.await_status("stopped").subscribed_symbols == []
+    expect(card.metric("subscribed")).to_contain_text("0")
+    expect(card.cell("SPY", "state")).to_contain_text("Stale")
+    card.screenshot("stopped")
+
+    card.page.get_by_label("Max symbols").fill("5")
+    card.button("Start stream").click()
+    expect(card.badge).to_have_text("Connected")
+    expect(card.rows).to_have_count(len(own_stream.await_status("connected").symbols))
+    expect(card.metric("subscribed")).to_contain_text("5")
+    text_changes(card.cell("SPY", "last"))
+    assert card.errors == []
+
+
+def test_a_refused_start_says_why(own_stream: Pipeline, open_page: OpenPage) -> None:
+    card = open_page(own_stream)
+    other = open_page(own_stream)
+    card.button("Stop stream").click()
+    card.button("Stop").click()
+    card.page.get_by_label("Project").fill("4711")
+    card.button("Start stream").click()
+    alert = card.page.get_by_role("alert")
+    expect(alert).to_contain_text("project_not_found")
+    expect(alert).to_contain_text("There is no such project.")
+    card.screenshot("refused")
+    # a page that has not noticed yet that somebody else started it: held back here by cutting its events
+    expect(other.badge).to_have_text("Stopped")
+    other.page.route("**/events", lambda route: route.abort())
+    card.page.get_by_label("Project").fill("")
+    card.button("Start stream").click()
+    expect(card.badge).to_have_text("Connected")
+    expect(alert).to_have_count(0)
+    answer = card.page.evaluate(
+        "async () => { const r = await fetch('/api/ib/stream/start', { method: 'POST' });"
+        " return [r.status, (await r.json()).detail.code] }"
+    )
+    assert answer == [409, "ib_stream_lock_busy"]
+
+
+def test_the_ib_gateway_is_killed_and_comes_back(
+    own_stream: Pipeline, open_page: OpenPage, timings: dict[str, float]
+) -> None:
+    card = open_page(own_stream)
+    expect(card.badge).to_have_text("Connected")
+    own_stream.kill("simulator")
+    with timed(timings, "IB gateway killed"):
+        expect(card.badge).to_have_text(re.compile("Disconnected|Degraded"))
+    expect(card.reason).to_have_text(re.compile("IB gateway"))
+    expect(card.cell("SPY", "state")).to_have_text(re.compile("Stale"))
+    expect(card.metric("degraded")).to_contain_text("for")
+    strip = card.page.get_by_role("region", name="Link history")
+    strip.get_by_text("Changes and gaps").click()
+    expect(strip.locator("tbody")).to_have_text(re.compile("Disconnected|Degraded"))
+    card.screenshot("gateway-away")
+    own_stream.start("simulator")
+    with timed(timings, "IB gateway back"):
+        expect(card.badge).to_have_text("Connected")
+    expect(card.metric("degraded")).to_contain_text("Not degraded")
+    text_changes(card.cell("SPY", "last"))
+    expect(strip.locator("tbody")).to_contain_text("No prices")
+    assert card.errors == []
+
+
+@pytest.mark.parametrize("service", ["gateway", "sink", "supervisor"])
+def test_a_service_is_killed_and_comes_back(
+    service: str, own_stream: Pipeline, open_page: OpenPage, timings: dict[str, float]
+) -> None:
+    card = open_page(own_stream)
+    expect(card.badge).to_have_text("Connected")
+    own_stream.kill(service)
+    with timed(timings, f"{service} killed"):
+        expect(card.badge).to_have_text(re.compile("Disconnected|Degraded"))
+    expect(card.reason).to_have_text(re.compile(service, re.IGNORECASE))
+    card.page.get_by_text("Services and link").click()
+    expect(card.page.get_by_role("listitem").filter(has_text=service)).to_contain_text("down")
+    own_stream.start(service)
+    expect(card.badge).to_have_text("Connected")
+    text_changes(card.cell("SPY", "last"))
+    assert card.errors == []
+
+
+def test_the_backend_is_killed_and_comes_back(
+    own_stream: Pipeline, open_page: OpenPage, timings: dict[str, float]
+) -> None:
+    card = open_page(own_stream)
+    expect(card.badge).to_have_text("Connected")
+    expect(card.cell("SPY", "state")).to_contain_text("Live")
+    own_stream.kill("web")
+    with timed(timings, "backend killed"):
+        expect(card.badge).to_have_text("Backend away")
+    expect(card.reason).to_contain_text("Prices below are not current.")
+    expect(card.cell("SPY", "state")).to_contain_text("No contact")
+    expect(card.button("Stop stream")).to_have_count(0)
+    card.screenshot("backend-away")
+    own_stream.start("web")
+    with timed(timings, "backend back"):
+        expect(card.badge).to_have_text("Connected")
+    expect(card.cell("SPY", "state")).to_contain_text("Live")
+    text_changes(card.cell("SPY", "last"))
+    assert card.errors == []
+
+
+def test_sorting_and_filtering(stream: Pipeline, open_page: OpenPage) -> None:
+    card = open_page(stream)
+    expect(card.cell("SPY", "last")).to_have_text(re.compile(r"\d"))
+    header = card.page.get_by_role("columnheader", name="Symbol")
+    header.get_by_role("button").click()
+    expect(header).to_have_attribute("aria-sort", "ascending")
+    assert card.symbols() == sorted(card.symbols())
+    card.page.get_by_label("Filter symbols").fill("q")
+    expect(card.rows).to_have_count(1)
+    assert card.symbols() == ["QQQ"]
+    card.button("Clear filter").click()
+    live = card.page.get_by_role("button", name=re.compile("^Live"))
+    live.click()
+    expect(live).to_have_attribute("aria-pressed", "true")
+    expect(card.row("SPY")).to_be_visible()
+
+
+def test_chinese(stream: Pipeline, open_page: OpenPage) -> None:
+    card = open_page(stream, language="zh")
+    expect(card.badge).to_have_text("已连接")
+    expect(card.cell("SPY", "source")).to_have_text("模拟")
+    expect(card.cell("SPY", "state")).to_contain_text("实时")
+    expect(card.page.locator("html")).to_have_attribute("lang", "zh-CN")
+    card.open_symbol("SPY")
+    card.screenshot("chinese")
+    english = re.compile(r"\b(Connected|Subscribed|Heartbeat|Volume|Source|State|Filter|Stop|Live)\b")
+    assert english.findall(card.page.locator("section").first.inner_text()) == []
+    # the choice is kept
+    card.page.get_by_label("语言").select_option("en")
+    expect(card.badge).to_have_text("Connected")
+    card.page.goto(f"http://127.0.0.1:{stream.web_port}/")
+    expect(card.badge).to_have_text("Connected")
+
+
+def test_phone(stream: Pipeline, open_page: OpenPage) -> None:
+    card = open_page(stream, width=390, height=844)
+    expect(card.badge).to_have_text("Connected")
+    expect(card.cell("SPY", "last")).to_have_text(re.compile(r"\d"))
+    expect(card.cell("SPY", "volume")).to_be_hidden()
+    expect(card.cell("SPY", "symbol")).to_contain_text("Mock")
+    card.page.get_by_label("Sort by").select_option("symbol")
+    assert card.symbols() == sorted(card.symbols())
+    card.screenshot("phone")
+    card.open_symbol("SPY")
+    card.row("SPY").scroll_into_view_if_needed()
+    card.screenshot("phone-chart")
+    width = card.page.evaluate("document.documentElement.scrollWidth")
+    assert width <= 390, "the page scrolls sideways"
+
+
+def test_dark(stream: Pipeline, open_page: OpenPage) -> None:
+    card = open_page(stream, theme="dark")
+    expect(card.badge).to_have_text("Connected")
+    card.open_symbol("SPY")
+    card.screenshot("dark")
+    background = card.page.locator("section").first.evaluate("card => getComputedStyle(card).backgroundColor")
+    assert max(map(int, re.findall(r"\d+", background)[:3])) < 64
+    # light by choice, at once, the chart's canvas too
+    canvas = card.page.locator("canvas")
+    before = canvas.evaluate("canvas => canvas.toDataURL()")
+    card.page.get_by_label("Theme").select_option("light")
+    background = card.page.locator("section").first.evaluate("card => getComputedStyle(card).backgroundColor")
+    assert min(map(int, re.findall(r"\d+", background)[:3])) > 192
+    eventually(lambda: canvas.evaluate("canvas => canvas.toDataURL()") != before)
+
+
+def test_keyboard_alone(own_stream: Pipeline, open_page: OpenPage) -> None:
+    card = open_page(own_stream)
+    keyboard = card.page.keyboard
+    expect(card.cell("SPY", "last")).to_have_text(re.compile(r"\d"))
+
+    def tab_to(name: str) -> None:
+        """Press Tab until the focus is on what is called so; what has the focus can be seen."""
+        script = (
+            "() => { const e = document.activeElement;"
+            " return [e.getAttribute('aria-label') || e.labels?.[0]?.innerText || e.innerText,"
+            " getComputedStyle(e).outlineStyle] }"
+        )
+        for _ in range(120):
+            keyboard.press("Tab")
+            label, outline = card.page.evaluate(script)
+            assert outline != "none", f"the focus on {label!r} is invisible"
+            if str(label).strip() == name:
+                return
+        raise AssertionError(f"Tab never reached {name!r}")
+
+    tab_to("Filter symbols")
+    keyboard.type("SPY")
+    expect(card.rows).to_have_count(1)
+    tab_to("SPY: show chart and details")
+    keyboard.press("Enter")
+    expect(card.page.get_by_role("img", name="SPY")).to_be_visible()
+    tab_to("2 h")
+    keyboard.press("Space")
+    expect(card.button("2 h")).to_have_attribute("aria-pressed", "true")
+
+    card.page.reload()
+    expect(card.badge).to_have_text("Connected")
+    tab_to("Stop stream")
+    keyboard.press("Enter")
+    keyboard.press("Escape")
+    expect(card.button("Stop stream")).to_be_focused()
+    keyboard.press("Enter")
+    expect(card.button("Stop")).to_be_focused()
+    keyboard.press("Enter")
+    expect(card.badge).to_have_text("Stopped")
+    tab_to("Start stream")
+    keyboard.press("Enter")
+    expect(card.badge).to_have_text("Connected")
