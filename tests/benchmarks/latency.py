@@ -53,6 +53,7 @@ def through_the_gateway(system: System, rate: int, seconds: float) -> tuple[list
         number = _mark_in_file(path)
         in_file.setdefault(number, time.perf_counter_ns())
     sent = system.exchange.stream_sent()
+    system.unsubscribe(subscriber)
     assert len(seen) == total, f"{total - len(seen)} of {total} numbers never came"
     to_file = [at - sent[number - 1] for number, at in in_file.items() if number in seen and 0 < number <= total]
     return [at - sent[number - 1] for number, at in seen.items()], to_file[1:], statistics.mean(sizes)

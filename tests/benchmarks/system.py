@@ -77,6 +77,10 @@ class System:
         self._subscribers.append(subscriber)
         return subscriber
 
+    def unsubscribe(self, subscriber: Subscriber) -> None:
+        self._subscribers.remove(subscriber)
+        subscriber.close()
+
     def cpu(self) -> dict[str, float]:
         """CPU seconds of each service so far."""
         return {name: sum(process.cpu_times()[:2]) for name, process in self._processes().items()}
@@ -93,6 +97,7 @@ class System:
             subscriber.socket.poll(100)
             for topic, payload in subscriber.drain():
                 newest[topic.removeprefix(HEARTBEAT_PREFIX)] = decode_heartbeat(payload)
+        self.unsubscribe(subscriber)
         return newest
 
     def await_sink(self, seq: int, timeout: float = 30.0) -> None:
