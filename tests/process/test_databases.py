@@ -227,7 +227,12 @@ class RunningPlanner:
                 return None
             return plans[-1] if plans[-1].problem_code == problem else None
 
-        found = self.bench.until(probe, 30.0, f"plan {names}, problem {problem}")
+        try:
+            found = self.bench.until(probe, 30.0)
+        except AssertionError:
+            raise AssertionError(
+                f"no plan of {names} with problem {problem}; the last is {self.plans()[-1:]}"
+            ) from None
         assert found is not None
         return found
 
