@@ -47,6 +47,7 @@ class Subscription:
     generic: frozenset[str]
     delayed: bool = False
     partial: bool = False  # 10090: only last, volume and the day's prices are entitled
+    feed_type: int = 1  # the market data type that the client was told of, less our own doing
     dead: bool = False
     image_due: bool = False
     head: Heads = field(init=False)

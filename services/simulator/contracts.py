@@ -4,7 +4,7 @@ synthetic stocks SIM0001, SIM0002 … for load. `Master.find` answers what IB wo
 Prices and volumes are rough anchors for invented prices, not data. Contract ids are invented too.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import NamedTuple
@@ -47,16 +47,17 @@ class Instrument:
     under_symbol: str = ""
     under_sec_type: str = ""
     market_rule: int = 26
+    called: str = ""  # what scenarios and statistics call it, where that is not its symbol
 
     @property
     def in_lots(self) -> bool:
         """US stocks: old versions get their sizes in round lots of 100."""
-        return self.sec_type == "STK"
+        return self.sec_type == "STK" and self.currency == "USD"
 
     @property
     def key(self) -> str:
         """How scenarios, statistics and logs call it: `SPY`, `EUR.USD`, `ESZ5`."""
-        return self.symbol if self.sec_type in ("STK", "IND") else self.local_symbol
+        return self.called or (self.symbol if self.sec_type in ("STK", "IND") else self.local_symbol)
 
     @property
     def has_quotes(self) -> bool:
@@ -72,7 +73,11 @@ class Instrument:
 
     @property
     def valid_exchanges(self) -> str:
-        return US_STOCK_EXCHANGES if self.sec_type == "STK" else self.exchange
+        if self.sec_type != "STK":
+            return self.exchange
+        if self.currency == "USD":
+            return US_STOCK_EXCHANGES
+        return ",".join(dict.fromkeys(["SMART", self.exchange, self.primary or self.exchange]))
 
     @property
     def contract_month(self) -> str:
@@ -169,13 +174,13 @@ _EXCHANGE_ALIASES = {"ISLAND": "NASDAQ", "GLOBEX": "CME", "AMEX": "ARCA"}
 
 
 class Master:
-    """Everything that exists. `synthetic` is how many of SIM0001 … there are; futures expire after `today`."""
+    """Everything that exists: `listed`, and as many of SIM0001 … as `synthetic` says."""
 
-    def __init__(self, today: date, synthetic: int = 1000) -> None:
+    def __init__(self, listed: Iterable[Instrument], synthetic: int = 1000) -> None:
         self._synthetic = synthetic
         self._by_id: dict[int, Instrument] = {}
         self._by_symbol: dict[str, list[Instrument]] = {}
-        for instrument in _listed(today):
+        for instrument in listed:
             self._add(instrument)
 
     def __iter__(self) -> Iterator[Instrument]:
@@ -254,7 +259,8 @@ def _matches(one: Instrument, wanted: Wanted) -> bool:
     )
 
 
-def _listed(today: date) -> Iterator[Instrument]:
+def usual(today: date) -> Iterator[Instrument]:
+    """What the simulator trades by itself; futures expire on `today` or later."""
     for number, line in enumerate(_STOCKS.strip().splitlines(), 1):
         symbol, name, primary, price, daily, millions, kind = line.split("|")
         trading_class = "NMS" if primary == "NASDAQ" else symbol.replace(" ", "")

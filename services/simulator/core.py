@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from services.clock import SECOND
 from services.simulator import market_data, requests, requests_history
 from services.simulator.client import Client
-from services.simulator.contracts import Master
+from services.simulator.contracts import Instrument, Master, usual
 from services.simulator.effects import Close, Effect, Listen, Log, Send
-from services.simulator.market import Market
+from services.simulator.market import Market, Source
 from services.simulator.pacing import MessageRate
 from services.simulator.replies import HIGHEST, LOWEST, Replies
 from services.simulator.requests_account import ACCOUNT
@@ -43,7 +43,11 @@ class Config:
 
 
 class Core:
-    def __init__(self, config: Config, now: int) -> None:
+    """`market` and `listed` replace the invented prices and their instruments: a replay."""
+
+    def __init__(
+        self, config: Config, now: int, market: Source | None = None, listed: Iterable[Instrument] | None = None
+    ) -> None:
         self.config = config
         self.world = World(
             line_limit=config.line_limit,
@@ -51,8 +55,9 @@ class Core:
             strikes_allowed=config.strikes_allowed,
             history_pacing=config.history_pacing,
         )
-        self.master = Master(self.world.hours.local(now).date(), config.symbols)
-        self.market = Market(config.seed, config.rate, self.world.hours)
+        self.market: Source = market or Market(config.seed, config.rate, self.world.hours)
+        today = self.world.hours.local(now).date()
+        self.master = Master(usual(today), config.symbols) if listed is None else Master(listed, 0)
         self.book = market_data.Book()
         self.stats = Stats()
         self.clients: dict[int, Client] = {}

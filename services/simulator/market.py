@@ -5,10 +5,12 @@ same seed and the same times.
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 from services.clock import MILLISECOND, SECOND
 from services.simulator.contracts import Instrument
+from services.simulator.history import RawBar, bars
 from services.simulator.hours import MarketHours
 from services.simulator.prices import Feed, Tick
 
@@ -17,7 +19,55 @@ SLICES = 5
 MOST_CATCH_UP = SECOND  # after a stall, at most this much is made up for
 
 
+class Quotes(Protocol):
+    """One instrument's market, invented (prices.Feed) or recorded (replay.RecordedFeed)."""
+
+    instrument: Instrument
+    halted: int
+    data_type: int
+
+    def image(self) -> list[Tick]: ...
+
+    def rt_volume(self) -> Tick: ...
+
+    def quote(self, side: str) -> tuple[str, float]: ...
+
+
+class Source(Protocol):
+    """Where prices come from: `Market`, or replay.ReplayMarket."""
+
+    backlog: int
+    ended: bool
+
+    @property
+    def eager(self) -> bool: ...
+
+    def time(self, now: int) -> int: ...
+
+    def feed(self, instrument: Instrument, now: int) -> Quotes: ...
+
+    def feeds(self) -> Sequence[Quotes]: ...
+
+    def activate(self, instrument: Instrument, now: int) -> Quotes: ...
+
+    def deactivate(self, instrument: Instrument) -> None: ...
+
+    def advance(self, now: int) -> Iterator[tuple[Quotes, list[Tick]]]: ...
+
+    def bars(self, instrument: Instrument, start: int, end: int, seconds: int) -> list[RawBar]: ...
+
+    def progress(self) -> dict[str, object]: ...
+
+    def close(self) -> None: ...
+
+
 class Market:
+    """Invented prices. `rate`: ticks a second for all that is subscribed together, 0 for the natural pace."""
+
+    backlog = 0
+    ended = False
+    eager = False
+
     def __init__(self, seed: int, rate: int, hours: MarketHours) -> None:
         self._seed, self._rate, self._hours = seed, rate, hours
         self._feeds: dict[int, Feed] = {}
@@ -36,6 +86,19 @@ class Market:
         if instrument.con_id not in self._active:
             feed.refresh(now)
         return feed
+
+    def time(self, now: int) -> int:
+        return now
+
+    def bars(self, instrument: Instrument, start: int, end: int, seconds: int) -> list[RawBar]:
+        """History that agrees with the live prices."""
+        return bars(self._seed, instrument, self._hours, start, end, seconds)
+
+    def progress(self) -> dict[str, object]:
+        return {}
+
+    def close(self) -> None:
+        """Nothing is held."""
 
     def feeds(self) -> list[Feed]:
         """Of everything that somebody ever looked at."""

@@ -12,7 +12,8 @@ from services.clock import SECOND
 from services.simulator import oddities, ticks
 from services.simulator.client import Client, Subscription
 from services.simulator.contracts import BBO_EXCHANGE, Instrument
-from services.simulator.prices import ASK, ASK_SIZE, BID, BID_SIZE, LAST, LAST_SIZE, PRICE, Feed, Tick
+from services.simulator.market import Quotes
+from services.simulator.prices import ASK, ASK_SIZE, BID, BID_SIZE, LAST, LAST_SIZE, PRICE, Tick
 from services.simulator.world import Entitlement
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def subscribe(
     core.book.by_instrument.setdefault(instrument.con_id, []).append(subscription)
     core.market.activate(instrument, core.now)
     core.send(client, client.replies.tick_req_params(request, instrument.tick, BBO_EXCHANGE))
-    core.send(client, client.replies.market_data_type(request, _delivered_type(core, subscription)))
+    _tell_type(core, subscription)
     if core.world.flows(instrument):
         send_image(core, subscription)
         if snapshot:
@@ -118,9 +119,7 @@ def refuse(core: Core, subscription: Subscription, entitlement: Entitlement) -> 
     if not _entitle(core, subscription, entitlement):
         forget(core, subscription)
         return
-    replies = subscription.client.replies
-    kind = _delivered_type(core, subscription)
-    core.send(subscription.client, replies.market_data_type(subscription.request, kind))
+    _tell_type(core, subscription)
     subscription.image_due = True
 
 
@@ -137,7 +136,10 @@ def turn(core: Core) -> None:
                 continue
             if not flows or subscription.client.silent_until > core.now:
                 subscription.image_due = True
-            elif subscription.image_due:
+                continue
+            if subscription.feed_type != feed.data_type:
+                _tell_type(core, subscription)
+            if subscription.image_due:
                 send_image(core, subscription)
             elif made:
                 _deliver(core, subscription, made, encoded, feed)
@@ -161,8 +163,7 @@ def _notice_hours(core: Core) -> None:
         if core.book.was_open.setdefault(con_id, is_open) != is_open:
             core.book.was_open[con_id] = is_open
             for subscription in subscriptions:
-                kind = _delivered_type(core, subscription)
-                core.send(subscription.client, subscription.client.replies.market_data_type(subscription.request, kind))
+                _tell_type(core, subscription)
                 if core.world.flows(instrument) and not subscription.dead:
                     send_image(core, subscription)
 
@@ -172,7 +173,7 @@ def _deliver(
     subscription: Subscription,
     made: list[Tick],
     cache: dict[tuple[bool, bool], ticks.Encoded],
-    feed: Feed | None = None,
+    feed: Quotes | None = None,
 ) -> None:
     """`cache` holds what was encoded for other subscribers of the same ticks."""
     instrument, client = subscription.instrument, subscription.client
@@ -214,12 +215,18 @@ def _entitle(core: Core, subscription: Subscription, entitlement: Entitlement | 
     return True
 
 
+def _tell_type(core: Core, subscription: Subscription) -> None:
+    subscription.feed_type = core.market.feed(subscription.instrument, core.now).data_type
+    kind = _delivered_type(core, subscription)
+    core.send(subscription.client, subscription.client.replies.market_data_type(subscription.request, kind))
+
+
 def _delivered_type(core: Core, subscription: Subscription) -> int:
     """1 live, 2 frozen, 3 delayed, 4 delayed frozen: what this line gets, not what was asked for."""
     is_open = core.world.hours.is_open(subscription.instrument.sec_type, core.now)
     if subscription.delayed:
         return 4 if subscription.client.data_type == 4 and not is_open else 3
-    return 2 if subscription.client.data_type in (2, 4) and not is_open else 1
+    return 2 if subscription.client.data_type in (2, 4) and not is_open else subscription.feed_type
 
 
 def _withdrawn(tick: Tick) -> Tick:
@@ -235,26 +242,20 @@ def _end_snapshot(core: Core, subscription: Subscription) -> None:
         forget(core, subscription)
 
 
-def _send_tick_by_tick(core: Core, feed: Feed, made: list[Tick]) -> None:
-    fields, at, price = {tick.field for tick in made}, core.now // SECOND, feed.price
+def _send_tick_by_tick(core: Core, feed: Quotes, made: list[Tick]) -> None:
+    fields, at = {tick.field for tick in made}, core.market.time(core.now) // SECOND
     for client in core.ready_clients():
         for request, (instrument, kind) in client.tick_by_tick.items():
             if instrument is not feed.instrument:
                 continue
+            (bid, bid_size), (ask, ask_size), (last, size) = map(feed.quote, ("bid", "ask", "last"))
             if kind in ("Last", "AllLast") and LAST_SIZE in fields:
-                args = (
-                    kind == "AllLast",
-                    at,
-                    price(feed.last),
-                    feed.last_size,
-                    instrument.primary or instrument.exchange,
-                )
-                core.send(client, client.replies.tick_by_tick_last(request, *args))
+                exchange = instrument.primary or instrument.exchange
+                data = client.replies.tick_by_tick_last(request, kind == "AllLast", at, last, size, exchange)
             elif kind == "BidAsk" and fields & _QUOTE_FIELDS:
-                sides = (price(feed.bid), price(feed.ask), feed.bid_size, feed.ask_size)
-                core.send(client, client.replies.tick_by_tick_bid_ask(request, at, *sides))
+                data = client.replies.tick_by_tick_bid_ask(request, at, bid, ask, bid_size, ask_size)
             elif kind == "MidPoint" and fields & {BID, ASK}:
-                core.send(
-                    client,
-                    client.replies.tick_by_tick_midpoint(request, at, (feed.bid + feed.ask) / 2 * instrument.tick),
-                )
+                data = client.replies.tick_by_tick_midpoint(request, at, (float(bid) + float(ask)) / 2)
+            else:
+                continue
+            core.send(client, data)

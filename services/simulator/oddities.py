@@ -1,5 +1,6 @@
 """Values that a real gateway sends now and then and that are no data: they must never end up in anybody's file."""
 
+from services.simulator.market import Quotes
 from services.simulator.prices import (
     ASK,
     ASK_SIZE,
@@ -16,7 +17,6 @@ from services.simulator.prices import (
     SIZE,
     STRING,
     VOLUME,
-    Feed,
     Tick,
 )
 
@@ -38,7 +38,7 @@ ODD = (
 )
 
 
-def mix_in(made: list[Tick], feed: Feed) -> list[Tick]:
+def mix_in(made: list[Tick], feed: Quotes) -> list[Tick]:
     """The odd values, then what is true, and one of the sizes twice more."""
-    again = [tick for tick in made if tick.kind == SIZE][:1] or [Tick(SIZE, BID_SIZE, "", feed.bid_size)]
+    again = [tick for tick in made if tick.kind == SIZE][:1] or [Tick(SIZE, BID_SIZE, "", feed.quote("bid")[1])]
     return [*ODD, *feed.image(), *again, *again]

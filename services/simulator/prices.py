@@ -32,7 +32,7 @@ class Tick(NamedTuple):
     kind: int
     field: int
     text: str
-    size: int = 0
+    size: float = 0
     mask: int = 0
 
 
@@ -110,6 +110,7 @@ class Feed:
 
     def __init__(self, seed: int, instrument: Instrument, hours: MarketHours) -> None:
         self.instrument = instrument
+        self.data_type = 1  # as IB delivers it: live
         self.halted = 0  # tick 49: 0 trading, 1 regulatory, 2 volatility
         self._hours = hours
         self._walk = Walk(seed, instrument)
@@ -192,6 +193,10 @@ class Feed:
         if instrument.has_trades:
             out += [Tick(PRICE, OPEN, self.price(self.open)), Tick(STRING, LAST_TIME, str(self.last_time // SECOND))]
         return out + (self._exchange_ticks() if instrument.in_lots else [])
+
+    def quote(self, side: str) -> tuple[str, float]:
+        """Text of the price and the size of `bid`, `ask` or `last`."""
+        return self.price(getattr(self, side)), getattr(self, f"{side}_size")
 
     def rt_volume(self) -> Tick:
         """Tick 48, for those who asked for generic tick 233: price;size;time;volume;vwap;single."""

@@ -115,10 +115,12 @@ class Replies:
             50, 3, request, bar.time, bar.open, bar.high, bar.low, bar.close, bar.volume, bar.wap, bar.trades
         )
 
-    def tick_by_tick_last(self, request: int, all_last: bool, at: int, price: str, size: int, exchange: str) -> bytes:
+    def tick_by_tick_last(self, request: int, all_last: bool, at: int, price: str, size: float, exchange: str) -> bytes:
         return message(99, request, 2 if all_last else 1, at, price, size, 0, exchange, "")
 
-    def tick_by_tick_bid_ask(self, request: int, at: int, bid: str, ask: str, bid_size: int, ask_size: int) -> bytes:
+    def tick_by_tick_bid_ask(
+        self, request: int, at: int, bid: str, ask: str, bid_size: float, ask_size: float
+    ) -> bytes:
         return message(99, request, 3, at, bid, ask, bid_size, ask_size, 0)
 
     def tick_by_tick_midpoint(self, request: int, at: int, price: float) -> bytes:

@@ -63,7 +63,7 @@ def historical_data(core: Core, client: Client, fields: Fields) -> None:
     if what == "SCHEDULE":
         _send_schedule(core, client, request, instrument, start, end)
         return
-    made = history.bars(core.config.seed, instrument, world.hours, start, end, seconds)
+    made = core.market.bars(instrument, start, end, seconds)
     if not made:
         core.error(
             client, request, 162, f"{SERVICE}HMDS query returned no data: {instrument.key}@{wanted.exchange} {what}"
@@ -121,7 +121,7 @@ def parse_end(text: str, core: Core) -> int:
     """The end of a request: empty for now, exchange time, time with a zone, or UTC as yyyymmdd-hh:mm:ss.
     Raises ValueError."""
     if not text:
-        return core.now
+        return core.market.time(core.now)
     parts = text.split(None, 2)
     if len(parts) == 1 and "-" in text:
         moment = datetime.strptime(text, "%Y%m%d-%H:%M:%S").replace(tzinfo=UTC)
@@ -172,9 +172,10 @@ def histogram(core: Core, client: Client, fields: Fields) -> None:
     instrument = resolve(core, client, request, read_contract(fields))
     if instrument is None:
         return
-    start = core.now - 3 * history.DAY * SECOND
+    end = core.market.time(core.now)
+    start = end - 3 * history.DAY * SECOND
     rows: dict[str, int] = {}
-    for bar in history.bars(core.config.seed, instrument, core.world.hours, start, core.now, 3600):
+    for bar in core.market.bars(instrument, start, end, 3600):
         price = f"{round(bar.close / instrument.tick) * instrument.tick:.{instrument.decimals}f}"
         rows[price] = rows.get(price, 0) + bar.volume
     core.send(client, client.replies.histogram(request, sorted(rows.items())))
@@ -196,7 +197,7 @@ def send_real_time_bars(core: Core) -> None:
         for request, instrument in client.real_time_bars.items():
             if not (core.world.flows(instrument) and core.world.hours.is_open(instrument.sec_type, core.now)):
                 continue
-            made = history.bars(core.config.seed, instrument, core.world.hours, end - 5 * SECOND, end, 5)
+            made = core.market.bars(instrument, end - 5 * SECOND, end, 5)
             for bar in made[-1:]:
                 row = bar_row(core, client, instrument, bar, 5, 2)
                 core.send(client, client.replies.real_time_bar(request, row))

@@ -17,6 +17,7 @@ from typing import Any
 import structlog
 
 from services.clock import SystemClock
+from services.files import replace_file
 from services.simulator.core import Core
 from services.simulator.effects import Close, Effect, Listen, Log, Send
 
@@ -57,7 +58,11 @@ class Server:
                 await asyncio.wait_for(self._stop.wait(), max(0.0, due - loop.time()))
             late = max(0.0, loop.time() - due)
             lag = max(late, lag * 0.95)  # remembered for about a second: pacing is judged over one
+            waiting = [one.transport.get_write_buffer_size() for one in self._connections.values()]
+            self.core.market.backlog = max(waiting, default=0)
             await self.apply(self.core.handle_turn(self._clock.now(), lag))
+            if self.core.market.eager:
+                due = loop.time() - TURN
             if self._on_turn is not None:
                 self._on_turn(lag)
             if self._stats is not None and loop.time() >= stats_due:
@@ -147,7 +152,7 @@ class Server:
         self.port = self._listener.sockets[0].getsockname()[1]
         log.info("listening", host=self.host, port=self.port)
         if self._port_file is not None:
-            write_atomically(self._port_file, f"{self.port}\n".encode())
+            replace_file(self._port_file, f"{self.port}\n".encode())
 
     def _unlisten(self) -> None:
         if self._listener is not None:
@@ -155,11 +160,15 @@ class Server:
             self._listener = None
 
     def counts(self) -> dict[str, Any]:
-        return self.core.stats.as_json(self._clock.now()) | {"port": self.port, "pid": os.getpid()}
+        return (
+            self.core.stats.as_json(self._clock.now())
+            | {"port": self.port, "pid": os.getpid()}
+            | self.core.market.progress()
+        )
 
     def write_stats(self) -> None:
         if self._stats is not None:
-            write_atomically(self._stats, json.dumps(self.counts(), indent=1).encode())
+            replace_file(self._stats, json.dumps(self.counts(), indent=1).encode())
 
 
 class Connection(asyncio.Protocol):
@@ -213,11 +222,3 @@ class Connection(asyncio.Protocol):
             self.transport.abort()
         else:
             self.transport.close()
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Replace `path`: a reader sees the old or the new whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(data)
-    temporary.replace(path)

@@ -7,12 +7,12 @@ import pytest
 
 from services.clock import SECOND
 from services.simulator import history
-from services.simulator.contracts import Instrument, Master
+from services.simulator.contracts import Instrument, Master, usual
 from services.simulator.hours import MarketHours
 from services.simulator.prices import ASK, BID, CLOSE, HIGH, LAST, LOW, OPEN, VOLUME, Feed, Tick, Walk
 from tests.unit.simulator.conversation import MONDAY_NOON
 
-MASTER = Master(date(2026, 1, 5))
+MASTER = Master(usual(date(2026, 1, 5)))
 HOURS = MarketHours()
 
 
