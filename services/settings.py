@@ -7,8 +7,8 @@ table written out, and a test keeps the two in step.
 
 import difflib
 import hashlib
+import math
 import os
-import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,9 +19,9 @@ from msgspec import Meta
 
 from messages.errors import IbStreamError
 from messages.topics import SERVICES
+from services.settings_rules import MAX_IPC_PATH, check, malformed, parse_endpoint
 
 PREFIX = "IBSTREAM_"
-MAX_IPC_PATH = 100  # a unix socket's path has 107 usable bytes on Linux, 103 on macOS
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Seconds = Annotated[float, Meta(gt=0)]
@@ -156,7 +156,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         for part in self.bus_peers.replace(",", " ").split():
             service, sep, where = part.partition("=")
             if not sep or service not in SERVICES:
-                raise _malformed(
+                raise malformed(
                     "IBSTREAM_BUS_PEERS", part, f"SERVICE=HOST:PORT, a service being one of {', '.join(SERVICES)}"
                 )
             found[service] = parse_endpoint("IBSTREAM_BUS_PEERS", where)
@@ -199,7 +199,7 @@ def load(env: Mapping[str, str] | None = None) -> Settings:
         if text.strip() or field in ("data_root",):
             values[field] = _convert(name, field, text.strip())
     settings = Settings(**values)
-    _check(settings)
+    check(settings)
     return settings
 
 
@@ -213,7 +213,7 @@ def read_env_file(path: str) -> dict[str, str]:
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise _malformed("IBSTREAM_ENV_FILE", path, f"a readable text file ({error})") from None
+        raise malformed("IBSTREAM_ENV_FILE", path, f"a readable text file ({error})") from None
     found: dict[str, str] = {}
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.lstrip().startswith("#"):
@@ -234,9 +234,12 @@ def _convert(name: str, field: str, text: str) -> Any:
     if kind is bool and text.lower() in ("no", "off"):
         return False
     try:
-        return msgspec.convert(text, kind, strict=False)
+        value = msgspec.convert(text, kind, strict=False)
     except msgspec.ValidationError:
-        raise _malformed(name, text, expectation(field)) from None
+        raise malformed(name, text, expectation(field)) from None
+    if isinstance(value, float) and not math.isfinite(value):
+        raise malformed(name, text, expectation(field))
+    return value
 
 
 def expectation(field: str) -> str:
@@ -271,47 +274,7 @@ def _describe(kind: Any) -> str:
     return " or ".join(_describe(part) for part in get_args(kind) if part is not type(None))
 
 
-def _check(settings: Settings) -> None:
-    """What a type cannot say: rules within a value and between two."""
-    if not settings.data_root.strip():
-        raise _malformed("IBSTREAM_DATA_ROOT", settings.data_root, "the path of a folder")
-    if "\0" in settings.data_root:
-        raise _malformed("IBSTREAM_DATA_ROOT", settings.data_root, "a path without NUL bytes")
-    if settings.root.exists() and not settings.root.is_dir():
-        raise _malformed("IBSTREAM_DATA_ROOT", settings.data_root, "the path of a folder, not of a file")
-    settings.peers  # noqa: B018 - checks it
-    if settings.ib_backup:
-        parse_endpoint("IBSTREAM_IB_BACKUP", settings.ib_backup)
-    if settings.database_url and not re.match(r"[A-Za-z][\w+.-]*://", settings.database_url):
-        # The value is not repeated: it may hold a password.
-        raise IbStreamError(
-            "invalid_setting",
-            "IBSTREAM_DATABASE_URL is not a database URL; expected something like postgresql+psycopg://user@host/name",
-        )
-    if len(str(settings.run_path)) + len("/supervisor.control") > MAX_IPC_PATH:
-        raise _malformed("IBSTREAM_RUN_DIR", settings.run_dir, f"a path of at most {MAX_IPC_PATH - 19} characters")
-    if settings.heartbeat_timeout < 2 * settings.heartbeat_interval:
-        raise _malformed(
-            "IBSTREAM_HEARTBEAT_TIMEOUT",
-            str(settings.heartbeat_timeout),
-            f"at least twice IBSTREAM_HEARTBEAT_INTERVAL ({settings.heartbeat_interval})",
-        )
-
-
-def parse_endpoint(name: str, text: str) -> tuple[str, int]:
-    """`host:port`. Raises IbStreamError `invalid_setting` naming the variable."""
-    host, sep, port = text.rpartition(":")
-    if not sep or not host or not port.isdigit() or not 1 <= int(port) <= 65535:
-        raise _malformed(name, text, "host:port with a port from 1 to 65535")
-    return host.strip("[]"), int(port)
-
-
 def _unknown(name: str) -> IbStreamError:
     near = difflib.get_close_matches(name[len(PREFIX) :].lower(), HELP, n=1)
     hint = f"; did you mean {PREFIX}{near[0].upper()}?" if near else "; deploy/env.example lists them all"
     return IbStreamError("invalid_setting", f"{name} is not a setting of ibstream{hint}")
-
-
-def _malformed(name: str, text: str, expected: str) -> IbStreamError:
-    secret = name in ("IBSTREAM_WEB_TOKEN", "IBSTREAM_DATABASE_URL", "IBSTREAM_ALERT_URLS")
-    return IbStreamError("invalid_setting", f"{name} is {'***' if secret else repr(text)}; expected {expected}")

@@ -13,8 +13,8 @@ from services.gateway.deadlines import SECOND, ns
 from services.gateway.desk import Desk
 from services.gateway.effects import Connect, Disconnect, ProbeEndpoint
 from services.gateway.ib_errors import FARM_CODES, IbCode
-from services.gateway.reset_windows import ResetWindows
-from services.settings import parse_endpoint
+from services.reset_windows import ResetWindows
+from services.settings_rules import parse_endpoint
 
 SIMULATOR_ACCOUNT: Final = "SIMULATOR"
 FIRST_PAUSE: Final = 0.5  # seconds

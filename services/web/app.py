@@ -11,9 +11,10 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
+from services.settings_rules import origins
 from services.web import api, docs, errors, metrics, schema
 from services.web.backend import Backend
-from services.web.guard import Guard, origins
+from services.web.guard import Guard
 
 STATIC: Final = Path(__file__).parent / "static"
 NAMED_BY_CONTENT: Final = "public, max-age=31536000, immutable"

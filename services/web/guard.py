@@ -8,7 +8,6 @@
 """
 
 import hmac
-import ipaddress
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
@@ -16,8 +15,8 @@ from fastapi import HTTPException
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from messages.errors import IbStreamError
 from services.settings import Settings
+from services.settings_rules import is_loopback, origins
 from services.web.errors import error_response
 
 MAX_BODY: Final = 1 << 20  # bytes: a request with some ten thousand symbols
@@ -35,37 +34,6 @@ HEADERS: Final = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
-
-
-def check_settings(settings: Settings) -> None:
-    """Raises IbStreamError `invalid_setting` when the page would be open to others without a token."""
-    if not is_loopback(settings.web_host) and not settings.web_token:
-        raise IbStreamError(
-            "invalid_setting",
-            f"IBSTREAM_WEB_HOST is {settings.web_host!r}, which other machines can reach; expected a secret in"
-            " IBSTREAM_WEB_TOKEN too, or 127.0.0.1",
-        )
-    for origin in origins(settings):
-        parts = urlsplit(origin)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.path or parts.query:
-            raise IbStreamError(
-                "invalid_setting",
-                f"IBSTREAM_WEB_ORIGINS has {origin!r}; expected origins such as https://desk.example:8443",
-            )
-
-
-def origins(settings: Settings) -> list[str]:
-    """The foreign origins that are let in."""
-    return [origin.strip().rstrip("/").lower() for origin in settings.web_origins.split(",") if origin.strip()]
-
-
-def is_loopback(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 class Guard:

@@ -21,7 +21,6 @@ from services.process import Service
 from services.web.app import create_app
 from services.web.backend import Backend, SupervisorControl
 from services.web.events import Room
-from services.web.guard import check_settings
 from services.web.history import History
 from services.web.hub import Hub
 from services.web.ledger import DAYS, Ledger
@@ -51,7 +50,6 @@ class Exchange:
 
 def build(service: Service) -> None:
     settings = service.settings
-    check_settings(settings)
     exchange, ledger = Exchange(), Ledger()
     for topic in (STATUS, PLAN, QUOTE_PREFIX, HEARTBEAT_PREFIX):
         service.on_topic(topic, exchange.put)

@@ -1,4 +1,4 @@
-"""When IB is expected to be away: the setting `reset_windows`, parsed. Called by the link state machine.
+"""When IB is expected to be away: the setting `reset_windows`, parsed. Called by settings and the gateway's link.
 
 Each window is a stretch of the week in local wall-clock time, so daylight saving needs no care.
 """

@@ -1,0 +1,136 @@
+"""What a setting's type cannot say: rules within a text, and between two settings. Called by settings.load.
+
+Everything that a service would refuse at its start is refused here, before anything starts.
+"""
+
+import ipaddress
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from messages.errors import IbStreamError
+from services.reset_windows import ResetWindows
+
+if TYPE_CHECKING:
+    from services.settings import Settings
+
+SECRETS: Final = ("IBSTREAM_WEB_TOKEN", "IBSTREAM_DATABASE_URL", "IBSTREAM_ALERT_URLS")
+"""Settings whose value is never repeated."""
+
+MAX_IPC_PATH: Final = 100  # a unix socket's path has 107 usable bytes on Linux, 103 on macOS
+
+_HOST = re.compile(r"\[?[A-Za-z0-9._:%-]+\]?")
+_KEY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_URL = re.compile(r"[A-Za-z][\w+.-]*://")
+
+
+def check(settings: "Settings") -> None:
+    """Raises IbStreamError `invalid_setting` for the first that is wrong, naming it."""
+    _check_places(settings)
+    _check_gateway(settings)
+    _check_plan(settings)
+    _check_web(settings)
+    for url in settings.alert_urls.split():
+        if not _URL.match(url):
+            raise malformed("IBSTREAM_ALERT_URLS", url, "apprise URLs, such as tgram://token/chat, separated by spaces")
+    least = 2 * settings.heartbeat_interval
+    if settings.heartbeat_timeout < least:
+        expected = f"at least twice IBSTREAM_HEARTBEAT_INTERVAL ({settings.heartbeat_interval})"
+        raise malformed("IBSTREAM_HEARTBEAT_TIMEOUT", str(settings.heartbeat_timeout), expected)
+
+
+def malformed(name: str, text: str, expected: str) -> IbStreamError:
+    """The error for a value, in the one form: which setting, what came, what is expected."""
+    shown = "***" if name in SECRETS else repr(text)
+    return IbStreamError("invalid_setting", f"{name} is {shown}; expected {expected}")
+
+
+def parse_endpoint(name: str, text: str) -> tuple[str, int]:
+    """`host:port`. Raises IbStreamError `invalid_setting` naming the variable."""
+    host, sep, port = text.rpartition(":")
+    if not sep or not _HOST.fullmatch(host) or not port.isdigit() or not 1 <= int(port) <= 65535:
+        raise malformed(name, text, "host:port with a port from 1 to 65535")
+    return host.strip("[]"), int(port)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a host."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def origins(settings: "Settings") -> list[str]:
+    """The foreign web origins that are let in."""
+    return [origin.strip().rstrip("/").lower() for origin in settings.web_origins.split(",") if origin.strip()]
+
+
+def _check_places(settings: "Settings") -> None:
+    if not settings.data_root.strip():
+        raise malformed("IBSTREAM_DATA_ROOT", settings.data_root, "the path of a folder")
+    folders = {
+        "DATA_ROOT": settings.root,
+        "RUN_DIR": settings.run_path,
+        "ITEMS_ROOT": Path(settings.items_root).expanduser().absolute() if settings.items_root else None,
+        "KEYS_DIR": settings.keys_path,
+    }
+    for name, path in folders.items():
+        if path is not None and _is_file(path):
+            text = str(getattr(settings, name.lower()) or path)
+            raise malformed(f"IBSTREAM_{name}", text, "the path of a folder, not of a file")
+    if len(str(settings.run_path)) + len("/supervisor.control") > MAX_IPC_PATH:
+        raise malformed("IBSTREAM_RUN_DIR", settings.run_dir, f"a path of at most {MAX_IPC_PATH - 19} characters")
+    settings.peers  # noqa: B018 - reading it checks it
+    if not _KEY_NAME.fullmatch(settings.bus_key):
+        raise malformed("IBSTREAM_BUS_KEY", settings.bus_key, "the name of a key: letters, digits, dots, hyphens")
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is something else where a folder belongs, or where one of its parents belongs."""
+    try:
+        there = next(place for place in (path, *path.parents) if os.path.lexists(place))
+        return not there.is_dir()
+    except OSError:  # not even a path: too long, or below something that may not be read
+        return True
+
+
+def _check_gateway(settings: "Settings") -> None:
+    if not _HOST.fullmatch(settings.ib_host):
+        raise malformed("IBSTREAM_IB_HOST", settings.ib_host, "a host name or an address")
+    if settings.ib_backup:
+        parse_endpoint("IBSTREAM_IB_BACKUP", settings.ib_backup)
+    if not is_loopback(settings.sim_host):
+        raise malformed("IBSTREAM_SIM_HOST", settings.sim_host, "a loopback address: invented prices stay here")
+    ResetWindows(settings.reset_windows, settings.reset_time_zone)
+
+
+def _check_plan(settings: "Settings") -> None:
+    if settings.database_url and not _URL.match(settings.database_url):
+        raise malformed(
+            "IBSTREAM_DATABASE_URL", settings.database_url, "something like postgresql+psycopg://user@host/name"
+        )
+
+
+def _check_web(settings: "Settings") -> None:
+    if not _HOST.fullmatch(settings.web_host):
+        raise malformed("IBSTREAM_WEB_HOST", settings.web_host, "a host name or an address")
+    if not all("!" <= letter <= "~" for letter in settings.web_token):
+        raise malformed("IBSTREAM_WEB_TOKEN", settings.web_token, "printable ASCII without spaces")
+    if not is_loopback(settings.web_host) and not settings.web_token:
+        raise IbStreamError(
+            "invalid_setting",
+            f"IBSTREAM_WEB_HOST is {settings.web_host!r}, which other machines can reach; expected a secret in"
+            " IBSTREAM_WEB_TOKEN too, or 127.0.0.1",
+        )
+    for origin in origins(settings):
+        parts = urlsplit(origin)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.path or parts.query:
+            raise IbStreamError(
+                "invalid_setting",
+                f"IBSTREAM_WEB_ORIGINS has {origin!r}; expected origins such as https://desk.example:8443",
+            )
