@@ -85,7 +85,6 @@ def _archive_or_say_why(path: Path, stream: str, progress: Progress | None) -> D
         problem = error.message
     except OSError as error:
         problem = f"{path}: {error}"
-    log.error("day_not_archived", stream=stream, day=path.stem, problem=problem)
     return Done(stream, path.stem, "kept", problem=problem)
 
 
@@ -113,9 +112,7 @@ def archive_day(path: Path, stream: str, progress: Progress | None = None) -> Do
     sync_path(archive.parent)
     _empty_log(path)
     _remove(path)
-    done = Done(stream, path.stem, "archived", events, before, _size(archive))
-    log.info("day_archived", **msgspec.structs.asdict(done))
-    return done
+    return Done(stream, path.stem, "archived", events, before, _size(archive))
 
 
 def _expected_end(path: Path, stream: str, day: Day) -> int:
@@ -187,7 +184,8 @@ def retire(settings: Settings, now: int) -> list[Done]:
             done.append(_retire_day(path, stream))
             total -= done[-1].bytes_before
     if total > limit:
-        log.warning("journal_over_limit", bytes=total, limit=limit, note="what is left is needed")
+        problem = f"the journal has {total} bytes, the limit is {limit}; what is left is needed"
+        done.append(Done("", "", "kept", bytes_before=total, problem=problem))
     return done
 
 
@@ -218,7 +216,6 @@ def _says_what_is_wanted(path: Path, stream: str) -> bool:
 def _retire_day(path: Path, stream: str) -> Done:
     done = Done(stream, path.stem, "retired", bytes_before=_size(path))
     _remove(path)
-    log.info("day_retired", stream=stream, day=path.stem, bytes=done.bytes_before)
     return done
 
 
@@ -286,6 +283,9 @@ def main() -> int:
     except IbStreamError as error:
         sys.stderr.write(f"ibstream archive: {error.message} [{error.code}]\n")
         return error.exit_code
+    for one in done:
+        say = log.error if one.problem else log.info
+        say(f"day_{one.action}", **{name: value for name, value in msgspec.structs.asdict(one).items() if value})
     return 1 if any(one.problem for one in done) else 0
 
 

@@ -6,6 +6,7 @@ Cores never ask for the time, they are told; the loops around them take it from 
 import re
 import time
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Protocol
 
 SECOND = 1_000_000_000
@@ -49,7 +50,12 @@ class ManualClock:
 def iso(ns: int) -> str:
     """`2026-01-05T14:30:00.123456Z`: microseconds, so that two instants rarely look alike."""
     seconds, rest = divmod(ns, SECOND)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest // 1000:06d}Z"
+    return f"{_to_the_second(seconds)}.{rest // 1000:06d}Z"
+
+
+@lru_cache(64)
+def _to_the_second(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 def utc_day(ns: int) -> str:
@@ -70,10 +76,9 @@ def parse_time(text: str, now: int) -> int:
     if ago:
         unit = {"s": 1, "m": 60, "h": 3600, "d": 86400}[ago[2]]
         return now - int(float(ago[1]) * unit * SECOND)
+    of_today = re.fullmatch(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?", text)
     try:
-        if re.fullmatch(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?", text):
-            text = f"{utc_day(now)}T{text.zfill(5)}"
-        moment = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(f"{utc_day(now)}T{text:0>5}" if of_today else text)
     except ValueError:
         raise ValueError(
             f"{text!r} is not a time; expected 2026-01-05T14:30:00Z, 2026-01-05, 14:30, -5m or now"

@@ -16,6 +16,7 @@ from messages.errors import CODES, IbStreamError
 COMMANDS: Final = (
     "services.supervisor.cli_stream",
     "services.supervisor.cli_plan",
+    "services.supervisor.cli_journal",
     "services.supervisor.cli_gaps",
     "services.supervisor.cli_doctor",
     "services.supervisor.cli_keys",
@@ -38,6 +39,10 @@ environment variables that begin with IBSTREAM_; deploy/env.example lists them.
   ibstream start --project 1              stream a project's latest decision snapshot
 
   ibstream plan --dry-run --project 1     what would be streamed, and why
+
+  ibstream verify                         whether all that was recorded is there and whole
+
+  ibstream at -5m SPY                     what the price was five minutes ago
 
 [dim]Exit codes: 0 done, 1 failed, 2 wrong usage or setting, 3 busy, 4 and up: one for each error code.[/dim]
 """
