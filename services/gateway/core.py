@@ -306,9 +306,10 @@ class GatewayCore:
         """Let every part do what the symbol's facts call for, say what changed, and set the next look."""
         now = self.desk.now
         wake = NEVER
+        if self.link.connected:
+            wake = min(self._keep_subscribed(symbol), self.answers.check(symbol))
         if self.link.phase == "ready":
-            wake = min(self._keep_subscribed(symbol), self.answers.check(symbol), self.contracts.check(symbol))
-            wake = min(wake, self.recovery.check(symbol))
+            wake = min(wake, self.contracts.check(symbol), self.recovery.check(symbol))
         wake = min(wake, self.ladder.check(symbol))
         view = derive(symbol, self.net, now)
         if view != symbol.said or symbol.data_type != symbol.said_type:
@@ -328,10 +329,8 @@ class GatewayCore:
         self.desk.deadlines.set(("symbol", symbol.name), min(wake, next_change(symbol, self.net, now)))
 
     def _keep_subscribed(self, symbol: Symbol) -> int:
-        """Every symbol that has a line has a stream."""
+        """Every symbol that has a line has a stream, also while the gateway lacks IB: it ticks when IB is back."""
         if symbol.stream is not None or symbol.cut_reason is not None or symbol.rejection is not None:
-            return NEVER
-        if self.link.phase != "ready":
             return NEVER
         if self.desk.now < symbol.hold_until:
             return symbol.hold_until

@@ -17,6 +17,7 @@ from services.gateway.symbols import Symbol
 SETTLE: Final = ns(1)  # 101 comes once for each request too many: the limit is said after the last one
 FIRST_RAISE: Final = 300.0  # seconds until one more line is tried
 LAST_RAISE: Final = 3600.0
+RAISED_AGAIN: Final = 30.0
 RAISED: Final = ns(10)  # a line that was not refused for so long is ours
 
 
@@ -26,6 +27,7 @@ class Lines:
         self.requests = requests
         self.unbalanced = False
         self.raise_every = FIRST_RAISE
+        self._raise_by = 1
         self._raising = False
         self._said = requests.governor.line_limit
 
@@ -66,6 +68,7 @@ class Lines:
         else:
             symbol.stream = None
             governor.line_limit = min(governor.line_limit, governor.open_streams)
+            self._raise_by = 1
             if self._raising:
                 self._raising = False
                 self.raise_every = min(2 * self.raise_every, LAST_RAISE)
@@ -78,13 +81,14 @@ class Lines:
         if what == "learned":
             self._say(governor.line_limit)
         elif what == "raise":
-            governor.line_limit = min(governor.line_limit + 1, self.desk.settings.ib_line_limit)
+            governor.line_limit = min(governor.line_limit + self._raise_by, self.desk.settings.ib_line_limit)
             self._raising = True
             self.unbalanced = True
             self._set_deadline("raised", RAISED)
         elif what == "raised" and self._raising:
             self._raising = False
-            self.raise_every = max(10.0, self.raise_every / 2)  # there may be more: ask sooner
+            self._raise_by *= 2  # there may be more: ask sooner, for more
+            self.raise_every = max(RAISED_AGAIN, self.raise_every / 2)
             self._say(governor.line_limit)
             self.unbalanced = True
 

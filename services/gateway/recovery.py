@@ -19,6 +19,7 @@ from services.gateway.symbols import Symbol
 
 VERIFY: Final = 5.0  # seconds in which ticks must be seen after the link or a farm came back
 FARM_GRACE: Final = ns(3)  # silence after which a broken farm is taken for a symbol's trouble
+FARM_PATIENCE: Final = ns(300)
 FIRST_PAUSE: Final = 15.0  # seconds between two resubscriptions of one symbol, doubling
 LAST_PAUSE: Final = 300.0
 CANARIES: Final = 3  # symbols that are probed when all are silent
@@ -148,7 +149,7 @@ class Recovery:
 
     def _failed(self, symbol: Symbol) -> int:
         symbol.step = "failed"
-        pause = min(LAST_PAUSE, FIRST_PAUSE * 2.0 ** (symbol.resubscribes - 1))
+        pause = LAST_PAUSE if symbol.farm_down else min(LAST_PAUSE, FIRST_PAUSE * 2.0 ** (symbol.resubscribes - 1))
         symbol.retry_at = self.desk.now + ns(pause)
         self._escalate(symbol)
         return symbol.retry_at
@@ -372,17 +373,20 @@ class Recovery:
         return [symbol for symbol in self.desk.book.values() if served_by(name, symbol.planned)]
 
     def _farm_trouble(self, symbol: Symbol) -> int | None:
-        """Silent since a farm broke that may serve it: nothing to do but wait. None when there is no such farm."""
-        if symbol.quiet(self.desk.now):
+        """Silent since a farm broke that may serve it: wait for its return, but not for ever, as its word may be
+        lost. Returns until when to wait, None when there is nothing to wait for."""
+        now = self.desk.now
+        if symbol.quiet(now):
             return None
         for name, since in self._broken.items():
-            if symbol.last_tick <= since + SECOND and served_by(name, symbol.planned):
-                if self.desk.now >= since + FARM_GRACE:
-                    if not symbol.farm_down:
-                        symbol.farm_down = True
-                        symbol.suspect_since = self.desk.now
-                    return NEVER
+            if symbol.last_tick > since + SECOND or not served_by(name, symbol.planned):
+                continue
+            if now < since + FARM_GRACE:
                 return since + FARM_GRACE
+            if not symbol.farm_down:
+                symbol.farm_down = True
+                symbol.suspect_since = now
+            return since + FARM_PATIENCE if now < since + FARM_PATIENCE else None
         return None
 
     # --- a competing session ---

@@ -137,6 +137,8 @@ class World:
         return all(self.state(symbol) == "live" for symbol in self.symbols)
 
     def error(self, code: int, message: str = "", req_id: int = -1) -> None:
+        if code == 1101:
+            self.requests.clear()  # that is what it means
         self.tell(fx.IbErrorSeen(req_id, code, message))
 
     def farm(self, name: str, up: bool, symbols: Iterable[str] = ()) -> None:

@@ -158,10 +158,12 @@ def test_farm_down_for_long_is_named_and_not_fought() -> None:
     start = world.now
     world.farm("usfarm", False, ["SPY", "QQQ"])
     world.until(lambda: world.said["SPY"].reason == "farm_down", within=5)
-    world.run(600)
+    world.run(280)
     assert world.state("SPY") == "history" and world.said["SPY"].stale and world.sources["SPY"] == "ib_history"
     assert world.state("GLD") == "live"
-    assert world.of(fx.Connect, start) == [] and world.of(fx.Subscribe, start) == []
+    assert world.of(fx.Subscribe, start) == []
+    world.run(600)  # its word may be lost: a symbol is renewed now and then, and the socket is kept
+    assert len(world.of(fx.Subscribe, start)) <= 6 and world.of(fx.Connect, start) == []
     world.farm("usfarm", True)
     world.until(world.all_live, within=5)
 
