@@ -124,7 +124,8 @@ class Feed:
         self.activity = 1.0 if instrument.sec_type != "STK" else min(1.0, 0.4 + instrument.volume / 10_000_000)
         self.day = Day(0, 0, 0)
         self.bid = self.ask = self.last = self.open = self.high = self.low = self.close = 0
-        self.bid_size = self.ask_size = self.last_size = self.volume = self.last_time = 0
+        self.bid_size = self.ask_size = self._sizes[0]  # never 0: that would say that there is no quote
+        self.last_size = self.volume = self.last_time = 0
         self.letters = (0, 0, 0)
 
     def price(self, ticks: int) -> str:

@@ -3,7 +3,6 @@
 import json
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import time
@@ -13,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.process.simulators import REPOSITORY, SimulatorProcess, simulator
+from tests.process.simulators import REPOSITORY, Caller, SimulatorProcess, simulator
 from tests.support import eventually, free_port
 
 
@@ -75,27 +74,9 @@ def test_both_at_once(tmp_path: Path) -> None:
         assert sim.stats["ticks"]["by_client_id"].keys() == {"31", "32"}
 
 
-class Raw:
-    """A client of few words: connects, starts the API, subscribes, and then does as it likes."""
-
-    def __init__(self, port: int, client_id: int = 1) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), 10)
-        self.socket.settimeout(10)
-        self.socket.sendall(b"API\0" + struct.pack(">I", 9) + b"v100..200")
-        self.socket.recv(4096)
-        self.send(71, 2, client_id, "")
-
-    def send(self, *fields: object) -> None:
-        payload = "".join(f"{field}\0" for field in fields).encode()
-        self.socket.sendall(struct.pack(">I", len(payload)) + payload)
-
-    def subscribe(self, request: int, symbol: str) -> None:
-        self.send(1, 11, request, 0, symbol, "STK", "", 0, "", "", "SMART", "", "USD", "", "", 0, "", 0, 0, "")
-
-
 def test_a_client_that_does_not_read_is_dropped_and_nobody_else_notices(tmp_path: Path) -> None:
     with simulator(tmp_path, "--rate", "20000", "--buffer", "200000", "--lines", "300") as sim:
-        stalled = Raw(sim.port)
+        stalled = Caller(sim.port).ready()
         stalled.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         for request in range(1, 30):
             stalled.subscribe(request, f"SIM{request:04d}")
@@ -104,7 +85,7 @@ def test_a_client_that_does_not_read_is_dropped_and_nobody_else_notices(tmp_path
         assert one["reason"] == "does not read" and one["unsent"] > 0
         assert sim.stats["ticks"]["unsent"] == one["unsent"]
         assert b"client dropped" in sim.log.read_bytes()
-        other = Raw(sim.port, 2)
+        other = Caller(sim.port, 2).ready()
         other.subscribe(1, "SPY")
         eventually(lambda: sim.stats["ticks"]["by_client_id"].get("2"))
         stalled.socket.close()
@@ -124,7 +105,7 @@ def test_garbage_from_many_clients_and_it_lives(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_with_code_0_under_load(tmp_path: Path, number: int) -> None:
     sim = SimulatorProcess(tmp_path, "--rate", "20000")
-    client = Raw(sim.port)
+    client = Caller(sim.port).ready()
     client.subscribe(1, "SPY")
     eventually(lambda: sim.stats["ticks"]["total"])
     sim.process.send_signal(number)

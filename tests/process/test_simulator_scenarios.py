@@ -3,85 +3,14 @@
 import json
 import os
 import socket
-import struct
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.process.simulators import REPOSITORY, simulator
+from tests.process.simulators import REPOSITORY, Caller, Controller, simulator
 from tests.support import eventually, free_port
-
-
-class Caller:
-    """A plain socket that says hello and reads frames."""
-
-    def __init__(self, port: int, client_id: int = 1) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), 10)
-        self.socket.settimeout(10)
-        self.buffer = b""
-        self.socket.sendall(b"API\0" + struct.pack(">I", 9) + b"v100..200")
-        self.id = client_id
-
-    def ready(self) -> "Caller":
-        self.until("200")
-        self.send(71, 2, self.id, "")
-        self.until("9")
-        return self
-
-    def send(self, *fields: object) -> None:
-        payload = "".join(f"{field}\0" for field in fields).encode()
-        self.socket.sendall(struct.pack(">I", len(payload)) + payload)
-
-    def subscribe(self, request: int, symbol: str) -> None:
-        self.send(1, 11, request, 0, symbol, "STK", "", 0, "", "", "SMART", "", "USD", "", "", 0, "", 0, 0, "")
-
-    def until(self, kind: str, *more: str) -> list[str]:
-        """The next frame that begins with these fields. Raises OSError or EOFError at the connection's end."""
-        while True:
-            while len(self.buffer) >= 4 and len(self.buffer) - 4 >= int.from_bytes(self.buffer[:4], "big"):
-                length = int.from_bytes(self.buffer[:4], "big")
-                fields = self.buffer[4 : 4 + length].decode("latin-1").split("\0")
-                self.buffer = self.buffer[4 + length :]
-                if fields[0] == kind and all(word in fields for word in more):
-                    return fields
-            data = self.socket.recv(65536)
-            if not data:
-                raise EOFError
-            self.buffer += data
-
-    def __enter__(self) -> "Caller":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.socket.close()
-
-
-class Controller:
-    def __init__(self, path: Path) -> None:
-        eventually(path.exists)
-        self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(10)
-        self.socket.connect(str(path))
-        self.file = self.socket.makefile("rwb")
-
-    def __call__(self, **command: Any) -> dict[str, Any]:
-        return self.raw(json.dumps(command).encode())
-
-    def raw(self, line: bytes) -> dict[str, Any]:
-        self.file.write(line + b"\n")
-        self.file.flush()
-        answer: dict[str, Any] = json.loads(self.file.readline())
-        return answer
-
-    def __enter__(self) -> "Controller":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.file.close()
-        self.socket.close()
 
 
 def refused(port: int) -> bool:

@@ -9,7 +9,21 @@ from services.clock import SECOND
 from services.simulator import history
 from services.simulator.contracts import Instrument, Master, usual
 from services.simulator.hours import MarketHours
-from services.simulator.prices import ASK, BID, CLOSE, HIGH, LAST, LOW, OPEN, VOLUME, Feed, Tick, Walk
+from services.simulator.prices import (
+    ASK,
+    ASK_SIZE,
+    BID,
+    BID_SIZE,
+    CLOSE,
+    HIGH,
+    LAST,
+    LOW,
+    OPEN,
+    VOLUME,
+    Feed,
+    Tick,
+    Walk,
+)
 from tests.unit.simulator.conversation import MONDAY_NOON
 
 MASTER = Master(usual(date(2026, 1, 5)))
@@ -36,6 +50,8 @@ def test_a_day_s_figures_agree_with_each_other(instrument: Instrument) -> None:
             if tick.field in (BID, ASK, LAST, HIGH, LOW, CLOSE, OPEN):
                 now[tick.field] = float(tick.text)
                 assert len(tick.text.partition(".")[2]) == instrument.decimals
+            if tick.field in (BID, ASK, BID_SIZE, ASK_SIZE):
+                assert tick.size > 0  # 0 says that there is no quote
             if tick.field == VOLUME:
                 assert tick.size >= volume
                 volume = tick.size
@@ -52,6 +68,13 @@ def test_the_same_seed_gives_the_same_ticks_and_another_seed_others() -> None:
     spy = next(one for one in MASTER if one.symbol == "SPY")
     first, second, third = (run(fresh(spy, seed), 100) for seed in (1, 1, 2))
     assert first == second != third
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_quote_has_a_size_from_the_first_moment(seed: int) -> None:
+    for instrument in MASTER:
+        image = fresh(instrument, seed).image()
+        assert all(tick.size > 0 for tick in image if tick.field in (BID, ASK, BID_SIZE, ASK_SIZE))
 
 
 def test_only_changes_are_told() -> None:
