@@ -14,7 +14,7 @@ import structlog
 from messages.codec import decode_heartbeat, decode_ticks, encode
 from messages.control import Accepted, AnyMessage, ComputePlan, Failed
 from messages.errors import IbStreamError
-from messages.events import Block, ControlEvent, EventBlock
+from messages.events import Block, ControlEvent, EventBlock, ServiceChanged, StatusChanged
 from messages.topics import CONTROL, HEARTBEAT_PREFIX, LINK, PLAN, SERVICES, STATUS, SUPERVISOR_CONTROL, TICKS
 from services.files import replace_file
 from services.follow import Cursor, FileSource, Follower
@@ -162,7 +162,7 @@ class SupervisorService:
             if block is not None:
                 self._publish_block(block)
                 for event in events:
-                    log.info(type(event).__name__, **{k: v for k, v in msgspec.structs.asdict(event).items() if v})
+                    _say(event)
         if self._core.verdict != before:
             self._changed = True
         if self._changed or at >= self._publish_due:
@@ -237,6 +237,17 @@ class SupervisorService:
         if self._messenger is not None:
             self._messenger.close()
         self._lock.release()
+
+
+def _say(event: ControlEvent) -> None:
+    match event:
+        case StatusChanged():
+            log.info("status", status=event.status, reason=event.reason)
+        case ServiceChanged():
+            say = log.info if event.state == "up" else log.warning
+            say("service", name=event.service, state=event.state, pid=event.pid, detail=event.detail)
+        case _:
+            pass
 
 
 def build(service: Service) -> SupervisorService:

@@ -62,7 +62,7 @@ class Pipeline:
         }
         for name, value in (env or {}).items():
             self.env[name if name.isupper() else f"IBSTREAM_{name.upper()}"] = str(value)
-        self.arguments = dict(arguments or {})
+        self.arguments = {"simulator": ["--pipeline"], **(arguments or {})}
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
     # --- life ---
