@@ -100,7 +100,8 @@ class Publisher:
         self._last: dict[str, bytes] = {}
 
     def send(self, topic: str, payload: bytes) -> None:
-        self.socket.send_multipart((topic.encode(), payload))
+        self.socket.send(topic.encode(), zmq.SNDMORE)
+        self.socket.send(payload)
 
     def set_last(self, topic: str, payload: bytes) -> None:
         self._last[topic] = payload

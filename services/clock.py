@@ -60,7 +60,12 @@ def _to_the_second(seconds: int) -> str:
 
 def utc_day(ns: int) -> str:
     """`2026-01-05`: the name of the journal file that holds this instant."""
-    return f"{datetime.fromtimestamp(ns // SECOND, UTC):%Y-%m-%d}"
+    return _day(ns // (86_400 * SECOND))
+
+
+@lru_cache(64)
+def _day(number: int) -> str:
+    return f"{datetime.fromtimestamp(number * 86_400, UTC):%Y-%m-%d}"
 
 
 def parse_time(text: str, now: int) -> int:
