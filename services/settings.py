@@ -103,7 +103,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # web
     web_host: str = _field("127.0.0.1", "address of the web page and API; off loopback IBSTREAM_WEB_TOKEN is needed")
     web_port: Port = _field(8765, "port of the web page and API")
-    web_token: str = _field("", "secret that clients off this machine must send as a bearer token")
+    web_token: str = _field("", "secret that every client must send as a bearer token; empty: none, on loopback only")
     web_origins: str = _field("", "other origins, comma-separated, whose pages may start and stop the stream")
     # alerts
     alert_urls: str = _field("", "apprise URLs, separated by spaces, told of degraded, disconnected and recovered")

@@ -19,6 +19,7 @@ from messages.errors import IbStreamError
 from services.settings import Settings
 
 BIND_SECONDS = 2.0  # a predecessor may take that long to let go of the port
+SEND_BUFFER = 256 << 10  # bytes in the kernel for a client that does not read; it would grow to megabytes
 UNSENT_MS = 15_000  # after which the kernel ends a connection whose client takes nothing
 GRACE_SECONDS = 1
 BACKLOG = 512
@@ -36,6 +37,7 @@ def bind(settings: Settings) -> socket.socket:
             raise IbStreamError("invalid_setting", f"IBSTREAM_WEB_HOST {host!r} is no address: {error}") from None
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)  # connections inherit both
             if hasattr(socket, "TCP_USER_TIMEOUT"):
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNSENT_MS)
             sock.bind(where)

@@ -3,7 +3,7 @@
 import argparse
 import importlib
 
-NAMES = ("decode", "fold", "gateway", "latency", "end_to_end")
+NAMES = ("decode", "fold", "plan", "gateway", "latency", "end_to_end", "cost", "scale", "web")
 
 
 def main() -> None:
