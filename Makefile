@@ -1,5 +1,6 @@
 # The three commands of the README. `make setup` is what `make run` calls first; `make test` adds the tests' tools.
 PYTHON ?= python3
+PROCFILE ?= Procfile
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
@@ -23,7 +24,7 @@ $(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
 
 # Settings come from the environment and from .env. A wrong one ends this here, before anything starts.
 run: setup
-	@python -m services.supervisor.up Procfile
+	@python -m services.supervisor.up $(PROCFILE)
 
 # The official API of 2020, apart from the one that is installed: the gateway must run on both.
 .venvs/ibapi-9.81.1/ibapi: $(VENV)/.installed

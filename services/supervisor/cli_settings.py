@@ -63,11 +63,12 @@ def env_file() -> str:
 
 def summary_text(where: "Settings") -> str:
     gateway = "built-in simulator, invented prices" if where.api_mode == "mock" else "IB gateway"
+    command = f"{'IBSTREAM_ENV_FILE=.env ' if where.env_file else ''}.venv/bin/ibstream status --watch"
     return (
         f"ibstream: {gateway} at {where.ib_host}:{where.ib_port}\n"
         f"  prices and status as files: {where.stream_dir}\n"
         f"  page:                       http://{_host(where.web_host)}:{where.web_port}\n"
-        f"  in another terminal:        .venv/bin/ibstream status --watch\n"
+        f"  in another terminal:        {command}\n"
         f"  Ctrl-C ends everything."
     )
 

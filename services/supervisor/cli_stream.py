@@ -98,7 +98,8 @@ def status(
     console = tools.console()
     console.print(tools.headline(found))
     live = sum(symbol.state in ("live", "quiet") for symbol in found.symbols.values())
-    facts = [f"{live} of {len(found.symbols)} symbols live", f"api mode {found.api_mode}"]
+    facts = [f"{live} of {len(found.symbols)} symbols live"] if found.symbols else []
+    facts.append(f"api mode {found.api_mode}")
     if found.project_id is not None:
         facts.append(f"project {found.project_id}")
     if found.decision_snapshot_id is not None:

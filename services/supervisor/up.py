@@ -1,4 +1,4 @@
-"""`make run`: check the settings, say where things are, and run the Procfile until Ctrl-C.
+"""`make run`: check the settings, also those in .env, say where things are, and run the Procfile until Ctrl-C.
 
 A thin skin around honcho, for two things that it does not do: settings are checked before anything starts, and
 an end by Ctrl-C or SIGTERM, once every process has gone, is a good end (exit 0).
@@ -21,7 +21,7 @@ ASKED_TO_END = (130, 143)  # honcho's codes for SIGINT and SIGTERM
 def main(arguments: list[str]) -> int:
     procfile = Path(arguments[0] if arguments else "Procfile")
     env = dict(os.environ)
-    dot_env = procfile.parent / ".env"
+    dot_env = Path(".env")
     if dot_env.exists():
         env.setdefault("IBSTREAM_ENV_FILE", str(dot_env.absolute()))
     try:
