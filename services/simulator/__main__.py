@@ -10,6 +10,8 @@ import signal
 import sys
 from contextlib import AsyncExitStack
 
+import structlog
+
 from messages.errors import IbStreamError
 from services import logs
 from services.clock import SystemClock
@@ -23,6 +25,8 @@ from services.simulator.replay import ReplayMarket
 from services.simulator.scenario import Director, ScenarioError
 from services.simulator.server import Server
 from services.simulator.tape import Tape, find_day, instruments
+
+log = structlog.get_logger()
 
 
 def build(settings: Settings, arguments: argparse.Namespace) -> Core:
@@ -48,8 +52,12 @@ async def serve(settings: Settings, arguments: argparse.Namespace, host: str) ->
         server = Server(core, host, arguments.port, buffer=arguments.buffer, stats=arguments.stats,
                         port_file=arguments.port_file, on_turn=pulse)  # fmt: skip
         control = Control(director, server.carry, server.counts)
+        loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, server.stop)
+            loop.add_signal_handler(number, server.stop)
+        loop.add_signal_handler(
+            signal.SIGHUP, lambda: log.info("SIGHUP: no setting of the simulator changes while it runs")
+        )
         where = f"{host}:{arguments.port}"
         try:
             await server.start()

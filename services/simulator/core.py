@@ -29,7 +29,7 @@ FIRST_ORDER_ID = 1
 
 @dataclass(frozen=True)
 class Config:
-    """How this server differs from an ordinary gateway. `rate`: ticks a second per client over all its symbols,
+    """How this server differs from an ordinary gateway. `rate`: ticks a second over all that is subscribed,
     0 for the natural pace. `server_version`: what the gateway calls itself."""
 
     seed: int = 1

@@ -24,7 +24,7 @@ def parser(settings: Settings) -> argparse.ArgumentParser:
     add("--port", type=_port, default=settings.sim_port, help="0: any free port (default %(default)s)")
     add("--port-file", type=Path, metavar="FILE", help="write the port here, whenever it changes")
     add("--seed", type=int, default=settings.sim_seed, help="of the prices (default %(default)s)")
-    add("--rate", type=_count, default=0, metavar="TICKS", help="ticks a second to each client; 0: the natural pace")
+    add("--rate", type=_count, default=0, metavar="TICKS", help="ticks a second over all lines; 0: the natural pace")
     add("--symbols", type=_count, default=DEFAULTS.symbols, metavar="N",
         help="synthetic stocks SIM0001 to SIM<N> beside the real names (default %(default)s)")  # fmt: skip
     add("--server-version", type=_version, default=HIGHEST, metavar="N", help=f"{LOWEST} to {HIGHEST}, the default")

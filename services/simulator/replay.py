@@ -26,7 +26,7 @@ from services.simulator.tape import Tape
 
 SETTLE = SECOND  # without a new line, before the tape runs
 MOST_WAIT = 10 * SECOND
-MOST_ROWS = 10_000  # of a turn: some twenty milliseconds
+MOST_ROWS = 4_000  # of a turn: some thirty milliseconds
 MOST_BACKLOG = 400_000  # bytes that may wait for a client before the fastest pace waits too
 OWN_FIELDS = 200
 MINUTE = 60 * SECOND

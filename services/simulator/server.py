@@ -25,6 +25,7 @@ log = structlog.get_logger()
 
 TURN = 0.05  # seconds
 STATS_EVERY = 1.0
+CLOSE_WITHIN = 5.0
 BUFFER = 16_000_000
 
 
@@ -58,8 +59,7 @@ class Server:
                 await asyncio.wait_for(self._stop.wait(), max(0.0, due - loop.time()))
             late = max(0.0, loop.time() - due)
             lag = max(late, lag * 0.95)  # remembered for about a second: pacing is judged over one
-            waiting = [one.transport.get_write_buffer_size() for one in self._connections.values()]
-            self.core.market.backlog = max(waiting, default=0)
+            self.core.market.backlog = max((one.settle() for one in self._connections.values()), default=0)
             await self.apply(self.core.handle_turn(self._clock.now(), lag))
             if self.core.market.eager:
                 due = loop.time() - TURN
@@ -76,6 +76,7 @@ class Server:
         """Close every socket and write the last statistics."""
         self._unlisten()
         for connection in list(self._connections.values()):
+            connection.settle()
             connection.lost(connection.unsent(), "simulator stopped")
             connection.transport.abort()
         if self._stats is not None:
@@ -112,10 +113,7 @@ class Server:
         waiting, self._waiting = self._waiting, []
         for effect in [*waiting, *effects]:
             if isinstance(effect, Listen):
-                self._unlisten()
-                if effect.on:
-                    await self._listen(self.port if effect.port is None else effect.port)
-                    self.apply_now(self.core.handle_listening(self.port, self._clock.now()))
+                await self._change_listener(effect)
             else:
                 self._apply(effect)
 
@@ -143,6 +141,19 @@ class Server:
             self.core.stats.note(effect.conn, "does not read")
             connection.lost(connection.unsent(), "does not read")
             connection.transport.abort()
+
+    async def _change_listener(self, effect: Listen) -> None:
+        self._unlisten()
+        if not effect.on:
+            return
+        try:
+            await self._listen(self.port if effect.port is None else effect.port)
+        except OSError as error:  # somebody took the port meanwhile: try again in each turn
+            if not self._waiting:
+                log.warning("cannot listen", port=effect.port or self.port, reason=error.strerror)
+            self._waiting.append(effect)
+            return
+        self.apply_now(self.core.handle_listening(self.port, self._clock.now()))
 
     async def _listen(self, port: int) -> None:
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
@@ -202,13 +213,18 @@ class Connection(asyncio.Protocol):
         if effect.ticks:
             self._sends.append((self._sent_bytes, effect.ticks))
         self.transport.write(effect.data)
-        gone = self._sent_bytes - self.transport.get_write_buffer_size()
-        while self._sends and self._sends[0][0] <= gone:
+        self.settle()
+
+    def settle(self) -> int:
+        """Forget what has left this process; the bytes that have not."""
+        waiting = self.transport.get_write_buffer_size()
+        while self._sends and self._sends[0][0] <= self._sent_bytes - waiting:
             self._sends.popleft()
+        return waiting
 
     def unsent(self) -> int:
-        """Ticks of which at least a part is still in this process. (The transport forgets its buffer when the
-        connection breaks, so what `send` saw last is the measure.)"""
+        """Ticks of which at least a part was still in this process when it was last looked at, each turn. (The
+        transport forgets its buffer when the connection breaks: that is too late to ask.)"""
         return sum(ticks for _, ticks in self._sends)
 
     def lost(self, unsent: int, reason: str) -> None:
@@ -221,4 +237,5 @@ class Connection(asyncio.Protocol):
             self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
             self.transport.abort()
         else:
-            self.transport.close()
+            self.transport.close()  # waits for what is unsent: not for ever, if nobody reads
+            asyncio.get_running_loop().call_later(CLOSE_WITHIN, self.transport.abort)
