@@ -1,10 +1,13 @@
 // The card alone, for other React apps: one ES module and one stylesheet; React stays the host's own.
 import react from '@vitejs/plugin-react'
-import { defineConfig } from 'vite'
+import { defineConfig, esmExternalRequirePlugin } from 'vite'
+
+const HOSTS_OWN = ['react', 'react-dom', 'react/jsx-runtime']
 
 export default defineConfig({
   publicDir: false,
-  plugins: [react()],
+  // A dependency that requires React must import the host's: browsers know no `require`.
+  plugins: [react(), esmExternalRequirePlugin({ external: HOSTS_OWN })],
   css: { modules: { generateScopedName: 'ibs-[local]-[hash:base64:5]' } },
   build: {
     outDir: 'dist',
@@ -15,6 +18,5 @@ export default defineConfig({
       fileName: 'stream-card',
       cssFileName: 'stream-card',
     },
-    rollupOptions: { external: ['react', 'react-dom', 'react/jsx-runtime'] },
   },
 })
