@@ -263,6 +263,7 @@ class CutSymbol(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str
     priority: int
     contract: PlannedSymbol | None = None
+    limit: Literal["max_symbols", "lines"] = "max_symbols"  # whose limit: the user's, or IB's on market data lines
 
 
 class Plan(msgspec.Struct, tag="plan", tag_field="type", frozen=True):

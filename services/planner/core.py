@@ -5,7 +5,7 @@ limits. The same input gives the same plan. The service calls both; `ibstream pl
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -64,8 +64,13 @@ class Limits(msgspec.Struct, frozen=True):
         return min(self.max_symbols, self.line_limit)
 
     @property
+    def which(self) -> Literal["max_symbols", "lines"]:
+        """The limit that cuts."""
+        return "lines" if self.line_limit < self.max_symbols else "max_symbols"
+
+    @property
     def words(self) -> str:
-        if self.line_limit < self.max_symbols:
+        if self.which == "lines":
             return f"over the limit of {self.line_limit} market data lines"
         return f"over max_symbols {self.max_symbols}"
 
@@ -277,7 +282,8 @@ def select(answer: Answer, limits: Limits, incumbents: frozenset[str] = frozense
         if candidate.contract.name in chosen:
             symbols.append(_planned(candidate, priority))
         elif len(cut) < MAX_CUT_LISTED:
-            cut.append(CutSymbol(candidate.contract.name, limits.words, priority, _planned(candidate, priority)))
+            name, contract = candidate.contract.name, _planned(candidate, priority)
+            cut.append(CutSymbol(name, limits.words, priority, contract, limits.which))
     warnings = list(answer.warnings)
     unlisted = len(answer.candidates) - len(symbols) - len(cut)
     if unlisted:

@@ -103,10 +103,13 @@ def _judge_link(facts: Facts, watch: Watch, plan: Plan, missing: list[str], limi
         return Verdict("degraded", "service_down", _down_sentence(missing))
     if failing := watch.failing():
         return Verdict("degraded", "service_failing", "; ".join(f"{name}: {why}" for name, why in failing.items()))
-    bad = {symbol: reason for symbol, reason in troubles.items() if reason != "pending"}
+    # Who wanted more symbols than IB has lines for has some on snapshots; a limit of the user's own is no trouble.
+    bad = {cut.symbol: "line_limit" for cut in plan.cut if cut.limit == "lines"}
+    planned = len(plan.symbols) + len(bad)
+    bad |= {symbol: reason for symbol, reason in troubles.items() if reason != "pending"}
     if bad:
         reason = min(Counter(bad.values()).items(), key=lambda item: (-item[1], item[0]))[0]
-        return Verdict("degraded", reason, _symbols_sentence(bad, reason, len(plan.symbols)))
+        return Verdict("degraded", reason, _symbols_sentence(bad, reason, planned))
     if troubles:
         return Verdict("starting", "awaiting_prices", f"waiting for the first price of {_names(troubles)}")
     if waiting := watch.waiting():

@@ -1,11 +1,14 @@
 """The verdict: what word and reason each situation gets, from the core's outside."""
 
+from typing import Literal
+
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from messages.events import LinkChanged, StreamStarted, StreamStopped, SymbolChanged
+from messages.events import CutSymbol, LinkChanged, StreamStarted, StreamStopped, SymbolChanged
 from messages.views import Status
 from services.settings import Settings
 from services.supervisor.judge import SILENCE_FACTOR
@@ -86,6 +89,18 @@ def test_a_symbol_called_live_that_brings_nothing_is_not_believed() -> None:
     assert world.word == ("degraded", "no_ticks")
     world.ticks("SPY")
     assert world.passing(0.1).word == ("connected", None)
+
+
+@pytest.mark.parametrize(
+    ("limit", "verdict"), [("max_symbols", ("connected", None)), ("lines", ("degraded", "line_limit"))]
+)
+def test_a_cut_is_trouble_when_it_is_ibs_and_not_the_users(
+    limit: Literal["max_symbols", "lines"], verdict: tuple[str, str | None]
+) -> None:
+    world = World().started("SPY")
+    plan = world.plan("SPY")
+    world.facts.apply_plan(msgspec.structs.replace(plan, cut=[CutSymbol("CUT", "over the limit", 1, limit=limit)]))
+    assert world.passing(0.1).word == verdict
 
 
 # --- the link ---
