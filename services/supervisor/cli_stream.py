@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from messages.errors import IbStreamError
 from services.supervisor import cli_tools as tools
 
 ProjectOption = Annotated[int | None, typer.Option(help="Project whose symbols to stream.", show_default=False)]
@@ -75,6 +76,9 @@ def stop() -> None:
 def status(
     json: Annotated[bool, typer.Option("--json", help="The whole status as JSON, as in _status.json.")] = False,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Every symbol, live, until Ctrl-C.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit 0 while the supervisor answers and no service is down, else 1.")
+    ] = False,
 ) -> None:
     """Show how the stream is: the status, the services, and every symbol that is not as it should be.
 
@@ -85,7 +89,12 @@ def status(
       ibstream status --json | jq .symbols.SPY           for scripts
 
       ibstream status --watch --json                     one line of JSON a second
+
+      ibstream status --check && echo well              for health checks
     """
+    if check:
+        _check()
+        return
     if watch:
         from services.supervisor.cli_watch import watch_status
 
@@ -128,3 +137,17 @@ def status(
                 tools.styled(symbol.message, None),
             )
         console.print(table)
+
+
+def _check() -> None:
+    """The health check of a container: silent when all is well, else one line and exit 1 (Docker reserves 2 and
+    knows no other). How the prices are is no matter of it: a restart would not bring them back."""
+    try:
+        found = tools.get_status(tools.settings())
+    except IbStreamError as error:
+        typer.echo(f"ibstream: {error.message} [{error.code}]", err=True)
+        raise typer.Exit(1) from None
+    down = [name for name, service in found.services.items() if service.state == "down"]
+    if down:
+        typer.echo(f"ibstream: not running: {', '.join(down)}", err=True)
+        raise typer.Exit(1)
