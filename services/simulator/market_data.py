@@ -46,7 +46,7 @@ class Book:
 def subscribe(
     core: Core, client: Client, request: int, instrument: Instrument, generic: frozenset[str], snapshot: bool
 ) -> None:
-    """Open a line, or say why not: 101, 10197, 10225, 354 and its kin. The contract is known and the id is free."""
+    """Open a line, or say why not: 101, 10197, 354 and its kin. The contract is known and the id is free."""
     if core.book.lines >= core.world.line_limit:
         core.error(client, request, 101, f"Max number of tickers has been reached: {core.world.line_limit}")
         return
