@@ -15,6 +15,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -61,6 +62,7 @@ class Service:
         self._timer_count = 0
         self._turn_handlers: list[Callable[[], float]] = []
         self._patience = MAX_WAIT
+        self.pace = 0.0  # least seconds between the beginnings of two turns that the sockets woke; set by `build`
         self._topics: dict[str, Callable[[str, bytes], None]] = {}
         self._subscriber: Subscriber | None = None
         self._closers: list[Callable[[], None]] = []
@@ -227,7 +229,9 @@ class Service:
         wait = min(MAX_WAIT, self._patience, max(0.0, self._timers[0][0] - self.clock.monotonic()))
         if any(follower.behind for follower in self.followers.values()):
             wait = min(wait, 0.02)
-        for source, _ in self._poller.poll(math.ceil(wait * 1000)):
+        woken = self._poller.poll(math.ceil(wait * 1000))
+        began = self.clock.monotonic()
+        for source, _ in woken:
             handler = self._readers.get(source)
             if handler is not None:
                 handler()
@@ -236,6 +240,9 @@ class Service:
                 follower.step()
         self._run_timers()
         self._patience = min((handler() for handler in self._turn_handlers), default=MAX_WAIT)
+        if woken and self.pace and not self._stopping:
+            # Under load a turn then takes many blocks at once; the first one after a quiet while never waits.
+            time.sleep(max(0.0, min(self.pace, began + self.pace - self.clock.monotonic())))
 
     def _run_timers(self) -> None:
         now = self.clock.monotonic()

@@ -27,6 +27,7 @@ from services.supervisor.facts import VERSION, Facts, decode_facts
 
 log = structlog.get_logger()
 
+TURN_SECONDS = 0.02  # a person waits for the answer to a command, and does not notice this
 REVIEW_SECONDS = 0.1
 PUBLISH_SECONDS = 1.0
 SAVE_SECONDS = 5.0
@@ -251,6 +252,7 @@ def _say(event: ControlEvent) -> None:
 
 
 def build(service: Service) -> SupervisorService:
+    service.pace = TURN_SECONDS
     supervisor = SupervisorService(service)
     supervisor.start()
     return supervisor

@@ -28,6 +28,7 @@ from services.web.server import WebServer, bind
 
 log = structlog.get_logger()
 
+TURN_SECONDS = 0.02  # between two drains of the bus, under load
 STEP_SECONDS = 0.1  # between two looks at what came: the most that the page is behind for it
 
 
@@ -50,6 +51,7 @@ class Exchange:
 
 def build(service: Service) -> None:
     settings = service.settings
+    service.pace = TURN_SECONDS
     exchange, ledger = Exchange(), Ledger()
     for topic in (STATUS, PLAN, QUOTE_PREFIX, HEARTBEAT_PREFIX):
         service.on_topic(topic, exchange.put)
