@@ -109,7 +109,10 @@ class Follower:
         if block.epoch < self._writer_epoch or block.first_seq <= self.cursor.seq or self._doubt:
             return
         if block.first_seq == self.cursor.seq + 1:
-            self._take(block)
+            try:
+                self._take(block)
+            except ValueError:  # well formed, and nonsense all the same: what the journal has in its place counts
+                self.malformed += 1
         elif caught_up:
             self.gaps += 1
 
@@ -137,11 +140,16 @@ class Follower:
             return False
         for payload in payloads:
             block = self._decode(payload)
-            if block.first_seq > self.cursor.seq + 1 and not self._holds_cursor():
-                self._begin_again()  # the past was retired while this consumer was away
+            last_seq = block.first_seq + block.count - 1
+            if last_seq <= self.cursor.seq:
+                continue
+            follows = block.first_seq == self.cursor.seq + 1 and block.epoch == self.cursor.epoch
+            if not follows and (block.first_seq <= self.cursor.seq or not self._holds_cursor()):
+                # The past was retired while this consumer was away, or the writer lost what was consumed here
+                # and has begun a new epoch since the last read.
+                self._begin_again()
                 return True
-            if block.first_seq > self.cursor.seq:
-                self._take(block)
+            self._take(block)
         return bool(self.behind)
 
     # --- inside ---
@@ -190,8 +198,10 @@ class Follower:
             self.unknown += sum(isinstance(event, UnknownEvent) for event in block.events)
         self._apply(block)
         self.cursor = Cursor(block.epoch, block.first_seq + block.count - 1)
-        # What was read may be of a newer epoch than was heard: frames of the older one must not follow it.
-        self._writer_epoch = max(self._writer_epoch, block.epoch)
+        if block.epoch > self._writer_epoch:
+            # Read before it was heard of: frames of the older epoch must not follow it, and how far that one
+            # had got means nothing any more.
+            self._writer_epoch, self._target = block.epoch, self.cursor.seq
 
     def _decode(self, payload: bytes) -> Block:
         try:
