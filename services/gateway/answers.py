@@ -85,7 +85,7 @@ class Answers:
         elif entry.reaction == "competing":
             if request is symbol.snapshot:
                 self._drop_snapshot(symbol)
-            self.core.recovery.competing(symbol)
+            self.core.competing.said(symbol)
         elif entry.reaction == "line_limit":
             self.core.requests.finish(request)
             self.core.lines.refused(request, symbol)

@@ -106,7 +106,9 @@ class Contracts:
 
     def reject(self, symbol: Symbol, entry: IbCode, message: str) -> None:
         """IB refuses the symbol: it holds no line, and is tried again later."""
-        symbol.rejection = Rejection(entry.name, entry.code, message)
+        # One word for what a user sees as one thing; the code tells the kinds apart.
+        name = "no_entitlement" if entry.reaction == "no_entitlement" else entry.name
+        symbol.rejection = Rejection(name, entry.code, message)
         symbol.rejections += 1
         for request in (symbol.stream, symbol.snapshot, symbol.history):
             self.requests.cancel(request)

@@ -13,18 +13,22 @@ from messages.events import IbError, Plan, PlannedSymbol, SymbolChanged
 from messages.fields import MARKET_DATA_TYPE, MARKET_DATA_TYPES, SOURCE_SNAPSHOT, SOURCE_STREAM
 from services.gateway import effects as fx
 from services.gateway.answers import Answers
+from services.gateway.competing import Competing
 from services.gateway.contracts import Contracts, same_contract
 from services.gateway.deadlines import NEVER
 from services.gateway.desk import Desk
+from services.gateway.farms import Farms
 from services.gateway.gaps import Gaps
 from services.gateway.ib_errors import look_up
 from services.gateway.ladder import Ladder
 from services.gateway.lines import Lines
 from services.gateway.link import Link, Turn
 from services.gateway.memory import Memory
+from services.gateway.pace import pace_of
 from services.gateway.pacing import Kind
 from services.gateway.recovery import Recovery
 from services.gateway.requests import Requests
+from services.gateway.silence import Silence
 from services.gateway.symbols import Symbol, derive, next_change
 from services.settings import Settings
 
@@ -46,8 +50,12 @@ class GatewayCore:
         self.requests = Requests(desk)
         self.contracts = Contracts(desk, self.requests)
         self.lines = Lines(desk, self.requests)
-        self.recovery = Recovery(desk, self.requests, self.link)
-        self.ladder = Ladder(desk, self.requests, self.link)
+        pace = pace_of(settings)
+        self.farms = Farms(desk, pace)
+        self.recovery = Recovery(desk, pace, self.requests, self.link, self.farms)
+        self.silence = Silence(desk, pace, self.requests, self.link, self.recovery)
+        self.competing = Competing(desk, pace, self.recovery)
+        self.ladder = Ladder(desk, pace, self.requests, self.link, self.farms)
         self.gaps = Gaps(desk, self.requests)
         self.answers = Answers(self)
         self.plan: Plan | None = None
@@ -69,7 +77,7 @@ class GatewayCore:
             fx.SnapshotEnd: self.answers.snapshot_end,
             fx.BarsSeen: self.answers.bars_seen,
             fx.BarsEnd: self.answers.bars_end,
-            fx.CurrentTimeSeen: lambda event: self.recovery.time_seen(),
+            fx.CurrentTimeSeen: lambda event: self.silence.time_seen(),
         }
 
     def handle(self, event: fx.Event, now: int) -> list[fx.Effect]:
@@ -80,7 +88,7 @@ class GatewayCore:
         effects: list[fx.Effect] = []
         desk.effects = effects
         if type(event) not in _OURS:
-            self.recovery.heard_at = now
+            self.silence.heard_at = now
         self.link.announce()
         self._handlers[type(event)](event)
         for key in desk.deadlines.due(now):
@@ -112,8 +120,10 @@ class GatewayCore:
                 self.desk.touch(self.book[name])
             case "link":
                 self.turned(self.link.due(name))
-            case "net":
-                self.turned(self.recovery.due(name))
+            case "silence":
+                self.turned(self.silence.due(name))
+            case "competing":
+                self.competing.due(name)
             case "lines":
                 self.lines.due(name)
             case "fill":
@@ -201,6 +211,9 @@ class GatewayCore:
                 self.requests.connection_lost()
                 self.contracts.connection_lost()
                 self.answers.connection_lost()
+                self.farms.connection_lost()
+                self.silence.connection_lost()
+                self.competing.connection_lost()
                 for symbol in self.book.values():
                     symbol.snapshot = symbol.history = symbol.details = None
             elif turn is Turn.DATA_LOST:
@@ -208,6 +221,7 @@ class GatewayCore:
                     self.answers.forget_stream(symbol)
             self.recovery.turned(turn)
             if turn is Turn.UP:
+                self.silence.connected()
                 for name in {name for name, _ in self.desk.memory.unfilled if name in self.book}:
                     self.gaps.fill_soon(name)
         self._set_outage()
@@ -221,7 +235,7 @@ class GatewayCore:
 
     def _ticks_seen(self, event: fx.TicksSeen) -> None:
         """The hot path: a symbol that is live already costs a few look-ups."""
-        now, recovery = self.desk.now, self.recovery
+        now, region_ticked = self.desk.now, self.recovery.region_ticked
         by_id, book = self.requests.by_id, self.book
         streamed = False
         for req_id in event.req_ids:
@@ -233,14 +247,14 @@ class GatewayCore:
             if request.kind is Kind.STREAM:
                 streamed = True
                 symbol.last_tick = symbol.price_time = now
-                recovery.region_ticked[symbol.region] = now
+                region_ticked[symbol.region] = now
                 if symbol.source != SOURCE_STREAM or symbol.said is None or symbol.said.state not in _SETTLED:
                     self._stream_came(symbol)
             else:
                 self.desk.priced_by(symbol, SOURCE_SNAPSHOT, now)
         if streamed:
             self.net.newest_tick = now
-            recovery.ticked()
+            self.silence.ticked()
             if self.link.phase == "no_ib":
                 turn = self.link.ticked()
                 if turn is not None:
@@ -251,7 +265,7 @@ class GatewayCore:
         if symbol.data_type is None and self.requests.data_type == 1 and not symbol.delayed:
             self._set_data_type(symbol, 1)  # IB says nothing when it is what was asked for
         if symbol.competing:
-            self.recovery.competing_ticked(symbol)
+            self.competing.ticked(symbol)
 
     def _data_type_seen(self, event: fx.MarketDataTypeSeen) -> None:
         symbol = self._symbol_of(event.req_id)
@@ -291,14 +305,12 @@ class GatewayCore:
         elif entry.reaction == "competing":
             for other in self.book.values():
                 if other.stream is not None:
-                    self.recovery.competing(other)
+                    self.competing.said(other)
 
     def _farm_said(self, code: int, message: str) -> None:
         changed = self.link.farm_said(code, message)
         if changed is not None:
-            self.recovery.farm_changed(*changed)
-            history = [state for (kind, _), state in self.link.farms.items() if kind == "history"]
-            self.ladder.history_works = not history or any(state != "broken" for state in history)
+            self.farms.changed(*changed, self.link.farms)
 
     # --- review ---
 

@@ -1,45 +1,90 @@
-"""Which data farm serves which symbol. IB never says; the names of the farms tell the region.
+"""Data farms: which are broken, and which symbols that concerns. Called by the core and by recovery.
 
-Called by the core when a farm breaks or comes back. A farm of an unknown name may serve anybody.
+IB never says which farm serves a symbol; the names of the farms tell the region, and a farm of an unknown name
+may serve anybody. A symbol that goes on ticking is not served by the farm that broke.
 """
 
 from typing import Final
 
 from messages.events import PlannedSymbol
+from services.gateway.deadlines import SECOND
+from services.gateway.desk import Desk
+from services.gateway.link import Farm
+from services.gateway.pace import Pace
+from services.gateway.symbols import Symbol, region
 
-_EUROPE: Final = frozenset({"EUR", "GBP", "CHF", "SEK", "NOK", "DKK", "PLN", "HUF", "CZK"})
-_ASIA: Final = frozenset({"HKD", "JPY", "CNH", "SGD", "KRW", "INR", "AUD", "NZD", "TWD"})
+_REGION_OF_FARM: Final = (
+    ("cash", "cash"),
+    ("usfut", "usfut"),
+    ("usopt", "usopt"),
+    ("us", "us"),
+    ("eu", "eu"),
+    ("uk", "eu"),
+    ("hfarm", "asia"),
+    ("jfarm", "asia"),
+    ("apac", "asia"),
+)
 
 
-def region(planned: PlannedSymbol) -> str:
-    """cash, usfut, us, eu or asia."""
-    if planned.sec_type in ("CASH", "CMDTY"):
-        return "cash"
-    if planned.currency in _EUROPE:
-        return "eu"
-    if planned.currency in _ASIA:
-        return "asia"
-    return "usfut" if planned.sec_type in ("FUT", "CONTFUT", "FOP") else "us"
+class Farms:
+    """Market data farms. Guarantees: the socket and what other farms serve are never touched."""
+
+    def __init__(self, desk: Desk, pace: Pace) -> None:
+        self.desk = desk
+        self.pace = pace
+        self.broken: dict[str, int] = {}  # and since when
+        self.history_works = True  # false while all of IB's history farms are broken
+
+    def changed(self, farm: Farm, before: str, state: str, all_farms: dict[Farm, str]) -> None:
+        kind, name = farm
+        if kind == "history":
+            states = [state for (kind, _), state in all_farms.items() if kind == "history"]
+            self.history_works = any(state != "broken" for state in states)
+        elif kind == "market_data" and state == "broken":
+            self.broken[name] = self.desk.now
+            self._touch(name)
+        elif kind == "market_data" and before == "broken":
+            self._restored(name)
+
+    def connection_lost(self) -> None:
+        self.broken.clear()
+        self.history_works = True
+
+    def trouble(self, symbol: Symbol) -> int | None:
+        """Silent since a farm broke that may serve it: wait for its return, but not for ever, as its word may be
+        lost. Returns until when to wait, None when there is nothing to wait for."""
+        now = self.desk.now
+        if symbol.quiet(now):
+            return None
+        for name, since in self.broken.items():
+            if symbol.last_tick > since + SECOND or not served_by(name, symbol.planned):
+                continue
+            if now < since + self.pace.farm_grace:
+                return since + self.pace.farm_grace
+            if not symbol.farm_down:
+                symbol.farm_down = True
+                symbol.suspect_since = now
+            return since + self.pace.farm_patience if now < since + self.pace.farm_patience else None
+        return None
+
+    def _restored(self, name: str) -> None:
+        """It is back: those that went silent must show a tick soon."""
+        since = self.broken.pop(name, self.desk.now)
+        for symbol in self.desk.book.values():
+            if symbol.last_tick <= since + SECOND and served_by(name, symbol.planned):
+                symbol.farm_down = False
+                symbol.suspect_since = self.desk.now
+                symbol.step = "trust"
+                self.desk.touch(symbol)
+
+    def _touch(self, name: str) -> None:
+        for symbol in self.desk.book.values():
+            if served_by(name, symbol.planned):
+                self.desk.touch(symbol)
 
 
 def served_by(farm: str, planned: PlannedSymbol) -> bool:
     """May this farm (`usfarm.nj`, `cashfarm`, `eufarm`, `hfarm` ...) serve this symbol?"""
-    of_farm = _region_of_farm(farm.lower())
+    lower = farm.lower()
+    of_farm = next((name for prefix, name in _REGION_OF_FARM if lower.startswith(prefix)), None)
     return of_farm is None or of_farm == region(planned)
-
-
-def _region_of_farm(farm: str) -> str | None:
-    for prefix, name in (
-        ("cash", "cash"),
-        ("usfut", "usfut"),
-        ("usopt", "usopt"),
-        ("us", "us"),
-        ("eu", "eu"),
-        ("uk", "eu"),
-        ("hfarm", "asia"),
-        ("jfarm", "asia"),
-        ("apac", "asia"),
-    ):
-        if farm.startswith(prefix):
-            return name
-    return None

@@ -62,7 +62,7 @@ _TABLE: Final[tuple[IbCode, ...]] = (
     IbCode(10167, "delayed_shown", "warning", "note", "Delayed data is delivered, as the live data is not entitled."),
     IbCode(10168, "delayed_not_enabled", "symbol", "no_entitlement", "The live data is not entitled, and delayed data was not asked for."),
     IbCode(10182, "updates_failed", "warning", "request_failed", "Live updates could not be had: the gateway lost its data connection."),
-    IbCode(10186, "delayed_unavailable", "symbol", "reject", "The live data is not entitled, and there is no delayed data."),
+    IbCode(10186, "delayed_unavailable", "symbol", "no_entitlement", "The live data is not entitled, and there is no delayed data."),
     IbCode(10187, "history_ticks_failed", "warning", "request_failed", "Historical ticks could not be had."),
     IbCode(10189, "tick_by_tick_failed", "warning", "request_failed", "Tick-by-tick data could not be had."),
     IbCode(10190, "tick_by_tick_limit", "warning", "request_failed", "Too many tick-by-tick requests are open."),

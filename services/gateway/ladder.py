@@ -10,30 +10,30 @@ from typing import Final
 
 from messages.events import Bar, BarsReceived
 from messages.fields import LAST, PRICE_TIME, SOURCE_HISTORY
-from services.gateway.deadlines import NEVER, SECOND, ns
+from services.gateway.deadlines import NEVER, SECOND
 from services.gateway.desk import Desk
 from services.gateway.effects import NAN
+from services.gateway.farms import Farms
 from services.gateway.link import Link
+from services.gateway.pace import Pace
 from services.gateway.pacing import Kind, Request
 from services.gateway.requests import Requests
 from services.gateway.symbols import Symbol
 
 IN_VAIN: Final = 2  # snapshots without a price after which they are asked for rarely
-RARELY: Final = ns(60)
-HISTORY_EVERY: Final = ns(120)
 FALLBACK_SPAN: Final = "3600 S"
 LAST_IN_LINE: Final = 1_000_000_000  # rotation comes after every snapshot that a streamed symbol needs
 BAR: Final = 60 * SECOND
 
 
 class Ladder:
-    def __init__(self, desk: Desk, requests: Requests, link: Link) -> None:
+    def __init__(self, desk: Desk, pace: Pace, requests: Requests, link: Link, farms: Farms) -> None:
         self.desk = desk
+        self.net = desk.net
+        self.pace = pace
         self.requests = requests
         self.link = link
-        self.net = desk.net
-        self.every = self.net.stale_after
-        self.history_works = True  # false while all of IB's history farms are broken
+        self.farms = farms
 
     def check(self, symbol: Symbol) -> int:
         """Ask the next rung where it is time. Returns when to look again."""
@@ -60,14 +60,15 @@ class Ladder:
         if symbol.farm_down or symbol.competing or symbol.dead or symbol.step == "failed":
             return True
         since = max(symbol.silent_since(now), symbol.planned_at)
-        return symbol.step == "trust" and now - since >= self.net.stale_after
+        return symbol.step == "trust" and now - since >= self.pace.stale_after
 
     def _snapshot(self, symbol: Symbol, purpose: str) -> int:
         if symbol.snapshot is not None:
             return self._overdue(symbol, symbol.snapshot)
         if symbol.farm_down or symbol.competing:
             return NEVER
-        due = symbol.snapshot_at + (self.every if symbol.answerless < IN_VAIN else RARELY) if symbol.snapshot_at else 0
+        every = self.pace.snapshot if symbol.answerless < IN_VAIN else self.pace.snapshot_rarely
+        due = symbol.snapshot_at + every if symbol.snapshot_at else 0
         if self.desk.now < due:
             return due
         self.requests.snapshot(symbol, purpose, LAST_IN_LINE if purpose == "rotation" else symbol.priority)
@@ -77,26 +78,26 @@ class Ladder:
         """A snapshot that never ends is given up. Probes are recovery's to judge."""
         if not snapshot.sent_at or symbol.step == "probing":
             return NEVER
-        due = snapshot.sent_at + ns(self.desk.settings.probe_timeout)
+        due = snapshot.sent_at + self.pace.probe_timeout
         if self.desk.now < due:
             return due
         self.requests.cancel(snapshot)
         symbol.snapshot = None
         symbol.answerless += 1
-        return self.desk.now + self.every
+        return self.desk.now + self.pace.snapshot
 
     # --- IB's history ---
 
     def _history(self, symbol: Symbol) -> int:
         if symbol.history is not None:
             return NEVER
-        due = symbol.history_at + HISTORY_EVERY if symbol.history_at else 0
+        due = symbol.history_at + self.pace.history if symbol.history_at else 0
         if self.desk.now < due:
             return due
         symbol.history_at = self.desk.now
-        if not self.history_works:
+        if not self.farms.history_works:
             self.serve_local(symbol)
-            return self.desk.now + HISTORY_EVERY
+            return self.desk.now + self.pace.history
         request = Request(Kind.HISTORY, symbol.name, symbol.priority)
         request.purpose = "fallback"
         request.duration = FALLBACK_SPAN

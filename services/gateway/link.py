@@ -252,7 +252,7 @@ class Link:
     def farm_said(self, code: int, message: str) -> tuple[Farm, str, str] | None:
         """A farm's message. Returns the farm, its state before and now, when that changed."""
         kind, state = FARM_CODES[code]
-        farm: Farm = (kind, message.rpartition(":")[2].strip() or "unnamed")  # type: ignore[assignment]
+        farm: Farm = (kind, _farm_name(message))  # type: ignore[assignment]
         before = self.farms.get(farm, "ok" if state != "ok" else "")
         if before == state:
             return None
@@ -280,6 +280,10 @@ class Link:
                     return self._lost("no_ib_too_long", None)
             case "probe_primary":
                 self.desk.out(ProbeEndpoint(*self.endpoints[0]))
+            case "silent" if self.phase == "ready":
+                return self.drop("link_silent", "subscriptions bring nothing, renewed or not")
+            case "silent":
+                pass
             case "window":
                 self._go(self.phase, self.reason, self.detail)
             case _:
@@ -339,6 +343,12 @@ class Link:
     def _clear_deadlines(self) -> None:
         for what in ("give_up", "retry", "settled", "no_ib_too_long", "probe_primary", "window"):
             self.desk.deadlines.clear(("link", what))
+
+
+def _farm_name(message: str) -> str:
+    """It follows a colon; in 2107 and 2108 it follows the full stop of the sentence."""
+    name = message.rpartition(":")[2] if ":" in message else message.partition(".")[2]
+    return name.strip() or "unnamed"
 
 
 def _account_kind(accounts: tuple[str, ...]) -> Literal["simulator", "paper", "live"]:

@@ -9,8 +9,7 @@ from typing import Final, Literal, NamedTuple
 
 from messages.events import PlannedSymbol
 from messages.fields import SOURCE_HISTORY, SOURCE_SNAPSHOT
-from services.gateway.deadlines import NEVER, SECOND
-from services.gateway.farms import region
+from services.gateway.deadlines import NEVER
 from services.gateway.hours import Hours
 from services.gateway.pacing import Request
 
@@ -52,6 +51,21 @@ REASONS: Final = {
     "no_price": "no price has come since the gateway started",
 }
 """Why a symbol is not all clear, besides the link's own reasons and the names of IB's errors."""
+
+
+_EUROPE: Final = frozenset({"EUR", "GBP", "CHF", "SEK", "NOK", "DKK", "PLN", "HUF", "CZK"})
+_ASIA: Final = frozenset({"HKD", "JPY", "CNH", "SGD", "KRW", "INR", "AUD", "NZD", "TWD"})
+
+
+def region(planned: PlannedSymbol) -> str:
+    """Which of IB's data farms may serve it: cash, usfut, us, eu or asia."""
+    if planned.sec_type in ("CASH", "CMDTY"):
+        return "cash"
+    if planned.currency in _EUROPE:
+        return "eu"
+    if planned.currency in _ASIA:
+        return "asia"
+    return "usfut" if planned.sec_type in ("FUT", "CONTFUT", "FOP") else "us"
 
 
 class View(NamedTuple):
@@ -112,7 +126,7 @@ class Symbol:
         "planned",
         "planned_at",
         "price_time",
-        "probe_seconds",
+        "probe_took",
         "proven",
         "region",
         "rejection",
@@ -169,7 +183,7 @@ class Symbol:
         self.resubscribes = 0  # in vain, in a row
         self.retry_at = 0
         self.hold_until = 0  # it is not subscribed before
-        self.probe_seconds = 0.0  # how long its last snapshot took
+        self.probe_took = 0  # how long its last snapshot took
         # the ladder
         self.snapshot_at = 0  # when the last one was asked for
         self.history_at = 0
@@ -293,8 +307,3 @@ def _in_grace(symbol: Symbol, net: Net, now: int) -> bool:
     if net.outage is not None or symbol.subscribed_at == 0:
         return True
     return now - max(symbol.planned_at, symbol.subscribed_at) < net.stale_after
-
-
-def seconds(span: int) -> float:
-    """Nanoseconds as seconds."""
-    return span / SECOND

@@ -315,7 +315,7 @@ def test_no_delayed_data_either() -> None:
     world.refused["XYZ"] = 354
     world.delayed_refused.add("XYZ")
     world.until(lambda: world.said["XYZ"].state == "rejected", within=10)
-    assert world.said["XYZ"].reason == "delayed_unavailable"
+    assert (world.said["XYZ"].reason, world.said["XYZ"].code) == ("no_entitlement", 10186)
     world.until(lambda: world.state("SPY") == "live", within=5)
 
 
