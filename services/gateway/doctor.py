@@ -222,7 +222,8 @@ def _farms(session: Session) -> Finding:
         return Finding(
             "data farms", "warning", "; ".join(broken), "IB heals these by itself; read IB's system status page"
         )
-    names = ", ".join(message.rpartition(":")[2].strip() for message in good)
+    # The farm's name follows a colon; in 2107 and 2108 the full stop of the sentence.
+    names = ", ".join(m.rpartition(":")[2].strip() if ":" in m else m.partition(".")[2].strip() for m in good)
     if not good:
         return Finding("data farms", "warning", "no word of any data farm", "wait for the gateway to finish logging in")
     return Finding("data farms", "ok", names)
