@@ -40,6 +40,7 @@ OWN_FIELDS = 200  # tick fields below are IB's
 OWN_IDS = 1 << 31  # symbol ids from here on are ours, below are IB request ids
 TIMER_SECONDS = 0.1
 DUMP_PAUSE = 60 * SECOND
+MEMORY = 30 * 86_400 * SECOND  # how much of the link stream is read again at the start
 
 _LIVE_QUOTE_FIELDS = {"bid", "ask", "last", "bid_size", "ask_size", "last_size", "volume"}
 _LIVE = bytes(QUOTE_FIELD.get(field) in _LIVE_QUOTE_FIELDS for field in range(256))
@@ -96,7 +97,7 @@ class Gateway:
         """What earlier runs learned: the fold of our own link stream, and how far the ticks go."""
         memory = Memory()
         with JournalReader(self._settings.journal_dir, LINK) as reader:
-            for row in reader.blocks():
+            for row in reader.blocks(reader.seq_at(self._link.time - MEMORY)):
                 for event in decode_events(row.payload).events:
                     memory.apply(event, row.time)
         memory.note_streamed_until(self._ticks.time)
