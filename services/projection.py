@@ -48,10 +48,12 @@ PENDING: Final[Overlay] = (True, "pending")
 
 
 class Projection:
-    """The four folds. `changed` collects the symbols whose quote may differ since it was last cleared."""
+    """The four folds. `changed` collects the symbols whose quote may differ since it was last cleared; `times`
+    has the time of the last block of each stream, UTC nanoseconds."""
 
     def __init__(self) -> None:
         self.changed: set[str] = set()
+        self.times: dict[str, int] = {}
         self._book = QuoteBook()
         self._link_epoch = 0
         self._link: dict[str, Overlay] = {}
@@ -74,10 +76,12 @@ class Projection:
         else:
             assert stream == CONTROL and isinstance(block, EventBlock)
             self._apply_control(block)
+        self.times[stream] = block.time
 
     def reset(self, stream: str) -> None:
         """Forget all of one stream: it is going to be folded again from its beginning."""
         self.changed.update(self.symbols())
+        self.times.pop(stream, None)
         if stream == TICKS:
             self._book = QuoteBook()
         elif stream == LINK:
@@ -147,6 +151,7 @@ class Projection:
         """The state together with the cursors it belongs to, and a checksum."""
         saved = _Saved(
             cursors=cursors,
+            times=self.times,
             book=self._book.dump(),
             link_epoch=self._link_epoch,
             link=self._link,
@@ -172,18 +177,20 @@ class Projection:
             projection._book = QuoteBook.load(saved.book)
         except msgspec.MsgspecError as error:
             raise ValueError(str(error)) from None
+        projection.times = saved.times
         projection._link_epoch, projection._link = saved.link_epoch, saved.link
         projection._planned, projection._plan_started = frozenset(saved.planned), saved.plan_started
         projection._wanted, projection._gateway_down = saved.wanted, saved.gateway_down
         return projection, saved.cursors
 
 
-STATE_VERSION: Final = 1  # raise it when the fold changes: saved states are rebuilt from the journal then
+STATE_VERSION: Final = 2  # raise it when the fold changes: saved states are rebuilt from the journal then
 
 
 class _Saved(msgspec.Struct, kw_only=True):
     version: int = STATE_VERSION
     cursors: dict[str, Cursor]
+    times: dict[str, int]
     book: bytes
     link_epoch: int
     link: dict[str, Overlay]
@@ -194,6 +201,19 @@ class _Saved(msgspec.Struct, kw_only=True):
 
 
 _decode_saved = msgspec.msgpack.Decoder(_Saved).decode
+
+
+def is_past_of(journal_dir: Path, stream: str, cursor: Cursor, time: int) -> bool:
+    """Whether a state that ends at `cursor`, with a block of `time`, can be of this journal. The numbers alone
+    do not say: a journal that was deleted begins at epoch 1 and sequence number 1 again. Raises JournalDamaged.
+    """
+    with JournalReader(journal_dir, stream) as reader:
+        row = next(iter(reader.read(cursor.seq, 1)), None)
+    if row is None:
+        return False
+    if row.first_seq > cursor.seq:
+        return True  # retired since then
+    return Cursor(row.epoch, row.last_seq) == cursor and decode_block(stream, row.payload).time == time
 
 
 def file_bytes(quote: Quote) -> bytes:

@@ -12,11 +12,12 @@ import msgspec
 import structlog
 
 from messages.codec import decode_status, encode, encode_json
-from messages.topics import HEARTBEAT_PREFIX, STATUS, heartbeat_topic, quote_topic
+from messages.topics import HEARTBEAT_PREFIX, STATUS, STREAM_WRITER, heartbeat_topic, quote_topic
 from messages.views import Status
 from services.follow import Cursor
 from services.process import MAX_WAIT, Service
-from services.projection import STREAMS, Projection, file_bytes
+from services.projection import STREAMS, Projection, file_bytes, is_past_of
+from services.settings import Settings
 from services.silence import StatusKeeper
 from services.sink.core import Conflator
 from services.sink.writer import FileWriter
@@ -29,11 +30,13 @@ STATE_FILE = "sink.state"
 SAVE_SECONDS = 1.0
 SAVE_SHARE = 0.05  # most of the loop's time that saving may take
 RETRY_SECONDS = 1.0
-IDLE_SECONDS = 2.0  # without progress at start, after which files are written though a stream is behind
+IDLE_SECONDS = 2.0  # after which files are written though a stream is behind; at start, without progress
+TURN_SECONDS = 0.01  # files are conflated to a longer interval anyway
 CLOSE_SECONDS = 2.0  # for the last files
 
 
 def build(service: Service) -> None:
+    service.pace = TURN_SECONDS
     Sink(service).start()
 
 
@@ -47,7 +50,7 @@ class Sink:
         self._files = FileWriter(settings.stream_dir)
         self._state_path = settings.state_dir / STATE_FILE
         self._status_path = settings.stream_dir / STATUS_FILE
-        self._projection, self._saved = _load_state(self._state_path)
+        self._projection, self._saved = _load_state(self._state_path, settings)
         self._conflator = Conflator(settings.file_interval_ms / 1000, settings.file_writes_per_second)
         last = _read_status(self._status_path) or Status(
             status="disconnected", reason="service_down", api_mode=settings.api_mode
@@ -56,7 +59,7 @@ class Sink:
         self._status: Status | None = None  # to be written
         self._save_due = self._retry_due = 0.0
         self._caught_up = False
-        self._progress = (-1, 0.0)  # events applied, and since when it is as many
+        self._progress = (-1, self._clock.monotonic())  # events applied when last behind, and since when as many
         self._published = 0
 
     def start(self) -> None:
@@ -79,6 +82,7 @@ class Sink:
     def _restart(self, stream: str) -> None:
         log.warning("stream_folded_again", stream=stream)
         self._projection.reset(stream)
+        self._caught_up = False
 
     def _on_status(self, _topic: str, payload: bytes) -> None:
         try:
@@ -96,7 +100,7 @@ class Sink:
     def _turn(self) -> float:
         now = self._clock.monotonic()
         self._write_status(now)
-        if not self._caught_up and not self._catch_up(now):
+        if self._hold(now):
             self._save(now)
             return MAX_WAIT
         self._retry(now)
@@ -108,22 +112,30 @@ class Sink:
         self._save(now)
         return self._conflator.wait(now)
 
-    def _catch_up(self, now: float) -> bool:
-        """At start, old prices must not go out as new ones: hold all back until the journal's end is reached,
-        or cannot be (a writer holds blocks in memory while its disk is full)."""
+    def _hold(self, now: float) -> bool:
+        """Whether to hold all back because a stream is behind: old prices must not go out as new ones. Not for
+        ever: what is announced may not be readable (a writer holds blocks in memory while its disk is full),
+        and a sink that is too slow for its streams must go on all the same."""
         followers = self._service.followers.values()
         if any(follower.behind for follower in followers):
             applied = sum(follower.cursor.seq for follower in followers)
-            if applied != self._progress[0]:
+            if not self._caught_up and applied != self._progress[0]:
                 self._progress = (applied, now)
             if now - self._progress[1] < IDLE_SECONDS:
-                return False
+                return True
+        else:
+            self._progress = (-1, now)
+        if not self._caught_up:
+            self._begin()
+        return False
+
+    def _begin(self) -> None:
+        """The end of the journal is reached: bring all files in line with it."""
         self._caught_up = True
         symbols = self._projection.symbols()
         self._projection.changed.update(symbols)
         self._files.mark_orphans(set(symbols))
         log.info("caught_up", symbols=len(symbols), cursors={s: c.seq for s, c in self._cursors().items()})
-        return True
 
     def _put(self, symbol: str) -> None:
         quote = self._projection.quote(symbol)
@@ -191,15 +203,26 @@ class Sink:
         self._files.write(self._status_path, encode_json(self._keeper.at_stop()) + b"\n")
 
 
-def _load_state(path: Path) -> tuple[Projection, dict[str, Cursor]]:
-    """The saved projection, or an empty one, which is then folded from the whole journal."""
+def _load_state(path: Path, settings: Settings) -> tuple[Projection, dict[str, Cursor]]:
+    """The saved projection, less what is not of this journal; that is folded from the whole of it then."""
     try:
-        return Projection.load(path.read_bytes())
+        projection, cursors = Projection.load(path.read_bytes())
     except FileNotFoundError:
-        pass
+        return Projection(), {}
     except (OSError, ValueError) as error:
         log.warning("state_unusable", path=str(path), error=str(error), then="rebuilt from the journal")
-    return Projection(), {}
+        return Projection(), {}
+    for stream, cursor in list(cursors.items()):
+        here = STREAM_WRITER[stream] not in settings.peers
+        if (
+            here
+            and cursor.seq
+            and not is_past_of(settings.journal_dir, stream, cursor, projection.times.get(stream, 0))
+        ):
+            log.warning("state_of_another_journal", stream=stream, seq=cursor.seq, then="folded again")
+            projection.reset(stream)
+            del cursors[stream]
+    return projection, cursors
 
 
 def _read_status(path: Path) -> Status | None:

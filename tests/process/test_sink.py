@@ -1,6 +1,7 @@
 """The sink as a real process, fed by stand-ins for its neighbours: what other programs find on the disk."""
 
 import json
+import shutil
 import signal
 from pathlib import Path
 
@@ -151,6 +152,24 @@ def test_lost_frames_are_found_by_the_heartbeat(bench):
     bench.fakes["gateway"].deaf = True
     last(bench, "SPY", 501.0, 1)
     bench.until(lambda: read(bench, "SPY")["last"] == 501.0)
+
+
+def test_a_journal_that_began_again_is_folded_again(bench, tmp_path):
+    begin(bench, ["SPY"])
+    sink = bench.spawn("sink")
+    for second in range(20):
+        last(bench, "SPY", 500.0 + second, second)
+    bench.until(lambda: read(bench, "SPY").get("last") == 519.0)
+    end(sink)
+    bench.fakes.pop("gateway").close()
+    shutil.rmtree(bench.settings.journal_dir / "ticks")  # as a user does who wants a fresh start
+    gateway = bench.fake("gateway")
+    gateway.events("link", SymbolChanged("SPY", "live", False))
+    last(bench, "SPY", 400.0, 100)
+    bench.spawn("sink")
+    bench.until(lambda: read(bench, "SPY").get("last") == 400.0)
+    rebuild(bench.settings.journal_dir, tmp_path / "into")
+    assert files(bench.settings.stream_dir) == files(tmp_path / "into")
 
 
 def test_the_status_file_follows_the_supervisor_and_says_when_it_is_gone(bench):

@@ -1,5 +1,6 @@
 """The web as a real process: what a browser, a monitor and other programs get from it."""
 
+import asyncio
 import json
 import signal
 import socket
@@ -11,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from messages.codec import encode
@@ -270,3 +272,65 @@ def test_prices_of_a_real_sink_arrive(bench):
     bench.until(lambda: get(bench, f"{API}/snapshot?symbol=SPY").status_code == 200)
     on_disk = json.loads((bench.settings.stream_dir / "SPY.json").read_bytes())
     assert get(bench, f"{API}/snapshot?symbol=SPY").json() == on_disk
+
+
+class Crowd:
+    """Event clients on one thread: each keeps the newest price of each symbol; some never read."""
+
+    def __init__(self, bench: Bench, readers: int, stalled: int) -> None:
+        self.pictures: list[dict[str, float]] = [{} for _ in range(readers)]
+        self.asleep = [socket.socket() for _ in range(stalled)]
+        self._port = bench.settings.web_port
+        for sock in self.asleep:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            sock.connect(("127.0.0.1", self._port))
+            sock.sendall(f"GET {API}/events HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._read_all()), daemon=True)
+        self._thread.start()
+
+    async def _read_all(self) -> None:
+        await asyncio.gather(*map(self._read, self.pictures))
+
+    async def _read(self, picture: dict[str, float]) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._port, limit=16 << 20)
+        writer.write(f"GET {API}/events HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                event = await reader.readuntil(b"\n\n")
+                start = event.find(b"data: [")
+                if start >= 0:
+                    quotes = json.loads(event[start + 6 : event.index(b"\n", start)])
+                    picture.update({quote["symbol"]: quote["last"] for quote in quotes})
+        writer.close()
+
+    def close(self) -> None:
+        for sock in self.asleep:
+            sock.close()
+        self._thread.join(10)
+
+
+def test_clients_that_do_not_read_cost_little_and_hold_up_nobody(bench):
+    web = bench.spawn("web")
+    symbols = [f"SYM{number}" for number in range(300)]
+    publish_status(bench, "connected")
+    for symbol in symbols:
+        publish_quote(bench, symbol, 0.0)
+    bench.until(lambda: ready(bench))
+    before = psutil.Process(web.pid).memory_info().rss
+    crowd = Crowd(bench, readers=40, stalled=10)
+    price = 0.0
+
+    def stalled_are_let_go() -> bool:
+        nonlocal price
+        price += 1.0
+        for symbol in symbols:
+            publish_quote(bench, symbol, price)
+        return "ibstream_web_event_clients_stalled_total 10.0" in get(bench, "/metrics").text
+
+    bench.until(stalled_are_let_go, timeout=90)
+    bench.until(lambda: all(set(picture.values()) == {price} for picture in crowd.pictures))
+    assert all(picture.keys() == set(symbols) for picture in crowd.pictures)
+    assert "ibstream_web_event_clients 40.0" in get(bench, "/metrics").text
+    assert psutil.Process(web.pid).memory_info().rss - before < 64 << 20
+    end(web)
+    crowd.close()
