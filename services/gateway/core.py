@@ -247,6 +247,7 @@ class GatewayCore:
             if request.kind is Kind.STREAM:
                 streamed = True
                 symbol.last_tick = symbol.price_time = now
+                symbol.ticks += 1
                 region_ticked[symbol.region] = now
                 if symbol.source != SOURCE_STREAM or symbol.said is None or symbol.said.state not in _SETTLED:
                     self._stream_came(symbol)

@@ -7,7 +7,6 @@ may serve anybody. A symbol that goes on ticking is not served by the farm that 
 from typing import Final
 
 from messages.events import PlannedSymbol
-from services.gateway.deadlines import SECOND
 from services.gateway.desk import Desk
 from services.gateway.link import Farm
 from services.gateway.pace import Pace
@@ -57,21 +56,25 @@ class Farms:
         if symbol.quiet(now):
             return None
         for name, since in self.broken.items():
-            if symbol.last_tick > since + SECOND or not served_by(name, symbol.planned):
+            if symbol.last_tick > since + self.pace.in_flight or not served_by(name, symbol.planned):
                 continue
-            if now < since + self.pace.farm_grace:
-                return since + self.pace.farm_grace
+            if now < (flagged := since + self._grace(symbol)):
+                return flagged
             if not symbol.farm_down:
                 symbol.farm_down = True
                 symbol.suspect_since = now
             return since + self.pace.farm_patience if now < since + self.pace.farm_patience else None
         return None
 
+    def _grace(self, symbol: Symbol) -> int:
+        """Silence after which the farm is taken for its trouble: one that ticks rarely is given longer."""
+        return min(max(self.pace.farm_grace, 5 * symbol.rhythm), self.pace.stale_after)
+
     def _restored(self, name: str) -> None:
         """It is back: those that went silent must show a tick soon."""
         since = self.broken.pop(name, self.desk.now)
         for symbol in self.desk.book.values():
-            if symbol.last_tick <= since + SECOND and served_by(name, symbol.planned):
+            if symbol.last_tick <= since + self.pace.in_flight and served_by(name, symbol.planned):
                 symbol.farm_down = False
                 symbol.suspect_since = self.desk.now
                 symbol.step = "trust"

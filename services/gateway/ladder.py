@@ -57,8 +57,10 @@ class Ladder:
             return False
         if not symbol.market_open(now):
             return symbol.price_time == 0 and symbol.last_tick == 0 and symbol.step == "trust"
-        if symbol.farm_down or symbol.competing or symbol.dead or symbol.step == "failed":
+        if symbol.dead or symbol.step == "failed":
             return True
+        if symbol.farm_down or symbol.competing:  # a blip is not worth a request
+            return now - max(symbol.last_tick, symbol.subscribed_at) >= self.pace.stale_after
         since = max(symbol.silent_since(now), symbol.planned_at)
         return symbol.step == "trust" and now - since >= self.pace.stale_after
 
@@ -107,9 +109,11 @@ class Ladder:
 
     def history_came(self, symbol: Symbol, bars: list[Bar]) -> None:
         """Bars for the fallback; none when history had nothing to give."""
-        if bars:
+        known = self.desk.memory.newest_bar.get(symbol.name)
+        news = [bar for bar in bars if known is None or (bar.time >= known[0].time and bar != known[0])]
+        if news:
             self.desk.emit(
-                BarsReceived(symbol=symbol.name, bar_seconds=60, bars=bars, purpose="fallback", mock=self.desk.mock)
+                BarsReceived(symbol=symbol.name, bar_seconds=60, bars=news, purpose="fallback", mock=self.desk.mock)
             )
         self.serve_local(symbol)
 
@@ -121,7 +125,8 @@ class Ladder:
         if known is None or symbol.fresh(self.net, self.desk.now):
             return
         bar, length, mock = known
-        end = min(bar.time + length, self.desk.now)
+        # Of a bar that is still growing only its start is certain.
+        end = bar.time + length if bar.time + length <= self.desk.now else bar.time
         if end <= max(symbol.price_time, self._priced_before(symbol)) or mock != self.desk.mock:
             return
         self.desk.priced_by(symbol, SOURCE_HISTORY, end)

@@ -22,6 +22,7 @@ class Pace(NamedTuple):
     first_reconnect: int  # 60: between two reconnects for silence, doubling
     last_reconnect: int  # 600
     farm_grace: int  # 3: silence after which a broken farm is taken for a symbol's trouble
+    in_flight: int  # 1: ticks so soon after a farm broke were under way before
     farm_patience: int  # 300: for so long the return of a broken farm is just awaited
     competing: int  # 10: between two tries to get the data back from another session
     competing_settle: int  # 1: then streams that come back by themselves have done so
@@ -45,6 +46,7 @@ def pace_of(settings: Settings) -> Pace:
         first_reconnect=4 * stale,
         last_reconnect=40 * stale,
         farm_grace=min(3 * SECOND, stale // 5),
+        in_flight=min(SECOND, stale // 15),
         farm_patience=20 * stale,
         competing=min(10 * SECOND, stale * 2 // 3),
         competing_settle=min(SECOND, stale // 15),

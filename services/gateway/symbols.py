@@ -133,6 +133,8 @@ class Symbol:
         "rejections",
         "resubscribes",
         "retry_at",
+        "rhythm",
+        "rhythm_since",
         "said",
         "said_type",
         "snapshot",
@@ -142,6 +144,7 @@ class Symbol:
         "step_until",
         "stream",
         "suspect_since",
+        "ticks",
         "told_contract",
         "torn_at",
         "verified_at",
@@ -162,6 +165,9 @@ class Symbol:
         self.details: Request | None = None
         # prices
         self.last_tick = 0  # of the stream
+        self.ticks = 0  # turns of the loop that brought some, since `rhythm_since`
+        self.rhythm = 0  # usual time between two of them
+        self.rhythm_since = now
         self.price_time = 0  # the newest price of any source: when it was current
         self.source: int | None = None  # what the price in its file comes from (messages.fields.SOURCE_*)
         self.mark: int | None = None  # the source as last written to the tick stream
@@ -216,6 +222,12 @@ class Symbol:
     def market_open(self, now: int) -> bool:
         """Unknown hours count as open: nothing is excused by them."""
         return self.hours is None or self.hours.is_open(now) is not False
+
+    def feel_rhythm(self, now: int) -> None:
+        """How often it ticks. Called now and then."""
+        if self.ticks:
+            self.rhythm = (now - self.rhythm_since) // self.ticks
+            self.ticks, self.rhythm_since = 0, now
 
     def silent_since(self, now: int) -> int:
         """Since when a tick could have come and did not."""

@@ -199,7 +199,7 @@ def test_one_symbol_of_which_nothing_is_known() -> None:
     world = live()
     world.mute.add("QQQ")
     assert world.until(lambda: world.said["QQQ"].stale, within=FLAGGED)
-    world.run(60)
+    world.run(300)
     assert (world.state("QQQ"), world.said["QQQ"].reason) == ("history", "no_answer")
     assert world.said["QQQ"].stale
     world.mute.clear()
