@@ -1,9 +1,15 @@
-"""Helpers of the tests: waiting for a condition, free ports, journals and services in folders of their own."""
+"""Helpers of the tests: waiting for a condition, free ports, and programs that a machine may lack."""
 
+import os
+import shutil
 import socket
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
+
+import pytest
 
 T = TypeVar("T")
 
@@ -26,3 +32,15 @@ def free_port() -> int:
         sock.bind(("127.0.0.1", 0))
         port: int = sock.getsockname()[1]
         return port
+
+
+def program(name: str, package: str) -> str:
+    """The path of a program, beside Python or on PATH. Without it the test is skipped with a sentence, and fails
+    where CI=true promises that it is there."""
+    found = shutil.which(name, path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
+    if found is None:
+        sentence = f"{name} is not installed: {package}"
+        if os.environ.get("CI") == "true":
+            pytest.fail(sentence)
+        pytest.skip(sentence)
+    return found

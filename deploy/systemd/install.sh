@@ -30,10 +30,10 @@ systemd() { [ -n "$root" ] || systemctl "$@"; }
 if [ -n "$remove" ]; then
   systemd disable --now ibstream.target 2>/dev/null || true
   systemd stop 'ibstream@*.service' 2>/dev/null || true
-  rm -f "$units/ibstream@.service" "$units/ibstream.target"
+  rm -f "$units/ibstream@.service" "$units/ibstream.target" "$root/usr/local/bin/ibstream"
   rm -rf "$app"
   systemd daemon-reload
-  echo "removed; kept: $data and $settings"
+  echo "removed; kept: $data, $settings and the user ibstream"
   exit 0
 fi
 
@@ -41,9 +41,17 @@ if [ -z "$root" ] && ! id ibstream >/dev/null 2>&1; then
   useradd --system --home-dir /var/lib/ibstream --shell /usr/sbin/nologin ibstream
 fi
 mkdir -p "$app" "$units" "$(dirname "$settings")" "$data"
-rm -rf "$app/messages" "$app/services" "$app/deploy"
-cp -r "$source_dir/messages" "$source_dir/services" "$source_dir/deploy" "$app/"
-rm -rf "$app/services/web/ui"
+# Copied aside and then exchanged: services that run meanwhile may still import a module.
+new=$app/.new
+rm -rf "$new" && mkdir "$new"
+for part in messages services deploy; do
+  cp -r "$source_dir/$part" "$new/$part"
+done
+rm -rf "$new/services/web/ui"
+for part in messages services deploy; do
+  rm -rf "${app:?}/$part" && mv "$new/$part" "$app/$part"
+done
+rmdir "$new"
 cp "$source_dir/pyproject.toml" "$source_dir/README.md" "$source_dir/LICENSE" "$source_dir/requirements.lock" "$app/"
 [ -x "$app/.venv/bin/python" ] || python3 -m venv "$app/.venv"
 "$app/.venv/bin/pip" install --quiet --disable-pip-version-check --requirement "$app/requirements.lock"
