@@ -59,11 +59,11 @@ class PipelineCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         status = self._backend.hub.status
+        ours = [*self._own_families(), *self._service_families()]
         if status is not None:
-            yield from _status_families(status)
-        yield from self._own_families()
-        yield from self._service_families()
-        yield from self._heartbeat_families()
+            ours += _status_families(status)
+        yield from ours
+        yield from self._heartbeat_families({family.name for family in ours})
 
     def _own_families(self) -> Iterator[Metric]:
         backend = self._backend
@@ -71,7 +71,7 @@ class PipelineCollector(Collector):
         yield _gauge("web_event_clients", "Clients of the event stream", backend.room.clients)
         yield _counter("web_event_clients_stalled", "Clients let go for taking nothing", backend.room.stalled)
         yield _counter("web_malformed_frames", "Frames from the bus that could not be read", backend.hub.malformed)
-        sizes = GaugeMetricFamily(f"{PREFIX}journal_bytes", "Size of a stream's files on disk", labels=["stream"])
+        sizes = GaugeMetricFamily(f"{PREFIX}journal_size_bytes", "Size of a stream's files on disk", labels=["stream"])
         for stream, size in self._journal_sizes().items():
             sizes.add_metric([stream], size)
         yield sizes
@@ -100,22 +100,23 @@ class PipelineCollector(Collector):
                 durable.add_metric([name, stream], at_head.durable_seq)
         yield from (up, lag, started, head, durable)
 
-    def _heartbeat_families(self) -> Iterator[Metric]:
-        """The figures that services put into their heartbeats, each with the label `service` added."""
-        families: dict[tuple[str, tuple[str, ...]], GaugeMetricFamily | CounterMetricFamily] = {}
+    def _heartbeat_families(self, taken: set[str]) -> Iterator[Metric]:
+        """The figures that services put into their heartbeats, each with the label `service` added. One family a
+        name, whatever its labels; a name of ours is `taken`."""
+        families: dict[str, Metric] = {}
         for service, beat in sorted(self._backend.hub.heartbeats.items()):
             for series, value in beat.metrics.items():
                 found = _SERIES.fullmatch(series)
                 if found is None:
                     continue
-                labels = dict(_LABEL.findall(found[2] or "")) | {"service": service}
                 name = PREFIX + found[1]
-                key = (name, tuple(sorted(labels)))
-                family = families.get(key)
-                if family is None:
-                    kind = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
-                    family = families[key] = kind(name, f"{found[1]}, as the service says", labels=key[1])
-                family.add_metric([labels[label] for label in key[1]], value)
+                base = name.removesuffix("_total")
+                if base in taken:
+                    continue
+                kind = "counter" if base != name else "gauge"
+                family = families.setdefault(base, Metric(base, f"{found[1]}, as the service says", kind))
+                if family.type == kind:
+                    family.add_sample(name, dict(_LABEL.findall(found[2] or "")) | {"service": service}, value)
         yield from families.values()
 
     def _journal_sizes(self) -> dict[str, int]:

@@ -1,6 +1,7 @@
 """The endpoints: what they answer, and how every failure looks."""
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from messages.codec import encode
 from messages.control import Start, Stop
@@ -250,3 +251,21 @@ def test_metrics_tell_of_status_services_and_streams(web):
         'ibstream_stream_events_total{service="gateway",stream="ticks"} 6000.0',
     ):
         assert line in lines
+
+
+def test_metrics_of_services_cannot_break_the_page(web):
+    web.hear(
+        status_frame(),
+        heartbeat_frame("gateway", depth=1, **{'depth{queue="a"}': 2, "status": 9, "depth_total": 3, "no name": 4}),
+        heartbeat_frame("sink", **{'depth{queue="b"}': 5, "ticks_per_second": 6, 'x{a="\\"}': 7}),
+    )
+    families = list(text_string_to_metric_families(web.get("/metrics").text))
+    names = [family.name for family in families]
+    assert len(names) == len(set(names))
+    depth = next(family for family in families if family.name == "ibstream_depth")
+    labels = [tuple(sorted(sample.labels.items())) for sample in depth.samples]
+    assert labels == [
+        (("service", "gateway"),),
+        (("queue", "a"), ("service", "gateway")),
+        (("queue", "b"), ("service", "sink")),
+    ]
