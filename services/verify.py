@@ -157,6 +157,8 @@ class _Examiner:
             self._say("unknown", path, str(error))
             self._expected = None
             return
+        if newest and path.suffix == SUFFIX and marker is None:
+            self._say("note", path, f"{path}: its marker is not to be read, so a lost end would not show")
         if marker is not None and self._expected is not None:
             end = self._expected - 1
             if end < marker.durable:

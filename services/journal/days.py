@@ -6,6 +6,7 @@ file at rest, and on a read-only copy.
 
 import os
 import sqlite3
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -69,13 +70,15 @@ class Marker(NamedTuple):
     @classmethod
     def parse(cls, data: bytes) -> "Marker | None":
         """None for anything but what `encode` gives, such as what a power failure left of it."""
-        words = data[: len(cls(0, 0, 0).encode())].split()
-        if len(words) != 3 or not all(word.isdigit() for word in words):
+        words = data.split()
+        if len(words) != 4 or not all(word.isdigit() for word in words):
             return None
-        return cls(*map(int, words))
+        marker = cls(*map(int, words[:3]))
+        return marker if marker.encode() == data else None
 
     def encode(self) -> bytes:
-        return b"%20d %20d %20d\n" % self
+        text = b"%20d %20d %20d" % self
+        return b"%s %10d\n" % (text, zlib.crc32(text))
 
 
 def read_marker(day_file: Path) -> Marker | None:
