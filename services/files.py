@@ -11,13 +11,14 @@ from pathlib import Path
 
 def replace_file(path: Path, data: bytes) -> None:
     """Put `data` at `path`. Makes the folder when it is missing. Raises OSError, and leaves the old file then."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    folder, name = os.path.split(path)  # hundreds of times a second: Path costs more than the system's calls
+    temporary = f"{folder or '.'}/.{name}.{os.getpid()}.tmp"
     try:
         _write(temporary, data)
-        temporary.replace(path)
+        os.replace(temporary, path)  # noqa: PTH105
     except OSError:
         with contextlib.suppress(OSError):
-            temporary.unlink()
+            os.unlink(temporary)  # noqa: PTH108
         raise
 
 
@@ -28,12 +29,12 @@ def clear_temporaries(folder: Path) -> None:
             path.unlink()
 
 
-def _write(path: Path, data: bytes) -> None:
+def _write(path: str, data: bytes) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
     try:
         handle = os.open(path, flags, 0o644)
     except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(path, flags, 0o644)
     try:
         view = memoryview(data)

@@ -5,6 +5,7 @@ services/projection.py), brought in line at start and again after every change; 
 together about once a second, so a restart costs the tail only; a full disk holds up files alone.
 """
 
+import time
 from functools import partial
 from pathlib import Path
 
@@ -12,8 +13,9 @@ import msgspec
 import structlog
 
 from messages.codec import decode_status, encode, encode_json
-from messages.topics import HEARTBEAT_PREFIX, STATUS, STREAM_WRITER, heartbeat_topic, quote_topic
+from messages.topics import HEARTBEAT_PREFIX, STATUS, STREAM_WRITER, events_endpoint, heartbeat_topic, quote_topic
 from messages.views import Status
+from services.bus import is_listening
 from services.follow import Cursor
 from services.process import MAX_WAIT, Service
 from services.projection import STREAMS, Projection, file_bytes, is_past_of
@@ -32,6 +34,9 @@ SAVE_SHARE = 0.05  # most of the loop's time that saving may take
 RETRY_SECONDS = 1.0
 IDLE_SECONDS = 2.0  # after which files are written though a stream is behind; at start, without progress
 TURN_SECONDS = 0.01  # files are conflated to a longer interval anyway
+FOLLOWED = ("gateway", "planner", "supervisor")
+ALONE_SECONDS = 0.4  # for one of those followed to begin to end too
+END_SECONDS = 1.5  # for all of them to have ended
 CLOSE_SECONDS = 2.0  # for the last files
 
 
@@ -61,6 +66,7 @@ class Sink:
         self._caught_up = False
         self._progress = (-1, self._clock.monotonic())  # events applied when last behind, and since when as many
         self._published = 0
+        self._paths: dict[str, Path] = {}  # of symbols' files: making one costs as much as a quote
 
     def start(self) -> None:
         service = self._service
@@ -75,7 +81,7 @@ class Sink:
         service.each_turn(self._turn)
         service.every(service.settings.heartbeat_interval, self._count)
         service.on_close(self._close)
-        service.subscribe(["gateway", "planner", "supervisor"])
+        service.subscribe(FOLLOWED)
 
     # --- what comes in ---
 
@@ -143,7 +149,10 @@ class Sink:
             return
         self._service.publisher.set_last(quote_topic(symbol), encode(quote))
         self._published += 1
-        self._files.write(self._files.folder / file_name(symbol), file_bytes(quote))
+        path = self._paths.get(symbol)
+        if path is None:
+            path = self._paths[symbol] = self._files.folder / file_name(symbol)
+        self._files.write(path, file_bytes(quote))
 
     def _write_status(self, now: float) -> None:
         self._status = self._keeper.check(now, self._clock.now()) or self._status
@@ -189,8 +198,26 @@ class Sink:
             quotes_pending=self._conflator.pending,
         )
 
+    def _follow_to_the_end(self) -> None:
+        """Stopped together with the services that it follows, the sink ends last, so that what they journal while
+        they end is in its files. When none of them goes, it is stopped alone."""
+        settings, began = self._service.settings, self._clock.monotonic()
+        places = [settings.run_path / events_endpoint(name) for name in FOLLOWED]
+        while True:
+            there = sum(map(is_listening, places))
+            patience = END_SECONDS if there < len(places) else ALONE_SECONDS
+            late = self._clock.monotonic() - began > patience
+            for follower in self._service.followers.values():
+                follower.look_back()
+                while follower.step() and self._clock.monotonic() - began < END_SECONDS:
+                    pass
+            if late or not there:
+                return
+            time.sleep(0.02)
+
     def _close(self) -> None:
         """The last change of every symbol lands; then the state, then the status."""
+        self._follow_to_the_end()
         deadline = self._clock.monotonic() + CLOSE_SECONDS
         if self._caught_up:
             self._conflator.mark(self._projection.changed)
