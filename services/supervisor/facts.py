@@ -29,7 +29,7 @@ from messages.views import LastError
 from services.clock import SECOND, iso
 from services.follow import Cursor
 
-VERSION: Final = 1  # raise it when a fold changes: saved facts are then folded again from the journal
+VERSION: Final = 2  # raise it when a fold changes: saved facts are then folded again from the journal
 
 _RARE_FIELDS: Final = (bytes([SOURCE]), bytes([PRICE_TIME]))
 
@@ -46,6 +46,7 @@ class Facts(msgspec.Struct, kw_only=True):
 
     version: int = VERSION
     cursors: dict[str, Cursor] = {}
+    times: dict[str, int] = {}  # of the last block of each stream
     # control: what is wanted, and what was said about the services and the whole
     decided: bool = False  # somebody, or the first start, decided whether to stream
     request: StreamStarted | None = None  # None: stopped
@@ -89,8 +90,18 @@ class Facts(msgspec.Struct, kw_only=True):
                     pass
         self._advance("control", block)
 
-    def restart_control(self) -> None:
-        """The stream is going to be folded again from its beginning."""
+    def restart(self, stream: str) -> None:
+        """A stream is going to be folded again from its beginning."""
+        self.cursors.pop(stream, None)
+        self.times.pop(stream, None)
+        if stream == "control":
+            self._restart_control()
+        elif stream == "link":
+            self._restart_link()
+        else:
+            self.plan = None
+
+    def _restart_control(self) -> None:
         self.decided, self.request, self.wanted_since = False, None, 0
         self.said_services, self.said_status = {}, None
 
@@ -113,8 +124,7 @@ class Facts(msgspec.Struct, kw_only=True):
             self.link_epoch = epoch
             self._forget_link()
 
-    def restart_link(self) -> None:
-        """The stream is going to be folded again from its beginning."""
+    def _restart_link(self) -> None:
         self.link_epoch = 0
         self.errors, self.last_error = {}, None
         self._forget_link()
@@ -164,9 +174,6 @@ class Facts(msgspec.Struct, kw_only=True):
         self.plan = block
         self._advance("plan", block)
 
-    def restart_plan(self) -> None:
-        self.plan = None
-
     # --- ticks ---
 
     def see_ticks(self, block: TickBlock) -> None:
@@ -201,6 +208,7 @@ class Facts(msgspec.Struct, kw_only=True):
 
     def _advance(self, stream: str, block: Block) -> None:
         self.cursors[stream] = Cursor(block.epoch, block.first_seq + block.count - 1)
+        self.times[stream] = block.time
 
 
 decode_facts = msgspec.msgpack.Decoder(Facts).decode

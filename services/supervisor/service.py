@@ -15,11 +15,22 @@ from messages.codec import decode_heartbeat, decode_ticks, encode
 from messages.control import Accepted, AnyMessage, ComputePlan, Failed
 from messages.errors import IbStreamError
 from messages.events import Block, ControlEvent, EventBlock, ServiceChanged, StatusChanged
-from messages.topics import CONTROL, HEARTBEAT_PREFIX, LINK, PLAN, SERVICES, STATUS, SUPERVISOR_CONTROL, TICKS
+from messages.topics import (
+    CONTROL,
+    HEARTBEAT_PREFIX,
+    LINK,
+    PLAN,
+    SERVICES,
+    STATUS,
+    STREAM_WRITER,
+    SUPERVISOR_CONTROL,
+    TICKS,
+)
 from services.files import replace_file
 from services.follow import Cursor, FileSource, Follower
 from services.lock import OwnedLock
 from services.process import Service
+from services.projection import is_past_of
 from services.supervisor.alerts import AlertPolicy, Messenger
 from services.supervisor.ask import PlannerDesk
 from services.supervisor.core import Record, Supervisor, Validate
@@ -65,8 +76,8 @@ class SupervisorService:
             log.info("first_start", begins=type(first).__name__, api_mode=self._settings.api_mode)
         self._server = service.serve(SUPERVISOR_CONTROL, self._command)
         service.on_readable(self._desk.wakeup, self._desk.drain)
-        self._link = service.follow(LINK, self._applier(facts.apply_link), facts.restart_link, facts.cursors.get(LINK))
-        self._plan = service.follow(PLAN, self._applier(facts.apply_plan), facts.restart_plan, facts.cursors.get(PLAN))
+        self._link = self._follow(LINK, facts.apply_link)
+        self._plan = self._follow(PLAN, facts.apply_plan)
         service.on_topic(TICKS, self._on_ticks)
         service.on_topic(HEARTBEAT_PREFIX, self._on_heartbeat)
         service.every(REVIEW_SECONDS, self._review)
@@ -76,12 +87,16 @@ class SupervisorService:
 
     # --- what comes in ---
 
-    def _applier(self, fold: Callable[[Block], None]) -> Callable[[Block], None]:
+    def _follow(self, stream: str, fold: Callable[[Block], None]) -> Follower:
         def apply(block: Block) -> None:
             fold(block)
             self._changed = True
 
-        return apply
+        return self._service.follow(stream, apply, lambda: self._restart(stream), self._core.facts.cursors.get(stream))
+
+    def _restart(self, stream: str) -> None:
+        log.warning("stream_folded_again", stream=stream)
+        self._core.facts.restart(stream)
 
     def _on_ticks(self, _topic: str, payload: bytes) -> None:
         try:
@@ -196,7 +211,7 @@ class SupervisorService:
     def _fold_own_stream(self) -> None:
         source = FileSource(self._settings.journal_dir, CONTROL)
         facts = self._core.facts
-        own = Follower(CONTROL, source, self._apply_own, self._restart_own, facts.cursors.get(CONTROL))
+        own = Follower(CONTROL, source, self._apply_own, lambda: self._restart(CONTROL), facts.cursors.get(CONTROL))
         own.look_back()
         while own.step():
             pass
@@ -206,10 +221,6 @@ class SupervisorService:
         assert isinstance(block, EventBlock)
         self._core.facts.apply_control(block)
 
-    def _restart_own(self) -> None:
-        log.warning("stream_folded_again", stream=CONTROL)
-        self._core.facts.restart_control()
-
     def _load(self) -> Facts:
         """The saved facts; fresh ones, for a fold from the beginning, when there are none that can be trusted."""
         try:
@@ -217,8 +228,14 @@ class SupervisorService:
             facts = decode_facts(data[4:])
         except (OSError, msgspec.MsgspecError):
             return Facts()
-        intact = zlib.crc32(data[4:]).to_bytes(4, "little") == data[:4]
-        return facts if intact and facts.version == VERSION else Facts()
+        if zlib.crc32(data[4:]).to_bytes(4, "little") != data[:4] or facts.version != VERSION:
+            return Facts()
+        for stream, cursor in list(facts.cursors.items()):
+            here = STREAM_WRITER[stream] not in self._settings.peers
+            if here and not is_past_of(self._settings.journal_dir, stream, cursor, facts.times.get(stream, 0)):
+                log.warning("state_of_another_journal", stream=stream, seq=cursor.seq, then="folded again")
+                facts.restart(stream)
+        return facts
 
     def _save(self) -> None:
         facts = self._core.facts

@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 
 from messages.control import Accepted, ComputePlan, GetStatus, Start, Stop
 from messages.errors import CODES, IbStreamError
-from messages.events import EventBlock, StatusChanged, StreamStopped
+from messages.events import EventBlock, StatusChanged, StreamStarted, StreamStopped
 from messages.topics import CONTROL, LINK, TICKS
 from messages.views import Status
 from services.journal import JournalReader
@@ -255,6 +256,36 @@ def _accepted(p: Pipeline) -> bool:
         return isinstance(p.ask(Stop()), Accepted)
     except IbStreamError:
         return False
+
+
+def test_the_journal_counts_and_not_what_was_saved_beside_it(pipeline: Make) -> None:
+    """A data root whose journal was deleted is a fresh one, whatever state files say."""
+    p = pipeline(["supervisor"])
+    assert eventually(lambda: p.status())
+    done(p.cli("stop"))
+    p.await_status("stopped")
+    p.stop()
+    assert list(p.settings.state_dir.glob("supervisor.state"))
+    shutil.rmtree(p.settings.journal_dir)
+    p.start("supervisor")
+    assert eventually(lambda: (status := p.status()) is not None and status.status != "stopped")
+    events = [e for b in p.blocks(CONTROL) if isinstance(b, EventBlock) for e in b.events]
+    assert isinstance(events[0], StreamStarted)
+
+
+@pytest.mark.parametrize("damage", [b"", b"garbage", None])
+def test_without_its_saved_state_a_supervisor_folds_the_journal(pipeline: Make, damage: bytes | None) -> None:
+    p = pipeline(["supervisor"])
+    assert eventually(lambda: p.status())
+    done(p.cli("stop"))
+    p.stop()
+    state = p.settings.state_dir / "supervisor.state"
+    if damage is None:
+        state.unlink()
+    else:
+        state.write_bytes(damage)
+    p.start("supervisor")
+    assert p.await_status("stopped")
 
 
 # --- status ---
