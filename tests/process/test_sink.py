@@ -213,6 +213,24 @@ def test_a_file_that_cannot_be_written_is_announced_and_tried_again(bench):
     bench.until(lambda: beats.extend(heartbeats.drain()) or (beats and decode_heartbeat(beats[-1][1]).problem is None))
 
 
+def test_stopped_with_its_neighbours_it_has_their_last_words(bench, tmp_path):
+    begin(bench, ["SPY"])
+    sink = bench.spawn("sink")
+    last(bench, "SPY", 500.0)
+    bench.until(lambda: read(bench, "SPY"))
+    for name in ("planner", "supervisor"):
+        bench.fakes.pop(name).close()
+    sink.send_signal(signal.SIGTERM)
+    bench.fakes["gateway"].deaf = True
+    last(bench, "SPY", 501.0, 1)
+    bench.fakes["gateway"].events("link", SymbolChanged("SPY", "stale", True, "shutdown"))
+    bench.fakes.pop("gateway").close()
+    end(sink)
+    assert (read(bench, "SPY")["last"], read(bench, "SPY")["reason"]) == (501.0, "shutdown")
+    rebuild(bench.settings.journal_dir, tmp_path / "into")
+    assert files(bench.settings.stream_dir) == files(tmp_path / "into")
+
+
 def test_a_second_sink_on_the_same_data_root_is_refused(bench):
     bench.spawn("sink")
     lock = bench.settings.run_path / "sink.lock"
