@@ -88,6 +88,10 @@ class Pipeline:
         clean = {name: value for name, value in os.environ.items() if not name.startswith("IBSTREAM_")}
         return clean | self.env
 
+    def command(self, name: str) -> list[str]:
+        """What starts a service. A test of other commands overrides it."""
+        return [sys.executable, "-m", f"services.{name}", *self.arguments.get(name, ())]
+
     def start(self, name: str, **env: object) -> subprocess.Popen[bytes]:
         """Start a service; it must not run. `env` are settings for this one process, by short name."""
         running = self.processes.get(name)
@@ -95,7 +99,7 @@ class Pipeline:
         extra = {f"IBSTREAM_{key.upper()}": str(value) for key, value in env.items()}
         with self.log_path(name).open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", f"services.{name}", *self.arguments.get(name, ())],
+                self.command(name),
                 env=self.environment() | extra,
                 cwd=REPOSITORY,
                 stdin=subprocess.DEVNULL,

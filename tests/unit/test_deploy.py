@@ -98,6 +98,12 @@ def test_a_restart_is_not_tried_where_it_cannot_help_and_the_watchdog_outlasts_a
     assert "from 0.05 to 5" in (DEPLOY / "env.example").read_text()
 
 
+def test_the_procfile_for_a_real_gateway_is_the_other_less_the_simulator() -> None:
+    procfile = (REPOSITORY / "Procfile").read_text().splitlines()
+    live = (DEPLOY / "Procfile.live").read_text().splitlines()
+    assert live == [line for line in procfile if not line.startswith("simulator:")]
+
+
 # --- containers ---
 
 
