@@ -7,6 +7,7 @@ from tests.benchmarks.harness import report
 from tests.benchmarks.system import SERVICES, System
 
 SYMBOLS = 100
+PAIRS = 3  # bid, ask and last with their sizes come together, about every quarter of a second for each symbol
 ALL = (*SERVICES, "web")
 
 
@@ -24,12 +25,12 @@ def main(short: bool) -> None:
     with System(SYMBOLS, ALL) as system:
         for _ in range(rounds):
             idle.append(cpu_over(system, seconds))
-            system.exchange.stream(2_000, seconds + 2.0)
+            system.exchange.stream(2_000, seconds + 2.0, PAIRS)
             time.sleep(1.0)
             busy.append(cpu_over(system, seconds))
             system.exchange.stream_sent()
         before = system.memory()
-        system.exchange.stream(2_000, soak)
+        system.exchange.stream(2_000, soak, PAIRS)
         memory = [before]
         until = time.monotonic() + soak
         while time.monotonic() < until:
@@ -50,5 +51,8 @@ def main(short: bool) -> None:
         ["", "idle %", "2,000 ticks/s %", "memory MB", "MB grown in the soak"],
         rows,
         {"idle": idle, "busy": busy, "memory": memory},
-        [f"The soak: {soak:.0f} s at 2,000 ticks/s; growth is counted from its first quarter on."],
+        [
+            "The ticks of one symbol come together, six at a time, as IB sends them: 333 writes a second.",
+            f"The soak: {soak:.0f} s at 2,000 ticks/s; growth is counted from its first quarter on.",
+        ],
     )

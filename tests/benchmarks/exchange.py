@@ -70,9 +70,10 @@ class Exchange:
         """Wait until the burst was handed to the kernel; the time that took, seconds."""
         return float(self._pipe.recv())
 
-    def stream(self, rate: int, seconds: float) -> None:
-        """Send `rate` marked ticks a second, a group every millisecond. Does not wait for the end."""
-        self._pipe.send(("stream", rate, seconds))
+    def stream(self, rate: int, seconds: float, pairs: int = 1) -> None:
+        """Send `rate` marked ticks a second, evenly, in groups of `pairs` prices of one symbol with their sizes, but
+        at most a thousand writes a second. Does not wait for the end."""
+        self._pipe.send(("stream", rate, seconds, pairs))
 
     def stream_sent(self) -> list[int]:
         """Wait for the end of the stream. When tick number i was written: `perf_counter_ns`."""
@@ -147,20 +148,20 @@ class _Session:
         self._socket.sendall(data)
         return time.perf_counter() - began
 
-    def _stream(self, rate: int, seconds: float) -> list[int]:
+    def _stream(self, rate: int, seconds: float, together: int) -> list[int]:
         """Marked ticks: a tickPrice and its tickSize, whose size is the pair's number."""
         requests = self._requests()
-        total = int(rate * seconds / 2)
+        total = int(rate * seconds / 2) // together * together
         pairs = [
-            frame(1, 6, requests[n % len(requests)], 4, f"{100 + n % 50 / 100:.2f}", n + 1, 0)
-            + frame(2, 6, requests[n % len(requests)], MARK_FIELD, n + 1)
+            frame(1, 6, requests[n // together % len(requests)], 4, f"{100 + n % 50 / 100:.2f}", n + 1, 0)
+            + frame(2, 6, requests[n // together % len(requests)], MARK_FIELD, n + 1)
             for n in range(total)
         ]
         sent: list[int] = []
         start = time.perf_counter()
         while len(sent) < total:
             time.sleep(0.001)
-            due = min(total, int((time.perf_counter() - start) * rate / 2))
+            due = min(total, int((time.perf_counter() - start) * rate / 2) // together * together)
             if due > len(sent):
                 now = time.perf_counter_ns()
                 self._socket.sendall(b"".join(pairs[len(sent) : due]))
