@@ -212,7 +212,6 @@ class GatewayCore:
                 self.contracts.connection_lost()
                 self.answers.connection_lost()
                 self.farms.connection_lost()
-                self.silence.connection_lost()
                 self.competing.connection_lost()
                 for symbol in self.book.values():
                     symbol.snapshot = symbol.history = symbol.details = None
@@ -220,8 +219,8 @@ class GatewayCore:
                 for symbol in self.book.values():
                     self.answers.forget_stream(symbol)
             self.recovery.turned(turn)
+            self.silence.turned(turn)
             if turn is Turn.UP:
-                self.silence.connected()
                 for name in {name for name, _ in self.desk.memory.unfilled if name in self.book}:
                     self.gaps.fill_soon(name)
         self._set_outage()

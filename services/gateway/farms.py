@@ -76,7 +76,7 @@ class Farms:
         for symbol in self.desk.book.values():
             if symbol.last_tick <= since + self.pace.in_flight and served_by(name, symbol.planned):
                 symbol.farm_down = False
-                symbol.suspect_since = self.desk.now
+                symbol.suspect_since = self.desk.now - 1
                 symbol.step = "trust"
                 self.desk.touch(symbol)
 

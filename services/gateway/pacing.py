@@ -130,7 +130,7 @@ class Governor:
             if request is None or not self._allowed(request):
                 continue
             cost = self.cost(request)
-            if cost > room:
+            if cost + self._kept_free(kind) > room:
                 return None
             heapq.heappop(self._queues[kind])
             request.waiting = False
@@ -138,6 +138,10 @@ class Governor:
             self._sent.extend([now] * cost)
             return request
         return None
+
+    def _kept_free(self, kind: Kind) -> int:
+        """Messages that what can wait leaves to what cannot."""
+        return self.rate // 4 if kind >= Kind.DETAILS else 0
 
     def cost(self, request: Request) -> int:
         """Messages: a stream or snapshot of another market data type needs one more, to say so."""
@@ -236,11 +240,12 @@ class Governor:
             return at
         if now < self._paused_until:
             return self._paused_until
-        cost = max(self.cost(request) for request in waiting)
-        if self._room(now) < cost:
-            return self._sent[min(cost, len(self._sent)) - 1] + WINDOW if self._sent else now + WINDOW
+        room = self._room(now)
         for request in waiting:
-            if request.kind is Kind.HISTORY:
+            missing = self.cost(request) + self._kept_free(request.kind) - room
+            if missing > 0:
+                at = min(at, self._sent[min(missing, len(self._sent)) - 1] + WINDOW if self._sent else now + WINDOW)
+            elif request.kind is Kind.HISTORY:
                 at = min(at, max(now + 1, self.history.free_at(request, now)))
         return at
 

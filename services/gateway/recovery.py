@@ -37,7 +37,7 @@ class Recovery:
         """What a step of the link does to trust: what came before it proves nothing about now."""
         self.net.silent = False
         for symbol in self.desk.book.values():
-            symbol.suspect_since = self.desk.now
+            symbol.suspect_since = self.desk.now - 1  # ticks of this very turn came after it
             symbol.step = "trust"
             if turn in (Turn.DOWN, Turn.DATA_LOST):
                 symbol.stream = None

@@ -28,19 +28,22 @@ class Silence:
         self.link = link
         self.recovery = recovery
         self.heard_at = 0  # when anything came from the gateway
+        self._since = 0  # ticks can come since then
         self._time: Request | None = None  # an unanswered question for the time
 
     # --- the link's turns ---
 
-    def connected(self) -> None:
-        self.heard_at = self.desk.now
-        self._set_deadline("ping", self.desk.now + self.pace.ping)
-        self._watch()
-
-    def connection_lost(self) -> None:
-        self._time = None
-        for what in ("ping", "look", "time"):
-            self._set_deadline(what, NEVER)
+    def turned(self, turn: Turn) -> None:
+        now = self.desk.now
+        self._since = now
+        if turn is Turn.UP:
+            self.heard_at = now
+            self._set_deadline("ping", now + self.pace.ping)
+            self._watch()
+        elif turn is Turn.DOWN:
+            self._time = None
+            for what in ("ping", "look", "time"):
+                self._set_deadline(what, NEVER)
 
     # --- what comes ---
 
@@ -81,14 +84,14 @@ class Silence:
     def _watch(self) -> None:
         """Set the next look: at half of the limit, at the limit, and at times after it."""
         half = self.pace.link_stale_after // 2
-        newest = self.net.newest_tick or self.heard_at
+        newest = max(self.net.newest_tick, self._since)
         due = next((due for due in (newest + half, newest + 2 * half) if due > self.desk.now), self.desk.now + half)
         self._set_deadline("look", due)
 
     def _look(self) -> None:
         """Is nobody ticking who should?"""
         net = self.net
-        silence = self.desk.now - net.newest_tick
+        silence = self.desk.now - max(net.newest_tick, self._since)
         streaming = [symbol for symbol in self.desk.book.values() if self._should_tick(symbol)]
         expected = [symbol for symbol in streaming if not symbol.quiet(self.desk.now)]
         if silence < self.pace.link_stale_after // 2 or not expected:
