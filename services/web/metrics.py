@@ -4,7 +4,9 @@ Names: `ibstream_NAME{service="..."}` for what a service's heartbeat carries, an
 and `_service_families` for the rest. Lag is `ibstream_stream_behind_events` and `ibstream_loop_lag_seconds`.
 """
 
+import contextlib
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, get_args
@@ -75,6 +77,9 @@ class PipelineCollector(Collector):
         for stream, size in self._journal_sizes().items():
             sizes.add_metric([stream], size)
         yield sizes
+        with contextlib.suppress(OSError):
+            free = shutil.disk_usage(backend.settings.root).free
+            yield _gauge("disk_free_bytes", "Room left on the disk of the data root", free)
 
     def _service_families(self) -> Iterator[Metric]:
         backend, at = self._backend, self._backend.clock.monotonic()

@@ -251,6 +251,7 @@ def test_metrics_tell_of_status_services_and_streams(web):
         'ibstream_stream_events_total{service="gateway",stream="ticks"} 6000.0',
     ):
         assert line in lines
+    assert any(line.startswith("ibstream_disk_free_bytes ") for line in lines)
 
 
 def test_metrics_of_services_cannot_break_the_page(web):
