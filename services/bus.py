@@ -4,6 +4,7 @@ Events go out on one XPUB socket a service and may be dropped for a slow subscri
 truth, see follow.py); a send never blocks. Commands are request/reply with a deadline.
 """
 
+import os
 import socket as os_socket
 import stat
 from collections.abc import Callable, Iterable
@@ -18,14 +19,20 @@ from messages.control import AnyMessage, Failed, ReplayReply, ReplayRequest
 from messages.errors import IbStreamError
 from messages.topics import replay_endpoint
 from services import keys
+from services.door import Door
 from services.journal import JournalReader
 from services.settings import Settings
 
 SEND_HIGH_WATER = 10_000  # frames held for one slow subscriber before its frames are dropped
 RECEIVE_HIGH_WATER = 50_000
-MAX_FRAME = 64 << 20  # bytes: the largest message that any socket takes
+MAX_FRAME = 64 << 20  # bytes: the largest frame that a client takes from the service that it connected to
+MAX_REQUEST = 1 << 20  # bytes: the largest frame that a service takes from a client; a larger one cuts it off
+REQUEST_HIGH_WATER = 1_000  # messages held for a service from one client; more wait at the client
 LINGER_MS = 200
 MAX_DRAIN = 2_000  # frames taken from a socket in one turn of the loop
+MAX_SEQ = (1 << 63) - 1  # that a journal can hold
+TCP_HEARTBEAT_MS = 2_000  # a tcp connection that is silent for twice as long is given up, and made anew
+TCP_CONNECT_MS = 3_000
 
 PlainSocket = zmq.Socket[bytes]
 
@@ -34,15 +41,12 @@ def prepare_run_dir(settings: Settings) -> Path:
     """The folder of sockets and locks: made 0700. Raises IbStreamError when it belongs to somebody else."""
     path = settings.run_path
     path.mkdir(parents=True, exist_ok=True, mode=0o700)
-    mode = stat.S_IMODE(path.stat().st_mode)
+    found = path.stat()
+    mode = stat.S_IMODE(found.st_mode)
+    if os.getuid() not in (found.st_uid, 0):
+        raise IbStreamError("invalid_setting", f"the run directory {path} (mode {mode:o}) belongs to somebody else")
     if mode != 0o700:
-        try:
-            path.chmod(0o700)
-        except PermissionError:
-            raise IbStreamError(
-                "invalid_setting",
-                f"the run directory {path} has mode {mode:o} and another owner; expected 0700 and own",
-            ) from None
+        path.chmod(0o700)
     return path
 
 
@@ -60,8 +64,11 @@ def address(settings: Settings, endpoint: str) -> str:
 
 def _bind(sock: PlainSocket, settings: Settings, endpoint: str) -> None:
     where = address(settings, endpoint)
+    sock.setsockopt(zmq.MAXMSGSIZE, MAX_REQUEST)
+    sock.setsockopt(zmq.RCVHWM, REQUEST_HIGH_WATER)
     if where.startswith("tcp:"):
         keys.arm_server(sock, settings, "control" if endpoint.endswith(".control") else "data")
+        _watch_link(sock)
     try:
         sock.bind(where)
     except zmq.ZMQError as error:
@@ -72,7 +79,15 @@ def _connect(sock: PlainSocket, settings: Settings, endpoint: str) -> None:
     where = address(settings, endpoint)
     if where.startswith("tcp:"):
         keys.arm_client(sock, settings, endpoint.partition(".")[0])
+        _watch_link(sock)
     sock.connect(where)
+
+
+def _watch_link(sock: PlainSocket) -> None:
+    """Notice within seconds that the other machine, or the way to it, is gone: TCP itself may take for ever."""
+    sock.setsockopt(zmq.HEARTBEAT_IVL, TCP_HEARTBEAT_MS)
+    sock.setsockopt(zmq.HEARTBEAT_TIMEOUT, 2 * TCP_HEARTBEAT_MS)
+    sock.setsockopt(zmq.CONNECT_TIMEOUT, TCP_CONNECT_MS)
 
 
 def _socket(context: zmq.Context[PlainSocket], kind: int) -> PlainSocket:
@@ -96,7 +111,13 @@ class Publisher:
     def __init__(self, context: zmq.Context[PlainSocket], settings: Settings, endpoint: str) -> None:
         self.socket = _socket(context, zmq.XPUB)
         self.socket.setsockopt(zmq.XPUB_VERBOSE, 1)  # every new subscriber shows, not only the first of a topic
-        _bind(self.socket, settings, endpoint)
+        self.door = Door(self.socket)
+        try:
+            _bind(self.socket, settings, endpoint)
+        except BaseException:
+            self.close()
+            raise
+        self.malformed = 0  # frames from subscribers that are no subscription
         self._last: dict[str, bytes] = {}
 
     def send(self, topic: str, payload: bytes) -> None:
@@ -111,20 +132,29 @@ class Publisher:
         self._last.pop(topic, None)
 
     def on_readable(self) -> None:
-        """Greet new subscribers with the current values of what they asked for."""
+        """Greet new subscribers with the current values of what they asked for; each value once a turn, so that
+        one who subscribes without end cannot hold up the rest."""
+        wanted: list[str] = []
         for _ in range(MAX_DRAIN):
             try:
                 frame = self.socket.recv(zmq.NOBLOCK)
             except zmq.Again:
-                return
+                break
             if frame[:1] == b"\x01":
-                prefix = frame[1:].decode("utf-8", "replace")
-                if prefix in self._last:
-                    self.send(prefix, self._last[prefix])
-                for topic in [t for t in self._last if t.startswith(prefix) and t != prefix]:
-                    self.send(topic, self._last[topic])
+                wanted.append(frame[1:].decode("utf-8", "replace"))
+            elif frame[:1] != b"\x00":
+                self.malformed += 1
+        prefixes = tuple(set(wanted))
+        for topic, payload in self._last.items() if prefixes else ():
+            if topic.startswith(prefixes):
+                self.send(topic, payload)
+
+    def metrics(self) -> dict[str, float]:
+        malformed = {'bus_malformed_total{endpoint="events"}': float(self.malformed)}
+        return malformed | self.door.metrics("events")
 
     def close(self) -> None:
+        self.door.close()
         self.socket.close()
 
 
@@ -137,7 +167,8 @@ class Subscriber:
         self.socket = _socket(context, zmq.SUB)
         for topic in topics:
             self.socket.setsockopt(zmq.SUBSCRIBE, topic.encode())
-        for endpoint in endpoints:
+        # Local ones first: the keys that a tcp endpoint needs stay on the socket, for all connections made after it.
+        for endpoint in sorted(endpoints, key=lambda endpoint: address(settings, endpoint).startswith("tcp:")):
             _connect(self.socket, settings, endpoint)
         self.malformed = 0
 
@@ -170,9 +201,16 @@ class Server:
         handle: Callable[[AnyMessage], AnyMessage | None],
     ) -> None:
         self.socket = _socket(context, zmq.ROUTER)
-        _bind(self.socket, settings, endpoint)
+        self.door = Door(self.socket)
+        try:
+            _bind(self.socket, settings, endpoint)
+        except BaseException:
+            self.close()
+            raise
         self._handle = handle
-        self.malformed = 0
+        self._kind = endpoint.partition(".")[2]
+        self.malformed = 0  # what is no command at all
+        self.failed = 0  # commands that were answered with an error
         self._current: list[bytes] = []
 
     def on_readable(self) -> None:
@@ -185,6 +223,8 @@ class Server:
             reply = self._answer(payload)
             if reply is not None:
                 self.reply(route, reply)
+            if isinstance(reply, Failed):
+                self.failed += 1
 
     def reply(self, route: list[bytes], message: AnyMessage) -> None:
         """Send an answer, also a late one for which `handle` returned None and `route` was kept."""
@@ -206,7 +246,15 @@ class Server:
         except IbStreamError as error:
             return Failed(code=error.code, message=error.message)
 
+    def metrics(self) -> dict[str, float]:
+        counts = {
+            f'bus_malformed_total{{endpoint="{self._kind}"}}': float(self.malformed),
+            f'bus_failed_total{{endpoint="{self._kind}"}}': float(self.failed),
+        }
+        return counts | self.door.metrics(self._kind)
+
     def close(self) -> None:
+        self.door.close()
         self.socket.close()
 
 
@@ -259,10 +307,14 @@ class ReplayServer:
 
     def run(self) -> None:
         """Serve until the context ends. Call in a thread."""
+        poller = zmq.Poller()
+        poller.register(self._server.socket, zmq.POLLIN)
+        poller.register(self._server.door.socket, zmq.POLLIN)
         try:
             while True:
-                self._server.socket.poll(1_000)
+                poller.poll(1_000)
                 self._server.on_readable()
+                self._server.door.drain()
         except zmq.ContextTerminated:
             pass
         finally:
@@ -270,9 +322,15 @@ class ReplayServer:
             for reader in self._readers.values():
                 reader.close()
 
+    def metrics(self) -> dict[str, float]:
+        """Read from another thread: numbers, each of which only rises."""
+        return self._server.metrics()
+
     def _handle(self, message: AnyMessage) -> AnyMessage:
         if not isinstance(message, ReplayRequest) or message.stream not in self._readers:
             return Failed(code="invalid_request", message="this endpoint replays " + ", ".join(self._readers))
+        if not (0 <= message.from_seq <= MAX_SEQ and message.max_bytes > 0):
+            return Failed(code="invalid_request", message=f"from_seq is from 0 to {MAX_SEQ}, max_bytes above 0")
         reader = self._readers[message.stream]
         rows = reader.read(message.from_seq, min(message.max_bytes, 8 << 20))
         last = reader.last()

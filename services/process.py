@@ -67,6 +67,7 @@ class Service:
         self._subscriber: Subscriber | None = None
         self._closers: list[Callable[[], None]] = []
         self._threads: list[threading.Thread] = []
+        self._servers: list[Server | ReplayServer] = []
         self._stopping = False
         self.reload = False  # stopping only to start again with new settings
         self._lag = 0.0
@@ -78,6 +79,7 @@ class Service:
             self.on_close(guard.stop)
         self.publisher = Publisher(self._context, settings, events_endpoint(name))
         self.on_readable(self.publisher.socket, self.publisher.on_readable)
+        self.on_readable(self.publisher.door.socket, self.publisher.door.drain)
         self.every(settings.heartbeat_interval, self.beat)
 
     # --- what a service is built of ---
@@ -123,13 +125,16 @@ class Service:
     def serve_replay(self) -> None:
         """Answer replay requests for this service's streams, in a thread. Call after the journals are open."""
         server = ReplayServer(self._context, self.settings, self.name, self.journals)
+        self._servers.append(server)
         thread = threading.Thread(target=server.run, name="replay", daemon=True)
         thread.start()
         self._threads.append(thread)
 
     def serve(self, endpoint: str, handle: Callable[[AnyMessage], AnyMessage | None]) -> Server:
         server = Server(self._context, self.settings, endpoint, handle)
+        self._servers.append(server)
         self.on_readable(server.socket, server.on_readable)
+        self.on_readable(server.door.socket, server.door.drain)
         self.on_close(server.close)
         return server
 
@@ -279,7 +284,10 @@ class Service:
             "cpu_seconds_total": usage.ru_utime + usage.ru_stime,
             "memory_peak_bytes": usage.ru_maxrss * 1024.0,
             "memory_bytes": _resident_bytes(),
+            "bus_malformed_frames_total": self.malformed + (self._subscriber.malformed if self._subscriber else 0),
         }
+        for endpoint in (self.publisher, *self._servers):
+            values.update(endpoint.metrics())
         for stream, follower in self.followers.items():
             values[f'stream_behind_events{{stream="{stream}"}}'] = follower.behind
             values[f'stream_gaps_total{{stream="{stream}"}}'] = follower.gaps
