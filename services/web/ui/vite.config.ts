@@ -1,10 +1,21 @@
 // The page that `make run` serves: built into ../static with names and bytes that depend on the sources alone.
+import { readFileSync } from 'node:fs'
 import react from '@vitejs/plugin-react'
+import type { Plugin } from 'vite'
 import { defineConfig } from 'vitest/config'
+
+/** The font's licence goes with the font; those of the scripts are gathered by the bundler. */
+const fontLicense: Plugin = {
+  name: 'font-license',
+  generateBundle() {
+    const source = readFileSync('node_modules/@fontsource-variable/inter/LICENSE')
+    this.emitFile({ type: 'asset', fileName: 'licenses-inter.txt', source })
+  },
+}
 
 export default defineConfig({
   base: './',
-  plugins: [react()],
+  plugins: [react(), fontLicense],
   server: { proxy: { '/api': 'http://127.0.0.1:8766' } },
   css: { modules: { generateScopedName: 'ibs-[local]-[hash:base64:5]' } },
   build: {

@@ -9,7 +9,7 @@ const BUDGET = 300_000
 const root = fileURLToPath(new URL('../../static', import.meta.url))
 const loaded = readdirSync(root, { recursive: true })
   .map((name) => join(root, String(name)))
-  .filter((path) => statSync(path).isFile() && !path.endsWith('licenses.md'))
+  .filter((path) => statSync(path).isFile() && !/licenses[^/]*$/.test(path))
 
 let total = 0
 for (const path of loaded) {

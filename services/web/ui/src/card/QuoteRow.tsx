@@ -1,6 +1,6 @@
 // One symbol: renders when its own quote or state changes, and its age once a second.
 
-import { memo, useLayoutEffect, useRef } from 'react'
+import { memo, useEffect, useLayoutEffect, useRef } from 'react'
 import { type Change, changeOf, decimalsOf } from './format'
 import { ageOf, alsoType, rowState, STATE_TONE, sourceOf } from './health'
 import { useBeat, useCard, useStore } from './hooks'
@@ -97,7 +97,7 @@ export const QuoteRow = memo(function QuoteRow({ symbol, columns, contact, open,
   )
 })
 
-const FLASH_MS = 650
+const FLASH_MS = 350
 
 interface LastPriceProps {
   price: number | null | undefined
@@ -105,24 +105,25 @@ interface LastPriceProps {
   distrusted: boolean
 }
 
-/** Tints for a moment when the price moves: by the animation engine, outside React's renders. */
+/**
+ * Tints for a moment when the price moves, outside React's renders. Two repaints and no fade: a hundred rows
+ * that fade at once keep a processor busy.
+ */
 function LastPrice({ price, decimals, distrusted }: LastPriceProps) {
   const { format } = useCard()
   const cell = useRef<HTMLSpanElement>(null)
-  const before = useRef({ price, at: 0 })
+  const before = useRef(price)
+  const fade = useRef<ReturnType<typeof setTimeout>>(undefined)
   useLayoutEffect(() => {
-    const { price: old, at } = before.current
-    const moved = old != null && price != null && price !== old
-    const now = performance.now()
-    before.current = { price, at: moved && now - at > FLASH_MS ? now : at }
-    if (!moved || now - at <= FLASH_MS || !cell.current?.animate) return
-    if (matchMedia('(prefers-reduced-motion: reduce)').matches) return
-    const tint = price > old ? 'var(--ibs-rise-tint)' : 'var(--ibs-fall-tint)'
-    cell.current.animate(
-      { backgroundColor: [tint, 'transparent'] },
-      { duration: FLASH_MS, easing: 'ease-out' },
-    )
+    const old = before.current
+    before.current = price
+    if (old == null || price == null || price === old || !cell.current) return
+    const { dataset } = cell.current
+    dataset.moved = price > old ? 'up' : 'down'
+    clearTimeout(fade.current)
+    fade.current = setTimeout(() => delete dataset.moved, FLASH_MS)
   }, [price])
+  useEffect(() => () => clearTimeout(fade.current), [])
   return (
     <span ref={cell} className={styles.last} data-distrusted={distrusted}>
       {format.price(price, decimals)}
