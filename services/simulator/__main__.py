@@ -19,12 +19,13 @@ from services.settings import Settings, load
 from services.simulator import scenario
 from services.simulator.control import Control
 from services.simulator.core import Core
+from services.simulator.flight_tape import FlightTape, is_flight
 from services.simulator.options import config, loopback, parser
 from services.simulator.pulse import Pulse
 from services.simulator.replay import ReplayMarket
 from services.simulator.scenario import Director, ScenarioError
 from services.simulator.server import Server
-from services.simulator.tape import Tape, find_day, instruments
+from services.simulator.tape import AnyTape, Tape, find_day, instruments
 
 log = structlog.get_logger()
 
@@ -34,7 +35,8 @@ def build(settings: Settings, arguments: argparse.Namespace) -> Core:
     now = SystemClock().now()
     if arguments.replay is None:
         return Core(config(arguments), now)
-    tape = Tape(find_day(arguments.replay, settings.journal_dir))
+    path = find_day(arguments.replay, settings.journal_dir)
+    tape: AnyTape = FlightTape(path) if is_flight(path) else Tape(path)
     listed = instruments(tape)
     return Core(config(arguments), now, ReplayMarket(tape, listed, arguments.speed), listed)
 

@@ -22,7 +22,7 @@ from services.simulator.contracts import Instrument
 from services.simulator.history import RawBar
 from services.simulator.oddities import UNSET_SIZE
 from services.simulator.prices import GENERIC, HALTED, PRICE, RT_VOLUME, SIZE, STRING, VOLUME, Tick
-from services.simulator.tape import Tape
+from services.simulator.tape import AnyTape
 
 SETTLE = SECOND  # without a new line, before the tape runs
 MOST_WAIT = 10 * SECOND
@@ -88,7 +88,7 @@ class RecordedFeed:
 class ReplayMarket:
     """`speed`: recorded seconds in a second; 0: as fast as the client reads."""
 
-    def __init__(self, tape: Tape, listed: list[Instrument], speed: float) -> None:
+    def __init__(self, tape: AnyTape, listed: list[Instrument], speed: float) -> None:
         self._tape, self._speed = tape, speed
         self._feeds = {one.con_id: RecordedFeed(one) for one in listed}
         self._by_name = {feed.instrument.called: feed for feed in self._feeds.values()}

@@ -7,6 +7,7 @@ read a few megabytes at a time.
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
@@ -22,6 +23,20 @@ from services.symbols import parse
 READ_BYTES = 2 << 20
 LINK_DAYS = 14  # how far back contract details are looked for
 INVENTED_IDS = 992_000_000
+
+
+class AnyTape(Protocol):
+    """What a replay needs of a recording: a day of the journal, or a flight recording (flight_tape.py)."""
+
+    symbols: dict[str, None]
+    contracts: dict[str, ContractQualified]
+    first: int
+    last: int
+    ticks: int
+
+    def peek(self) -> int | None: ...
+    def take(self) -> TickBlock: ...
+    def close(self) -> None: ...
 
 
 class Tape:
@@ -108,7 +123,7 @@ def find_contracts(link: Path, day: str, wanted: set[str]) -> dict[str, Contract
     return found
 
 
-def instruments(tape: Tape) -> list[Instrument]:
+def instruments(tape: AnyTape) -> list[Instrument]:
     """What a client may subscribe to: the recorded symbols, as IB described them or else as their names say."""
     made: list[Instrument] = []
     for number, symbol in enumerate(tape.symbols, 1):
