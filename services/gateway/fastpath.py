@@ -8,7 +8,7 @@ frame vanishes; the result does not depend on how the bytes were cut; cost is li
 How: a frame is a u32 length and NUL-terminated fields, so between two short frames stand four NULs. Cut
 there; each piece's length being the length byte at its front proves that these are the frames. With NUL
 turned into a comma the pieces are JSON arrays, which msgspec parses into typed ticks, checking every field,
-in less time than float() takes for one price (measured: tests/benchmarks/README.md).
+in the pass that reads the numbers (other ways, measured: tests/benchmarks/README.md).
 """
 
 import sys
