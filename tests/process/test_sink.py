@@ -5,6 +5,7 @@ import shutil
 import signal
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from messages import fields
@@ -13,7 +14,7 @@ from messages.events import ServiceChanged, StreamStarted, StreamStopped, Symbol
 from messages.views import ServiceStatus, Status
 from services.clock import SECOND
 from services.projection import rebuild
-from tests.blocks import NOW
+from tests.blocks import NOW, ticks
 from tests.process.bench import Bench, end
 
 
@@ -170,6 +171,23 @@ def test_a_journal_that_began_again_is_folded_again(bench, tmp_path):
     bench.until(lambda: read(bench, "SPY").get("last") == 400.0)
     rebuild(bench.settings.journal_dir, tmp_path / "into")
     assert files(bench.settings.stream_dir) == files(tmp_path / "into")
+
+
+def test_nonsense_on_the_bus_is_dropped_and_the_journal_counts(bench):
+    begin(bench, ["SPY"])
+    sink = bench.spawn("sink")
+    last(bench, "SPY", 500.0)
+    bench.until(lambda: read(bench, "SPY"))
+    gateway = bench.fakes["gateway"]
+    head = gateway.writers["ticks"].journal
+    uneven = ticks([("SPY", fields.LAST, 666.0, 1.0)], epoch=head.epoch, seq=head.next_seq)
+    for payload in (b"", b"\xc1", b"\x00" * 100_000, encode(msgspec.structs.replace(uneven, value=b"odd"))):
+        gateway.publish("ticks", payload)
+        gateway.publish("link", payload)
+        bench.fakes["supervisor"].publish("status", payload)
+    last(bench, "SPY", 501.0, 1)
+    bench.until(lambda: read(bench, "SPY")["last"] == 501.0)
+    assert sink.poll() is None
 
 
 def test_the_status_file_follows_the_supervisor_and_says_when_it_is_gone(bench):
