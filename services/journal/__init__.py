@@ -10,13 +10,15 @@ in silence: a torn tail is cut with a log line, other damage raises `JournalDama
     days.py      the files of a stream: an open day in SQLite, a closed one in SQLite or Parquet
     dayfile.py   an open day, for its writer
     writer.py    JournalWriter: order, group commit, what happens when the disk says no
+    replica.py   JournalReplica: another machine's stream, kept as it was written there
     reader.py    JournalReader: journal and archive as one
     parquet.py   a closed day, compacted
 """
 
 from services.journal.days import day_files
 from services.journal.reader import JournalReader
+from services.journal.replica import JournalReplica
 from services.journal.row import JournalDamaged, Row, checksum
 from services.journal.writer import JournalWriter
 
-__all__ = ["JournalDamaged", "JournalReader", "JournalWriter", "Row", "checksum", "day_files"]
+__all__ = ["JournalDamaged", "JournalReader", "JournalReplica", "JournalWriter", "Row", "checksum", "day_files"]

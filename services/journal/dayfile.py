@@ -24,6 +24,7 @@ from services.journal.days import (
     missing,
     read_marker,
     read_meta,
+    readable,
     rows_from,
 )
 from services.journal.row import JournalDamaged, Row, checksum
@@ -139,6 +140,7 @@ class DayFile:
         self._log_held = False
         self._syncing = threading.Lock()  # keeps the handles open while one of the two threads uses them
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._db.text_factory = readable
         self._wal = self._marker = -1
         try:
             self._open()

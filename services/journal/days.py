@@ -122,8 +122,14 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
     at_rest = not os.access(path.parent, os.W_OK) and not (wal.exists() and wal.stat().st_size)
     mode = "immutable=1" if at_rest else "mode=ro"
     db = sqlite3.connect(f"file:{name}?{mode}", uri=True, isolation_level=None, timeout=5.0)
+    db.text_factory = readable
     db.execute("PRAGMA query_only = ON")
     return db
+
+
+def readable(text: bytes) -> str:
+    """For SQLite's texts: a damaged one is wrong, not an exception of its own kind."""
+    return text.decode(errors="replace")
 
 
 def read_meta(db: sqlite3.Connection, path: Path, stream: str) -> dict[str, Any]:

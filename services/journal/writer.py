@@ -36,6 +36,8 @@ class JournalWriter:
     failed fsync every method raises `journal_unavailable`: end the process, a new one reads what is there.
     """
 
+    _first_seq = 1  # of a stream that has no journal yet
+
     def __init__(self, directory: Path, stream: str, *, now: int, commit_seconds: float = 0.1) -> None:
         """Opens the stream for a new epoch. `now` is UTC nanoseconds.
 
@@ -182,7 +184,7 @@ class JournalWriter:
         damaged file away, whose marker then says which sequence numbers were used."""
         with JournalReader(self._dir.parent, self.stream) as reader:
             last = reader.last()
-        seq, epoch, lost_from = 0, 0, None
+        seq, epoch, lost_from = self._first_seq - 1, 0, None
         if last is not None:
             seq, epoch = last.last_seq, last.epoch
         marked = newest_marker(self._dir)

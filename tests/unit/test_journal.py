@@ -514,6 +514,7 @@ def is_empty_log(path: Path) -> bool:
         ("DELETE FROM block WHERE first_seq = 1", (), "events 1 to 3 are missing"),
         ("DROP TABLE block", (), "no such table: block"),
         ("DELETE FROM meta", (), "this is no journal of the stream link"),
+        ("UPDATE meta SET value = CAST(x'ff6c' AS TEXT) WHERE key = 'stream'", (), "this is no journal of the stream"),
     ],
 )
 def test_damage_inside_stops_the_reader_and_the_writer_with_what_and_where(
