@@ -183,13 +183,13 @@ class GatewayCore:
 
     def _renew_for(self, before: Plan, plan: Plan) -> None:
         """Changes of the plan that bear on symbols which stay."""
+        refresh = plan.refresh_token > before.refresh_token
         retype = before.market_data_type != plan.market_data_type
         for symbol in self.book.values():
-            if symbol.rejection is not None and (
-                plan.refresh_token > before.refresh_token or plan.allow_delayed != before.allow_delayed
-            ):
+            if symbol.rejection is not None and (refresh or plan.allow_delayed != before.allow_delayed):
                 self.contracts.retry(symbol)
-            if retype or (symbol.delayed and not plan.allow_delayed):
+            # Delayed data may be live data by now: type 3 brings the better one of the two.
+            if retype or (symbol.delayed and (refresh or not plan.allow_delayed)):
                 symbol.delayed = symbol.delayed and plan.allow_delayed
                 self.requests.cancel(symbol.stream)
                 symbol.stream = None

@@ -7,6 +7,7 @@ and `link`; what to do is decided by the pure core (core.py), what is said on th
 
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from math import isfinite
 from typing import Any
 
@@ -139,6 +140,8 @@ class Gateway:
             reason, detail = _explain(error)
             if opened:
                 self._dump_recorder(reason)
+                with suppress(BadFrame):
+                    self._interpret(inputs)  # why it ends stands in the last messages: 326, 1300
             self._drop_connection()
             self._seen_ticks(inputs)
             kind = fx.SocketClosed if opened else fx.SocketFailed
