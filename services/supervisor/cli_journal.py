@@ -26,8 +26,9 @@ ToOption = Annotated[str | None, typer.Option("--to", help="Before this time.")]
 
 
 def register(app: typer.Typer) -> None:
-    for command in (verify, replay, at, export, archive):
+    for command in (verify, replay, export, archive):
         app.command()(command)
+    app.command(context_settings={"ignore_unknown_options": True})(at)  # -5m is a time, and no option
 
 
 def verify(

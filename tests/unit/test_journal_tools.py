@@ -281,6 +281,12 @@ def test_at_is_the_book_as_it_was(journal: Path, run: Run) -> None:
     assert "219" in out
 
 
+def test_at_takes_a_time_before_now(journal: Path, run: Run) -> None:
+    code, out, err = run("at", "-5m", "--json")
+    assert (code, err) == (0, "")
+    assert isinstance(msgspec.json.decode(out), list)
+
+
 def test_at_names_a_symbol_that_had_no_price_yet(journal: Path, run: Run) -> None:
     code, _, err = run("at", iso(NOON), "QQQ")
     assert (code, "QQQ had no price yet" in err) == (13, True)
