@@ -77,6 +77,7 @@ class Follower:
         self.cursor = cursor if cursor is not None else Cursor()
         self.gaps = 0  # holes met in the live frames
         self.malformed = 0  # frames that were not a block of this stream
+        self.payload = b""  # the block that is being applied, as its writer wrote it
         self.unknown = 0  # events applied that a newer program wrote and this one does not know
         self._source = source
         self._apply = apply
@@ -109,6 +110,7 @@ class Follower:
         if block.epoch < self._writer_epoch or block.first_seq <= self.cursor.seq or self._doubt:
             return
         if block.first_seq == self.cursor.seq + 1:
+            self.payload = payload
             try:
                 self._take(block)
             except ValueError:  # well formed, and nonsense all the same: what the journal has in its place counts
@@ -149,6 +151,7 @@ class Follower:
                 # and has begun a new epoch since the last read.
                 self._begin_again()
                 return True
+            self.payload = payload
             self._take(block)
         return bool(self.behind)
 

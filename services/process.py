@@ -130,6 +130,24 @@ class Service:
         thread.start()
         self._threads.append(thread)
 
+    def stand_in(self, service: str) -> Publisher:
+        """A publisher in the place of a service that runs on another machine, for those that look for it here.
+
+        Raises IbStreamError `ib_stream_lock_busy` when it runs here, and `invalid_setting` when it is a peer.
+        """
+        if service in self.settings.peers:
+            raise IbStreamError(
+                "invalid_setting", f"IBSTREAM_BUS_PEERS names {service}, and the {self.name} is to stand in for it"
+            )
+        busy = f"the {service} itself runs on the data root {self.settings.root}"
+        lock = OwnedLock(self.settings.run_path / f"{service}.lock", busy, self.started_at)
+        self.on_close(lock.release)
+        publisher = Publisher(self._context, self.settings, events_endpoint(service))
+        self.on_close(publisher.close)
+        self.on_readable(publisher.socket, publisher.on_readable)
+        self.on_readable(publisher.door.socket, publisher.door.drain)
+        return publisher
+
     def serve(self, endpoint: str, handle: Callable[[AnyMessage], AnyMessage | None]) -> Server:
         server = Server(self._context, self.settings, endpoint, handle)
         self._servers.append(server)

@@ -100,6 +100,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     bus_peers: str = _field("", "services reached by tcp, SERVICE=HOST:PORT separated by spaces; the others are local")
     bus_key: str = _field("local", "name of the key that this machine's programs connect with")
     keys_dir: str = _field("", "folder of the keys of tcp endpoints; empty: keys/ in the data root")
+    nats_url: str = _field("nats://127.0.0.1:4222", "NATS server with JetStream that the relay connects to")
+    relay_send: str = _field("", "streams that the relay sends to NATS, such as: ticks link; empty: none")
+    relay_receive: str = _field("", "streams of another machine that the relay brings here; empty: none")
     # web
     web_host: str = _field("127.0.0.1", "address of the web page and API; off loopback IBSTREAM_WEB_TOKEN is needed")
     web_port: Port = _field(8765, "port of the web page and API")

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from messages.errors import IbStreamError
+from messages.topics import STREAM_WRITER
 from services.reset_windows import ResetWindows
 
 if TYPE_CHECKING:
     from services.settings import Settings
 
-SECRETS: Final = ("IBSTREAM_WEB_TOKEN", "IBSTREAM_DATABASE_URL", "IBSTREAM_ALERT_URLS")
+SECRETS: Final = ("IBSTREAM_WEB_TOKEN", "IBSTREAM_DATABASE_URL", "IBSTREAM_ALERT_URLS", "IBSTREAM_NATS_URL")
 """Settings whose value is never repeated."""
 
 MAX_IPC_PATH: Final = 100  # a unix socket's path has 107 usable bytes on Linux, 103 on macOS
@@ -32,6 +33,7 @@ def check(settings: "Settings") -> None:
     _check_gateway(settings)
     _check_plan(settings)
     _check_web(settings)
+    _check_relay(settings)
     for url in settings.alert_urls.split():
         if not _URL.match(url):
             raise malformed("IBSTREAM_ALERT_URLS", url, "apprise URLs, such as tgram://token/chat, separated by spaces")
@@ -68,6 +70,31 @@ def is_loopback(host: str) -> bool:
 def origins(settings: "Settings") -> list[str]:
     """The foreign web origins that are let in."""
     return [origin.strip().rstrip("/").lower() for origin in settings.web_origins.split(",") if origin.strip()]
+
+
+def relay_streams(settings: "Settings") -> tuple[list[str], list[str]]:
+    """The streams that the relay sends, and those that it receives. Raises IbStreamError `invalid_setting`."""
+    found: list[list[str]] = []
+    for name, text in (("SEND", settings.relay_send), ("RECEIVE", settings.relay_receive)):
+        streams = list(dict.fromkeys(text.replace(",", " ").split()))
+        for stream in streams:
+            if stream not in STREAM_WRITER:
+                expected = f"streams, each one of {', '.join(STREAM_WRITER)}"
+                raise malformed(f"IBSTREAM_RELAY_{name}", stream, expected)
+        found.append(streams)
+    # A mirror takes the place of a writer, with all of its streams.
+    sending = {STREAM_WRITER[stream] for stream in found[0]}
+    for stream in found[1]:
+        if STREAM_WRITER[stream] in sending:
+            expected = f"no stream of the {STREAM_WRITER[stream]}, which IBSTREAM_RELAY_SEND says runs here"
+            raise malformed("IBSTREAM_RELAY_RECEIVE", stream, expected)
+    return found[0], found[1]
+
+
+def _check_relay(settings: "Settings") -> None:
+    relay_streams(settings)
+    if urlsplit(settings.nats_url).scheme not in ("nats", "tls", "ws", "wss"):
+        raise malformed("IBSTREAM_NATS_URL", settings.nats_url, "an address such as nats://name:password@nats.example")
 
 
 def _check_places(settings: "Settings") -> None:

@@ -37,7 +37,9 @@ def free_port() -> int:
 def program(name: str, package: str) -> str:
     """The path of a program, beside Python or on PATH. Without it the test is skipped with a sentence, and fails
     where CI=true promises that it is there."""
-    found = shutil.which(name, path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
+    found = shutil.which(
+        name, path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}{os.pathsep}/usr/sbin"
+    )
     if found is None:
         sentence = f"{name} is not installed: {package}"
         if os.environ.get("CI") == "true":

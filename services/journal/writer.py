@@ -227,8 +227,12 @@ class JournalWriter:
         return True
 
     def _write_held(self) -> None:
-        """Write the held blocks, as far as the disk takes them."""
+        """Write the held blocks, as far as the disk takes them; without any, ask whether it takes anything."""
         if self.problem is None:
+            return
+        try:
+            self._file.probe(self.epoch)
+        except sqlite3.Error:
             return
         while self._backlog:
             if not self._write(self._backlog[0]):

@@ -9,7 +9,7 @@ from services.supervisor import cli_tools as tools
 if TYPE_CHECKING:
     from services.settings import Settings
 
-SECRETS: Final = frozenset({"database_url", "web_token", "alert_urls"})
+SECRETS: Final = frozenset({"database_url", "web_token", "alert_urls", "nats_url"})
 
 ENV_HEAD = """\
 # The settings of ibstream, each with its default. Copy this to .env beside the Procfile, or name it as systemd's

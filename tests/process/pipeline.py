@@ -51,7 +51,7 @@ class Pipeline:
         arguments: Mapping[str, list[str]] | None = None,
     ) -> None:
         self.folder = folder
-        self.services = sorted(services, key=START_ORDER.__getitem__)
+        self.services = sorted(services, key=lambda name: START_ORDER.get(name, len(ALL)))
         self.ib_port, self.web_port = free_port(), free_port()
         self.env = {
             "IBSTREAM_DATA_ROOT": str(folder / "data"),

@@ -1,0 +1,150 @@
+"""The relay's loop: what is heard on the bus goes to the engine, what comes from there goes to the mirrors.
+
+`build` hangs it on a Service. Guarantees: every block of a sent stream gets to JetStream once and unchanged,
+every block of a received one is in the local journal before it is published here; whichever side is killed,
+the journals on both ends say where to go on. While NATS is away, the heartbeat's `problem` says so.
+"""
+
+import asyncio
+import contextlib
+import queue
+import socket
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
+from typing import Any, TypeVar
+
+from messages.errors import IbStreamError
+from messages.topics import STATUS, STREAM_WRITER, SUPERVISOR_CONTROL
+from services.bus import RemoteSource
+from services.follow import FileSource
+from services.process import Service
+from services.relay.engine import Engine, Relayed
+from services.relay.mirror import Mirror, Verdict
+from services.relay.names import Position, retention_days, values_of
+from services.relay.receiver import Receiver
+from services.relay.sender import Sender
+from services.settings_rules import relay_streams
+
+T = TypeVar("T")
+
+STATUS_WRITER = SUPERVISOR_CONTROL.partition(".")[0]
+WATCH_SECONDS = 0.25
+POLL_SECONDS = 1.0
+
+
+class Desk:
+    """Calls from the engine's thread that are made on the main loop, one at a time each."""
+
+    def __init__(self) -> None:
+        self._calls: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = queue.SimpleQueue()
+        self._here, self._there = socket.socketpair()
+        self._here.setblocking(False)
+
+    @property
+    def wakeup(self) -> int:
+        return self._here.fileno()
+
+    async def ask(self, call: Callable[[], T]) -> T:
+        """Its result; it waits while the main loop is busy. Raises what the call raises, as the main loop does."""
+        future: Future[T] = Future()
+        self._calls.put((call, future))
+        with contextlib.suppress(OSError):  # closed: nobody will answer, and this is cancelled
+            self._there.send(b"\0")
+        return await asyncio.wrap_future(future)
+
+    def drain(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            self._here.recv(4096)
+        while not self._calls.empty():
+            call, future = self._calls.get()
+            if future.set_running_or_notify_cancel():
+                future.set_result(call())
+
+    def close(self) -> None:
+        self._there.close()
+        self._here.close()
+
+
+class Relay:
+    def __init__(self, service: Service) -> None:
+        settings = service.settings
+        self._service = service
+        self._sent, self._received = relay_streams(settings)
+        if not self._sent and not self._received:
+            raise IbStreamError(
+                "invalid_setting",
+                "IBSTREAM_RELAY_SEND and IBSTREAM_RELAY_RECEIVE are empty: the relay needs a stream in one of them",
+            )
+        self._desk = Desk()
+        self._mirrors: dict[str, Mirror] = {}
+        for writer in dict.fromkeys(STREAM_WRITER[stream] for stream in self._received):
+            of_it = [stream for stream in self._received if STREAM_WRITER[stream] == writer]
+            self._mirrors[writer] = Mirror(service, writer, of_it)
+        self._senders = [self._sender(stream) for stream in self._sent]
+        self._receivers = [self._receiver(stream) for stream in self._received]
+        tasks: list[Relayed] = [*self._senders, *self._receivers]
+        self._engine = Engine(settings.nats_url, tasks, values_of(self._received), self._value_came)
+
+    def start(self) -> None:
+        service = self._service
+        service.on_readable(self._desk.wakeup, self._desk.drain)
+        service.on_close(self._desk.close)
+        for stream in self._sent:
+            service.on_topic(stream, lambda _topic, _payload: self._engine.heard())
+        for topic in values_of(self._sent):
+            service.on_topic(topic, self._engine.offer)
+        service.every(WATCH_SECONDS, self._watch)
+        service.every(POLL_SECONDS, self._poll)
+        service.on_close(self._engine.close)
+        service.subscribe({STREAM_WRITER[stream] for stream in self._sent})
+        self._engine.start()
+
+    # --- the two directions ---
+
+    def _sender(self, stream: str) -> Sender:
+        settings, writer = self._service.settings, STREAM_WRITER[stream]
+        source: FileSource | RemoteSource = (
+            RemoteSource(settings, writer, stream)
+            if writer in settings.peers
+            else FileSource(settings.journal_dir, stream)
+        )
+        return Sender(stream, source, retention_days(settings, stream))
+
+    def _receiver(self, stream: str) -> Receiver:
+        mirror = self._mirrors[STREAM_WRITER[stream]]
+
+        async def head() -> Position:
+            return await self._desk.ask(partial(mirror.head, stream))
+
+        async def take(payloads: list[bytes]) -> Verdict:
+            return await self._desk.ask(partial(mirror.take, stream, payloads))
+
+        return Receiver(stream, head, take)
+
+    async def _value_came(self, topic: str, payload: bytes) -> None:
+        writer = STATUS_WRITER if topic == STATUS else topic.rpartition(".")[2]
+        await self._desk.ask(partial(self._mirrors[writer].on_value, topic, payload))
+
+    # --- what is said of it ---
+
+    def _watch(self) -> None:
+        problems = dict(self._engine.problems)
+        self._service.problem = "; ".join(problems[about] for about in sorted(problems)) or None
+        metrics = self._service.metrics
+        metrics["relay_connects_total"] = self._engine.connects
+        for sender in self._senders:
+            metrics[f'relay_sent_blocks_total{{stream="{sender.stream}"}}'] = sender.sent
+            metrics[f'relay_behind_events{{stream="{sender.stream}"}}'] = sender.behind
+        for receiver in self._receivers:
+            metrics[f'relay_received_blocks_total{{stream="{receiver.stream}"}}'] = receiver.received
+        metrics["relay_doubled_blocks_total"] = sum(mirror.doubled for mirror in self._mirrors.values())
+        metrics["relay_malformed_blocks_total"] = sum(mirror.malformed for mirror in self._mirrors.values())
+
+    def _poll(self) -> None:
+        for replica in self._service.journals.values():
+            replica.poll(self._service.clock.monotonic())
+
+
+def build(service: Service) -> None:
+    Relay(service).start()

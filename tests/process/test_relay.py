@@ -1,0 +1,131 @@
+"""The relay over a real NATS server: one machine writes, the other has the same journal and the same files.
+
+Two data roots stand for two machines: nothing but NATS connects them. Killed in turn under load: the server,
+either relay.
+"""
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from messages.topics import TICKS
+from services.journal import JournalReader, Row
+from services.projection import STREAMS, rebuild
+from tests.process.nats_server import NatsServer
+from tests.process.pipeline import CORE, Pipeline
+from tests.support import eventually
+
+WRITERS = ("simulator", "gateway", "planner", "supervisor")
+RELAYED = " ".join(STREAMS)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[NatsServer]:
+    made = NatsServer(tmp_path)
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def here(tmp_path: Path, server: NatsServer) -> Iterator[Pipeline]:
+    """The machine with the gateway."""
+    env = {"nats_url": server.url, "relay_send": RELAYED, "heartbeat_timeout": 5}
+    (tmp_path / "here").mkdir()
+    with Pipeline(tmp_path / "here", [*CORE, "relay"], env) as built:
+        yield built
+
+
+@pytest.fixture
+def there(tmp_path: Path, server: NatsServer) -> Iterator[Pipeline]:
+    """The machine with the sink."""
+    env = {"nats_url": server.url, "relay_receive": RELAYED, "heartbeat_timeout": 5}
+    (tmp_path / "there").mkdir()
+    with Pipeline(tmp_path / "there", ["sink", "relay"], env) as built:
+        yield built
+
+
+def rows(pipeline: Pipeline, stream: str) -> list[Row]:
+    with JournalReader(pipeline.settings.journal_dir, stream) as reader:
+        return list(reader.blocks())
+
+
+def end(pipeline: Pipeline, stream: str) -> int:
+    with JournalReader(pipeline.settings.journal_dir, stream) as reader:
+        last = reader.last()
+    return last.last_seq if last is not None else 0
+
+
+def more_ticks(pipeline: Pipeline, count: int = 50) -> None:
+    """Wait until so many more ticks have come."""
+    goal = end(pipeline, TICKS) + count
+    eventually(lambda: end(pipeline, TICKS) >= goal, 60)
+
+
+def check_same(here: Pipeline, there: Pipeline, tmp_path: Path) -> None:
+    """End the writers; both journals are the same then, and the files those of the journal."""
+    for name in WRITERS:
+        here.kill(name, signal.SIGTERM)
+    for stream in STREAMS:
+        eventually(lambda stream=stream: end(there, stream) == end(here, stream), 60)  # type: ignore[misc]
+    here.stop()
+    there.stop()
+    for stream in STREAMS:
+        assert rows(there, stream) == rows(here, stream)
+    rebuild(here.settings.journal_dir, tmp_path / "rebuilt")
+    expected = {path.name: path.read_bytes() for path in (tmp_path / "rebuilt").iterdir()}
+    files = {path.name: path.read_bytes() for path in (there.data / "ib" / "stream").glob("[!._]*.json")}
+    assert len(files) > 5
+    assert files == expected
+    command = there.cli("verify", timeout=60)
+    assert command.returncode == 0, command.stdout
+
+
+def test_the_other_machine_has_the_same_files(here: Pipeline, there: Pipeline, tmp_path: Path) -> None:
+    here.await_status("connected", timeout=60)
+    eventually(lambda: there.quote("SPY"))
+    eventually(lambda: (there.status_file() or {}).get("status") == "connected")
+    more_ticks(there)
+    check_same(here, there, tmp_path)
+
+
+def test_a_killed_server_loses_nothing(here: Pipeline, there: Pipeline, server: NatsServer, tmp_path: Path) -> None:
+    more_ticks(there)
+    for _ in range(2):
+        server.kill()
+        eventually(lambda: "NATS at" in here.log("relay").rpartition("problem=None")[2], 30)
+        more_ticks(here)
+        server.start()
+        more_ticks(there)
+    check_same(here, there, tmp_path)
+
+
+@pytest.mark.parametrize("side", ["here", "there"])
+def test_a_killed_relay_doubles_nothing(side: str, here: Pipeline, there: Pipeline, tmp_path: Path) -> None:
+    for _ in range(3):
+        more_ticks(there)
+        (here if side == "here" else there).restart("relay")
+    more_ticks(there)
+    check_same(here, there, tmp_path)
+
+
+def test_a_restarted_gateway_is_followed(here: Pipeline, there: Pipeline, tmp_path: Path) -> None:
+    more_ticks(there)
+    here.restart("gateway")
+    eventually(lambda: rows(there, TICKS)[-1].epoch == 2, 60)
+    more_ticks(there)
+    check_same(here, there, tmp_path)
+
+
+def test_a_relay_without_a_stream_is_refused(tmp_path: Path) -> None:
+    with Pipeline(tmp_path, ["relay"]) as built:
+        assert built.processes["relay"].wait(30) == 2
+        assert "IBSTREAM_RELAY_SEND" in built.log("relay")
+
+
+def test_a_mirror_and_its_writer_do_not_share_a_machine(there: Pipeline) -> None:
+    eventually(lambda: "relay" in there.log("relay"))
+    there.start("gateway")
+    assert there.processes["gateway"].wait(30) == 3
