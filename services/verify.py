@@ -5,7 +5,6 @@ works beside running services. What it says: clean, damaged (what and where), or
 """
 
 import contextlib
-import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +22,7 @@ from services.journal.days import (
     Day,
     FileGone,
     SqliteDay,
+    SqliteError,
     all_days,
     checked_row,
     connect_read_only,
@@ -220,7 +220,7 @@ class _Examiner:
                     except JournalDamaged as error:
                         self._say("damaged", path, error.message, columns[0])
                         self._expected = self._after(columns)
-            except sqlite3.Error as error:
+            except SqliteError as error:
                 raise explain(path, error) from None
 
     @staticmethod

@@ -18,6 +18,7 @@ from services.journal.days import (
     MARKER_SUFFIX,
     SUFFIX,
     Marker,
+    SqliteError,
     connect_read_only,
     explain,
     last_row,
@@ -92,7 +93,7 @@ def check_day(path: Path, stream: str) -> None:
                 check_rows(db, path, start)
                 raise JournalDamaged(f"{path}: it does not hold the events {start} to {end} once each")
             check_rows(db, path, _newest(db, CHECK_BYTES))
-        except sqlite3.Error as error:
+        except SqliteError as error:
             raise explain(path, error) from None
 
 
@@ -158,7 +159,7 @@ class DayFile:
             self.meta = read_meta(self._db, self.path, self.stream)
             self.last = last_row(self._db, self.path)
             self._log_tail_cut()
-        except sqlite3.Error as error:
+        except SqliteError as error:
             raise explain(self.path, error) from None
         self.written = self.meta["start_seq"] - 1 if self.last is None else self.last.last_seq
         # By file descriptors of our own, never of the database file itself: closing one of that would drop
@@ -193,9 +194,13 @@ class DayFile:
         self.written = row.last_seq
         self._log_bytes += PAGE * 2 + len(row.payload)
 
+    def probe(self, epoch: int) -> None:
+        """Write what is there already: raises sqlite3.Error when the disk does not take even that."""
+        self._db.execute("INSERT OR REPLACE INTO meta VALUES ('epoch', ?)", (epoch,))
+
     def set_epoch(self, epoch: int) -> None:
         """Durable when it returns: an epoch is never used twice. Raises sqlite3.Error, OSError."""
-        self._db.execute("INSERT OR REPLACE INTO meta VALUES ('epoch', ?)", (epoch,))
+        self.probe(epoch)
         self.sync()
 
     def finish(self, epoch: int) -> None:

@@ -102,13 +102,17 @@ def newest_marker(directory: Path) -> tuple[str, Marker] | None:
 _DAMAGE = {"SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_ERROR", "SQLITE_FORMAT", "SQLITE_MISMATCH", "SQLITE_CONSTRAINT"}
 
 
-def is_damage(error: sqlite3.Error) -> bool:
+SqliteError = (sqlite3.Error, UnicodeDecodeError)
+"""What SQLite's module raises: the second when the text of an error is itself made of damaged bytes."""
+
+
+def is_damage(error: Exception) -> bool:
     """Whether SQLite says that the content is wrong, rather than that the disk or a lock refuses."""
     name: str = getattr(error, "sqlite_errorname", "") or "SQLITE_ERROR"
     return any(name == damage or name.startswith(damage + "_") for damage in _DAMAGE)
 
 
-def explain(path: Path, error: sqlite3.Error) -> IbStreamError:
+def explain(path: Path, error: Exception) -> IbStreamError:
     """What to raise for an error of SQLite on a file."""
     if is_damage(error):
         return JournalDamaged(f"{path}: {error}")
@@ -193,7 +197,7 @@ class SqliteDay:
         try:
             self._db = connect_read_only(path)
             meta = read_meta(self._db, path, stream)
-        except sqlite3.Error as error:
+        except SqliteError as error:
             raise self._explain(error) from None
         self.start_seq: int = meta["start_seq"]
         self.lost_from: int | None = meta.get("lost_from")
@@ -207,14 +211,14 @@ class SqliteDay:
                 size += len(row.payload)
                 if size >= max_bytes:
                     break
-        except sqlite3.Error as error:
+        except SqliteError as error:
             raise self._explain(error) from None
         return rows
 
     def last(self) -> Row | None:
         try:
             return last_row(self._db, self.path)
-        except sqlite3.Error as error:
+        except SqliteError as error:
             raise self._explain(error) from None
 
     def seq_at(self, time: int) -> int | None:
@@ -242,13 +246,13 @@ class SqliteDay:
             found = self._db.execute(
                 "SELECT first_seq, count, time FROM block WHERE first_seq <= ? ORDER BY first_seq DESC LIMIT 1", (seq,)
             ).fetchone()
-        except sqlite3.Error as error:
+        except SqliteError as error:
             raise self._explain(error) from None
         if found is None or found[0] + found[1] <= seq:
             raise JournalDamaged(f"{self.path}: event {seq} is missing")
         return int(found[0]), int(found[1]), int(found[2])
 
-    def _explain(self, error: sqlite3.Error) -> Exception:
+    def _explain(self, error: Exception) -> Exception:
         if not self.path.exists():
             return FileGone(self.path)
         return explain(self.path, error)

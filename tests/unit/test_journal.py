@@ -269,15 +269,15 @@ class Disk:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.full = False
-        insert, create = dayfile.DayFile.insert, writing.create_day
+        insert, probe, create = dayfile.DayFile.insert, dayfile.DayFile.probe, writing.create_day
 
         def checked_insert(file: dayfile.DayFile, row: Any) -> None:
-            if self.full:
-                # The error as SQLite makes it, with its code.
-                with sqlite3.connect(":memory:") as db:
-                    db.execute("PRAGMA max_page_count = 1")
-                    db.execute("CREATE TABLE t (x)")
+            self.check()
             insert(file, row)
+
+        def checked_probe(file: dayfile.DayFile, epoch: int) -> None:
+            self.check()
+            probe(file, epoch)
 
         def checked_create(*args: Any, **named: Any) -> Path:
             if self.full:
@@ -285,7 +285,15 @@ class Disk:
             return create(*args, **named)
 
         monkeypatch.setattr(dayfile.DayFile, "insert", checked_insert)
+        monkeypatch.setattr(dayfile.DayFile, "probe", checked_probe)
         monkeypatch.setattr(writing, "create_day", checked_create)
+
+    def check(self) -> None:
+        """Raise the error as SQLite makes it, with its code."""
+        if self.full:
+            with sqlite3.connect(":memory:") as db:
+                db.execute("PRAGMA max_page_count = 1")
+                db.execute("CREATE TABLE t (x)")
 
 
 @pytest.fixture
@@ -350,12 +358,15 @@ def test_held_blocks_are_bounded_and_what_is_not_taken_uses_no_number(
     assert numbers(tmp_path) == list(range(1, taken + 2))
 
 
-def test_a_command_that_the_disk_refuses_never_comes_true(tmp_path: Path, disk: Disk) -> None:
+def test_a_command_that_the_disk_refuses_never_comes_true(tmp_path: Path, disk: Disk, logged: list[Any]) -> None:
     writer = open_writer(tmp_path)
     assert writer.append(b"before", 1, NOON, hold=False)
     disk.full = True
-    assert not writer.append(b"refused", 1, NOON, hold=False)
-    assert writer.problem
+    for at in range(5):
+        assert not writer.append(b"refused", 1, NOON, hold=False)
+        writer.poll(10.0 * at)
+        assert writer.problem
+    assert len(events_named(logged, "journal_refused")) == 1
     disk.full = False
     assert writer.append(b"after", 1, NOON, hold=False)
     assert writer.problem is None
@@ -486,6 +497,7 @@ def test_a_day_begun_anew_under_the_same_name_is_noticed(tmp_path: Path) -> None
 
 def change(path: Path, statement: str, *values: object) -> None:
     db = sqlite3.connect(path, isolation_level=None)
+    db.execute("PRAGMA writable_schema = ON")
     db.execute(statement, values)
     db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     db.close()
@@ -514,6 +526,7 @@ def is_empty_log(path: Path) -> bool:
         ("DELETE FROM block WHERE first_seq = 1", (), "events 1 to 3 are missing"),
         ("DROP TABLE block", (), "no such table: block"),
         ("DELETE FROM meta", (), "this is no journal of the stream link"),
+        ("UPDATE sqlite_master SET sql = CAST(x'ce63' AS TEXT) WHERE name = 'block'", (), ""),
         ("UPDATE meta SET value = CAST(x'ff6c' AS TEXT) WHERE key = 'stream'", (), "this is no journal of the stream"),
     ],
 )
