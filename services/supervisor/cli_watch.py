@@ -1,5 +1,6 @@
 """`ibstream status --watch`: a live table of every symbol, from the topics `status` and `quote.*`."""
 
+import signal
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -62,6 +63,7 @@ class Viewer:
 def watch_status(settings: Settings, *, as_json: bool) -> None:
     """Until Ctrl-C. Raises IbStreamError `supervisor_unreachable` when nobody is there at first."""
     tools.get_status(settings)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with it ignored
     viewer = Viewer(settings)
     try:
         deadline = time.monotonic() + PATIENCE

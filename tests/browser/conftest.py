@@ -37,13 +37,13 @@ def missing(sentence: str) -> NoReturn:
     pytest.skip(sentence)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def playwright() -> Iterator[Playwright]:
     with sync_playwright() as running:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser(playwright: Playwright) -> Iterator[Browser]:
     found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if found is None:
@@ -66,7 +66,7 @@ def answers(port: int) -> bool:
         return False
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def timings() -> Iterator[dict[str, float]]:
     """Seconds that the page took to notice things, for whoever reads the artifacts: no test judges them."""
     taken: dict[str, float] = {}

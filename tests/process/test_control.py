@@ -348,7 +348,11 @@ def test_watch_follows_until_interrupted(pipeline: Make) -> None:
     assert [line["status"] for line in lines] == ["connected"] * 3
     assert lines[0]["last_heartbeat"] < lines[2]["last_heartbeat"]
     watch.send_signal(signal.SIGINT)
-    _, errors = watch.communicate(timeout=5)
+    try:
+        _, errors = watch.communicate(timeout=20)
+    finally:
+        watch.kill()
+        watch.communicate()
     assert (watch.returncode, errors) == (0, b"")
 
 
