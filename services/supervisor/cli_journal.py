@@ -28,7 +28,8 @@ ToOption = Annotated[str | None, typer.Option("--to", help="Before this time.")]
 def register(app: typer.Typer) -> None:
     for command in (verify, replay, export, archive):
         app.command()(command)
-    app.command(context_settings={"ignore_unknown_options": True})(at)  # -5m is a time, and no option
+    # -5m is a time, and -1h is no call for help.
+    app.command(context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]})(at)
 
 
 def verify(

@@ -51,6 +51,13 @@ def test_every_alert_has_a_test_of_firing_and_of_silence() -> None:
     assert {name: tested.count(name) for name in alerts(RULES, "alert")} == dict.fromkeys(tested, 2)
 
 
+def test_the_operator_is_told_what_to_do_about_every_alert() -> None:
+    guide = (REPOSITORY / "deploy" / "README.md").read_text()
+    rows = [line.split("|")[1] for line in guide.splitlines() if line.startswith("| Ibstream")]
+    told = re.findall(r"\bIbstream[A-Z]\w+\b", " ".join(rows))
+    assert sorted(told) == sorted(alerts(RULES, "alert"))
+
+
 def test_every_expression_of_the_dashboard_is_promql(tmp_path: Path) -> None:
     rules = [{"record": f"panel:{number}", "expr": expr} for number, expr in enumerate(expressions())]
     path = tmp_path / "panels.json"  # JSON is YAML

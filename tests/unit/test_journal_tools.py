@@ -281,8 +281,9 @@ def test_at_is_the_book_as_it_was(journal: Path, run: Run) -> None:
     assert "219" in out
 
 
-def test_at_takes_a_time_before_now(journal: Path, run: Run) -> None:
-    code, out, err = run("at", "-5m", "--json")
+@pytest.mark.parametrize("time", ["-30s", "-5m", "-1h", "-2d"])
+def test_at_takes_a_time_before_now(journal: Path, run: Run, time: str) -> None:
+    code, out, err = run("at", time, "--json")
     assert (code, err) == (0, "")
     assert isinstance(msgspec.json.decode(out), list)
 
