@@ -3,7 +3,7 @@
 import argparse
 import importlib
 
-NAMES = ("decode", "ways", "fold", "plan", "gateway", "latency", "end_to_end", "cost", "scale", "web")
+NAMES = ("decode", "ways", "fold", "plan", "journal", "gateway", "latency", "end_to_end", "cost", "scale", "web")
 
 
 def main() -> None:
