@@ -1,6 +1,7 @@
-"""A real nats-server with JetStream for tests: on a port and in a folder of its own, on loopback only."""
+"""A real nats-server with JetStream for tests: a port and a folder of its own, on loopback unless told otherwise."""
 
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 from tests.support import eventually, free_port, program
@@ -9,18 +10,21 @@ from tests.support import eventually, free_port, program
 class NatsServer:
     """Started by `start`; what JetStream keeps stays in the folder across a `kill`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, host: str = "127.0.0.1", prefix: Iterable[str] = ()) -> None:
         """Skips the test, or fails it in CI, when nats-server is not installed."""
         self._program = program("nats-server", "apt-get install nats-server")
         self._folder = folder
         self.port = free_port()
-        self.url = f"nats://127.0.0.1:{self.port}"
+        self.url = f"nats://{host}:{self.port}"
+        self._command = [
+            *prefix, self._program, "-js", "-sd", str(folder / "jetstream"), "-a", host, "-p", str(self.port)
+        ]  # fmt: skip
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         with (self._folder / "nats.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [self._program, "-js", "-sd", str(self._folder / "jetstream"), "-a", "127.0.0.1", "-p", str(self.port)],
+                self._command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -40,7 +40,7 @@ class Pipeline:
     """Services as `make run` starts them, less the keeper: a service that dies stays dead.
 
     `env` adds settings, by full name (`IBSTREAM_...`) or short (`stale_after`). `arguments` adds command line
-    arguments by service.
+    arguments by service, `prefix` is what each command begins with, such as `ip netns exec NAME`.
     """
 
     def __init__(
@@ -49,8 +49,10 @@ class Pipeline:
         services: Iterable[str] = CORE,
         env: Mapping[str, object] | None = None,
         arguments: Mapping[str, list[str]] | None = None,
+        prefix: Iterable[str] = (),
     ) -> None:
         self.folder = folder
+        self.prefix = list(prefix)
         self.services = sorted(services, key=lambda name: START_ORDER.get(name, len(ALL)))
         self.ib_port, self.web_port = free_port(), free_port()
         self.env = {
@@ -99,7 +101,7 @@ class Pipeline:
         extra = {f"IBSTREAM_{key.upper()}": str(value) for key, value in env.items()}
         with self.log_path(name).open("ab") as log:
             process = subprocess.Popen(
-                self.command(name),
+                [*self.prefix, *self.command(name)],
                 env=self.environment() | extra,
                 cwd=REPOSITORY,
                 stdin=subprocess.DEVNULL,
@@ -215,7 +217,7 @@ class Pipeline:
         """Run `ibstream ARGUMENTS` with the pipeline's settings, to its end."""
         extra = {f"IBSTREAM_{key.upper()}": str(value) for key, value in env.items()}
         return subprocess.run(
-            [sys.executable, "-m", "services.supervisor.cli", *arguments],
+            [*self.prefix, sys.executable, "-m", "services.supervisor.cli", *arguments],
             env=self.environment() | {"COLUMNS": "120", "NO_COLOR": "1"} | extra,
             cwd=REPOSITORY,
             capture_output=True,

@@ -1,0 +1,202 @@
+"""Two hosts: the gateway on one, sink and web on the other; the cable between them pulled under load, and put back.
+
+Over CURVE tcp, and again over JetStream. No tick is lost, and every file is the one that the journal gives.
+`IBSTREAM_CUT_SECONDS=30` is the long form.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zmq
+
+from messages.codec import decode_heartbeat
+from messages.events import Block
+from messages.topics import TICKS, heartbeat_topic
+from services import keys
+from services.bus import RemoteSource, Subscriber
+from services.follow import Follower
+from services.journal import JournalReader
+from services.projection import STREAMS, rebuild
+from services.settings import Settings
+from tests.process.hosts import Hosts
+from tests.process.nats_server import NatsServer
+from tests.process.pipeline import Pipeline
+from tests.support import eventually
+
+CUT_SECONDS = float(os.environ.get("IBSTREAM_CUT_SECONDS", "5"))
+WRITERS = ("simulator", "gateway", "planner", "supervisor")
+
+
+@pytest.fixture
+def hosts() -> Iterator[Hosts]:
+    made = Hosts()
+    yield made
+    made.close()
+
+
+def exchange_keys(first: Path, second: Path) -> None:
+    """What an operator does: each side knows the other's server key, and lets the other's client key in."""
+    keys.make(first, "local", "control")
+    keys.make(second, "local", "control")
+    for one, other, services in ((first, second, ["sink"]), (second, first, list(WRITERS))):
+        shutil.copy(other / "local.key", one / "allowed" / "data" / "other.key")
+        (one / "peers").mkdir()
+        for service in services:
+            shutil.copy(other / "server.key", one / "peers" / f"{service}.key")
+
+
+def cut(hosts: Hosts) -> None:
+    hosts.pull_cable()
+    time.sleep(CUT_SECONDS)  # what is tested is that time passes
+    hosts.plug_in()
+
+
+def end(settings: Settings) -> int:
+    with JournalReader(settings.journal_dir, TICKS) as reader:
+        last = reader.last()
+    return last.last_seq if last is not None else 0
+
+
+def more_ticks(settings: Settings, count: int = 50) -> None:
+    goal = end(settings) + count
+    eventually(lambda: end(settings) >= goal, 60)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.glob("[!._]*.json")}
+
+
+def folded(settings: Settings, into: Path) -> dict[str, bytes]:
+    """The files that the journal gives now."""
+    shutil.rmtree(into, ignore_errors=True)
+    rebuild(settings.journal_dir, into)
+    return files(into)
+
+
+def page_says(hosts: Hosts, pipeline: Pipeline) -> str | None:
+    """The status word of the web API, asked on the second host."""
+    found: list[str | None] = []
+
+    def ask() -> None:
+        hosts.enter(1)
+        with contextlib.suppress(OSError):
+            url = f"http://127.0.0.1:{pipeline.web_port}/api/ib/stream/status"
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                found.append(json.load(answer)["status"])
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    thread.join()
+    return found[0] if found else None
+
+
+class Witness(threading.Thread):
+    """A consumer on a host of its own: every block of ticks that gets there, by the join rules of all."""
+
+    def __init__(self, hosts: Hosts, host: int, settings: Settings) -> None:
+        super().__init__(daemon=True)
+        self.seen: list[tuple[int, int, int]] = []  # epoch, first number and count of each block
+        self.restarts = 0
+        self.cursor = 0
+        self.done = threading.Event()
+        self._hosts, self._host, self._settings = hosts, host, settings
+
+    def run(self) -> None:
+        self._hosts.enter(self._host)
+        context: zmq.Context[Any] = zmq.Context()
+        follower = Follower(TICKS, RemoteSource(self._settings, "gateway", TICKS), self._apply, self._restart)
+        heartbeat = heartbeat_topic("gateway")
+        subscriber = Subscriber(context, self._settings, ["gateway.events"], [TICKS, heartbeat])
+        while not self.done.is_set():
+            subscriber.socket.poll(20)
+            for topic, payload in subscriber.drain():
+                if topic == TICKS:
+                    follower.on_frame(payload)
+                else:
+                    head = decode_heartbeat(payload).heads[TICKS]
+                    follower.on_head(head.epoch, head.seq)
+            follower.step()
+            self.cursor = follower.cursor.seq
+        subscriber.close()
+        context.term()
+
+    def _apply(self, block: Block) -> None:
+        self.seen.append((block.epoch, block.first_seq, block.count))
+
+    def _restart(self) -> None:
+        self.restarts += 1
+
+
+def test_no_tick_is_lost_over_curve(hosts: Hosts, tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    exchange_keys(first / "data" / "keys", second / "data" / "keys")
+    a, b = hosts.addresses
+    peers = f"gateway={a}:5000 planner={a}:5010 supervisor={a}:5020 simulator={a}:5030 sink={b}:5000"
+    env = {"bus_peers": peers, "heartbeat_timeout": 5}
+    with (
+        Pipeline(first, WRITERS, env, prefix=hosts.prefixes[0]) as here,
+        Pipeline(second, ["sink", "web"], env, prefix=hosts.prefixes[1]) as there,
+    ):
+        eventually(lambda: (there.status_file() or {}).get("status") == "connected", 60)
+        witness = Witness(hosts, 1, there.settings)
+        witness.start()
+        eventually(lambda: witness.seen)
+        more_ticks(here.settings)
+        cut(hosts)
+        at_return = end(here.settings)
+        assert at_return > witness.cursor
+        eventually(lambda: witness.cursor > at_return, 60)
+        eventually(lambda: (there.status_file() or {}).get("status") == "connected", 60)
+        eventually(lambda: page_says(hosts, there) == "connected")
+        here.kill("simulator", signal.SIGTERM)
+        into = tmp_path / "rebuilt"
+        eventually(lambda: files(there.data / "ib" / "stream") == folded(here.settings, into) != {}, 60)
+        eventually(lambda: witness.cursor == end(here.settings))
+        witness.done.set()
+        witness.join(10)
+        with JournalReader(here.settings.journal_dir, TICKS) as reader:
+            assert witness.seen == [(row.epoch, row.first_seq, row.events) for row in reader.blocks()]
+        assert witness.restarts == 0
+
+
+def test_no_tick_is_lost_over_jetstream(hosts: Hosts, tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    second.mkdir()
+    server = NatsServer(tmp_path, hosts.addresses[0], hosts.prefixes[0])
+    server.start()
+    relayed = " ".join(STREAMS)
+    env = {"nats_url": server.url, "heartbeat_timeout": 5}
+    sends, takes = env | {"relay_send": relayed}, env | {"relay_receive": relayed}
+    try:
+        with (
+            Pipeline(first, [*WRITERS, "relay"], sends, prefix=hosts.prefixes[0]) as here,
+            Pipeline(second, ["sink", "web", "relay"], takes, prefix=hosts.prefixes[1]) as there,
+        ):
+            eventually(lambda: there.quote("SPY"), 60)
+            more_ticks(there.settings)
+            cut(hosts)
+            at_return = end(here.settings)
+            assert at_return > end(there.settings)
+            eventually(lambda: end(there.settings) > at_return, 60)
+            eventually(lambda: page_says(hosts, there) is not None)
+            here.kill("simulator", signal.SIGTERM)
+            into = tmp_path / "rebuilt"
+            eventually(lambda: files(there.data / "ib" / "stream") == folded(here.settings, into) != {}, 60)
+            with (
+                JournalReader(here.settings.journal_dir, TICKS) as written,
+                JournalReader(there.settings.journal_dir, TICKS) as relayed_here,
+            ):
+                assert list(relayed_here.blocks()) == list(written.blocks())
+    finally:
+        server.stop()
