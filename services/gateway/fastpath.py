@@ -13,7 +13,7 @@ in the pass that reads the numbers (other ways, measured: tests/benchmarks/READM
 
 import sys
 from array import array
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import nan
 from operator import attrgetter, itemgetter
 from typing import Annotated, Any, ClassVar, Final, Literal
@@ -27,6 +27,8 @@ from messages.fields import NUMERIC_STRING_FIELDS
 _HEADER: Final = 4  # bytes
 MAX_FRAME: Final = 1 << 24  # bytes in a frame; what claims to be longer is no frame
 FIRST_OWN_FIELD: Final = 200  # fields from here on are ours: a tick that carries one is not taken from the wire
+_FEW: Final = 32  # rows, below which plain Python is faster than a row of array operations
+_FEW_BYTES: Final = 150  # likewise, for cutting frames
 SLAB: Final = 1 << 16  # bytes that are cut at a time: they stay in the processor's cache
 
 _ESCAPED_TEXT: Final = 153  # server version from which the official client reads texts as unicode-escape
@@ -129,8 +131,10 @@ class Columns:
             value = nan
         self.add(symbol_id, field, value)
 
-    def keys(self) -> "array[int]":
+    def keys(self) -> "Sequence[int]":
         """Of each row, its symbol id (at most 32 bits) times 256 plus its field: one number to look things up by."""
+        if len(self.ids) < _FEW:
+            return [symbol_id << 8 | field for symbol_id, field in zip(self.ids, self.fields, strict=True)]
         ids = _little_endian(array("I", self.ids))
         keys = bytearray(8 * len(self.ids))
         keys[0::8] = bytes(self.fields)
@@ -295,7 +299,7 @@ def _cut(data: bytes, at: int) -> tuple[list[bytes], int, int | None]:
     """
     pieces: list[bytes] = []
     stop = at + SLAB
-    if data.startswith(b"\0\0\0", at):
+    if len(data) - at > _FEW_BYTES and data.startswith(b"\0\0\0", at):
         short = data[at + 3 : stop].split(b"\0\0\0\0")
         last = short.pop()
         if b"" not in short and list(map(len, short)) == list(map(_first, short)):

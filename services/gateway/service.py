@@ -25,7 +25,7 @@ from messages.topics import LINK, PLAN, TICKS
 from services import flight
 from services.clock import SECOND, iso
 from services.gateway import effects as fx
-from services.gateway.connection import Connection, LinkClosed, Stage
+from services.gateway.connection import RECEIVE_SIZE, Connection, LinkClosed, Stage
 from services.gateway.core import GatewayCore
 from services.gateway.fastpath import Columns, FrameError, TickDecoder
 from services.gateway.memory import Memory
@@ -162,6 +162,8 @@ class Gateway:
             if self._recorder is not None:
                 self._recorder.record(self._time, data)
             self._decoder.feed(data, self._columns, self._rare)
+            if len(data) < RECEIVE_SIZE and stage is Stage.OPEN:
+                break  # there was no more: asking again costs as much as decoding what came
         self._interpret(inputs)
         self._seen_ticks(inputs)
         self._seen_snapshots(inputs)

@@ -72,8 +72,8 @@ class Exchange:
 
     def stream(self, rate: int, seconds: float, pairs: int = 1) -> None:
         """Send `rate` marked ticks a second, evenly, in groups of `pairs` prices of one symbol with their sizes, but
-        at most a thousand writes a second. Does not wait for the end."""
-        self._pipe.send(("stream", rate, seconds, pairs))
+        at most a thousand writes a second. Returns when it begins."""
+        self._ask("stream", rate, seconds, pairs)
 
     def stream_sent(self) -> list[int]:
         """Wait for the end of the stream. When tick number i was written: `perf_counter_ns`."""
@@ -158,6 +158,7 @@ class _Session:
             for n in range(total)
         ]
         sent: list[int] = []
+        self._pipe.send(0)
         start = time.perf_counter()
         while len(sent) < total:
             time.sleep(0.001)

@@ -4,6 +4,7 @@ Imported by test_fastpath.py, and run as a script by the interpreter of another 
 release: reads `[server_version, [payload, ...]]` (payloads as latin-1 text) as JSON lines, answers line by line.
 """
 
+import functools
 import inspect
 import json
 import sys
@@ -37,14 +38,23 @@ class Recorder(wrapper.EWrapper):
         self.calls.append(["string", reqId, tickType, value])
 
 
+@functools.lru_cache
+def client(server_version: int) -> tuple[decoder.Decoder, Recorder]:
+    recorder = Recorder()
+    return decoder.Decoder(recorder, server_version), recorder
+
+
+ONE_ARGUMENT = len(inspect.signature(decoder.Decoder.interpret).parameters) == 2  # self and the fields: 9.81.1
+
+
 def calls(payload: bytes, server_version: int) -> list[Call] | None:
     """The callbacks that one frame leads to; None when the client fails on it."""
-    recorder = Recorder()
-    official = decoder.Decoder(recorder, server_version)
+    official, recorder = client(server_version)
+    recorder.calls = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of texts with escapes that Python does not know
         try:
-            if len(inspect.signature(official.interpret).parameters) == 1:
+            if ONE_ARGUMENT:
                 official.interpret(tuple(payload.split(b"\0")[:-1]))
             else:
                 kind, text = payload.split(b"\0", 1)

@@ -294,7 +294,7 @@ def test_columns_become_a_block() -> None:
     columns.add(7, 0, math.nan)
     columns.add_text(3, 45, "1700000000")
     columns.add_text(3, 45, "soon")
-    assert columns.keys().tolist() == [7 << 8 | 1, 3 << 8 | 84, 7 << 8, 3 << 8 | 45, 3 << 8 | 45]
+    assert list(columns.keys()) == [7 << 8 | 1, 3 << 8 | 84, 7 << 8, 3 << 8 | 45, 3 << 8 | 45]
     block = decode_ticks(encode(columns.to_block(2, 41, 99, {3: "SPY", 7: "QQQ", 8: "IWM"})))
     assert (block.epoch, block.first_seq, block.count, block.time) == (2, 41, 5, 99)
     assert dict(zip(block.ids, block.symbols, strict=True)) == {3: "SPY", 7: "QQQ"}
@@ -305,6 +305,19 @@ def test_columns_become_a_block() -> None:
     assert all(map(math.isnan, [values[2], values[4], *sizes[1:]]))
     columns.clear()
     assert (len(columns), columns.texts, block.texts) == (0, [], ["KPQ"])
+
+
+def test_keys_are_the_same_for_few_rows_and_for_many() -> None:
+    rng = random.Random(3)
+    expected = [(rng.randrange(1 << 32), rng.randrange(256)) for _ in range(1000)]
+    few, many = Columns(), Columns()
+    for symbol_id, field in expected:
+        few.add(symbol_id, field, 0.0)
+        many.add(symbol_id, field, 0.0)
+        if len(few) == 7:
+            assert list(few.keys()) == list(many.keys())[-7:]
+            few.clear()
+    assert list(many.keys()) == [symbol_id * 256 + field for symbol_id, field in expected]
 
 
 def test_price_fields_with_a_size_are_those_of_the_official_client() -> None:
