@@ -20,6 +20,9 @@ STREAM_WRITER: Final = {TICKS: "gateway", LINK: "gateway", PLAN: "planner", CONT
 
 SERVICES: Final = ("simulator", "gateway", "planner", "sink", "supervisor", "web")
 
+SIDE_SERVICES: Final = ("relay",)
+"""Services that only some machines run. They are heard like the others, and nobody misses them."""
+
 
 def quote_topic(symbol: str) -> str:
     return QUOTE_PREFIX + symbol

@@ -21,6 +21,7 @@ from messages.topics import (
     LINK,
     PLAN,
     SERVICES,
+    SIDE_SERVICES,
     STATUS,
     STREAM_WRITER,
     SUPERVISOR_CONTROL,
@@ -83,7 +84,7 @@ class SupervisorService:
         service.every(REVIEW_SECONDS, self._review)
         service.every(SAVE_SECONDS, self._save)
         service.on_close(self._close)
-        service.subscribe(SERVICES)  # itself too: its own health goes the same way
+        service.subscribe((*SERVICES, *SIDE_SERVICES))  # itself too: its own health goes the same way
 
     # --- what comes in ---
 

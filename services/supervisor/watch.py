@@ -8,15 +8,17 @@ from collections.abc import Iterable
 from typing import Final, Literal
 
 from messages.events import ServiceChanged
-from messages.topics import SERVICES
+from messages.topics import SERVICES, SIDE_SERVICES
 from messages.views import Heartbeat, ServiceStatus
 from services.clock import iso
 
 REQUIRED: Final = ("gateway", "planner", "sink")
 """Services that the supervisor expects. The simulator and the web page count once they were heard."""
 
-OPTIONAL: Final = ("web",)
+OPTIONAL: Final = ("web", *SIDE_SERVICES)
 """Services whose absence does not degrade the stream."""
+
+KNOWN: Final = (*SERVICES, *SIDE_SERVICES)
 
 START_GRACE = 15.0  # seconds for a service that was never heard: a slow machine starts them all at once
 STALL = 0.5  # seconds between two checks that mean this process was held up
@@ -36,7 +38,7 @@ class Watch:
         self._late: set[str] = set()
 
     def hear(self, beat: Heartbeat, at: float) -> None:
-        if beat.service in SERVICES:
+        if beat.service in KNOWN:
             self._beats[beat.service] = beat
             self._heard[beat.service] = at
             self._late.discard(beat.service)
@@ -71,7 +73,7 @@ class Watch:
 
     def failing(self) -> dict[str, str]:
         """What services say is wrong with themselves, those apart that the stream does not need."""
-        names = [name for name in SERVICES if name not in OPTIONAL and self.state(name) == "failing"]
+        names = [name for name in KNOWN if name not in OPTIONAL and self.state(name) == "failing"]
         return {name: self._beats[name].problem or "" for name in names}
 
     def epoch(self, service: str, stream: str) -> int | None:
@@ -84,7 +86,7 @@ class Watch:
     def changes(self, said: dict[str, str]) -> list[ServiceChanged]:
         """What is to be said, given what was said last of each service."""
         events = []
-        for name in SERVICES:
+        for name in KNOWN:
             state = self.state(name)
             if state == "waiting" or said.get(name) == state:
                 continue
@@ -97,7 +99,7 @@ class Watch:
 
     def statuses(self) -> dict[str, ServiceStatus]:
         """For the status: each service that was heard or is expected."""
-        return {name: self._status(name) for name in SERVICES if name in self._beats or name in REQUIRED}
+        return {name: self._status(name) for name in KNOWN if name in self._beats or name in REQUIRED}
 
     def _status(self, name: str) -> ServiceStatus:
         beat = self._beats.get(name)

@@ -13,7 +13,7 @@ from functools import partial
 import structlog
 from starlette.types import ASGIApp
 
-from messages.topics import CONTROL, HEARTBEAT_PREFIX, LINK, PLAN, QUOTE_PREFIX, SERVICES, STATUS
+from messages.topics import CONTROL, HEARTBEAT_PREFIX, LINK, PLAN, QUOTE_PREFIX, SERVICES, SIDE_SERVICES, STATUS
 from services.clock import SECOND
 from services.follow import Cursor
 from services.journal import JournalReader
@@ -62,7 +62,7 @@ def build(service: Service) -> None:
     service.on_close(server.close)
     service.on_close(runner.close)
     service.every(0.25, partial(_watch, service, server))
-    service.subscribe(SERVICES)
+    service.subscribe((*SERVICES, *SIDE_SERVICES))
     server.start()
 
 

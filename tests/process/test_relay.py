@@ -58,6 +58,13 @@ def end(pipeline: Pipeline, stream: str) -> int:
     return last.last_seq if last is not None else 0
 
 
+def relay_state(pipeline: Pipeline) -> tuple[str, str | None]:
+    """What the supervisor says of the relay."""
+    status = pipeline.status()
+    found = status.services.get("relay") if status is not None else None
+    return (found.state, found.detail) if found is not None else ("unknown", None)
+
+
 def more_ticks(pipeline: Pipeline, count: int = 50) -> None:
     """Wait until so many more ticks have come."""
     goal = end(pipeline, TICKS) + count
@@ -86,6 +93,7 @@ def check_same(here: Pipeline, there: Pipeline, tmp_path: Path) -> None:
 def test_the_other_machine_has_the_same_files(here: Pipeline, there: Pipeline, tmp_path: Path) -> None:
     here.await_status("connected", timeout=60)
     eventually(lambda: there.quote("SPY"))
+    eventually(lambda: relay_state(here) == ("up", None))
     eventually(lambda: (there.status_file() or {}).get("status") == "connected")
     more_ticks(there)
     check_same(here, there, tmp_path)
@@ -95,7 +103,8 @@ def test_a_killed_server_loses_nothing(here: Pipeline, there: Pipeline, server: 
     more_ticks(there)
     for _ in range(2):
         server.kill()
-        eventually(lambda: "NATS at" in here.log("relay").rpartition("problem=None")[2], 30)
+        eventually(lambda: relay_state(here)[0] == "failing", 30)
+        assert "NATS at" in (relay_state(here)[1] or "")
         more_ticks(here)
         server.start()
         more_ticks(there)
