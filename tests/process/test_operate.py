@@ -17,7 +17,7 @@ import pytest
 from messages.topics import CONTROL, LINK, PLAN, TICKS
 from services.keep import FINAL_CODES
 from tests.process.pipeline import ALL, CORE, REPOSITORY, Pipeline
-from tests.support import eventually
+from tests.support import eventually, program
 
 Make = Callable[..., Pipeline]
 
@@ -72,6 +72,38 @@ def test_the_start_commands_of_a_deployment_start_it_and_sigterm_ends_it(
         family = [child for process in p.processes.values() for child in psutil.Process(process.pid).children()]
         assert set(p.stop().values()) == {0}, p.logs()
         assert psutil.wait_procs(family, timeout=1)[1] == []
+
+
+def syscalls(group: str) -> set[str]:
+    """The system calls of one of systemd's groups, or the one of that name."""
+    if not group.startswith("@"):
+        return {group}
+    analyze = program("systemd-analyze", "apt-get install systemd")
+    shown = subprocess.run([analyze, "syscall-filter", group], capture_output=True, text=True, check=True, timeout=20)
+    names = [line.strip() for line in shown.stdout.splitlines()[1:]]
+    return {call for name in names if name and not name.startswith("#") for call in syscalls(name)}
+
+
+def test_the_unit_allows_every_system_call_of_the_services(tmp_path: Path) -> None:
+    allowed: set[str] = set()
+    for line in re.findall(r"^SystemCallFilter=(.*)$", UNIT.read_text(), re.MULTILINE):
+        named = {call for group in line.removeprefix("~").split() for call in syscalls(group)}
+        allowed = allowed - named if line.startswith("~") else allowed | named
+    if os.geteuid() == 0:
+        allowed.add("fchown")  # SQLite's, for root alone: its files get the owner of the database
+    strace = program("strace", "apt-get install strace")
+
+    def traced(name: str) -> list[str]:
+        watch = [] if name == "simulator" else [strace, "-f", "-qq", "-o", str(tmp_path / f"{name}.calls")]
+        return [*watch, sys.executable, "-m", f"services.{name}"]
+
+    with Started(tmp_path, ALL, traced) as p:
+        p.await_status("connected", timeout=90)
+        eventually(lambda: p.quote("SPY"))
+    for name in SERVED:
+        used = set(re.findall(r"^\d+ +(\w+)\(", (tmp_path / f"{name}.calls").read_text(errors="replace"), re.MULTILINE))
+        assert len(used) > 30
+        assert used - allowed == set(), name
 
 
 def test_the_health_check_of_the_containers(tmp_path: Path) -> None:
