@@ -100,7 +100,9 @@ def test_the_unit_allows_every_system_call_of_the_services(tmp_path: Path) -> No
     with Started(tmp_path, ALL, traced) as p:
         p.await_status("connected", timeout=90)
         eventually(lambda: p.quote("SPY"))
-    for name in SERVED:
+        archive = subprocess.run(traced("archive"), env=p.environment(), cwd=REPOSITORY, timeout=60)
+        assert archive.returncode == 0
+    for name in (*SERVED, "archive"):
         used = set(re.findall(r"^\d+ +(\w+)\(", (tmp_path / f"{name}.calls").read_text(errors="replace"), re.MULTILINE))
         assert len(used) > 30
         assert used - allowed == set(), name
