@@ -36,6 +36,7 @@ from services.supervisor.alerts import AlertPolicy, Messenger
 from services.supervisor.ask import PlannerDesk
 from services.supervisor.core import Record, Supervisor, Validate
 from services.supervisor.facts import VERSION, Facts, decode_facts
+from services.supervisor.housekeeping import Housekeeping
 
 log = structlog.get_logger()
 
@@ -63,6 +64,7 @@ class SupervisorService:
             settings, facts, service.lock.owner, now=service.clock.now(), at=service.clock.monotonic()
         )
         self._desk = PlannerDesk(settings, settings.database_timeout + VALIDATE_MARGIN)
+        self._housekeeping = Housekeeping(service.clock.monotonic())
         self._changed = True
         self._publish_due = 0.0
         self._alert_due = 0.0
@@ -83,6 +85,8 @@ class SupervisorService:
         service.on_topic(HEARTBEAT_PREFIX, self._on_heartbeat)
         service.every(REVIEW_SECONDS, self._review)
         service.every(SAVE_SECONDS, self._save)
+        service.every(SAVE_SECONDS, lambda: self._housekeeping.turn(service.clock.monotonic()))
+        service.on_close(self._housekeeping.close)
         service.on_close(self._close)
         service.subscribe((*SERVICES, *SIDE_SERVICES))  # itself too: its own health goes the same way
 
