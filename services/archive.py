@@ -24,6 +24,7 @@ from messages.events import StreamStarted, StreamStopped
 from messages.topics import CONTROL, PLAN, STREAM_WRITER, TICKS
 from services import logs
 from services.clock import utc_day
+from services.history import update_checkpoints
 from services.journal import JournalDamaged, Row, day_files
 from services.journal.dayfile import sync_path
 from services.journal.days import (
@@ -74,8 +75,20 @@ def run(settings: Settings, now: int, progress: Progress | None = None) -> list[
             _clear_remains(root / stream)
             due = [p for p in day_files(root / stream)[:-1] if _age(p, today) > settings.archive_after_days]
             done += [_archive_or_say_why(path, stream, progress) for path in due]
+        done += _checkpoint(root, now, progress)
         done += retire(settings, now)
     return done
+
+
+def _checkpoint(root: Path, now: int, progress: Progress | None) -> list[Done]:
+    """Fold what is new, so that the past is cheap to ask for, and stays known when its days are retired."""
+    try:
+        update_checkpoints(root, now, progress)
+    except IbStreamError as error:
+        return [Done("", "", "kept", problem=f"no checkpoint: {error.message}")]
+    except OSError as error:
+        return [Done("", "", "kept", problem=f"no checkpoint: {error}")]
+    return []
 
 
 def _archive_or_say_why(path: Path, stream: str, progress: Progress | None) -> Done:

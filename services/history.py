@@ -1,41 +1,161 @@
 """The projection at any moment of the past, and the symbol files that it gives.
 
 Used by `ibstream at` and `ibstream replay --into`. A book at a time is the fold of every block up to then, so
-it is what the sink's files said at that moment. Raises JournalDamaged where the journal does.
+it is what the sink's files said at that moment. So that a question about today does not cost the fold of a
+month, `checkpoints/` beside the streams holds the fold at every midnight and at the last hours. They are made
+by services/archive.py from the journal alone, may be deleted at any time, and are believed only while the
+journal still holds the very block that each of them ends with. Raises JournalDamaged where the journal does.
 """
 
+import contextlib
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from messages.codec import decode_block
+from messages.topics import TICKS
+from services.clock import SECOND
 from services.files import replace_file
+from services.follow import Cursor
 from services.journal import JournalReader
-from services.projection import STREAMS, Projection, file_bytes
+from services.journal.days import all_days
+from services.projection import STREAMS, Projection, file_bytes, is_past_of
 from services.replay import rows
 from services.symbols import file_name
+
+HOUR = 3600 * SECOND
+DAY = 24 * HOUR
+HOURLY_DAYS = 3  # how long the checkpoints of every hour are kept; those of midnight stay as long as they are of use
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, and how many events of how many are folded."""
 
 
+class _State(NamedTuple):
+    projection: Projection
+    cursors: dict[str, Cursor]
+
+
 def book_at(journal_dir: Path, moment: int, progress: Progress | None = None) -> Projection:
     """The projection of all that was written up to and at `moment` (UTC nanoseconds)."""
-    return fold(journal_dir, moment + 1, progress)
+    return fold(journal_dir, moment + 1, progress, near=True)
 
 
-def fold(journal_dir: Path, until: int | None, progress: Progress | None = None) -> Projection:
-    """The projection of all blocks before `until` (UTC nanoseconds), or of all of them."""
-    projection = Projection()
+def fold(
+    journal_dir: Path, until: int | None = None, progress: Progress | None = None, *, near: bool = False
+) -> Projection:
+    """The projection of all blocks before `until` (UTC nanoseconds), or of all of them.
+
+    With `near` from the nearest checkpoint on; without, from the first block that there is, and what was
+    retired before it comes from a checkpoint.
+    """
+    return _fold(journal_dir, until, progress, near=near).projection
+
+
+def _fold(journal_dir: Path, until: int | None, progress: Progress | None, *, near: bool) -> _State:
+    ends = _ends(journal_dir, until)
+    state = _start(journal_dir, ends, near=near)
     for stream in STREAMS:
+        first, end = state.cursors.get(stream, Cursor()).seq + 1, ends[stream].seq
         with JournalReader(journal_dir, stream) as reader:
-            first = reader.first_seq() or 1
-            last = reader.last()
-            end = reader.seq_at(until) - 1 if until is not None else last.last_seq if last is not None else 0
-            for row in reader.blocks(first, end):
-                projection.apply(stream, decode_block(stream, row.payload))
+            for row in reader.blocks(first, end) if first <= end else ():
+                state.projection.apply(stream, decode_block(stream, row.payload))
+                state.cursors[stream] = Cursor(row.epoch, row.last_seq)
                 if progress is not None:
                     progress(f"folding {stream}", row.last_seq - first, end - first)
-    return projection
+    return state
+
+
+class _End(NamedTuple):
+    first: int  # oldest sequence number that is kept
+    seq: int  # last one before the moment that is asked for
+
+
+def _ends(journal_dir: Path, until: int | None) -> dict[str, _End]:
+    ends = {}
+    for stream in STREAMS:
+        with JournalReader(journal_dir, stream) as reader:
+            last = reader.last()
+            head = last.last_seq if last is not None else 0
+            ends[stream] = _End(reader.first_seq() or 1, head if until is None else reader.seq_at(until) - 1)
+    return ends
+
+
+# --- checkpoints -------------------------------------------------------------------------------------------
+
+
+def update_checkpoints(journal_dir: Path, now: int, progress: Progress | None = None) -> int:
+    """Make those that are due at `now` (UTC nanoseconds) and remove those that are of no more use.
+
+    Returns how many were made. Raises JournalDamaged and OSError.
+    """
+    days = all_days(journal_dir / TICKS)
+    midnights = {_midnight(path.stem) + DAY for path in days if _midnight(path.stem) + DAY <= now}
+    wanted = sorted(midnights | ({now - now % HOUR} if days else set()))
+    ends = _ends(journal_dir, None)
+    made = 0
+    for time in wanted:
+        if _load(journal_dir, _path(journal_dir, time), ends) is None:
+            state = _fold(journal_dir, time, progress, near=True)
+            replace_file(_path(journal_dir, time), state.projection.dump(state.cursors))
+            made += 1
+    for path in _checkpoints(journal_dir):
+        old = _time(path) < now - HOURLY_DAYS * DAY and _time(path) % DAY
+        if old or _load(journal_dir, path, ends) is None:
+            with contextlib.suppress(FileNotFoundError):
+                path.unlink()
+    return made
+
+
+def _start(journal_dir: Path, ends: dict[str, _End], *, near: bool) -> _State:
+    """What a fold up to `ends` may begin with."""
+    fresh = _State(Projection(), {})
+    if not near and all(end.first == 1 for end in ends.values()):
+        return fresh
+    paths = _checkpoints(journal_dir)
+    for path in reversed(paths) if near else paths:
+        state = _load(journal_dir, path, ends)
+        if state is not None and all(state.cursors.get(s, Cursor()).seq <= ends[s].seq for s in STREAMS):
+            return state
+    return fresh
+
+
+def _load(journal_dir: Path, path: Path, ends: dict[str, _End]) -> _State | None:
+    """A checkpoint, if there is one that belongs to this journal and joins what it still holds."""
+    try:
+        projection, cursors = Projection.load(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    for stream in STREAMS:
+        cursor = cursors.get(stream, Cursor())
+        if cursor.seq + 1 < ends[stream].first:
+            return None
+        time = projection.times.get(stream, 0)
+        if cursor.seq >= ends[stream].first and not is_past_of(journal_dir, stream, cursor, time):
+            return None
+    return _State(projection, cursors)
+
+
+def _checkpoints(journal_dir: Path) -> list[Path]:
+    """Oldest first."""
+    return sorted((journal_dir / "checkpoints").glob("????-??-??T??????Z.state"))
+
+
+def _path(journal_dir: Path, time: int) -> Path:
+    name = f"{datetime.fromtimestamp(time // SECOND, UTC):%Y-%m-%dT%H%M%SZ}.state"
+    return journal_dir / "checkpoints" / name
+
+
+def _time(path: Path) -> int:
+    return int(datetime.strptime(path.stem, "%Y-%m-%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()) * SECOND
+
+
+def _midnight(day: str) -> int:
+    return int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()) * SECOND
+
+
+# --- files -------------------------------------------------------------------------------------------------
 
 
 class Rebuild:

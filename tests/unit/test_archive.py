@@ -166,7 +166,7 @@ def test_a_damaged_day_is_not_archived_and_the_others_are(tmp_path: Path, journa
         db.execute("UPDATE block SET payload = x'00' WHERE first_seq = 10")
     db.close()
     done = archive.run(settings(tmp_path), NOON + 9 * DAY)
-    kept = [one for one in done if one.action == "kept"]
+    kept = [one for one in done if one.action == "kept" and one.stream]
     assert [(one.stream, one.day) for one in kept] == [(STREAM, "2026-01-06")]
     assert kept[0].problem is not None
     assert "sequence number 10 fails its checksum" in kept[0].problem
@@ -180,7 +180,7 @@ def test_a_day_whose_end_is_missing_is_not_archived(tmp_path: Path, journal: Pat
         db.execute("DELETE FROM block WHERE first_seq = 11")
     db.close()
     done = archive.run(settings(tmp_path), NOON + 9 * DAY)
-    assert [one.problem for one in done if one.problem] == [f"{path}: events 11 to 12 are missing"]
+    assert [one.problem for one in done if one.problem and one.stream] == [f"{path}: events 11 to 12 are missing"]
 
 
 def test_an_archive_that_does_not_read_back_as_the_original_is_thrown_away(
