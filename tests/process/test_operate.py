@@ -69,6 +69,8 @@ def test_the_start_commands_of_a_deployment_start_it_and_sigterm_ends_it(
     with Started(tmp_path, ALL, by) as p:
         p.await_status("connected")
         eventually(lambda: p.quote("SPY"))
+        # The stream does not wait for the page, and a process that has not got to its handlers dies of a signal.
+        eventually(lambda: all("started" in p.log(name) for name in SERVED))
         family = [child for process in p.processes.values() for child in psutil.Process(process.pid).children()]
         assert set(p.stop().values()) == {0}, p.logs()
         assert psutil.wait_procs(family, timeout=1)[1] == []
