@@ -1,6 +1,6 @@
 """Follow ibstream's status from another program: pyzmq and msgspec are all it needs.
 
-    python subscribe_status.py data/run
+python subscribe_status.py data/run
 """
 
 import sys
