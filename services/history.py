@@ -108,6 +108,14 @@ def update_checkpoints(journal_dir: Path, now: int, progress: Progress | None = 
     return made
 
 
+def newest_checkpoint(journal_dir: Path) -> tuple[Projection, dict[str, Cursor]]:
+    """What a consumer without a state of its own may begin with: an empty projection when there is no checkpoint.
+
+    Raises JournalDamaged.
+    """
+    return _start(journal_dir, _ends(journal_dir, None), near=True)
+
+
 def _start(journal_dir: Path, ends: dict[str, _End], *, near: bool) -> _State:
     """What a fold up to `ends` may begin with."""
     fresh = _State(Projection(), {})

@@ -17,6 +17,7 @@ from messages.topics import HEARTBEAT_PREFIX, STATUS, STREAM_WRITER, events_endp
 from messages.views import Status
 from services.bus import is_listening
 from services.follow import Cursor
+from services.history import newest_checkpoint
 from services.process import MAX_WAIT, Service
 from services.projection import STREAMS, Projection, file_bytes, is_past_of
 from services.settings import Settings
@@ -231,14 +232,15 @@ class Sink:
 
 
 def _load_state(path: Path, settings: Settings) -> tuple[Projection, dict[str, Cursor]]:
-    """The saved projection, less what is not of this journal; that is folded from the whole of it then."""
+    """The saved projection, less what is not of this journal; that is folded from the whole of it then. Without
+    one, the journal's newest checkpoint: it also knows what was retired."""
     try:
         projection, cursors = Projection.load(path.read_bytes())
     except FileNotFoundError:
-        return Projection(), {}
+        return newest_checkpoint(settings.journal_dir)
     except (OSError, ValueError) as error:
         log.warning("state_unusable", path=str(path), error=str(error), then="rebuilt from the journal")
-        return Projection(), {}
+        return newest_checkpoint(settings.journal_dir)
     for stream, cursor in list(cursors.items()):
         here = STREAM_WRITER[stream] not in settings.peers
         if (

@@ -7,16 +7,18 @@ from typing import Any
 
 import pytest
 
-from messages.codec import encode
+from messages.codec import decode_block, encode
 from messages.events import EventBlock, Plan, PlannedSymbol, StreamStarted, SymbolChanged
 from messages.fields import ASK, BID, LAST
 from messages.topics import CONTROL, LINK, PLAN, TICKS
 from services import archive, history
 from services.clock import SECOND
+from services.follow import Cursor
 from services.gateway.fastpath import Columns
-from services.journal import JournalWriter
+from services.journal import JournalReader, JournalWriter
 from services.projection import Projection
 from services.settings import Settings
+from services.sink import service as sink
 from tests.journals import DAY, NOON
 
 DAYS = 4
@@ -135,3 +137,21 @@ def test_hours_go_after_some_days_and_midnights_stay(journal: Path) -> None:
     assert len(checkpoints(journal)) == 3 + 9
     history.update_checkpoints(journal, NOON + 9 * DAY)
     assert checkpoints(journal) == [f"2026-01-0{day}T000000Z" for day in (6, 7, 8, 9)] + ["2026-01-14T120000Z"]
+
+
+def test_a_sink_without_its_state_begins_with_the_newest_checkpoint(tmp_path: Path, journal: Path) -> None:
+    where = Settings(data_root=str(tmp_path), retention_days_ticks=1, retention_days_events=1)
+    whole = quotes(history.fold(journal))
+    assert load_state(where)[1] == {}
+    archive.run(where, NOON + 3 * DAY)
+    projection, cursors = load_state(where)
+    assert cursors[TICKS].seq > 1
+    for stream in (TICKS, LINK, PLAN, CONTROL):
+        with JournalReader(journal, stream) as reader:
+            for row in reader.blocks(cursors[stream].seq + 1):
+                projection.apply(stream, decode_block(stream, row.payload))
+    assert quotes(projection) == whole
+
+
+def load_state(where: Settings) -> tuple[Projection, dict[str, Cursor]]:
+    return sink._load_state(where.state_dir / "sink.state", where)
