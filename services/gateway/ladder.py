@@ -42,14 +42,15 @@ class Ladder:
         if self.link.phase != "ready":
             self.serve_local(symbol)
             return NEVER
+        overdue = self._give_up(symbol)
         if symbol.cut_reason is not None:
-            return self._snapshot(symbol, "rotation")
+            return min(overdue, self._snapshot(symbol, "rotation"))
         if not self._needed(symbol):
-            return NEVER
-        next_snapshot = self._snapshot(symbol, "ladder")
+            return overdue
+        wake = min(overdue, self._snapshot(symbol, "ladder"))
         if symbol.answerless or symbol.farm_down or symbol.competing:
-            return min(next_snapshot, self._history(symbol))
-        return next_snapshot
+            wake = min(wake, self._history(symbol))
+        return wake
 
     def _needed(self, symbol: Symbol) -> bool:
         now = self.desk.now
@@ -65,9 +66,7 @@ class Ladder:
         return symbol.step == "trust" and now - since >= self.pace.stale_after
 
     def _snapshot(self, symbol: Symbol, purpose: str) -> int:
-        if symbol.snapshot is not None:
-            return self._overdue(symbol, symbol.snapshot)
-        if symbol.farm_down or symbol.competing:
+        if symbol.snapshot is not None or symbol.farm_down or symbol.competing:
             return NEVER
         every = self.pace.snapshot if symbol.answerless < IN_VAIN else self.pace.snapshot_rarely
         due = symbol.snapshot_at + every if symbol.snapshot_at else 0
@@ -76,9 +75,10 @@ class Ladder:
         self.requests.snapshot(symbol, purpose, LAST_IN_LINE if purpose == "rotation" else symbol.priority)
         return NEVER
 
-    def _overdue(self, symbol: Symbol, snapshot: Request) -> int:
-        """A snapshot that never ends is given up. Probes are recovery's to judge."""
-        if not snapshot.sent_at or symbol.step == "probing":
+    def _give_up(self, symbol: Symbol) -> int:
+        """A snapshot that never ends is given up; returns when. Probes are recovery's to judge."""
+        snapshot = symbol.snapshot
+        if snapshot is None or not snapshot.sent_at or symbol.step == "probing":
             return NEVER
         due = snapshot.sent_at + self.pace.probe_timeout
         if self.desk.now < due:
@@ -86,7 +86,7 @@ class Ladder:
         self.requests.cancel(snapshot)
         symbol.snapshot = None
         symbol.answerless += 1
-        return self.desk.now + self.pace.snapshot
+        return NEVER
 
     # --- IB's history ---
 

@@ -53,6 +53,8 @@ class Recovery:
             return NEVER
         if symbol.last_tick > max(symbol.suspect_since, symbol.subscribed_at - 1):
             _trust(symbol)
+            if symbol.step == "probing" and symbol.last_tick >= symbol.snapshot_at:
+                symbol.step = "trust"  # it ticked before the probe came back
             if now - symbol.rhythm_since >= self.pace.verify:
                 symbol.feel_rhythm(now)
         if not symbol.market_open(now):

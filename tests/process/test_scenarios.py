@@ -150,6 +150,13 @@ class Sea:
     def phases(self, mark: int) -> list[str]:
         return [event.phase for event in self.since(mark, LinkChanged)]
 
+    def came_through(self, mark: int, phase: str) -> None:
+        """The link was in this phase since, and is ready again."""
+        try:
+            eventually(lambda: phase in (seen := self.phases(mark)) and seen[-1] == "ready")
+        except AssertionError:
+            raise AssertionError(f"never through {phase}: {self.phases(mark)}") from None
+
 
 @contextmanager
 def opened(folder: Path, symbols: list[str], *arguments: str, **env: object) -> Iterator[Sea]:
@@ -365,7 +372,7 @@ def test_pacing_ends_a_violator_and_never_us(sea: Sea) -> None:
     mark = sea.mark()
     sea.play("pacing")
     port = sea.pipeline.ib_port
-    eventually(lambda: "backoff" in sea.phases(mark))
+    sea.came_through(mark, "backoff")
     sea.connected()
     with Caller(port, client_id=99) as violator:
         violator.ready()
@@ -374,7 +381,7 @@ def test_pacing_ends_a_violator_and_never_us(sea: Sea) -> None:
                 violator.send(49, 1)
                 if number % 60 == 59:
                     violator.until("4", "100")
-    eventually(lambda: "no_ib" in sea.phases(mark) and sea.phases(mark)[-1] == "ready")
+    sea.came_through(mark, "no_ib")
     sea.connected()
     assert 100 not in {error.code for error in sea.since(0, IbError)}
 
