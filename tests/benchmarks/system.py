@@ -44,18 +44,25 @@ class System:
         self._subscribers: list[Subscriber] = []
 
     def __enter__(self) -> "System":
+        try:
+            self._start()
+        except BaseException as error:
+            self.__exit__(type(error), error, error.__traceback__)
+            raise
+        return self
+
+    def _start(self) -> None:
         self.exchange.__enter__()
         self.pipeline.env["IBSTREAM_IB_PORT"] = str(self.exchange.port)
         self.pipeline.__enter__()
-        eventually(self.pipeline.status, 30.0, "the supervisor answers")
+        eventually(self.pipeline.status, 60.0, "the supervisor answers")
         started = self.pipeline.cli("start", "--symbols", ",".join(self._names))
-        assert started.returncode == 0, started.stderr + self.pipeline.logs()
-        self.exchange.await_lines(self._symbols, timeout=60 + self._symbols / 100)
+        assert started.returncode == 0, started.stderr
+        self.exchange.await_lines(self._symbols, timeout=60 + self._symbols / 50)
         self.exchange.burst(50 * self._symbols)  # every symbol has had prices: the gateway has no more to say
         self.exchange.burst_sent()
         time.sleep(3.0)
-        assert set(self.pipeline.alive()) == set(self.pipeline.services), self.pipeline.logs()
-        return self
+        assert set(self.pipeline.alive()) == set(self.pipeline.services)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
