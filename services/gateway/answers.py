@@ -41,8 +41,10 @@ class Answers:
     def contract_end(self, event: fx.ContractEnd) -> None:
         request, symbol = self._open(event.req_id, Kind.DETAILS)
         if request is not None and symbol is not None:
+            rejection = symbol.rejection
             self.core.contracts.ended(request, symbol)
-            self.core.lines.unbalanced = True
+            if symbol.rejection is not rejection:  # ranking ten thousand symbols for each answer takes minutes
+                self.core.lines.unbalanced = True
 
     def bars_seen(self, event: fx.BarsSeen) -> None:
         if event.req_id in self.core.requests.by_id:
