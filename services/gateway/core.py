@@ -221,7 +221,7 @@ class GatewayCore:
             self.recovery.turned(turn)
             self.silence.turned(turn)
             if turn is Turn.UP:
-                for name in {name for name, _ in self.desk.memory.unfilled if name in self.book}:
+                for name in self.desk.memory.unfilled.keys() & self.book.keys():
                     self.gaps.fill_soon(name)
         self._set_outage()
 

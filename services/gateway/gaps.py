@@ -35,8 +35,8 @@ class Gaps:
             symbol.gap_start = gap.start
         elif symbol.name in self.desk.memory.streamed and self.desk.memory.streamed_until:
             symbol.torn_at = self.desk.memory.streamed_until
-        if any(name == symbol.name for name, _ in self.desk.memory.unfilled):
-            self._fill_at(symbol.name, self.desk.now + SETTLE)
+        if symbol.name in self.desk.memory.unfilled:
+            self.fill_soon(symbol.name)
 
     def note(self, symbol: Symbol, view: View) -> None:
         """The symbol was just reviewed."""
@@ -92,8 +92,7 @@ class Gaps:
     def fill(self, symbol: Symbol, connected: bool) -> None:
         """Ask for the bars of all its closed gaps, in one request where they fit in a day."""
         now = self.desk.now
-        gaps = [gap for gap in self.desk.memory.unfilled.values() if gap.symbol == symbol.name]
-        gaps = [gap for gap in gaps if gap.start > now - OLDEST]
+        gaps = [gap for gap in self.desk.memory.unfilled.get(symbol.name, ()) if gap.start > now - OLDEST]
         if not gaps:
             return
         if not connected or symbol.rejection is not None:
@@ -122,12 +121,12 @@ class Gaps:
             self.desk.emit(
                 BarsReceived(symbol=symbol.name, bar_seconds=60, bars=bars, purpose="gap_fill", mock=self.desk.mock)
             )
-        for gap in list(self.desk.memory.unfilled.values()):
-            if gap.symbol == symbol.name and request.start <= gap.start and gap.end <= request.end:
+        for gap in list(self.desk.memory.unfilled.get(symbol.name, ())):
+            if request.start <= gap.start and gap.end <= request.end:
                 covered = sum(gap.start < bar.time + MINUTE and bar.time <= gap.end for bar in bars)
                 self.desk.emit(GapFilled(symbol=symbol.name, start=gap.start, end=gap.end, bars=covered))
-        if any(name == symbol.name for name, _ in self.desk.memory.unfilled):
-            self._fill_at(symbol.name, self.desk.now + SETTLE)
+        if symbol.name in self.desk.memory.unfilled:
+            self.fill_soon(symbol.name)
 
     def failed(self, symbol: Symbol) -> None:
         self._fill_at(symbol.name, self.desk.now + TRY_AGAIN)

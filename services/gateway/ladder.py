@@ -91,6 +91,10 @@ class Ladder:
     # --- IB's history ---
 
     def _history(self, symbol: Symbol) -> int:
+        if symbol.history is not None and symbol.history.waiting and symbol.history.purpose == "gap_fill":
+            self.requests.cancel(symbol.history)  # a price now is worth more than an old gap
+            symbol.history = None
+            self.desk.deadlines.set(("fill", symbol.name), self.desk.now + self.pace.history)
         if symbol.history is not None:
             return NEVER
         due = symbol.history_at + self.pace.history if symbol.history_at else 0

@@ -18,7 +18,7 @@ from messages.events import (
     SymbolChanged,
 )
 
-UNFILLED_KEPT: Final = 1000  # closed gaps that wait for bars, all symbols together
+UNFILLED_KEPT: Final = 200  # closed gaps of one symbol that wait for bars
 
 
 class Memory:
@@ -30,7 +30,7 @@ class Memory:
         self.line_limit = 0  # 0: IB has not said 101
         self.newest_bar: dict[str, tuple[Bar, int, bool]] = {}  # bar, its length in ns, invented
         self.open_gaps: dict[str, GapOpened] = {}
-        self.unfilled: dict[tuple[str, int], GapClosed] = {}  # by symbol and start, oldest first
+        self.unfilled: dict[str, list[GapClosed]] = {}  # by symbol, oldest first
         self.streamed: set[str] = set()  # symbols whose stream was trusted at the end
         self.streamed_until = 0
 
@@ -53,9 +53,9 @@ class Memory:
                 self.open_gaps[event.symbol] = event
             case GapClosed():
                 self.open_gaps.pop(event.symbol, None)
-                self.unfilled[event.symbol, event.start] = event
-                while len(self.unfilled) > UNFILLED_KEPT:
-                    del self.unfilled[next(iter(self.unfilled))]
+                gaps = self.unfilled.setdefault(event.symbol, [])
+                gaps.append(event)
+                del gaps[:-UNFILLED_KEPT]
             case GapFilled():
                 self._apply_filled(event)
             case _:
@@ -73,6 +73,9 @@ class Memory:
 
     def _apply_filled(self, event: GapFilled) -> None:
         """One answer may cover several gaps."""
-        for key, gap in list(self.unfilled.items()):
-            if gap.symbol == event.symbol and event.start <= gap.start and gap.end <= event.end:
-                del self.unfilled[key]
+        gaps = self.unfilled.get(event.symbol, [])
+        left = [gap for gap in gaps if not (event.start <= gap.start and gap.end <= event.end)]
+        if left:
+            self.unfilled[event.symbol] = left
+        else:
+            self.unfilled.pop(event.symbol, None)

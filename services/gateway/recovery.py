@@ -41,7 +41,7 @@ class Recovery:
             symbol.step = "trust"
             if turn in (Turn.DOWN, Turn.DATA_LOST):
                 symbol.stream = None
-                symbol.dead = symbol.farm_down = symbol.competing = False
+                symbol.dead = symbol.farm_down = symbol.competing = symbol.halted = False
                 symbol.resubscribes = symbol.answerless = 0
 
     # --- one symbol ---
