@@ -7,6 +7,7 @@ recovery, the ladder, and what to say follow from the facts (symbols.py).
 
 import random
 from collections.abc import Callable
+from itertools import islice
 from typing import Any, Final
 
 from messages.events import IbError, Plan, PlannedSymbol, SymbolChanged
@@ -32,6 +33,7 @@ from services.gateway.silence import Silence
 from services.gateway.symbols import Symbol, derive, next_change
 from services.settings import Settings
 
+MOST_DUE: Final = 500  # deadlines a turn: what is more waits for the next one, and ticks go on in between
 DATA_TYPE_NUMBER: Final = {name: number for number, name in MARKET_DATA_TYPES.items()}
 _SETTLED: Final = frozenset({"live", "delayed", "halted"})  # states that one more tick does not change
 
@@ -91,7 +93,7 @@ class GatewayCore:
             self.silence.heard_at = now
         self.link.announce()
         self._handlers[type(event)](event)
-        for key in desk.deadlines.due(now):
+        for key in islice(desk.deadlines.due(now), MOST_DUE):
             self._due(*key)  # type: ignore[misc]
         self._settle()
         self._rest_when_stopped()

@@ -2,8 +2,11 @@
 the trouble lasts, that each word is the right one, and that everything heals by itself.
 
 Time runs some ten times faster: the simulator's scripts by their speed, patience by the settings.
+With SCENARIO_TIMES=FILE, when each thing was said goes to that file.
 """
 
+import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,6 +49,8 @@ class Sea:
         )
         self.context: zmq.Context[Any] = zmq.Context()
         self.control: Controller | None = None
+        self.diary: list[str] = []  # what was said when, since the trouble began
+        self.zero = time.monotonic()
         self.topics: dict[str, bytes] = {}
 
     def open(self, symbols: list[str]) -> None:
@@ -70,6 +75,9 @@ class Sea:
 
     def do(self, step: str, **keys: Any) -> None:
         assert self.control is not None
+        if not self.diary:
+            self.zero = time.monotonic()
+        self.note(step if step != "run" else f"{keys['scenario']} at speed {keys['speed']:g}")
         answer = self.control(do=step, **keys)
         assert answer["ok"], answer
 
@@ -78,6 +86,16 @@ class Sea:
         self.do("calm")
         self.pipeline.ask(RefreshPlan())
         self.connected()
+
+    def note(self, what: str) -> None:
+        self.diary.append(f"{time.monotonic() - self.zero:.1f} s: {what}")
+
+    def tell(self, name: str) -> None:
+        """Write the diary of a test, where somebody wants it."""
+        if path := os.environ.get("SCENARIO_TIMES"):
+            with Path(path).open("a") as file:
+                file.write(f"{name}: {'; '.join(self.diary)}\n")
+        self.diary.clear()
 
     # --- what is said ---
 
@@ -111,6 +129,7 @@ class Sea:
         except AssertionError:
             raise AssertionError(f"never {word} {reasons}; last: {seen}") from None
         assert status is not None
+        self.note(f"{status.status} {status.reason or ''}".strip())
         return status
 
     def connected(self, timeout: float = 60.0) -> Status:
@@ -164,6 +183,7 @@ def opened(folder: Path, symbols: list[str], *arguments: str, **env: object) -> 
     try:
         sea.open(symbols)
         yield sea
+        sea.tell(folder.name)
     except BaseException as error:
         error.add_note(sea.pipeline.logs())
         raise
@@ -178,9 +198,11 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sea]:
 
 
 @pytest.fixture
-def sea(shared: Sea) -> Iterator[Sea]:
+def sea(shared: Sea, request: pytest.FixtureRequest) -> Iterator[Sea]:
     shared.calm()
+    shared.diary.clear()
     yield shared
+    shared.tell(request.node.name)
     assert shared.pipeline.alive() == list(CORE), shared.pipeline.logs()
 
 
@@ -353,7 +375,7 @@ def test_odd_values_are_never_in_a_file(sea: Sea) -> None:
         quotes = {symbol: sea.pipeline.quote(symbol) or {} for symbol in SYMBOLS}
         for quote in [*quotes.values(), *map(_fields, filter(None, map(sea.quote_topic, SYMBOLS)))]:
             _check_sane(quote)
-        return all(quote["seq"] > start[symbol] + 200 for symbol, quote in quotes.items())
+        return all(quote["seq"] > start[symbol] + 1000 for symbol, quote in quotes.items())
 
     eventually(all_moved, timeout=60)
     sea.connected()
