@@ -74,6 +74,8 @@ def test_a_full_disk_is_announced_survived_and_healed(tmp_path: Path, place: str
             pipeline.ask(Start(symbols=SYMBOLS))
             eventually(lambda: ticks_in(pipeline) > 1000)
             pipeline.restart("gateway")  # ticks of lines that were just cancelled are not to count
+            before = ticks_in(pipeline)
+            eventually(lambda: ticks_in(pipeline) > before + 1000)
             pipeline.await_status("connected")
             live_through_a_full_disk(pipeline, disk, files_go_on=place == "journal")
             before = ticks_in(pipeline)
