@@ -46,11 +46,17 @@ class ComputePlan(Message, tag="compute_plan", frozen=True):
 
 
 class ReplayRequest(Message, tag="replay", frozen=True):
-    """To a stream's writer: blocks from the one that holds `from_seq` on, at most `max_bytes` of them."""
+    """To a stream's writer: blocks from the one that holds `from_seq` on, about `max_bytes` of them.
+
+    With `from_time` (UTC nanoseconds) not before the first block of that time or later; with `symbols` only
+    blocks that hold something of one of these.
+    """
 
     stream: str
     from_seq: int
     max_bytes: int = 4_000_000
+    from_time: int = 0
+    symbols: list[str] = []
 
 
 class Accepted(Message, tag="accepted", frozen=True):
@@ -74,11 +80,13 @@ class PlanReply(Message, tag="plan_reply", frozen=True):
 
 
 class ReplayReply(Message, tag="replay_reply", frozen=True):
-    """`blocks` as they stand in the journal; `head_seq` is the last sequence number written so far."""
+    """`blocks` as they stand in the journal; `head_seq` is the last sequence number written so far, `next_seq`
+    the one to ask for next: with symbols asked for, there may be more though no block came."""
 
     stream: str
     head_seq: int
     blocks: list[bytes]
+    next_seq: int = 0
 
 
 Command = Start | Stop | GetStatus | RefreshPlan

@@ -14,9 +14,10 @@ from time import monotonic
 import msgspec
 import zmq
 
-from messages.codec import decode_message, encode
+from messages.codec import decode_block, decode_message, encode
 from messages.control import AnyMessage, Failed, ReplayReply, ReplayRequest
 from messages.errors import IbStreamError
+from messages.events import Block, EventBlock, TickBlock
 from messages.topics import replay_endpoint
 from services import keys
 from services.door import Door
@@ -332,10 +333,28 @@ class ReplayServer:
         if not (0 <= message.from_seq <= MAX_SEQ and message.max_bytes > 0):
             return Failed(code="invalid_request", message=f"from_seq is from 0 to {MAX_SEQ}, max_bytes above 0")
         reader = self._readers[message.stream]
-        rows = reader.read(message.from_seq, min(message.max_bytes, 8 << 20))
+        from_seq = message.from_seq
+        if message.from_time > 0:
+            from_seq = max(from_seq, reader.seq_at(message.from_time))
+        rows = reader.read(from_seq, min(message.max_bytes, 8 << 20))
+        blocks = [row.payload for row in rows]
+        if message.symbols:
+            wanted = frozenset(message.symbols)
+            blocks = [payload for payload in blocks if mentions(decode_block(message.stream, payload), wanted)]
         last = reader.last()
         head = last.last_seq if last is not None else 0
-        return ReplayReply(stream=message.stream, head_seq=head, blocks=[row.payload for row in rows])
+        next_seq = rows[-1].last_seq + 1 if rows else from_seq
+        return ReplayReply(stream=message.stream, head_seq=head, blocks=blocks, next_seq=next_seq)
+
+
+def mentions(block: Block, symbols: frozenset[str]) -> bool:
+    """Whether a block holds something of one of the symbols. A plan is of all of them."""
+    match block:
+        case TickBlock():
+            return not symbols.isdisjoint(block.symbols)
+        case EventBlock():
+            return any(getattr(event, "symbol", None) in symbols for event in block.events)
+    return True
 
 
 class RemoteSource:

@@ -146,12 +146,14 @@ class Follower:
             if last_seq <= self.cursor.seq:
                 continue
             follows = block.first_seq == self.cursor.seq + 1 and block.epoch == self.cursor.epoch
-            if not follows and (block.first_seq <= self.cursor.seq or not self._holds_cursor()):
+            held = True if follows else block.first_seq > self.cursor.seq and self._holds_cursor()
+            if held is None:
+                return False  # the source does not answer just now
+            if not held:
                 # The past was retired while this consumer was away, or the writer lost what was consumed here
                 # and has begun a new epoch since the last read.
                 self._begin_again()
                 return True
-            self.payload = payload
             self._take(block)
         return bool(self.behind)
 

@@ -21,7 +21,7 @@ from services.follow import Cursor
 from services.journal import JournalReader
 from services.journal.days import all_days
 from services.projection import STREAMS, Projection, file_bytes, is_past_of
-from services.replay import rows
+from services.replay import files, merged
 from services.symbols import file_name
 
 HOUR = 3600 * SECOND
@@ -185,7 +185,7 @@ class Rebuild:
         """What follows, block by block: yields the time of each (UTC nanoseconds), and writes its files when it
         is asked for the next one."""
         self.write()
-        for stream, row in rows(self._journal_dir, STREAMS, self._since, self._until):
+        for stream, row in merged(files(self._journal_dir, STREAMS), self._since, self._until):
             yield row.time
             self._projection.apply(stream, decode_block(stream, row.payload))
             self._write(sorted(self._projection.changed))

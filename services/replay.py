@@ -1,23 +1,26 @@
 """Replays the journal: its events in the order of time, the book as it was, and tables of either.
 
-Used by `ibstream replay`, `at` and `export`, and by the simulator's `--replay`. Reads files alone, in bounded
-memory, with the services running or not. Raises JournalDamaged where the journal does.
+Used by `ibstream replay` and services/history.py. In bounded memory; files are read with the services running or
+not. Raises JournalDamaged where the journal does.
 """
 
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
 from messages.codec import decode_block
+from messages.control import ReplayReply, ReplayRequest
 from messages.events import EventBlock, Plan, TickBlock
 from messages.fields import QUOTE_FIELD
 from messages.ticks import Tick, ticks
-from messages.topics import STREAM_WRITER
+from messages.topics import STREAM_WRITER, replay_endpoint
+from services.bus import request
 from services.clock import SECOND, iso
 from services.journal import JournalReader, Row
+from services.settings import Settings
 
 STREAMS = tuple(STREAM_WRITER)
 
@@ -38,29 +41,38 @@ class Entry(NamedTuple):
         return head | self.data
 
 
-def rows(
-    journal_dir: Path, streams: Iterable[str] = STREAMS, begin: int = 0, end: int | None = None
-) -> Iterator[tuple[str, Row]]:
+class Past(Protocol):
+    """Where the blocks of one stream are read: files here, or the writer's endpoint on another machine."""
+
+    def rows(self, begin: int, end: int | None) -> Iterator[Row]:
+        """Blocks with `begin` <= time < `end`, in order. Raises IbStreamError."""
+
+
+def merged(pasts: Mapping[str, Past], begin: int = 0, end: int | None = None) -> Iterator[tuple[str, Row]]:
     """Blocks with `begin` <= time < `end` (UTC nanoseconds) of some streams, merged by time.
 
     Within a stream the order is always that of the sequence numbers.
     """
-    merged = heapq.merge(
-        *(_rows(journal_dir, stream, begin, end) for stream in streams), key=lambda found: found[1].time
-    )
-    yield from merged
+    found = (_named(stream, past.rows(begin, end)) for stream, past in pasts.items())
+    yield from heapq.merge(*found, key=lambda found: found[1].time)
+
+
+def _named(stream: str, found: Iterator[Row]) -> Iterator[tuple[str, Row]]:
+    for row in found:
+        yield stream, row
+
+
+def files(journal_dir: Path, streams: Iterable[str] = STREAMS) -> dict[str, Past]:
+    """The past of some streams in the files of this machine."""
+    return {stream: FilePast(journal_dir, stream) for stream in streams}
 
 
 def entries(
-    journal_dir: Path,
-    streams: Iterable[str] = STREAMS,
-    begin: int = 0,
-    end: int | None = None,
-    symbols: Iterable[str] = (),
+    pasts: Mapping[str, Past], begin: int = 0, end: int | None = None, symbols: Iterable[str] = ()
 ) -> Iterator[Entry]:
     """Events with `begin` <= time < `end`, of `symbols` only when some are given, merged by time."""
     wanted = frozenset(symbols)
-    for stream, row in rows(journal_dir, streams, begin, end):
+    for stream, row in merged(pasts, begin, end):
         for entry in block_entries(stream, row):
             if not wanted or entry.symbol in wanted:
                 yield entry
@@ -90,12 +102,39 @@ def _tick_data(tick: Tick) -> dict[str, Any]:
     return data | {"size": tick.size} if tick.size is not None else data
 
 
-def _rows(journal_dir: Path, stream: str, begin: int, end: int | None) -> Iterator[tuple[str, Row]]:
-    with JournalReader(journal_dir, stream) as reader:
-        first = reader.seq_at(begin) if begin else 1
-        last = reader.seq_at(end) - 1 if end is not None else None
-        for row in reader.blocks(first, last):
-            yield stream, row
+class FilePast:
+    """A stream in its files."""
+
+    def __init__(self, journal_dir: Path, stream: str) -> None:
+        self._journal_dir, self._stream = journal_dir, stream
+
+    def rows(self, begin: int, end: int | None) -> Iterator[Row]:
+        with JournalReader(self._journal_dir, self._stream) as reader:
+            first = reader.seq_at(begin) if begin else 1
+            yield from reader.blocks(first, reader.seq_at(end) - 1 if end is not None else None)
+
+
+class RemotePast:
+    """A stream at its writer's replay endpoint. Only blocks that hold something of `symbols` travel, when given."""
+
+    def __init__(self, settings: Settings, stream: str, symbols: Iterable[str] = ()) -> None:
+        self._settings, self._stream, self._symbols = settings, stream, list(symbols)
+
+    def rows(self, begin: int, end: int | None) -> Iterator[Row]:
+        endpoint = replay_endpoint(STREAM_WRITER[self._stream])
+        from_seq, head = 0, 0
+        while from_seq <= head:
+            wanted = ReplayRequest(stream=self._stream, from_seq=from_seq, from_time=begin, symbols=self._symbols)
+            reply = request(self._settings, endpoint, wanted, timeout=20.0)
+            assert isinstance(reply, ReplayReply)
+            for payload in reply.blocks:
+                block = decode_block(self._stream, payload)
+                if end is not None and block.time >= end:
+                    return
+                yield Row(block.first_seq, block.count, block.epoch, block.time, payload)
+            if reply.next_seq <= from_seq:
+                return
+            from_seq, head, begin = reply.next_seq, reply.head_seq, 0
 
 
 class Pace:

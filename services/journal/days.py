@@ -122,13 +122,18 @@ def explain(path: Path, error: Exception) -> IbStreamError:
 def connect_read_only(path: Path) -> sqlite3.Connection:
     """A read-only connection that works beside a writer, on a file at rest and in a read-only folder."""
     name = str(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
-    wal = Path(f"{path}-wal")
-    at_rest = not os.access(path.parent, os.W_OK) and not (wal.exists() and wal.stat().st_size)
-    mode = "immutable=1" if at_rest else "mode=ro"
+    mode = "immutable=1" if _is_at_rest(path) else "mode=ro"
     db = sqlite3.connect(f"file:{name}?{mode}", uri=True, isolation_level=None, timeout=5.0)
     db.text_factory = readable
     db.execute("PRAGMA query_only = ON")
     return db
+
+
+def _is_at_rest(path: Path) -> bool:
+    """Whether a file has no writer, and nothing may be created beside it: a copy on a read-only disk."""
+    wal, shared = Path(f"{path}-wal"), Path(f"{path}-shm")
+    has_log = wal.exists() and wal.stat().st_size > 0
+    return not os.access(path.parent, os.W_OK) and not shared.exists() and not has_log
 
 
 def readable(text: bytes) -> str:

@@ -72,6 +72,8 @@ def replay(
 ) -> None:
     """Replay what was recorded: to the screen, as JSON lines, or into symbol files.
 
+    Streams of services on other machines (IBSTREAM_BUS_PEERS) are asked of these, all others read from files.
+
     [dim]Examples:[/dim]
 
       ibstream replay --from -5m --symbol SPY
@@ -82,7 +84,8 @@ def replay(
 
       ibstream replay --from 14:30 --speed 10 --into demo  files that live through it again
     """
-    from services.replay import STREAMS, entries
+    from messages.topics import STREAM_WRITER
+    from services.replay import STREAMS, RemotePast, entries, files
 
     where = tools.settings()
     since, until = _time("--from", begin), _time("--to", end)
@@ -94,8 +97,10 @@ def replay(
             )
         _replay_into(where, into, since, until, pace)
         return
-    found = entries(where.journal_dir, _streams(stream) or STREAMS, since or 0, until, _symbols(symbol))
-    _print_entries(found, pace, json)
+    chosen, symbols = _streams(stream) or STREAMS, _symbols(symbol)
+    pasts = files(where.journal_dir, [name for name in chosen if STREAM_WRITER[name] not in where.peers])
+    pasts |= {name: RemotePast(where, name, symbols) for name in chosen if name not in pasts}
+    _print_entries(entries(pasts, since or 0, until, symbols), pace, json)
 
 
 def at(
