@@ -23,12 +23,12 @@ def run(rate: int, seconds: float) -> dict[str, float]:
         before = _journalled(system)
         subscriber = system.subscribe(["gateway", "sink"], [TICKS, QUOTE_PREFIX])
         time.sleep(0.5)
-        cpu, start = system.cpu(), time.monotonic()
         heads: list[int] = []  # the last sequence number of each block seen
         seen_at: list[float] = []
         lags: list[float] = []
         received, total = 0, int(rate * seconds / 2) * 2
         system.exchange.stream(rate, seconds)
+        cpu, start = system.cpu(), time.monotonic()
         while received < total:
             assert subscriber.socket.poll(10_000), f"{received} of {total} ticks, and no more for 10 s"
             for topic, payload in subscriber.drain():
