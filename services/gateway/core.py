@@ -161,6 +161,7 @@ class GatewayCore:
             symbol = None
         if symbol is None:
             symbol = self.book[name] = Symbol(planned, self.desk.now)
+            symbol.floor = self.desk.given.pop(name, 0)
             self.contracts.adopt(symbol)
             self.gaps.adopt(symbol)
         symbol.planned = planned
@@ -177,6 +178,7 @@ class GatewayCore:
         for request in (symbol.stream, symbol.snapshot, symbol.history, symbol.details):
             self.requests.cancel(request)
         self.gaps.removed(symbol)
+        self.desk.given[symbol.name] = max(symbol.price_time, symbol.floor)
         del self.book[symbol.name]
         self.desk.untouch(symbol)
         for part in ("symbol", "rejected"):

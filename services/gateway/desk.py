@@ -20,6 +20,7 @@ class Desk:
         self.rng = rng
         self.memory = memory
         self.book: dict[str, Symbol] = {}
+        self.given: dict[str, int] = {}  # symbols that left the plan: time of the newest price they had
         self.net = Net(ns(settings.stale_after), ns(settings.link_stale_after))
         self.deadlines = Deadlines()
         self.effects: list[Effect] = []

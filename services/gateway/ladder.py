@@ -131,7 +131,7 @@ class Ladder:
         bar, length, mock = known
         # Of a bar that is still growing only its start is certain.
         end = bar.time + length if bar.time + length <= self.desk.now else bar.time
-        if end <= max(symbol.price_time, self._priced_before(symbol)) or mock != self.desk.mock:
+        if end <= max(symbol.price_time, symbol.floor, self._priced_before(symbol)) or mock != self.desk.mock:
             return
         self.desk.priced_by(symbol, SOURCE_HISTORY, end)
         self.desk.ticks(symbol.name, [(LAST, bar.close, NAN, ""), (PRICE_TIME, end / SECOND, NAN, "")])

@@ -19,6 +19,7 @@ from services.gateway.deadlines import NEVER, SECOND, ns
 
 # A burst may be squeezed together on its way: the window is a little longer than IB's second.
 WINDOW: Final = ns(1.2)
+LEAST_RATE: Final = 2  # one request, and the message that says of which type
 MAX_SNAPSHOTS: Final = 10
 
 HISTORY_WINDOW: Final = 600 * SECOND
@@ -86,8 +87,7 @@ class Governor:
     """Queue and budgets. The core submits; `take` hands out what may be sent now."""
 
     def __init__(self, rate: int, line_limit: int) -> None:
-        self.full_rate = rate
-        self.rate = rate
+        self.full_rate = self.rate = max(LEAST_RATE, rate)
         self.line_limit = line_limit
         self.snapshots_take_lines = False
         self.data_type = 0  # what the connection was last told; 0 is unknown
@@ -219,7 +219,7 @@ class Governor:
     def strike(self, now: int) -> None:
         """IB said 100, too many messages: pause, then go at half the rate for as long as the session lives."""
         self.strikes += 1
-        self.rate = max(1, min(self.rate, self.full_rate) // 2)
+        self.rate = max(LEAST_RATE, self.rate // 2)
         self._paused_until = now + self.strikes * 2 * SECOND
 
     @property

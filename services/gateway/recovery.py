@@ -109,12 +109,17 @@ class Recovery:
         return NEVER
 
     def renew(self, symbol: Symbol) -> None:
-        """IB ended its stream, or asks to renew it: at once, and with growing pauses if that happens again."""
+        """IB ended its stream, or asks to renew it: at once, and with growing pauses if that happens again soon,
+        also when it ticks in between."""
+        now = self.desk.now
+        if now - symbol.renewed_at > self.pace.last_pause:
+            symbol.renewals = 0
+        pause = growing(self.pace.first_pause, self.pace.last_pause, symbol.renewals - 1)
+        symbol.hold_until = now + pause if symbol.renewals else now
+        symbol.renewals += 1
+        symbol.renewed_at = symbol.hold_until
         symbol.stream = None
         symbol.step = "resubscribed"
-        pause = growing(self.pace.first_pause, self.pace.last_pause, symbol.resubscribes - 1)
-        symbol.hold_until = self.desk.now + (pause if symbol.resubscribes else 0)
-        symbol.resubscribes += 1
         self.desk.touch(symbol)
 
     def unanswered(self, symbol: Symbol) -> int:

@@ -21,6 +21,7 @@ from services.gateway.effects import (
 from services.gateway.pacing import Governor, Kind, Request
 from services.gateway.symbols import Symbol
 
+LEAST_LINES: Final = 100  # every user has as many, whoever uses them; the message limit is half of all
 FIRST_IDS: Final = 1_000_000_000  # ids start at 1000 times the seconds, modulo this: above any of an earlier run
 
 
@@ -29,7 +30,7 @@ class Requests:
         self.desk = desk
         settings = desk.settings
         limit = min(settings.ib_line_limit, desk.memory.line_limit or settings.ib_line_limit)
-        rate = min(settings.ib_message_rate, max(1, settings.ib_line_limit // 2))
+        rate = min(settings.ib_message_rate, max(LEAST_LINES, settings.ib_line_limit) // 2)
         self.governor = Governor(rate, limit)
         self.by_id: dict[int, Request] = {}
         self.data_type = 1  # what the plan asks for

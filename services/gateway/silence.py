@@ -101,7 +101,7 @@ class Silence:
         if silence < self.pace.link_stale_after:
             self._ask_time()
             for symbol in canaries:
-                if symbol.step == "trust":
+                if symbol.step == "trust" and not symbol.suspect:
                     self.recovery.probe(symbol)
         elif not net.silent and not any(symbol.verified_at > net.newest_tick for symbol in streaming):
             net.silent = True

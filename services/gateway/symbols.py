@@ -114,6 +114,7 @@ class Symbol:
         "delayed",
         "details",
         "farm_down",
+        "floor",
         "gap_start",
         "halted",
         "history",
@@ -131,6 +132,8 @@ class Symbol:
         "region",
         "rejection",
         "rejections",
+        "renewals",
+        "renewed_at",
         "resubscribes",
         "retry_at",
         "rhythm",
@@ -169,6 +172,7 @@ class Symbol:
         self.rhythm = 0  # usual time between two of them
         self.rhythm_since = now
         self.price_time = 0  # the newest price of any source: when it was current
+        self.floor = 0  # a price of this time was given when it was planned before
         self.source: int | None = None  # what the price in its file comes from (messages.fields.SOURCE_*)
         self.mark: int | None = None  # the source as last written to the tick stream
         self.data_type: int | None = None  # 1 to 4, as IB said
@@ -188,6 +192,8 @@ class Symbol:
         self.step_until = 0
         self.resubscribes = 0  # in vain, in a row
         self.retry_at = 0
+        self.renewals = 0  # since IB ended its stream again and again
+        self.renewed_at = 0
         self.hold_until = 0  # it is not subscribed before
         self.probe_took = 0  # how long its last snapshot took
         # the ladder

@@ -75,6 +75,7 @@ class World:
         self.quiet: set[str] = set()  # nothing happens in them
         self.farms_down: dict[str, set[str]] = {}
         self.unknown: set[str] = set()
+        self.ambiguous: set[str] = set()  # several contracts, unless asked for by id
         self.refused: dict[str, int] = {}  # symbol -> error for live data
         self.delayed_refused: set[str] = set()
         self.halted: set[str] = set()
@@ -99,6 +100,7 @@ class World:
         self.said: dict[str, SymbolChanged] = {}
         self.link: LinkChanged | None = None
         self.sources: dict[str, str] = {}
+        self.priced: dict[str, int] = {}  # time of the newest price from bars
         self.delivered: dict[str, int] = {}  # when a stream brought a tick
         self.known: dict[str, int] = {}  # the price that reached the core last, by whatever way
         self.outdated: dict[str, int] = {}  # since when the core does not know the price
@@ -166,6 +168,7 @@ class World:
             memory.apply(event, time)
         memory.note_streamed_until(max(self.delivered.values(), default=0))
         self._drop()
+        self.message_times.clear()  # IB counts per session
         self.core = GatewayCore(self.settings, random.Random(2), memory)
         self.said = {}
         self.known, self.outdated = {}, {}
@@ -252,6 +255,8 @@ class World:
             case fx.EmitTicks(symbol, rows):
                 for number, value, _, _ in rows:
                     self.rows.append((self.now, symbol, number, value))
+                    if number == PRICE_TIME:
+                        self._check_newer(symbol, int(value * SECOND))
                     if number == SOURCE:
                         self.sources[symbol] = SOURCES[int(value)]
             case fx.Connect(_, port):
@@ -333,6 +338,8 @@ class World:
                 self.data_type = data_type
             case fx.AskTime():
                 self._soon(0.1, fx.CurrentTimeSeen(self.now // SECOND))
+            case fx.Subscribe(_, planned, 0) | fx.Snapshot(_, planned, 0) if planned.symbol in self.ambiguous:
+                return fx.IbErrorSeen(req_id, 200, "The contract description is ambiguous")
             case fx.Subscribe(_, planned, _):
                 return self._subscribe(req_id, planned.symbol, snapshot=False)
             case fx.Snapshot(_, planned, _, _):
@@ -424,6 +431,12 @@ class World:
                 self._check_clear(said)
             else:
                 assert said.reason, said
+
+    def _check_newer(self, symbol: str, time: int) -> None:
+        """An older price never replaces a newer one."""
+        assert self.delivered.get(symbol, 0) - SECOND < time <= self.now, f"an old price of {symbol}"
+        assert time > self.priced.get(symbol, 0), f"the same price of {symbol} again"
+        self.priced[symbol] = time
 
     def _check_clear(self, said: SymbolChanged) -> None:
         limit = self.settings.stale_after + 1

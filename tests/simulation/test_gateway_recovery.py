@@ -113,9 +113,10 @@ def test_1102_without_ticks_is_noticed_and_cured_by_resubscription() -> None:
     world.run(20)
     world.ib_link = True
     world.starved_until_renewed.update(world.symbols)
+    restored = world.now
     world.error(1102)
-    world.until(world.all_live, within=10)
-    assert len(world.of(fx.Connect)) == connects
+    world.until(world.all_live, within=6)
+    assert len(world.of(fx.Connect)) == connects and world.of(fx.Snapshot, restored) == []
 
 
 def test_1101_resubscribes_all_with_fresh_ids() -> None:
@@ -175,7 +176,7 @@ def test_farm_back_without_ticks_is_renewed() -> None:
     world.run(3)
     world.starved_until_renewed.update(("SPY", "QQQ"))
     world.farm("usfarm", True)
-    world.until(world.all_live, within=20)
+    world.until(world.all_live, within=8)
     assert world.of(fx.Connect, start) == []
     assert {effect.planned.symbol for effect in world.of(fx.Subscribe, start)} == {"SPY", "QQQ"}
 
@@ -275,7 +276,7 @@ def test_competing_session_is_named_and_retried_gently() -> None:
     assert len(world.of(fx.Subscribe, start)) <= 7
     world.requests.clear()  # the old subscriptions do not come back by themselves
     world.competing = False
-    world.until(world.all_live, within=20)
+    world.until(world.all_live, within=14)
     assert world.of(fx.Connect, start) == []
 
 
@@ -337,6 +338,12 @@ def test_no_contract_is_rejected_and_tried_again_on_refresh() -> None:
     assert len([effect for effect in world.of(fx.Subscribe) if effect.planned.symbol == "NOPE"]) == asked
     world.unknown.clear()
     world.plan(world.symbols, refresh_token=1)
+    world.until(world.all_live, within=5)
+
+
+def test_an_ambiguous_contract_is_settled_by_its_id() -> None:
+    world = World(("SPY", "TWO"))
+    world.ambiguous.add("TWO")
     world.until(world.all_live, within=5)
 
 

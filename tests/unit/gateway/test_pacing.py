@@ -201,3 +201,26 @@ def test_a_held_up_history_request_does_not_hold_up_others() -> None:
     assert Counter(request.symbol for request in wire.pump()) == {"A": 5, "B": 1}
     wire.now = wire.governor.next_room(wire.now)
     assert [request.symbol for request in wire.pump()] == ["A"]
+
+
+def test_a_long_queue_goes_out_steadily() -> None:
+    """The wire counts the messages of each second; a squeezed burst has room too."""
+    wire = Wire()
+    for number in range(400):
+        wire.governor.submit(Request(Kind.DETAILS, "A", number))
+    start = wire.now
+    while wire.governor.waiting:
+        wire.now += SECOND // 20
+        wire.pump()
+    assert 400 / RATE < (wire.now - start) / SECOND < 16
+
+
+def test_an_identical_history_request_waits() -> None:
+    wire = Wire()
+    for _ in range(3):
+        wire.governor.submit(history("A"))
+    start = wire.now
+    while wire.governor.waiting:
+        wire.now += SECOND // 4
+        wire.pump()
+    assert 30 <= (wire.now - start) / SECOND <= 34
