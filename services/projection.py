@@ -14,7 +14,7 @@ has never had a price has none.
 """
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -77,6 +77,15 @@ class Projection:
             assert stream == CONTROL and isinstance(block, EventBlock)
             self._apply_control(block)
         self.times[stream] = block.time
+
+    def apply_all(self, stream: str, blocks: Sequence[Block]) -> None:
+        """Fold several blocks of `stream` in order, as `apply` does one by one: faster for small tick blocks."""
+        if stream == TICKS and blocks:
+            self.changed.update(self._book.apply_all([block for block in blocks if isinstance(block, TickBlock)]))
+            self.times[stream] = blocks[-1].time
+            return
+        for block in blocks:
+            self.apply(stream, block)
 
     def reset(self, stream: str) -> None:
         """Forget all of one stream: it is going to be folded again from its beginning."""

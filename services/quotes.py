@@ -18,7 +18,9 @@ block's). What the rows mean (TWS API documentation, "Available Tick Types"):
 
 import sys
 from array import array
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 from math import isfinite
 from operator import itemgetter
 from typing import Any, Final
@@ -88,6 +90,45 @@ class QuoteBook:
                     self._symbols[names[key >> 8]].priced = True
         return changed
 
+    def apply_all(self, blocks: Sequence[TickBlock]) -> set[str]:
+        """Fold blocks as `apply` does one after the other, at the cost of their rows and not of their number.
+
+        Raises ValueError where `apply` does; the blocks before are folded then.
+        """
+        changed: set[str] = set()
+        for names, batch in _batches(blocks):
+            joined = _join(batch)
+            if joined is not None:
+                changed |= self._apply_joined(joined, names, batch)
+            else:
+                for block in batch:
+                    changed |= self.apply(block)
+        return changed
+
+    def _apply_joined(self, joined: TickBlock, names: dict[int, str], batch: list[TickBlock]) -> set[str]:
+        keys, values, sizes = _columns(joined)
+        starts = [0, *accumulate(block.count for block in batch)]
+        states = {symbol_id: self._symbol(symbol) for symbol_id, symbol in names.items()}
+        last = dict(zip(keys, range(joined.count), strict=True))
+        touched = set()
+        for key, row in sorted(last.items(), key=itemgetter(1)):
+            field, symbol_id = key & 255, key >> 8
+            if field not in _KEPT:
+                continue
+            number = bisect_right(starts, row) - 1
+            block = batch[number]
+            value = block.texts[int(values[row])] if field in TEXT_FIELDS else values[row]
+            state = states[symbol_id]
+            state.cells[field] = (block.first_seq + row - starts[number], value, sizes[row], block.time)
+            state.epoch = block.epoch
+            touched.add(symbol_id)
+        unpriced = {symbol_id for symbol_id in touched if not states[symbol_id].priced}
+        if unpriced:
+            for key, value, size in zip(keys, values, sizes, strict=True):
+                if key >> 8 in unpriced and _is_price(key & 255, value, size):
+                    states[key >> 8].priced = True
+        return {names[symbol_id] for symbol_id in touched}
+
     def symbols(self) -> list[str]:
         """Symbols that ever had a tick, in the order of their first one."""
         return list(self._symbols)
@@ -138,6 +179,45 @@ class _Symbol(msgspec.Struct, array_like=True):
 
 
 _decode_saved = msgspec.msgpack.Decoder(dict[str, _Symbol]).decode
+
+
+def _batches(blocks: Sequence[TickBlock]) -> Iterator[tuple[dict[int, str], list[TickBlock]]]:
+    """Runs of blocks in which every id stands for one symbol."""
+    names: dict[int, str] = {}
+    batch: list[TickBlock] = []
+    for block in blocks:
+        own = dict(zip(block.ids, block.symbols, strict=False))
+        if not own.items() <= names.items():
+            known = names | own
+            if known != own | names:
+                yield names, batch
+                known, batch = own, []
+            names = known
+        batch.append(block)
+    if batch:
+        yield names, batch
+
+
+def _join(blocks: list[TickBlock]) -> TickBlock | None:
+    """The rows of all blocks as if they were one, but for their texts. None when they do not fit together."""
+    for block in blocks:
+        count = block.count
+        if (len(block.symbol), len(block.field), len(block.value), len(block.size), len(block.ids)) != (
+            (4 * count, count, 8 * count, 8 * count, len(block.symbols))
+        ) or not set(_column("I", block.symbol)) <= set(block.ids):
+            return None
+    return TickBlock(
+        epoch=0,
+        first_seq=0,
+        count=sum(block.count for block in blocks),
+        time=0,
+        ids=[],
+        symbols=[],
+        symbol=b"".join([block.symbol for block in blocks]),
+        field=b"".join([block.field for block in blocks]),
+        value=b"".join([block.value for block in blocks]),
+        size=b"".join([block.size for block in blocks]),
+    )
 
 
 def _columns(block: TickBlock) -> tuple["array[int]", "array[float]", "array[float]"]:

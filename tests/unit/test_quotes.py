@@ -281,3 +281,30 @@ def test_a_block_that_does_not_fit_together_is_refused_whole(damage):
     with pytest.raises(ValueError, match="tick block"):
         book.apply(msgspec.structs.replace(good, first_seq=3, **damage))
     assert book.dump() == before
+
+
+@given(
+    found=st.lists(st.tuples(st.lists(numeric | text, max_size=8), st.booleans()), max_size=12), odd=st.integers(0, 3)
+)
+def test_many_blocks_at_once_are_folded_as_one_after_the_other(found, odd):
+    blocks, first = [], 1
+    for number, (rows, later) in enumerate(found):
+        made = block(rows, first, T0 + number * 1000, epoch=1 + later)
+        if odd and number % 4 == odd:  # the ids mean other symbols now
+            made = msgspec.structs.replace(made, symbols=[f"{name}{odd}" for name in made.symbols])
+        blocks.append(made)
+        first += made.count
+    single, many = QuoteBook(), QuoteBook()
+    changed = {symbol for made in blocks for symbol in single.apply(made)}
+    assert many.apply_all(blocks) == changed
+    assert quotes(many) == quotes(single)
+    assert many.symbols() == single.symbols()
+
+
+def test_a_block_that_does_not_fit_together_is_refused_among_many_too():
+    good, last = block([(1, f.BID, 1.0, 1.0)]), block([(1, f.BID, 3.0, 1.0)], 3)
+    for bad in (msgspec.structs.replace(good, count=2), msgspec.structs.replace(good, ids=[7])):
+        book = QuoteBook()
+        with pytest.raises(ValueError, match="a tick block"):
+            book.apply_all([good, bad, last])
+        assert book.quote("SPY").bid == 1.0
