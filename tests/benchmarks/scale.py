@@ -14,7 +14,7 @@ import msgspec
 from messages.topics import TICKS
 from messages.views import Quote
 from tests.benchmarks.harness import REPOSITORY, report
-from tests.benchmarks.latency import percentiles, through_the_gateway
+from tests.benchmarks.latency import percentiles, to_subscriber
 from tests.benchmarks.system import System
 from tests.support import free_port
 
@@ -53,12 +53,15 @@ def subscribers(counts: list[int], seconds: float) -> None:
     """Latency and the gateway's CPU with more and more subscribers that read nothing but the socket's buffer."""
     rows, data, held = [], {}, 0
     with System(100) as system:
+        measuring = system.subscribe(["gateway"], [TICKS])
         for count in counts:
             while held < count - 1:  # the one that measures comes on top
                 system.subscribe(["gateway"], [TICKS])
                 held += 1
+            time.sleep(0.5)
+            measuring.drain()
             before, start = system.cpu()["gateway"], time.monotonic()
-            latencies, _, _ = through_the_gateway(system, 2_000, seconds)
+            latencies, _ = to_subscriber(system.exchange, measuring, 2_000, seconds)
             used = (system.cpu()["gateway"] - before) / (time.monotonic() - start) * 100
             middle = percentiles(latencies)
             rows.append([f"{count} subscribers", *(f"{value:.3f}" for value in middle), f"{used:.1f}"])
