@@ -110,9 +110,8 @@ class Follower:
         if block.epoch < self._writer_epoch or block.first_seq <= self.cursor.seq or self._doubt:
             return
         if block.first_seq == self.cursor.seq + 1:
-            self.payload = payload
             try:
-                self._take(block)
+                self._take(block, payload)
             except ValueError:  # well formed, and nonsense all the same: what the journal has in its place counts
                 self.malformed += 1
         elif caught_up:
@@ -154,7 +153,7 @@ class Follower:
                 # and has begun a new epoch since the last read.
                 self._begin_again()
                 return True
-            self._take(block)
+            self._take(block, payload)
         return bool(self.behind)
 
     # --- inside ---
@@ -197,8 +196,9 @@ class Follower:
         self.cursor = Cursor()
         self._restart()
 
-    def _take(self, block: Block) -> None:
+    def _take(self, block: Block, payload: bytes) -> None:
         assert block.first_seq > self.cursor.seq
+        self.payload = payload
         if isinstance(block, EventBlock):
             self.unknown += sum(isinstance(event, UnknownEvent) for event in block.events)
         self._apply(block)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from messages.codec import encode
+from messages.codec import decode_block, encode
 from messages.events import Block, EventBlock
 from services.follow import Cursor, FileSource, Follower
 from services.journal import JournalDamaged, JournalWriter, day_files
@@ -23,6 +23,7 @@ class Consumer:
 
     def apply(self, block: Block) -> None:
         assert isinstance(block, EventBlock)
+        assert decode_block(STREAM, self.follower.payload) == block, "the bytes are not those of the block"
         self.seen += [(block.epoch, block.first_seq + n) for n in range(block.count)]
 
     def restart(self) -> None:
