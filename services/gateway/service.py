@@ -142,14 +142,14 @@ class Gateway:
                 self._dump_recorder(reason)
                 with suppress(BadFrame):
                     self._interpret(inputs)  # why it ends stands in the last messages: 326, 1300
+            self._pass_on_ticks(inputs)
             self._drop_connection()
-            self._seen_ticks(inputs)
             kind = fx.SocketClosed if opened else fx.SocketFailed
             inputs.append(kind(reason, detail))
         self._turn(inputs)
 
     def _drain(self, connection: Connection, inputs: list[fx.Event]) -> None:
-        """All that the socket holds, within bounds: ticks into the columns, the rest into `inputs`."""
+        """All that the socket holds, within bounds: its ticks go out, then the rest is put into `inputs`."""
         taken = 0
         while taken < MAX_DRAIN:
             stage = connection.stage
@@ -165,7 +165,7 @@ class Gateway:
             if len(data) < RECEIVE_SIZE and stage is Stage.OPEN:
                 break  # there was no more: asking again costs as much as decoding what came
         self._interpret(inputs)
-        self._seen_ticks(inputs)
+        self._pass_on_ticks(inputs)
         self._seen_snapshots(inputs)
 
     def _interpret(self, inputs: list[fx.Event]) -> None:
@@ -175,11 +175,13 @@ class Gateway:
         inputs.extend(self._official.inputs)
         self._official.inputs.clear()
 
-    def _seen_ticks(self, inputs: list[fx.Event]) -> None:
-        """Tell the core which requests had prices in this drain, and of halts."""
+    def _pass_on_ticks(self, inputs: list[fx.Event]) -> None:
+        """Publish the drained ticks, before anything else is thought of them; then tell the core which requests had
+        prices, and of halts."""
         columns = self._columns
         if not len(columns):
             return
+        self._flush_ticks(self._now())
         newest = dict(zip(columns.keys(), columns.values, strict=True))
         self._latest.update(newest)
         live = {key >> 8 for key in newest if _LIVE[key & 255]}
@@ -231,8 +233,8 @@ class Gateway:
         count = len(columns)
         if not count:
             return
+        self._columns = Columns()
         payload = encode(columns.to_block(self._ticks.epoch, self._ticks.next_seq, now, self._names))
-        columns.clear()
         for req_id in self._retired:
             self._names.pop(req_id, None)
         self._retired.clear()

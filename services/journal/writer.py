@@ -54,6 +54,7 @@ class JournalWriter:
         self._backlog_bytes = 0
         self._retry_at = 0.0
         self._state = threading.Condition()  # guards the change of files, and wakes either thread
+        self._dirty = False  # something was written since the syncing thread last looked
         self._hurry = False
         self._closing = False
         self._owner = self._own()
@@ -109,6 +110,8 @@ class JournalWriter:
         if self._backlog:
             raise IbStreamError("journal_unavailable", self.problem or "blocks are held in memory")
         target = self.seq
+        if self.durable_seq >= target:
+            return
         with self._state:
             self._hurry = True
             self._state.notify_all()
@@ -224,6 +227,10 @@ class JournalWriter:
             self.problem = f"the journal {self.stream} cannot be written: {error}"
             return False
         self.bytes_written += len(row.payload)
+        if not self._dirty:  # looked at after the row is there: the syncing thread takes it back before it looks
+            with self._state:
+                self._dirty = True
+                self._state.notify_all()
         return True
 
     def _write_held(self) -> None:
@@ -272,8 +279,9 @@ class JournalWriter:
         """The syncing thread. What it syncs may be a file that was just rolled over: that is durable already."""
         while self.failed is None:
             with self._state:
+                self._state.wait_for(lambda: self._dirty or self._hurry or self._closing)
                 self._state.wait_for(lambda: self._hurry or self._closing, self._commit_seconds)
-                self._hurry = False
+                self._dirty = self._hurry = False
                 if self._closing:
                     return
                 file, through = self._file, self._file.written
