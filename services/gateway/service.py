@@ -54,6 +54,7 @@ class Gateway:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._settings = service.settings
+        service.pace = service.settings.gather_ms / 1000
         self._ticks = service.journal(TICKS)
         self._link = service.journal(LINK)
         service.serve_replay()
