@@ -19,7 +19,7 @@ from msgspec import Meta
 
 from messages.errors import IbStreamError
 from messages.topics import SERVICES
-from services.settings_rules import MAX_IPC_PATH, check, malformed, parse_endpoint
+from services.settings_rules import MAX_IPC_PATH, check, malformed, needed_services, parse_endpoint
 
 PREFIX = "IBSTREAM_"
 
@@ -100,6 +100,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: Literal["debug", "info", "warning", "error"] = _field("info", "least level of a log line")
     log_format: Literal["human", "json"] = _field("human", "how a log line is written")
     # more than one machine
+    services: str = _field(
+        "gateway planner sink", "services that the stream needs; leave out one that runs elsewhere and is no peer"
+    )
     bus_peers: str = _field("", "services reached by tcp, SERVICE=HOST:PORT separated by spaces; the others are local")
     bus_key: str = _field("local", "name of the key that this machine's programs connect with")
     keys_dir: str = _field("", "folder of the keys of tcp endpoints; empty: keys/ in the data root")
@@ -167,6 +170,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                 )
             found[service] = parse_endpoint("IBSTREAM_BUS_PEERS", where)
         return found
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """The services without which the stream is not whole."""
+        return needed_services(self)
 
     @property
     def database(self) -> str:

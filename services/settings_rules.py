@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from messages.errors import IbStreamError
-from messages.topics import STREAM_WRITER
+from messages.topics import SERVICES, SIDE_SERVICES, STREAM_WRITER
 from services.reset_windows import ResetWindows
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def check(settings: "Settings") -> None:
     _check_plan(settings)
     _check_web(settings)
     _check_relay(settings)
+    needed_services(settings)
     for url in settings.alert_urls.split():
         if not _URL.match(url):
             raise malformed("IBSTREAM_ALERT_URLS", url, "apprise URLs, such as tgram://token/chat, separated by spaces")
@@ -89,6 +90,18 @@ def relay_streams(settings: "Settings") -> tuple[list[str], list[str]]:
             expected = f"no stream of the {STREAM_WRITER[stream]}, which IBSTREAM_RELAY_SEND says runs here"
             raise malformed("IBSTREAM_RELAY_RECEIVE", stream, expected)
     return found[0], found[1]
+
+
+def needed_services(settings: "Settings") -> tuple[str, ...]:
+    """Whom the supervisor misses. Raises IbStreamError `invalid_setting`."""
+    found = tuple(dict.fromkeys(settings.services.replace(",", " ").split()))
+    known = (*SERVICES, *SIDE_SERVICES)
+    for name in found:
+        if name not in known:
+            raise malformed("IBSTREAM_SERVICES", name, f"services, each one of {', '.join(known)}")
+    if not {"gateway", "planner"} <= set(found):
+        raise malformed("IBSTREAM_SERVICES", settings.services, "at least gateway and planner")
+    return found
 
 
 def _check_relay(settings: "Settings") -> None:

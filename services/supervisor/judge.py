@@ -17,7 +17,7 @@ from messages.events import Plan
 from messages.views import StatusWord
 from services.clock import SECOND
 from services.supervisor.facts import Facts, SymbolFact
-from services.supervisor.watch import OPTIONAL, Watch
+from services.supervisor.watch import Watch
 
 SILENCE_FACTOR = 3  # a symbol that is called live, and silent for so many times `stale_after`, is not
 SHOWN = 3  # symbols named in a sentence
@@ -67,7 +67,7 @@ class Limits(NamedTuple):
 def judge(facts: Facts, watch: Watch, limits: Limits) -> Verdict:
     if facts.request is None:
         return Verdict("stopped", None, "the stream is stopped; `ibstream start` starts it")
-    missing = watch.down([name for name in watch.statuses() if name not in OPTIONAL])
+    missing = watch.missing()
     if "gateway" in missing:
         return Verdict("disconnected", "service_down", _down_sentence(missing))
     plan = facts.plan

@@ -4,7 +4,7 @@ Pure: times are seconds on a clock that never goes back. Guarantees: a service i
 for longer than the timeout, never because this process itself was held up.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Final, Literal
 
 from messages.events import ServiceChanged
@@ -13,10 +13,11 @@ from messages.views import Heartbeat, ServiceStatus
 from services.clock import iso
 
 REQUIRED: Final = ("gateway", "planner", "sink")
-"""Services that the supervisor expects. The simulator and the web page count once they were heard."""
+"""Services that the supervisor expects unless it is told others. The simulator and the web page count once they were
+heard."""
 
 OPTIONAL: Final = ("web", *SIDE_SERVICES)
-"""Services whose absence does not degrade the stream."""
+"""Services whose absence does not degrade the stream, unless they are expected."""
 
 KNOWN: Final = (*SERVICES, *SIDE_SERVICES)
 
@@ -29,7 +30,9 @@ State = Literal["waiting", "up", "down", "failing"]
 class Watch:
     """Hear heartbeats, `check` at least a few times a second, and ask for `states`."""
 
-    def __init__(self, timeout: float, started: float) -> None:
+    def __init__(self, timeout: float, started: float, required: Collection[str] = REQUIRED) -> None:
+        self._required = required
+        self._optional = frozenset(OPTIONAL).difference(required)
         self._timeout = timeout
         self._started = started
         self._checked = started
@@ -54,7 +57,7 @@ class Watch:
             self._started += held_up
         self._late |= {name for name, heard in self._heard.items() if at - heard > self._timeout}
         if at - self._started > START_GRACE:
-            self._late |= {name for name in REQUIRED if name not in self._heard}
+            self._late |= {name for name in self._required if name not in self._heard}
         return stalled
 
     def state(self, service: str) -> State:
@@ -65,15 +68,16 @@ class Watch:
             return "waiting"
         return "failing" if beat.problem else "up"
 
-    def down(self, services: Iterable[str]) -> list[str]:
-        return [name for name in services if self.state(name) == "down"]
+    def missing(self) -> list[str]:
+        """Those that are down, those apart that the stream does not need."""
+        return [name for name in KNOWN if name not in self._optional and self.state(name) == "down"]
 
     def waiting(self) -> list[str]:
-        return [name for name in REQUIRED if self.state(name) == "waiting"]
+        return [name for name in self._required if self.state(name) == "waiting"]
 
     def failing(self) -> dict[str, str]:
         """What services say is wrong with themselves, those apart that the stream does not need."""
-        names = [name for name in KNOWN if name not in OPTIONAL and self.state(name) == "failing"]
+        names = [name for name in KNOWN if name not in self._optional and self.state(name) == "failing"]
         return {name: self._beats[name].problem or "" for name in names}
 
     def epoch(self, service: str, stream: str) -> int | None:
@@ -99,7 +103,7 @@ class Watch:
 
     def statuses(self) -> dict[str, ServiceStatus]:
         """For the status: each service that was heard or is expected."""
-        return {name: self._status(name) for name in KNOWN if name in self._beats or name in REQUIRED}
+        return {name: self._status(name) for name in KNOWN if name in self._beats or name in self._required}
 
     def _status(self, name: str) -> ServiceStatus:
         beat = self._beats.get(name)

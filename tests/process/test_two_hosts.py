@@ -28,6 +28,7 @@ from services.follow import Follower
 from services.journal import JournalReader
 from services.projection import STREAMS, rebuild
 from services.settings import Settings
+from services.supervisor.watch import START_GRACE
 from tests.process.hosts import Hosts
 from tests.process.nats_server import NatsServer
 from tests.process.pipeline import Pipeline
@@ -177,19 +178,23 @@ def test_no_tick_is_lost_over_jetstream(hosts: Hosts, tmp_path: Path) -> None:
     server.start()
     relayed = " ".join(STREAMS)
     env = {"nats_url": server.url, "heartbeat_timeout": 5}
-    sends, takes = env | {"relay_send": relayed}, env | {"relay_receive": relayed}
+    sends = env | {"relay_send": relayed, "services": "gateway planner relay"}
+    takes = env | {"relay_receive": relayed}
     try:
         with (
             Pipeline(first, [*WRITERS, "relay"], sends, prefix=hosts.prefixes[0]) as here,
             Pipeline(second, ["sink", "web", "relay"], takes, prefix=hosts.prefixes[1]) as there,
         ):
             eventually(lambda: there.quote("SPY"), 60)
+            started = time.monotonic()
             more_ticks(there.settings)
             cut(hosts)
             at_return = end(here.settings)
             assert at_return > end(there.settings)
             eventually(lambda: end(there.settings) > at_return, 60)
-            eventually(lambda: page_says(hosts, there) is not None)
+            eventually(lambda: time.monotonic() > started + START_GRACE, 30)  # by now a sink would be missed
+            assert "sink" not in here.await_status("connected").services
+            eventually(lambda: page_says(hosts, there) == "connected", 60)
             here.kill("simulator", signal.SIGTERM)
             into = tmp_path / "rebuilt"
             eventually(lambda: files(there.data / "ib" / "stream") == folded(here.settings, into) != {}, 60)

@@ -173,6 +173,24 @@ def test_a_missing_service_degrades(service: str) -> None:
     assert world.passing(0.1).word == ("connected", None)
 
 
+def test_a_service_that_runs_on_another_machine_is_not_missed() -> None:
+    world = World(settings=Settings(services="gateway planner"))
+    world.running.discard("sink")
+    assert world.started("SPY").passing(20.0).word == ("connected", None)
+    assert "sink" not in world.status.services
+
+
+def test_a_service_that_need_not_be_there_can_be_made_to_count() -> None:
+    world = World(settings=Settings(services="gateway planner sink relay"))
+    assert world.started("SPY").passing(1.0).word == ("starting", "service_starting")
+    world.ticks("SPY")
+    assert world.passing(20.0).word == ("degraded", "service_down")
+    assert "relay" in (world.status.message or "")
+    world.running.add("relay")
+    world.ticks("SPY")
+    assert world.passing(0.5).word == ("connected", None)
+
+
 def test_without_the_gateway_nothing_is_current() -> None:
     world = World().started("SPY").passing(1.0)
     world.running.discard("gateway")
