@@ -150,6 +150,10 @@ class Publisher:
             if topic.startswith(prefixes):
                 self.send(topic, payload)
 
+    def show_out(self) -> None:
+        """End every connection over tcp: a key was revoked."""
+        self.door.show_out()
+
     def metrics(self) -> dict[str, float]:
         malformed = {'bus_malformed_total{endpoint="events"}': float(self.malformed)}
         return malformed | self.door.metrics("events")
@@ -247,6 +251,10 @@ class Server:
         except IbStreamError as error:
             return Failed(code=error.code, message=error.message)
 
+    def show_out(self) -> None:
+        """End every connection over tcp: a key was revoked. An answer that is under way may be lost."""
+        self.door.show_out()
+
     def metrics(self) -> dict[str, float]:
         counts = {
             f'bus_malformed_total{{endpoint="{self._kind}"}}': float(self.malformed),
@@ -305,6 +313,7 @@ class ReplayServer:
     def __init__(self, context: zmq.Context[PlainSocket], settings: Settings, service: str, streams: Iterable[str]):
         self._readers = {stream: JournalReader(settings.journal_dir, stream) for stream in streams}
         self._server = Server(context, settings, replay_endpoint(service), self._handle)
+        self._show_out = False
 
     def run(self) -> None:
         """Serve until the context ends. Call in a thread."""
@@ -314,6 +323,9 @@ class ReplayServer:
         try:
             while True:
                 poller.poll(1_000)
+                if self._show_out:
+                    self._show_out = False
+                    self._server.show_out()
                 self._server.on_readable()
                 self._server.door.drain()
         except zmq.ContextTerminated:
@@ -322,6 +334,10 @@ class ReplayServer:
             self._server.close()
             for reader in self._readers.values():
                 reader.close()
+
+    def show_out(self) -> None:
+        """Within a second, end every connection over tcp. Called from another thread."""
+        self._show_out = True
 
     def metrics(self) -> dict[str, float]:
         """Read from another thread: numbers, each of which only rises."""

@@ -1,10 +1,13 @@
-"""The door of an endpoint: counts who was turned away, and who left, as the socket's own monitor tells.
+"""The door of an endpoint: counts who was turned away, and who left, as the socket's own monitor tells; and shows
+out all who are in, so that each must prove itself anew.
 
 Used by bus.py for every endpoint that it binds; the counts go into the service's heartbeat. Lives on its
 socket's thread.
 """
 
 import contextlib
+import os
+import socket
 import sys
 
 import zmq
@@ -14,8 +17,10 @@ REFUSALS = {
     int(zmq.Event.HANDSHAKE_FAILED_PROTOCOL): "protocol",  # not ZeroMQ, or not with CURVE
     int(zmq.Event.HANDSHAKE_FAILED_NO_DETAIL): "incomplete",  # gone, or silent, before the handshake was done
 }
+CAME = int(zmq.Event.ACCEPTED)
 LEFT = int(zmq.Event.DISCONNECTED)
 MAX_DRAIN = 500
+MAX_BACKLOG = 100_000  # events looked through before all are shown out
 
 
 class Door:
@@ -24,8 +29,9 @@ class Door:
         self._watched = watched
         self.refused = dict.fromkeys(REFUSALS.values(), 0)
         self.left = 0  # connections that ended, whoever ended them: an oversize frame ends one too
+        self._inside: set[int] = set()  # file descriptors of the connections, as far as the monitor has told
         address = f"inproc://door-{id(self)}"
-        watched.monitor(address, LEFT | sum(REFUSALS))
+        watched.monitor(address, CAME | LEFT | sum(REFUSALS))
         self.socket = watched.context.socket(zmq.PAIR)
         # Without a limit: ZeroMQ's own thread would wait for room, and whoever closes the socket for that thread.
         # What can pile up is what arrives at a door between two turns of the loop.
@@ -33,9 +39,9 @@ class Door:
         self.socket.setsockopt(zmq.LINGER, 0)
         self.socket.connect(address)
 
-    def drain(self) -> None:
+    def drain(self, most: int = MAX_DRAIN) -> None:
         """Call when `socket` is readable."""
-        for _ in range(MAX_DRAIN):
+        for _ in range(most):
             try:
                 described, _endpoint = self.socket.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
@@ -43,8 +49,24 @@ class Door:
             event = int.from_bytes(described[:2], sys.byteorder)
             if event in REFUSALS:
                 self.refused[REFUSALS[event]] += 1
+            elif event == CAME:
+                self._inside.add(int.from_bytes(described[2:6], sys.byteorder))
             elif event == LEFT:
                 self.left += 1
+                self._inside.discard(int.from_bytes(described[2:6], sys.byteorder))
+
+    def show_out(self) -> None:
+        """End every tcp connection that was accepted before this call. Honest clients are back within a second, by
+        the handshake; what was published meanwhile they read from the journal.
+
+        ZeroMQ cannot end one connection of a bound socket, and does not say which connection is whose; it hears
+        of this as it does of a client that leaves.
+        """
+        self.drain(MAX_BACKLOG)
+        endpoint = self._watched.getsockopt_string(zmq.LAST_ENDPOINT)
+        if endpoint.startswith("tcp:"):
+            for number in self._inside:
+                _end(number, int(endpoint.rpartition(":")[2]))
 
     def close(self) -> None:
         """Call before the watched socket closes."""
@@ -58,3 +80,11 @@ class Door:
             for why, count in self.refused.items()
         }
         return counts | {f'bus_disconnected_total{{endpoint="{endpoint}"}}': float(self.left)}
+
+
+def _end(number: int, port: int) -> None:
+    """Shut the connection down if the descriptor is one to this port of ours. ZeroMQ may have closed it by now, and
+    the number be another's: so it is doubled first, and what is looked at is what is shut."""
+    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(number)) as connection:
+        if connection.getsockname()[1] == port:
+            connection.shutdown(socket.SHUT_RDWR)

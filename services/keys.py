@@ -10,6 +10,7 @@ replay, `control` may also start and stop the stream. The folder (`IBSTREAM_KEYS
     allowed/control/NAME.key         and removing it revokes it
 """
 
+import contextlib
 import re
 import shutil
 from pathlib import Path
@@ -55,17 +56,18 @@ def make(directory: Path, name: str, role: Role) -> Path:
 
 
 def allowed(directory: Path) -> list[Key]:
-    """Who may connect, by name."""
+    """Who may connect, by name. A file that cannot be read, such as one that is being written, lets nobody in."""
     found = []
     for role in ROLES:
         for path in sorted((directory / "allowed" / role).glob("*.key")):
-            public, _ = zmq.auth.load_certificate(path)
-            found.append(Key(path.stem, role, public.decode()))
+            with contextlib.suppress(OSError, ValueError):
+                public, _ = zmq.auth.load_certificate(path)
+                found.append(Key(path.stem, role, public.decode()))
     return found
 
 
 def revoke(directory: Path, name: str) -> None:
-    """Take the permission away: no new connection with this key from now on. Raises `invalid_request`."""
+    """Take the permission away: within two seconds nobody is connected with this key. Raises `invalid_request`."""
     paths = [path for role in ROLES if (path := directory / "allowed" / role / f"{name}.key").exists()]
     if not paths:
         raise IbStreamError("invalid_request", f"there is no key {name} that may connect in {directory}")
@@ -74,28 +76,45 @@ def revoke(directory: Path, name: str) -> None:
 
 
 class Guard:
-    """Lets known keys in: one a context. `check` applies changes of the folder; call it about once a second."""
+    """Lets known keys in: one a context. Call `check` about once a second."""
 
     def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", settings: Settings) -> None:
         self._directory = settings.keys_path
         self._seen: object = None
+        self._allowed: dict[Role, dict[bytes, bool]] = {role: {} for role in ROLES}
         self._authenticator = ThreadAuthenticator(context)
         self._authenticator.start()
         self.check()
 
-    def check(self) -> None:
-        state = {role: frozenset((self._directory / "allowed" / role).glob("*.key")) for role in ROLES}
+    def check(self) -> bool:
+        """Apply changes of the folder. True: a key was let in until now and is not any more; connections that are
+        open with it are the caller's to end."""
+        state = {(path, *_stamp(path)) for role in ROLES for path in (self._directory / "allowed" / role).glob("*.key")}
         if state == self._seen:
-            return
+            return False
         self._seen = state
+        before = self._allowed
         # A role's domain accepts what its folder holds; control keys may read data too.
-        everybody = {key.public.encode(): True for key in allowed(self._directory)}
-        control = {key.public.encode(): True for key in allowed(self._directory) if key.role == "control"}
-        self._authenticator.configure_curve_callback("data", credentials_provider=_Allow(everybody))
-        self._authenticator.configure_curve_callback("control", credentials_provider=_Allow(control))
+        found = allowed(self._directory)
+        self._allowed = {
+            "data": {key.public.encode(): True for key in found},
+            "control": {key.public.encode(): True for key in found if key.role == "control"},
+        }
+        for role, let_in in self._allowed.items():
+            self._authenticator.configure_curve_callback(role, credentials_provider=_Allow(let_in))
+        return any(not before[role].keys() <= self._allowed[role].keys() for role in ROLES)
 
     def stop(self) -> None:
         self._authenticator.stop()
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    """Changes when a file is replaced, also by one of the same name."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return (found.st_ino, found.st_mtime_ns, found.st_size)
 
 
 class _Allow:

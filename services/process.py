@@ -75,7 +75,7 @@ class Service:
         self._wakeup = self._catch_signals()
         if name in settings.peers:
             guard = keys.Guard(self._context, settings)
-            self.every(1.0, guard.check)
+            self.every(keys.RELOAD_SECONDS, lambda: self._check_keys(guard))
             self.on_close(guard.stop)
         self.publisher = Publisher(self._context, settings, events_endpoint(name))
         self.on_readable(self.publisher.socket, self.publisher.on_readable)
@@ -223,6 +223,12 @@ class Service:
             return
         self.reload = True
         self.stop()
+
+    def _check_keys(self, guard: keys.Guard) -> None:
+        if guard.check():
+            log.info("key_revoked", then="every connection must prove itself anew")
+            for endpoint in (self.publisher, *self._servers):
+                endpoint.show_out()
 
     # --- the loop ---
 

@@ -41,6 +41,7 @@ from services import keys
 from services.bus import Subscriber, address, request
 from services.settings import Settings, load
 from tests.process.pipeline import CORE, REPOSITORY, Pipeline
+from tests.process.readback import Witness
 from tests.support import eventually, free_port
 
 ON_TCP = ("gateway", "planner", "supervisor")
@@ -206,6 +207,88 @@ def test_a_revoked_key_is_refused_at_once(house: Pipeline, tmp_path: Path) -> No
     assert not gets_in(gone, SUPERVISOR_CONTROL, Stop())
     assert not heard(gone, "gateway.events", "", REFUSED_SECONDS)
     assert refused(house, "supervisor", endpoint="control", reason="auth") > before
+    assert_untouched(house)
+
+
+class Holder:
+    """A program that stays connected to one endpoint with its key: a reader of events, or one who asks."""
+
+    def __init__(self, settings: Settings, endpoint: str) -> None:
+        self._context: zmq.Context[Any] = zmq.Context()
+        self._reads = endpoint.endswith(".events")
+        self._socket = self._context.socket(zmq.SUB if self._reads else zmq.DEALER)
+        self._socket.setsockopt(zmq.LINGER, 0)
+        if self._reads:
+            self._socket.setsockopt(zmq.SUBSCRIBE, b"")
+        keys.arm_client(self._socket, settings, endpoint.partition(".")[0])
+        self._socket.connect(address(settings, endpoint))
+        self._message = encode(
+            ReplayRequest(stream=endpoint.partition(".")[0].replace("gateway", TICKS), from_seq=1, max_bytes=1000)
+            if endpoint.endswith(".replay")
+            else GetStatus()
+        )
+
+    def is_served(self, seconds: float = REFUSED_SECONDS) -> bool:
+        """Whether anything comes, from now on, within a time."""
+        while self._socket.poll(0):
+            self._socket.recv_multipart()
+        if not self._reads:
+            with contextlib.suppress(zmq.Again):  # no connection to send on: then none
+                self._socket.send_multipart([b"", self._message], zmq.DONTWAIT)
+        return bool(self._socket.poll(int(seconds * 1000)))
+
+    def close(self) -> None:
+        self._socket.close()
+        self._context.term()
+
+
+@pytest.mark.parametrize("role", keys.ROLES)
+def test_a_revoked_key_loses_its_open_connections_and_nobody_else_an_event(
+    house: Pipeline, tmp_path: Path, role: keys.Role
+) -> None:
+    name = f"leaver-{role}"
+    keys.make(house.data / "keys", name, role)
+    for file in (f"{name}.key", f"{name}.key_secret", "server.key"):
+        (tmp_path / file).write_bytes((house.data / "keys" / file).read_bytes())
+    endpoints = ["gateway.events", "gateway.replay", *([SUPERVISOR_CONTROL] if role == "control" else [])]
+    leaver, honest = client(house, name, tmp_path), client(house)
+    pids = {service: process.pid for service, process in house.processes.items()}
+    for service in ("gateway", "supervisor"):  # a client that is refused once does not try again
+        eventually(lambda service=service: heard(leaver, f"{service}.events", HEARTBEAT_PREFIX, 2.0), 20)
+    with contextlib.ExitStack() as stack:
+        holders = {endpoint: Holder(leaver, endpoint) for endpoint in endpoints}
+        witness = Witness(honest)
+        witness.start()
+        stack.callback(witness.finish)
+        for endpoint, holder in holders.items():
+            stack.callback(holder.close)
+            eventually(holder.is_served, 20, f"{endpoint} serves a key that is allowed")
+        eventually(lambda: witness.seen)
+        assert house.cli("keys", "revoke", name).returncode == 0
+        for endpoint, holder in holders.items():
+            eventually(lambda holder=holder: not holder.is_served(), 10, f"{endpoint} serves no revoked key")
+        for holder in holders.values():
+            assert not holder.is_served(3.0), "cut off, and not let in again"
+        before = witness.seen[-1]
+        eventually(lambda: witness.seen[-1] != before, 20, "others are back")
+    assert witness.restarts == 0
+    numbers = [first for _, first, _ in witness.seen]
+    assert numbers == [1, *(first + count for _, first, count in witness.seen[:-1])]
+    assert {service: process.pid for service, process in house.processes.items()} == pids
+    assert_untouched(house)
+
+
+def test_a_key_of_the_same_name_does_not_let_the_revoked_one_in(house: Pipeline, tmp_path: Path) -> None:
+    """Revoked and made anew in one breath: the folder looks the same, and is not."""
+    keys.make(house.data / "keys", "twice", "data")
+    for file in ("twice.key", "twice.key_secret", "server.key"):
+        (tmp_path / file).write_bytes((house.data / "keys" / file).read_bytes())
+    old = client(house, "twice", tmp_path)
+    eventually(lambda: heard(old, "gateway.events", HEARTBEAT_PREFIX, 2.0), 20)
+    keys.revoke(house.data / "keys", "twice")
+    keys.make(house.data / "keys", "twice", "data")
+    eventually(lambda: not heard(old, "gateway.events", HEARTBEAT_PREFIX, 2.0), 20)
+    eventually(lambda: heard(client(house, "twice"), "gateway.events", HEARTBEAT_PREFIX, 2.0), 20)
     assert_untouched(house)
 
 

@@ -10,27 +10,21 @@ import json
 import os
 import random
 import signal
-import socket
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
-import zmq
-
-from messages.codec import decode_block, decode_events, decode_heartbeat, decode_ticks
+from messages.codec import decode_block, decode_events, decode_ticks
 from messages.control import Start, Stop
-from messages.events import Block, LinkChanged
-from messages.topics import CONTROL, LINK, PLAN, TICKS, events_endpoint, heartbeat_topic
-from services.bus import Subscriber
-from services.follow import Cursor, FileSource, Follower
+from messages.events import LinkChanged
+from messages.topics import CONTROL, LINK, PLAN, TICKS
 from services.history import fold
 from services.journal import JournalReader
 from services.projection import STREAMS, Projection
 from services.settings import Settings
 from services.supervisor.facts import Facts, decode_facts
-from services.verify import verify
 from tests.process.pipeline import Pipeline
+from tests.process.readback import Witness, check_files, check_journal, end_of, settle, ticks_in
 from tests.support import eventually
 
 SEED = int(os.environ.get("IBSTREAM_TEST_SEED", "3"))
@@ -39,64 +33,6 @@ RATE = 20_000
 SYMBOLS = [f"SIM{number:04}" for number in range(1, 101)]
 VICTIMS = ("gateway", "gateway", "sink", "sink", "planner", "supervisor")
 OWN_FIELDS = 200  # messages.fields: rows from here on are ours, not the simulator's
-
-
-class Witness(threading.Thread):
-    """A consumer in the test's own process that follows the ticks through everything."""
-
-    def __init__(self, settings: Settings) -> None:
-        super().__init__(daemon=True)
-        self.seen: list[tuple[int, int, int]] = []  # epoch, first number and count of each block
-        self.restarts = 0
-        self.gaps = 0
-        self._settings = settings
-        self._done = threading.Event()
-        self._problem: BaseException | None = None
-
-    def run(self) -> None:
-        try:
-            self._follow()
-        except BaseException as error:
-            self._problem = error
-
-    def _follow(self) -> None:
-        def restart() -> None:
-            self.restarts += 1
-            self.seen.clear()
-
-        context: zmq.Context[Any] = zmq.Context()
-        source = FileSource(self._settings.journal_dir, TICKS)
-        self.follower = Follower(TICKS, source, self._apply, restart)
-        subscriber = Subscriber(
-            context, self._settings, [events_endpoint("gateway")], [TICKS, heartbeat_topic("gateway")]
-        )
-        self.follower.look_back()
-        while not self._done.is_set():
-            subscriber.socket.poll(20)
-            for topic, payload in subscriber.drain():
-                if topic == TICKS:
-                    self.follower.on_frame(payload)
-                else:
-                    head = decode_heartbeat(payload).heads[TICKS]
-                    self.follower.on_head(head.epoch, head.seq)
-            self.follower.step()
-        subscriber.close()
-        context.term()
-        self.follower.look_back()
-        while self.follower.step():
-            pass
-        self.gaps = self.follower.gaps
-        source.close()
-
-    def _apply(self, block: Block) -> None:
-        self.seen.append((block.epoch, block.first_seq, block.count))
-
-    def finish(self) -> None:
-        self._done.set()
-        self.join(30)
-        assert not self.is_alive()
-        if self._problem is not None:
-            raise self._problem
 
 
 class Storm:
@@ -182,56 +118,14 @@ def test_nothing_is_lost_whatever_is_killed_and_when(tmp_path: Path) -> None:
 
     assert sum(storm.kills.values()) >= KILLS
     settings = pipeline.settings
-    check_journal(pipeline, settings, storm)
+    check_journal(pipeline, settings)
     check_consumers(settings, witness)
     check_files(pipeline, tmp_path, SYMBOLS)
     check_counts(settings, json.loads((tmp_path / "stats.json").read_bytes()))
     print(f"\n{storm.kills} kills, {witness.gaps} gaps bridged, {ticks_in(pipeline):,} ticks, seed {SEED}")
 
 
-def ticks_in(pipeline: Pipeline) -> int:
-    with JournalReader(pipeline.settings.journal_dir, TICKS) as reader:
-        last = reader.last()
-    return 0 if last is None else last.last_seq
-
-
-def settle(pipeline: Pipeline, control: Path) -> None:
-    """The simulator falls silent, and everything that it had sent arrives."""
-    with socket.socket(socket.AF_UNIX) as sock, sock.makefile("rw") as lines:
-        sock.connect(str(control))
-        lines.write('{"do": "silence"}\n')
-        lines.flush()
-        assert json.loads(lines.readline())["ok"]
-    seen = [-1, time.monotonic()]
-
-    def quiet() -> bool:
-        head = ticks_in(pipeline)
-        if head != seen[0]:
-            seen[:] = [head, time.monotonic()]
-        return time.monotonic() - seen[1] > 1.5
-
-    eventually(quiet, 20, "the ticks end")
-
-
 # --- what must be true now ---------------------------------------------------------------------------------
-
-
-def check_journal(pipeline: Pipeline, settings: Settings, storm: Storm) -> None:
-    """Numbers without gap or repetition, each epoch once and in order, and not a byte damaged."""
-    report = verify(settings.journal_dir)
-    assert report.verdict == "clean", report.findings
-    assert not report.findings
-    for stream in STREAMS:
-        expected, epochs = 1, [0]
-        with JournalReader(settings.journal_dir, stream) as reader:
-            for row in reader.blocks():
-                assert row.first_seq == expected
-                expected = row.last_seq + 1
-                if row.epoch != epochs[-1]:
-                    epochs.append(row.epoch)
-        assert epochs == sorted(set(epochs))
-    command = pipeline.cli("verify", timeout=120)
-    assert command.returncode == 0, command.stdout
 
 
 def check_consumers(settings: Settings, witness: Witness) -> None:
@@ -257,23 +151,6 @@ def check_consumers(settings: Settings, witness: Witness) -> None:
                 apply(decode_block(stream, row.payload))  # type: ignore[arg-type]
     for name in ("request", "link_epoch", "link", "farms", "symbols", "plan", "said_services", "errors"):
         assert getattr(known, name) == getattr(facts, name), name
-
-
-def end_of(settings: Settings, stream: str) -> Cursor:
-    with JournalReader(settings.journal_dir, stream) as reader:
-        last = reader.last()
-    assert last is not None
-    return Cursor(last.epoch, last.last_seq)
-
-
-def check_files(pipeline: Pipeline, tmp_path: Path, symbols: list[str]) -> None:
-    """Every symbol's file is, byte for byte, the one that the journal gives in an empty folder."""
-    command = pipeline.cli("replay", "--into", str(tmp_path / "rebuilt"), timeout=120)
-    assert command.returncode == 0, command.stderr
-    rebuilt = {path.name: path.read_bytes() for path in (tmp_path / "rebuilt").iterdir()}
-    live = {path.name: path.read_bytes() for path in (pipeline.data / "ib" / "stream").glob("[!._]*.json")}
-    assert set(live) == set(rebuilt) >= {f"{symbol}.json" for symbol in symbols}
-    assert live == rebuilt
 
 
 def check_counts(settings: Settings, stats: dict[str, Any]) -> None:
