@@ -6,7 +6,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 export PATH := $(BIN):$(PATH)
 
-.PHONY: setup run test bench bench-short peers lock
+.PHONY: setup run test soak long bench bench-short peers lock
 
 setup: $(VENV)/.installed
 
@@ -33,6 +33,14 @@ run: setup
 
 test: $(VENV)/.installed-dev .venvs/ibapi-9.81.1/ibapi
 	pytest
+
+# Everything runs for so many seconds, under faults; exits 1 with a sentence for what leaks, is lost or does not heal.
+soak: $(VENV)/.installed-dev
+	python -m tests.soak --seconds $(or $(IBSTREAM_SOAK_SECONDS),1200)
+
+# The long forms of the tests, see tests/README.md: an hour.
+long:
+	.ci/long
 
 # Half an hour on two quiet cores; `make bench NAMES="decode gateway"` runs the named ones.
 bench: $(VENV)/.installed-dev

@@ -14,6 +14,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from messages.codec import decode_block, decode_events, decode_ticks
 from messages.control import Start, Stop
 from messages.events import LinkChanged
@@ -27,8 +29,8 @@ from tests.process.pipeline import Pipeline
 from tests.process.readback import Witness, check_files, check_journal, end_of, settle, ticks_in
 from tests.support import eventually
 
-SEED = int(os.environ.get("IBSTREAM_TEST_SEED", "3"))
-KILLS = int(os.environ.get("IBSTREAM_TEST_KILLS", "50"))
+SEED = int(os.environ.get("IBSTREAM_TEST_SEED") or 3)
+KILLS = int(os.environ.get("IBSTREAM_TEST_KILLS") or 50)
 RATE = 20_000
 SYMBOLS = [f"SIM{number:04}" for number in range(1, 101)]
 VICTIMS = ("gateway", "gateway", "sink", "sink", "planner", "supervisor")
@@ -90,6 +92,7 @@ class Storm:
             assert process.poll() is None, f"{name} ended by itself with {process.returncode} after {self.told[-3:]}"
 
 
+@pytest.mark.timeout(4 * KILLS + 180)
 def test_nothing_is_lost_whatever_is_killed_and_when(tmp_path: Path) -> None:
     control = tmp_path / "simulator.control"
     arguments = ["--pipeline", "--rate", str(RATE), "--symbols", "100", "--lines", "300", "--message-limit", "2000"]

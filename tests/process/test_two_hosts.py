@@ -34,7 +34,9 @@ from tests.process.nats_server import NatsServer
 from tests.process.pipeline import Pipeline
 from tests.support import eventually
 
-CUT_SECONDS = float(os.environ.get("IBSTREAM_CUT_SECONDS", "5"))
+CUT_SECONDS = float(os.environ.get("IBSTREAM_CUT_SECONDS") or 5)
+
+pytestmark = pytest.mark.timeout(CUT_SECONDS + 180)
 WRITERS = ("simulator", "gateway", "planner", "supervisor")
 
 

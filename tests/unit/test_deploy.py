@@ -1,6 +1,5 @@
 """The deployment files, examined by the tools that will read them: systemd, hadolint, the Compose schema."""
 
-import os
 import re
 import shlex
 import shutil
@@ -12,6 +11,7 @@ import pytest
 
 from messages.topics import SERVICES
 from services.settings import HELP, load
+from tests.process.bench import clean_environment
 from tests.support import program
 
 REPOSITORY = Path(__file__).parents[2]
@@ -24,7 +24,12 @@ STAGED = ("gateway", "planner", "sink", "supervisor", "web")  # the simulator is
 
 def run(*command: str | Path, **env: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        list(map(str, command)), cwd=REPOSITORY, env=os.environ | env, capture_output=True, text=True, timeout=150
+        list(map(str, command)),
+        cwd=REPOSITORY,
+        env=clean_environment() | env,
+        capture_output=True,
+        text=True,
+        timeout=150,
     )
 
 
