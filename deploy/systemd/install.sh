@@ -30,7 +30,8 @@ systemd() { [ -n "$root" ] || systemctl "$@"; }
 if [ -n "$remove" ]; then
   systemd disable --now ibstream.target 2>/dev/null || true
   systemd stop 'ibstream@*.service' 2>/dev/null || true
-  rm -f "$units/ibstream@.service" "$units/ibstream.target" "$root/usr/local/bin/ibstream"
+  rm -f "$units"/ibstream@*.service "$units/ibstream.target" "$root/usr/local/bin/ibstream" # masked ones too
+  rm -rf "$units/ibstream.target.wants"
   rm -rf "$app"
   systemd daemon-reload
   echo "removed; kept: $data, $settings and the user ibstream"

@@ -53,8 +53,8 @@ def show(json: Annotated[bool, typer.Option("--json")] = False) -> None:
 
 
 def revoke(name: Annotated[str, typer.Argument(help="The key's name.")]) -> None:
-    """Take a key's permission away. New connections are refused within a second; restart the services to cut
-    those that are open."""
+    """Take a key's permission away. Within two seconds connections that are open with it end, and it gets in no
+    more; the others are back within another."""
     from services import keys
 
     keys.revoke(tools.settings().keys_path, name)

@@ -16,6 +16,7 @@ import pytest
 
 from messages.topics import CONTROL, LINK, PLAN, TICKS
 from services.keep import FINAL_CODES
+from tests.process.nats_server import NatsServer
 from tests.process.pipeline import ALL, CORE, REPOSITORY, Pipeline
 from tests.support import eventually, program
 
@@ -76,6 +77,21 @@ def test_the_start_commands_of_a_deployment_start_it_and_sigterm_ends_it(
         assert psutil.wait_procs(family, timeout=1)[1] == []
 
 
+@pytest.mark.parametrize("by", [unit_command, container_command])
+def test_the_relay_starts_and_ends_as_the_others_do(tmp_path: Path, by: Callable[[str], list[str]]) -> None:
+    server = NatsServer(tmp_path)
+    server.start()
+    needed = ("gateway", "planner", "relay")  # the sink is on the other machine
+    env = {"nats_url": server.url, "relay_send": "ticks link plan control", "IBSTREAM_SERVICES": " ".join(needed)}
+    try:
+        with Started(tmp_path, ["simulator", "supervisor", *needed], by, **env) as p:
+            status = p.await_status("connected")
+            assert {status.services[name].state for name in needed} == {"up"}
+            assert set(p.stop().values()) == {0}, p.logs()
+    finally:
+        server.stop()
+
+
 def syscalls(group: str) -> set[str]:
     """The system calls of one of systemd's groups, or the one of that name."""
     if not group.startswith("@"):
@@ -99,12 +115,22 @@ def test_the_unit_allows_every_system_call_of_the_services(tmp_path: Path) -> No
         watch = [] if name == "simulator" else [strace, "-f", "-qq", "-o", str(tmp_path / f"{name}.calls")]
         return [*watch, sys.executable, "-m", f"services.{name}"]
 
-    with Started(tmp_path, ALL, traced) as p:
-        p.await_status("connected", timeout=90)
-        eventually(lambda: p.quote("SPY"))
-        archive = subprocess.run(traced("archive"), env=p.environment(), cwd=REPOSITORY, timeout=60)
-        assert archive.returncode == 0
-    for name in (*SERVED, "archive"):
+    server = NatsServer(tmp_path)
+    server.start()
+    env = {
+        "nats_url": server.url,
+        "relay_send": "ticks link plan control",
+        "IBSTREAM_SERVICES": "gateway planner sink relay",
+    }
+    try:
+        with Started(tmp_path, [*ALL, "relay"], traced, **env) as p:
+            p.await_status("connected", timeout=90)
+            eventually(lambda: p.quote("SPY"))
+            archive = subprocess.run(traced("archive"), env=p.environment(), cwd=REPOSITORY, timeout=60)
+            assert archive.returncode == 0
+    finally:
+        server.stop()
+    for name in (*SERVED, "relay", "archive"):
         used = set(re.findall(r"^\d+ +(\w+)\(", (tmp_path / f"{name}.calls").read_text(errors="replace"), re.MULTILINE))
         assert len(used) > 30
         assert used - allowed == set(), name

@@ -7,8 +7,11 @@ Over CURVE tcp, and again over JetStream. No tick is lost, and every file is the
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 import time
 import urllib.request
@@ -22,16 +25,16 @@ import zmq
 from messages.codec import decode_heartbeat
 from messages.events import Block
 from messages.topics import TICKS, heartbeat_topic
-from services import keys
 from services.bus import RemoteSource, Subscriber
 from services.follow import Follower
 from services.journal import JournalReader
 from services.projection import STREAMS, rebuild
 from services.settings import Settings
 from services.supervisor.watch import START_GRACE
+from tests.process.bench import clean_environment
 from tests.process.hosts import Hosts
 from tests.process.nats_server import NatsServer
-from tests.process.pipeline import Pipeline
+from tests.process.pipeline import REPOSITORY, Pipeline
 from tests.support import eventually
 
 CUT_SECONDS = float(os.environ.get("IBSTREAM_CUT_SECONDS") or 5)
@@ -48,14 +51,35 @@ def hosts() -> Iterator[Hosts]:
 
 
 def exchange_keys(first: Path, second: Path) -> None:
-    """What an operator does: each side knows the other's server key, and lets the other's client key in."""
-    keys.make(first, "local", "control")
-    keys.make(second, "local", "control")
-    for one, other, services in ((first, second, ["sink"]), (second, first, list(WRITERS))):
-        shutil.copy(other / "local.key", one / "allowed" / "data" / "other.key")
-        (one / "peers").mkdir()
-        for service in services:
-            shutil.copy(other / "server.key", one / "peers" / f"{service}.key")
+    """What the operator's guide says, word by word: each side knows the other's server key, and lets the other's
+    client key in. Both are folders of a host, in which `data` is the data root."""
+    guide = (REPOSITORY / "deploy" / "README.md").read_text()
+    guide = guide[guide.index("### Over CURVE tcp") : guide.index("### Over NATS")]
+    make_and_pack, take, *_ = re.findall(r"```sh\n(.*?)```", guide, re.DOTALL)
+    make, pack_first, pack_second = make_and_pack.splitlines()
+    take_first, take_second = take.split("# on risk\n")
+    for host, commands in ((first, [make, pack_first]), (second, [make, pack_second])):
+        host.mkdir()
+        as_operator(host, "\n".join(commands))
+    shutil.copy(first / "feed.tar", second)
+    shutil.copy(second / "risk.tar", first)
+    as_operator(first, take_first)
+    as_operator(second, take_second)
+    # The guide's feed has a real gateway. Ours has a simulator, whose heartbeat is followed too.
+    shutil.copy(first / "data" / "keys" / "server.key", second / "data" / "keys" / "peers" / "simulator.key")
+
+
+def as_operator(host: Path, commands: str) -> None:
+    """Run commands of the guide on a host, on its own data root and as who we are."""
+    for said, here in (("sudo -u ibstream ", ""), ("sudo ", ""), ("-o ibstream ", "")):
+        commands = commands.replace(said, here)
+    commands = commands.replace("/var/lib/ibstream", str(host / "data"))
+    env = clean_environment() | {
+        "IBSTREAM_DATA_ROOT": str(host / "data"),
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+    done = subprocess.run(["sh", "-eu", "-c", commands], cwd=host, env=env, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
 
 
 def cut(hosts: Hosts) -> None:
@@ -142,7 +166,7 @@ class Witness(threading.Thread):
 
 def test_no_tick_is_lost_over_curve(hosts: Hosts, tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
-    exchange_keys(first / "data" / "keys", second / "data" / "keys")
+    exchange_keys(first, second)
     a, b = hosts.addresses
     peers = f"gateway={a}:5000 planner={a}:5010 supervisor={a}:5020 simulator={a}:5030 sink={b}:5000"
     env = {"bus_peers": peers, "heartbeat_timeout": 5}
@@ -170,6 +194,9 @@ def test_no_tick_is_lost_over_curve(hosts: Hosts, tmp_path: Path) -> None:
         with JournalReader(here.settings.journal_dir, TICKS) as reader:
             assert witness.seen == [(row.epoch, row.first_seq, row.events) for row in reader.blocks()]
         assert witness.restarts == 0
+        assert there.cli("status").returncode == 0
+        as_operator(first, "ibstream keys revoke risk")
+        eventually(lambda: there.cli("status").returncode != 0)
 
 
 def test_no_tick_is_lost_over_jetstream(hosts: Hosts, tmp_path: Path) -> None:

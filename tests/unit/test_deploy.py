@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from messages.topics import SERVICES
+from messages.topics import SERVICES, SIDE_SERVICES
 from services.settings import HELP, load
 from tests.process.bench import clean_environment
 from tests.support import program
@@ -47,7 +47,7 @@ def units(tmp_path: Path) -> Path:
     unit = UNIT.read_text().replace("/opt/ibstream/.venv/bin/python", sys.executable)
     (tmp_path / UNIT.name).write_text(unit)
     shutil.copy(TARGET, tmp_path)
-    for service in STAGED:
+    for service in (*STAGED, *SIDE_SERVICES):
         (tmp_path / f"ibstream@{service}.service").symlink_to(UNIT.name)
     return tmp_path
 
@@ -55,7 +55,7 @@ def units(tmp_path: Path) -> Path:
 def verified(folder: Path) -> str:
     """All that `systemd-analyze verify` has to say about the units in a folder."""
     analyze = program("systemd-analyze", "apt-get install systemd")
-    names = [folder / f"ibstream@{service}.service" for service in STAGED]
+    names = [folder / f"ibstream@{service}.service" for service in (*STAGED, *SIDE_SERVICES)]
     found = run(analyze, "verify", "--man=no", *names, folder / TARGET.name, SYSTEMD_UNIT_PATH=f"{folder}:")
     return found.stdout + found.stderr
 
@@ -136,7 +136,7 @@ def test_what_the_containers_are_told_are_settings_and_services() -> None:
     commands = re.findall(
         r"^    command: \[(\w+)\]$", (DEPLOY / "container" / "compose.yaml").read_text(), re.MULTILINE
     )
-    assert sorted(commands) == sorted(SERVICES)
+    assert sorted(commands) == sorted((*SERVICES, *SIDE_SERVICES))
 
 
 # --- the installer ---
@@ -198,8 +198,21 @@ def test_install_upgrade_and_remove(tmp_path: Path, source: Path) -> None:
     after["opt/ibstream/services/hold.py"] = after.pop("opt/ibstream/services/keep.py")
     assert contents(root) == after
 
+    chosen(root)
     for _ in range(2):
         removed = run(install, "--remove", "--root", root)
         assert removed.returncode == 0, removed.stderr
         assert contents(root) == kept
     assert not (root / "opt" / "ibstream").exists()
+    assert list((root / "etc" / "systemd" / "system").iterdir()) == []
+
+
+def chosen(root: Path) -> None:
+    """Which services a machine runs, as the README says for one with a relay and without sink and web."""
+    systemctl = program("systemctl", "apt-get install systemd")
+    for words in (("mask", "ibstream@sink", "ibstream@web"), ("enable", "ibstream@relay")):
+        done = run(systemctl, f"--root={root}", *words)
+        assert done.returncode == 0, done.stderr
+    units = root / "etc" / "systemd" / "system"
+    assert (units / "ibstream@sink.service").readlink() == Path("/dev/null")
+    assert (units / "ibstream.target.wants" / "ibstream@relay.service").is_symlink()
