@@ -111,12 +111,22 @@ class Ledger:
                     gap["filled"] = True
 
     def _keep_bars(self, event: BarsReceived, now: int) -> None:
-        if event.purpose != "gap_fill" or self._bar_count > BARS_KEPT:
+        if event.purpose != "gap_fill":
+            return
+        if self._bar_count > BARS_KEPT:
+            self._drop_old_bars(list(self._bars), now)
+        if self._bar_count > BARS_KEPT:
             return
         kept = self._bars.setdefault(event.symbol, {})
         kept.update({bar.time: (bar, event.mock) for bar in event.bars})
-        for time in [time for time in kept if time < now - BAR_AGE]:
-            del kept[time]
+        self._drop_old_bars([event.symbol], now)
+
+    def _drop_old_bars(self, symbols: list[str], now: int) -> None:
+        for symbol in symbols:
+            kept = {time: bar for time, bar in self._bars[symbol].items() if time >= now - BAR_AGE}
+            self._bars[symbol] = kept
+            if not kept:
+                del self._bars[symbol]
         self._bar_count = sum(map(len, self._bars.values()))
 
     def _note_account(self, time: int, mock: bool) -> None:

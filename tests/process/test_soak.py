@@ -64,4 +64,4 @@ def test_what_may_come_and_go_is_bounded() -> None:
         gauge.bound(what, most)
     assert gauge.leaks() == []
     gauge.bound("write-ahead logs", 200.0)
-    assert gauge.leaks() == ["the write-ahead logs grew to 200 MB; 96 are allowed"]
+    assert gauge.leaks() == ["the write-ahead logs grew to 200 MB; 128 are allowed"]

@@ -52,6 +52,19 @@ def test_bars_that_filled_gaps():
     assert [bar.time for bar, _ in ledger.bars("SPY", 0, later + 1)] == [later]
 
 
+def test_a_ledger_full_of_old_bars_makes_room_for_new_ones(monkeypatch):
+    """Of symbols that are streamed no more, too: a web that runs for years must not stop at its first full day."""
+    monkeypatch.setattr(ledger_module, "BARS_KEPT", 3)
+    ledger = Ledger()
+    ledger.apply(events(*(bars(f"OLD{number}", NOW) for number in range(6))))
+    ledger.apply(events(bars("SPY", NOW)))
+    assert ledger.bars("SPY", 0, NOW + 1) == [], "full, and nothing in it is old yet"
+    later = NOW + 90_000 * SECOND
+    ledger.apply(events(bars("SPY", later), time=later))
+    assert [bar.time for bar, _ in ledger.bars("SPY", 0, later + 1)] == [later]
+    assert ledger.bars("OLD0", 0, later) == []
+
+
 def test_what_is_folded_again_begins_empty():
     ledger = Ledger()
     ledger.apply(events(GapOpened("SPY", NOW, "test"), StatusChanged("connected"), bars("SPY", NOW)))
