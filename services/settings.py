@@ -19,7 +19,7 @@ from msgspec import Meta
 
 from messages.errors import IbStreamError
 from messages.topics import SERVICES
-from services.settings_rules import MAX_IPC_PATH, check, malformed, needed_services, parse_endpoint
+from services.settings_rules import MAX_IPC_PATH, check, expected_services, malformed, parse_endpoint
 
 PREFIX = "IBSTREAM_"
 
@@ -100,7 +100,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: Literal["debug", "info", "warning", "error"] = _field("info", "least level of a log line")
     log_format: Literal["human", "json"] = _field("human", "how a log line is written")
     # more than one machine
-    services: str = _field(
+    expected_services: str = _field(
         "gateway planner sink", "services that the stream needs; leave out one that runs elsewhere and is no peer"
     )
     bus_peers: str = _field("", "services reached by tcp, SERVICE=HOST:PORT separated by spaces; the others are local")
@@ -172,9 +172,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return found
 
     @property
-    def needed(self) -> tuple[str, ...]:
+    def expected(self) -> tuple[str, ...]:
         """The services without which the stream is not whole."""
-        return needed_services(self)
+        return expected_services(self)
 
     @property
     def database(self) -> str:

@@ -34,7 +34,7 @@ def check(settings: "Settings") -> None:
     _check_plan(settings)
     _check_web(settings)
     _check_relay(settings)
-    needed_services(settings)
+    expected_services(settings)
     for url in settings.alert_urls.split():
         if not _URL.match(url):
             raise malformed("IBSTREAM_ALERT_URLS", url, "apprise URLs, such as tgram://token/chat, separated by spaces")
@@ -92,15 +92,15 @@ def relay_streams(settings: "Settings") -> tuple[list[str], list[str]]:
     return found[0], found[1]
 
 
-def needed_services(settings: "Settings") -> tuple[str, ...]:
+def expected_services(settings: "Settings") -> tuple[str, ...]:
     """Whom the supervisor misses. Raises IbStreamError `invalid_setting`."""
-    found = tuple(dict.fromkeys(settings.services.replace(",", " ").split()))
+    found = tuple(dict.fromkeys(settings.expected_services.replace(",", " ").split()))
     known = (*SERVICES, *SIDE_SERVICES)
     for name in found:
         if name not in known:
-            raise malformed("IBSTREAM_SERVICES", name, f"services, each one of {', '.join(known)}")
+            raise malformed("IBSTREAM_EXPECTED_SERVICES", name, f"services, each one of {', '.join(known)}")
     if not {"gateway", "planner"} <= set(found):
-        raise malformed("IBSTREAM_SERVICES", settings.services, "at least gateway and planner")
+        raise malformed("IBSTREAM_EXPECTED_SERVICES", settings.expected_services, "at least gateway and planner")
     return found
 
 

@@ -46,7 +46,7 @@ Decision = AnyMessage | Record | Validate
 class Supervisor:
     def __init__(self, settings: Settings, facts: Facts, lock: LockOwner, *, now: int, at: float) -> None:
         self.facts = facts
-        self.watch = Watch(settings.heartbeat_timeout, at, settings.needed)
+        self.watch = Watch(settings.heartbeat_timeout, at, settings.expected)
         self._settings = settings
         self._lock = lock
         self._listening_since = now

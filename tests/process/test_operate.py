@@ -82,7 +82,11 @@ def test_the_relay_starts_and_ends_as_the_others_do(tmp_path: Path, by: Callable
     server = NatsServer(tmp_path)
     server.start()
     needed = ("gateway", "planner", "relay")  # the sink is on the other machine
-    env = {"nats_url": server.url, "relay_send": "ticks link plan control", "IBSTREAM_SERVICES": " ".join(needed)}
+    env = {
+        "nats_url": server.url,
+        "relay_send": "ticks link plan control",
+        "IBSTREAM_EXPECTED_SERVICES": " ".join(needed),
+    }
     try:
         with Started(tmp_path, ["simulator", "supervisor", *needed], by, **env) as p:
             status = p.await_status("connected")
@@ -120,7 +124,7 @@ def test_the_unit_allows_every_system_call_of_the_services(tmp_path: Path) -> No
     env = {
         "nats_url": server.url,
         "relay_send": "ticks link plan control",
-        "IBSTREAM_SERVICES": "gateway planner sink relay",
+        "IBSTREAM_EXPECTED_SERVICES": "gateway planner sink relay",
     }
     try:
         with Started(tmp_path, [*ALL, "relay"], traced, **env) as p:

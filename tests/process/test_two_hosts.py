@@ -207,7 +207,7 @@ def test_no_tick_is_lost_over_jetstream(hosts: Hosts, tmp_path: Path) -> None:
     server.start()
     relayed = " ".join(STREAMS)
     env = {"nats_url": server.url, "heartbeat_timeout": 5}
-    sends = env | {"relay_send": relayed, "services": "gateway planner relay"}
+    sends = env | {"relay_send": relayed, "expected_services": "gateway planner relay"}
     takes = env | {"relay_receive": relayed}
     try:
         with (

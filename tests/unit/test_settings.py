@@ -56,7 +56,7 @@ WRONG: dict[str, list[str]] = {
     "heartbeat_timeout": ["0", "0.9", "x"],
     "log_level": ["loud", "verbose"],
     "log_format": ["xml"],
-    "services": ["gateway planner mailer", "sink", "gateway"],
+    "expected_services": ["gateway planner mailer", "sink", "gateway"],
     "bus_peers": ["gateway", "nobody=host:5000", "gateway=host", "gateway=host:x"],
     "bus_key": ["../key", "a b"],
     "keys_dir": [FILE],

@@ -174,14 +174,14 @@ def test_a_missing_service_degrades(service: str) -> None:
 
 
 def test_a_service_that_runs_on_another_machine_is_not_missed() -> None:
-    world = World(settings=Settings(services="gateway planner"))
+    world = World(settings=Settings(expected_services="gateway planner"))
     world.running.discard("sink")
     assert world.started("SPY").passing(20.0).word == ("connected", None)
     assert "sink" not in world.status.services
 
 
 def test_a_service_that_need_not_be_there_can_be_made_to_count() -> None:
-    world = World(settings=Settings(services="gateway planner sink relay"))
+    world = World(settings=Settings(expected_services="gateway planner sink relay"))
     assert world.started("SPY").passing(1.0).word == ("starting", "service_starting")
     world.ticks("SPY")
     assert world.passing(20.0).word == ("degraded", "service_down")
