@@ -38,7 +38,7 @@ test: $(VENV)/.installed-dev .venvs/ibapi-9.81.1/ibapi
 soak: $(VENV)/.installed-dev
 	python -m tests.soak --seconds $(or $(IBSTREAM_SOAK_SECONDS),1200)
 
-# The long forms of the tests, see tests/README.md: an hour.
+# The long forms of the tests, see tests/README.md: forty minutes.
 long:
 	.ci/long
 
