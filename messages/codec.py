@@ -9,7 +9,7 @@ import msgspec
 
 from messages.control import AnyMessage
 from messages.events import AnyEvent, Block, EventBlock, Plan, TickBlock, UnknownEvent
-from messages.topics import CONTROL, LINK, PLAN, TICKS
+from messages.topics import CONTROL, LINK, PLAN, TICKS, kind
 from messages.views import Heartbeat, Quote, Status
 
 _encoder = msgspec.msgpack.Encoder()
@@ -61,7 +61,7 @@ def _event(raw: msgspec.Raw) -> AnyEvent:
         return UnknownEvent(name=plain["type"])
 
 
-_by_stream: dict[str, Callable[[bytes], Block]] = {
+_by_kind: dict[str, Callable[[bytes], Block]] = {
     TICKS: decode_ticks,
     LINK: decode_events,
     CONTROL: decode_events,
@@ -71,4 +71,4 @@ _by_stream: dict[str, Callable[[bytes], Block]] = {
 
 def decode_block(stream: str, payload: bytes) -> Block:
     """The block of a stream. Raises KeyError for an unknown stream, MsgspecError for foreign bytes."""
-    return _by_stream[stream](payload)
+    return _by_kind[kind(stream)](payload)

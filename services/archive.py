@@ -21,11 +21,11 @@ from filelock import FileLock, Timeout
 from messages.codec import decode_events
 from messages.errors import IbStreamError
 from messages.events import StreamStarted, StreamStopped
-from messages.topics import CONTROL, PLAN, STREAM_WRITER, TICKS
+from messages.topics import CONTROL, LINK, PLAN, TICKS, kind
 from services import logs
 from services.clock import utc_day
 from services.history import update_checkpoints
-from services.journal import JournalDamaged, Row, day_files
+from services.journal import JournalDamaged, Row, day_files, streams_in
 from services.journal.dayfile import sync_path
 from services.journal.days import (
     ARCHIVE_SUFFIX,
@@ -71,7 +71,7 @@ def run(settings: Settings, now: int, progress: Progress | None = None) -> list[
         return done
     with _only_one(root):
         today = utc_day(now)
-        for stream in STREAM_WRITER:
+        for stream in streams_in(root):
             _clear_remains(root / stream)
             due = [p for p in day_files(root / stream)[:-1] if _age(p, today) > settings.archive_after_days]
             done += [_archive_or_say_why(path, stream, progress) for path in due]
@@ -184,17 +184,19 @@ def retire(settings: Settings, now: int) -> list[Done]:
     """Remove days that are too old, and the oldest ticks, then link events, while all together are too large."""
     root, today = settings.journal_dir, utc_day(now)
     done: list[Done] = []
-    for stream in STREAM_WRITER:
-        keep = settings.retention_days_ticks if stream == TICKS else settings.retention_days_events
+    streams = streams_in(root)
+    for stream in streams:
+        keep = settings.retention_days_ticks if kind(stream) == TICKS else settings.retention_days_events
         due = [path for path in _removable(root, stream) if _age(path, today) > keep]
         done += [_retire_day(path, stream) for path in due]
     limit = int(settings.retention_gb * 1e9)
-    total = sum(_size(path) for stream in STREAM_WRITER for path in all_days(root / stream))
-    for stream in (TICKS, *(stream for stream in STREAM_WRITER if stream != TICKS)):
-        for path in _removable(root, stream):
+    total = sum(_size(path) for stream in streams for path in all_days(root / stream))
+    for of_a_kind in (TICKS, LINK, PLAN, CONTROL):
+        due = [path for stream in streams if kind(stream) == of_a_kind for path in _removable(root, stream)]
+        for path in sorted(due, key=lambda path: path.stem):
             if total <= limit:
                 return done
-            done.append(_retire_day(path, stream))
+            done.append(_retire_day(path, path.parent.name))
             total -= done[-1].bytes_before
     if total > limit:
         problem = f"the journal has {total} bytes, the limit is {limit}; what is left is needed"

@@ -56,7 +56,7 @@ _PORT_OFFSET = {"events": 0, "replay": 1, "control": 2}
 
 def address(settings: Settings, endpoint: str) -> str:
     """Where an endpoint such as `gateway.events` is: a local socket, or tcp for a service in IBSTREAM_BUS_PEERS."""
-    service, _, kind = endpoint.partition(".")
+    service, _, kind = endpoint.rpartition(".")
     peer = settings.peers.get(service)
     if peer is None:
         return f"ipc://{settings.run_path / endpoint}"

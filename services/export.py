@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from messages.errors import IbStreamError
 from messages.fields import QUOTE_FIELD
-from messages.topics import TICKS
+from messages.topics import TICKS, kind
 from services.journal import JournalReader, Row
 from services.journal.parquet import EVENT_SCHEMA, GROUP_EVENTS, TICK_SCHEMA, ZSTD_LEVEL, event_table, tick_table
 
@@ -41,16 +41,17 @@ def export(
     Returns how many. Symbols choose ticks; other streams take none. Raises IbStreamError and OSError.
     """
     wanted = pa.array(sorted(symbols), pa.string())
-    if len(wanted) and stream != TICKS:
+    is_ticks = kind(stream) == TICKS
+    if len(wanted) and not is_ticks:
         raise IbStreamError("invalid_request", f"symbols choose ticks; the stream {stream} has no such column")
-    schema = _shape(TICK_SCHEMA.empty_table() if stream == TICKS else EVENT_SCHEMA.empty_table()).schema
+    schema = _shape(TICK_SCHEMA.empty_table() if is_ticks else EVENT_SCHEMA.empty_table()).schema
     written = 0
     with JournalReader(journal_dir, stream) as reader, _writer(to, out, schema) as writer:
         first = reader.seq_at(begin) if begin else (reader.first_seq() or 1)
         last = reader.last() if end is None else None
         stop = reader.seq_at(end) if end is not None else last.last_seq + 1 if last is not None else 1
         for rows in _groups(reader.blocks(first, stop - 1)):
-            table = _shape(tick_table(rows) if stream == TICKS else event_table(rows))
+            table = _shape(tick_table(rows) if is_ticks else event_table(rows))
             if len(wanted):
                 table = table.filter(pc.is_in(table["symbol"], wanted))
             writer.write_table(table)

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from messages.codec import decode_block
-from messages.topics import TICKS
+from messages.topics import TICKS, kind
 from services.clock import SECOND
 from services.files import replace_file
 from services.follow import Cursor
-from services.journal import JournalReader, Row
+from services.journal import JournalReader, Row, streams_in
 from services.journal.days import all_days
-from services.projection import STREAMS, Projection, file_bytes, is_past_of
+from services.projection import Projection, file_bytes, is_past_of
 from services.replay import files, merged
 from services.symbols import file_name
 
@@ -57,7 +57,7 @@ def fold(
 def _fold(journal_dir: Path, until: int | None, progress: Progress | None, *, near: bool) -> _State:
     ends = _ends(journal_dir, until)
     state = _start(journal_dir, ends, near=near)
-    for stream in STREAMS:
+    for stream in ends:
         first, end = state.cursors.get(stream, Cursor()).seq + 1, ends[stream].seq
         with JournalReader(journal_dir, stream) as reader:
             for batch in batches(reader.blocks(first, end)) if first <= end else ():
@@ -89,7 +89,7 @@ class _End(NamedTuple):
 
 def _ends(journal_dir: Path, until: int | None) -> dict[str, _End]:
     ends = {}
-    for stream in STREAMS:
+    for stream in streams_in(journal_dir):
         with JournalReader(journal_dir, stream) as reader:
             last = reader.last()
             head = last.last_seq if last is not None else 0
@@ -105,8 +105,9 @@ def update_checkpoints(journal_dir: Path, now: int, progress: Progress | None = 
 
     Returns how many were made. Raises JournalDamaged and OSError.
     """
-    days = all_days(journal_dir / TICKS)
-    midnights = {_midnight(path.stem) + DAY for path in days if _midnight(path.stem) + DAY <= now}
+    ticks = [stream for stream in streams_in(journal_dir) if kind(stream) == TICKS]
+    days = {path.stem for stream in ticks for path in all_days(journal_dir / stream)}
+    midnights = {_midnight(day) + DAY for day in days if _midnight(day) + DAY <= now}
     wanted = sorted(midnights | ({now - now % HOUR} if days else set()))
     ends = _ends(journal_dir, None)
     made = 0
@@ -139,7 +140,7 @@ def _start(journal_dir: Path, ends: dict[str, _End], *, near: bool) -> _State:
     paths = _checkpoints(journal_dir)
     for path in reversed(paths) if near else paths:
         state = _load(journal_dir, path, ends)
-        if state is not None and all(state.cursors.get(s, Cursor()).seq <= ends[s].seq for s in STREAMS):
+        if state is not None and all(state.cursors.get(s, Cursor()).seq <= ends[s].seq for s in ends):
             return state
     return fresh
 
@@ -150,7 +151,7 @@ def _load(journal_dir: Path, path: Path, ends: dict[str, _End]) -> _State | None
         projection, cursors = Projection.load(path.read_bytes())
     except (OSError, ValueError):
         return None
-    for stream in STREAMS:
+    for stream in ends:
         cursor = cursors.get(stream, Cursor())
         if cursor.seq + 1 < ends[stream].first:
             return None
@@ -200,7 +201,7 @@ class Rebuild:
         """What follows, block by block: yields the time of each (UTC nanoseconds), and writes its files when it
         is asked for the next one."""
         self.write()
-        for stream, row in merged(files(self._journal_dir, STREAMS), self._since, self._until):
+        for stream, row in merged(files(self._journal_dir, streams_in(self._journal_dir)), self._since, self._until):
             yield row.time
             self._projection.apply(stream, decode_block(stream, row.payload))
             self._write(sorted(self._projection.changed))

@@ -27,7 +27,7 @@ from messages.codec import decode_heartbeat, encode
 from messages.control import AnyMessage
 from messages.errors import IbStreamError
 from messages.events import Block
-from messages.topics import HEARTBEAT_PREFIX, STREAM_WRITER, events_endpoint, heartbeat_topic
+from messages.topics import HEARTBEAT_PREFIX, events_endpoint, heartbeat_topic, writer_of
 from messages.views import Heartbeat
 from services import keys, logs
 from services.bus import PlainSocket, Publisher, RemoteSource, ReplayServer, Server, Subscriber, prepare_run_dir
@@ -112,7 +112,7 @@ class Service:
 
     def journal(self, stream: str) -> JournalWriter:
         """The writer of one of this service's own streams. Raises IbStreamError."""
-        assert STREAM_WRITER[stream] == self.name, (stream, self.name)
+        assert writer_of(stream) == self.name, (stream, self.name)
         writer = JournalWriter(
             self.settings.journal_dir,
             stream,
@@ -164,7 +164,7 @@ class Service:
         cursor: Cursor | None = None,
     ) -> Follower:
         """Follow another service's stream from `cursor` on, without gaps. Call before `subscribe`."""
-        writer = STREAM_WRITER[stream]
+        writer = writer_of(stream)
         source = (
             RemoteSource(self.settings, writer, stream)
             if writer in self.settings.peers
@@ -183,7 +183,7 @@ class Service:
 
     def subscribe(self, services: Iterable[str]) -> None:
         """Connect to the publishers of `services` for all that was asked for with `follow` and `on_topic`."""
-        heartbeats = {heartbeat_topic(STREAM_WRITER[stream]) for stream in self.followers}
+        heartbeats = {heartbeat_topic(writer_of(stream)) for stream in self.followers}
         topics = {*self._topics, *heartbeats}
         subscriber = Subscriber(self._context, self.settings, map(events_endpoint, services), topics)
         self._subscriber = subscriber

@@ -35,11 +35,9 @@ from messages.topics import CONTROL, LINK, PLAN, TICKS
 from messages.views import Quote
 from services.files import replace_file
 from services.follow import Cursor
-from services.journal import JournalReader
+from services.journal import JournalReader, streams_in
 from services.quotes import QuoteBook
 from services.symbols import file_name
-
-STREAMS: Final = (TICKS, LINK, PLAN, CONTROL)
 
 Overlay = tuple[bool, str | None]
 """Whether a price must not be trusted as current, and why."""
@@ -240,7 +238,7 @@ def fold(
     `progress` is called with the stream and the number of its events folded so far. Raises JournalDamaged.
     """
     projection = Projection()
-    for stream in STREAMS:
+    for stream in streams_in(journal_dir):
         done = 0
         with JournalReader(journal_dir, stream) as reader:
             last = None if until is None else reader.seq_at(until) - 1

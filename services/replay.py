@@ -16,13 +16,11 @@ from messages.control import ReplayReply, ReplayRequest
 from messages.events import EventBlock, Plan, TickBlock
 from messages.fields import QUOTE_FIELD
 from messages.ticks import Tick, ticks
-from messages.topics import STREAM_WRITER, replay_endpoint
+from messages.topics import replay_endpoint, writer_of
 from services.bus import request
 from services.clock import SECOND, iso
 from services.journal import JournalReader, Row
 from services.settings import Settings
-
-STREAMS = tuple(STREAM_WRITER)
 
 
 class Entry(NamedTuple):
@@ -62,7 +60,7 @@ def _named(stream: str, found: Iterator[Row]) -> Iterator[tuple[str, Row]]:
         yield stream, row
 
 
-def files(journal_dir: Path, streams: Iterable[str] = STREAMS) -> dict[str, Past]:
+def files(journal_dir: Path, streams: Iterable[str]) -> dict[str, Past]:
     """The past of some streams in the files of this machine."""
     return {stream: FilePast(journal_dir, stream) for stream in streams}
 
@@ -121,7 +119,7 @@ class RemotePast:
         self._settings, self._stream, self._symbols = settings, stream, list(symbols)
 
     def rows(self, begin: int, end: int | None) -> Iterator[Row]:
-        endpoint = replay_endpoint(STREAM_WRITER[self._stream])
+        endpoint = replay_endpoint(writer_of(self._stream))
         from_seq, head = 0, 0
         while from_seq <= head:
             wanted = ReplayRequest(stream=self._stream, from_seq=from_seq, from_time=begin, symbols=self._symbols)

@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Meta
 
 from messages.errors import IbStreamError
-from messages.topics import SERVICES
+from messages.topics import ONE_GATEWAY, services
 from services.settings_rules import MAX_IPC_PATH, check, expected_services, malformed, parse_endpoint
 
 PREFIX = "IBSTREAM_"
@@ -161,13 +161,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def peers(self) -> dict[str, tuple[str, int]]:
         """Host and first port of each service that is reached by tcp: events, then replay, then control."""
+        known = services(self.gateway_names)
         found: dict[str, tuple[str, int]] = {}
         for part in self.bus_peers.replace(",", " ").split():
             service, sep, where = part.partition("=")
-            if not sep or service not in SERVICES:
-                raise malformed(
-                    "IBSTREAM_BUS_PEERS", part, f"SERVICE=HOST:PORT, a service being one of {', '.join(SERVICES)}"
-                )
+            if not sep or service not in known:
+                expected = f"SERVICE=HOST:PORT, a service being one of {', '.join(known)}"
+                raise malformed("IBSTREAM_BUS_PEERS", part, expected)
             found[service] = parse_endpoint("IBSTREAM_BUS_PEERS", where)
         return found
 
@@ -175,6 +175,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def expected(self) -> tuple[str, ...]:
         """The services without which the stream is not whole."""
         return expected_services(self)
+
+    @property
+    def gateway_names(self) -> tuple[str, ...]:
+        """The shards of the pipeline: one without a name when there is one gateway."""
+        return ONE_GATEWAY
 
     @property
     def database(self) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from messages.errors import IbStreamError
-from messages.topics import SERVICES, SIDE_SERVICES, STREAM_WRITER
+from messages.topics import SERVICES, SIDE_SERVICES, kind, streams, writer_of
 from services.reset_windows import ResetWindows
 
 if TYPE_CHECKING:
@@ -74,20 +74,24 @@ def origins(settings: "Settings") -> list[str]:
 
 
 def relay_streams(settings: "Settings") -> tuple[list[str], list[str]]:
-    """The streams that the relay sends, and those that it receives. Raises IbStreamError `invalid_setting`."""
+    """The streams that the relay sends, and those that it receives; `ticks` is every gateway's.
+
+    Raises IbStreamError `invalid_setting`.
+    """
+    known = streams(settings.gateway_names)
     found: list[list[str]] = []
     for name, text in (("SEND", settings.relay_send), ("RECEIVE", settings.relay_receive)):
-        streams = list(dict.fromkeys(text.replace(",", " ").split()))
-        for stream in streams:
-            if stream not in STREAM_WRITER:
-                expected = f"streams, each one of {', '.join(STREAM_WRITER)}"
+        chosen = list(dict.fromkeys(text.replace(",", " ").split()))
+        for stream in chosen:
+            if stream not in known and stream not in map(kind, known):
+                expected = f"streams, each one of {', '.join(known)}"
                 raise malformed(f"IBSTREAM_RELAY_{name}", stream, expected)
-        found.append(streams)
+        found.append([one for name in chosen for one in known if name in (one, kind(one))])
     # A mirror takes the place of a writer, with all of its streams.
-    sending = {STREAM_WRITER[stream] for stream in found[0]}
+    sending = {writer_of(stream) for stream in found[0]}
     for stream in found[1]:
-        if STREAM_WRITER[stream] in sending:
-            expected = f"no stream of the {STREAM_WRITER[stream]}, which IBSTREAM_RELAY_SEND says runs here"
+        if writer_of(stream) in sending:
+            expected = f"no stream of the {writer_of(stream)}, which IBSTREAM_RELAY_SEND says runs here"
             raise malformed("IBSTREAM_RELAY_RECEIVE", stream, expected)
     return found[0], found[1]
 

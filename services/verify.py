@@ -15,8 +15,7 @@ from messages.codec import decode_block
 from messages.errors import IbStreamError
 from messages.events import TickBlock
 from messages.ticks import symbol_ids
-from messages.topics import STREAM_WRITER
-from services.journal import JournalDamaged, Row
+from services.journal import JournalDamaged, Row, streams_in
 from services.journal.days import (
     SUFFIX,
     Day,
@@ -84,7 +83,7 @@ class Report(msgspec.Struct):
 
 def verify(journal_dir: Path, streams: list[str] | None = None, progress: Progress | None = None) -> Report:
     """Read everything and say what is wrong. Raises nothing for any content of the files."""
-    reports = [_verify_stream(journal_dir, stream, progress) for stream in streams or list(STREAM_WRITER)]
+    reports = [_verify_stream(journal_dir, stream, progress) for stream in streams or streams_in(journal_dir)]
     kinds = {finding.kind for report in reports for finding in report.findings}
     if not any(report.files for report in reports) and "damaged" not in kinds:
         nothing = Finding("unknown", "", str(journal_dir), f"there is no journal in {journal_dir}")

@@ -15,10 +15,19 @@ in silence: a torn tail is cut with a log line, other damage raises `JournalDama
     parquet.py   a closed day, compacted
 """
 
-from services.journal.days import day_files
+from services.journal.days import day_files, streams_in
 from services.journal.reader import JournalReader
 from services.journal.replica import JournalReplica
 from services.journal.row import JournalDamaged, Row, checksum
 from services.journal.writer import JournalWriter
 
-__all__ = ["JournalDamaged", "JournalReader", "JournalReplica", "JournalWriter", "Row", "checksum", "day_files"]
+__all__ = [
+    "JournalDamaged",
+    "JournalReader",
+    "JournalReplica",
+    "JournalWriter",
+    "Row",
+    "checksum",
+    "day_files",
+    "streams_in",
+]

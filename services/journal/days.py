@@ -7,11 +7,12 @@ file at rest, and on a read-only copy.
 import os
 import sqlite3
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from messages.errors import IbStreamError
+from messages.topics import ONE_GATEWAY, SHARDED, is_stream, kind, shard, streams
 from services.journal.row import JournalDamaged, Row, checksum
 
 SUFFIX = ".sqlite"
@@ -42,6 +43,13 @@ class Day(Protocol):
         """The first sequence number of the first block of `time` or later; None when all are earlier."""
 
     def close(self) -> None: ...
+
+
+def streams_in(journal_dir: Path, shards: Iterable[str] = ()) -> tuple[str, ...]:
+    """All streams of a journal: those of the gateways `shards`, and of every other one that ever wrote here."""
+    found = [path.name for path in journal_dir.glob("*") if is_stream(path.name) and path.is_dir()]
+    gateways = {*shards, *(shard(name) for name in found if kind(name) in SHARDED)}
+    return streams(sorted(gateways) or ONE_GATEWAY)
 
 
 def day_files(directory: Path) -> list[Path]:

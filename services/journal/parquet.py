@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from messages.codec import decode_ticks, encode
 from messages.events import TickBlock
 from messages.ticks import symbol_ids, ticks
-from messages.topics import TICKS
+from messages.topics import TICKS, kind
 from services.journal.days import FileGone, missing
 from services.journal.row import JournalDamaged, Row, checksum
 
@@ -76,7 +76,7 @@ class Footer(msgspec.Struct):
 
 def write_day(path: Path, stream: str, rows: Iterable[Row], start_seq: int, lost_from: int | None) -> None:
     """Write a day to `path`, durably. Raises OSError, and JournalDamaged for a block that is not of the stream."""
-    schema = TICK_SCHEMA if stream == TICKS else EVENT_SCHEMA
+    schema = TICK_SCHEMA if kind(stream) == TICKS else EVENT_SCHEMA
     footer = Footer(stream, 1, start_seq, start_seq - 1, 0, [], lost_from)
     writer = pq.ParquetWriter(
         path,
@@ -89,7 +89,7 @@ def write_day(path: Path, stream: str, rows: Iterable[Row], start_seq: int, lost
     )
     with writer:
         for group in _groups(rows):
-            table = tick_table(group) if stream == TICKS else event_table(group)
+            table = tick_table(group) if kind(stream) == TICKS else event_table(group)
             writer.write_table(table, row_group_size=table.num_rows)
             footer.groups.append((group[0].first_seq, group[0].time))
             footer.end_seq, footer.epoch = group[-1].last_seq, group[-1].epoch
@@ -297,7 +297,7 @@ class ParquetDay:
         if self._held[0] != number:
             try:
                 table = self.table(number)
-                rows = _tick_rows(table) if self.footer.stream == TICKS else _event_rows(table)
+                rows = _tick_rows(table) if kind(self.footer.stream) == TICKS else _event_rows(table)
             except (pa.ArrowException, OSError, ValueError, TypeError, IndexError, msgspec.MsgspecError) as error:
                 raise JournalDamaged(f"{self.path}: the events from {self._starts[number]} on: {error}") from None
             self._check(rows, number)
@@ -330,7 +330,7 @@ class ParquetDay:
 def check_table(day: ParquetDay, number: int) -> None:
     """Compare the columns that are there for other programs with the blocks. Raises JournalDamaged."""
     table, rows = day.table(number), day.group(number)
-    again = tick_table(rows) if day.footer.stream == TICKS else event_table(rows)
+    again = tick_table(rows) if kind(day.footer.stream) == TICKS else event_table(rows)
     for name in table.column_names:
         mine, read = again[name], table[name]
         if pa.types.is_dictionary(mine.type):

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from messages.errors import IbStreamError
-from messages.topics import STATUS, STREAM_WRITER, SUPERVISOR_CONTROL
+from messages.topics import HEARTBEAT_PREFIX, STATUS, SUPERVISOR_CONTROL, writer_of
 from services.bus import RemoteSource
 from services.follow import FileSource
 from services.process import Service
@@ -78,8 +78,8 @@ class Relay:
             )
         self._desk = Desk()
         self._mirrors: dict[str, Mirror] = {}
-        for writer in dict.fromkeys(STREAM_WRITER[stream] for stream in self._received):
-            of_it = [stream for stream in self._received if STREAM_WRITER[stream] == writer]
+        for writer in dict.fromkeys(writer_of(stream) for stream in self._received):
+            of_it = [stream for stream in self._received if writer_of(stream) == writer]
             self._mirrors[writer] = Mirror(service, writer, of_it)
         self._senders = [self._sender(stream) for stream in self._sent]
         self._receivers = [self._receiver(stream) for stream in self._received]
@@ -97,13 +97,13 @@ class Relay:
         service.every(WATCH_SECONDS, self._watch)
         service.every(POLL_SECONDS, self._poll)
         service.on_close(self._engine.close)
-        service.subscribe({STREAM_WRITER[stream] for stream in self._sent})
+        service.subscribe({writer_of(stream) for stream in self._sent})
         self._engine.start()
 
     # --- the two directions ---
 
     def _sender(self, stream: str) -> Sender:
-        settings, writer = self._service.settings, STREAM_WRITER[stream]
+        settings, writer = self._service.settings, writer_of(stream)
         source: FileSource | RemoteSource = (
             RemoteSource(settings, writer, stream)
             if writer in settings.peers
@@ -112,7 +112,7 @@ class Relay:
         return Sender(stream, source, retention_days(settings, stream))
 
     def _receiver(self, stream: str) -> Receiver:
-        mirror = self._mirrors[STREAM_WRITER[stream]]
+        mirror = self._mirrors[writer_of(stream)]
 
         async def head() -> Position:
             return await self._desk.ask(partial(mirror.head, stream))
@@ -123,7 +123,7 @@ class Relay:
         return Receiver(stream, head, take)
 
     async def _value_came(self, topic: str, payload: bytes) -> None:
-        writer = STATUS_WRITER if topic == STATUS else topic.rpartition(".")[2]
+        writer = STATUS_WRITER if topic == STATUS else topic.removeprefix(HEARTBEAT_PREFIX)
         await self._desk.ask(partial(self._mirrors[writer].on_value, topic, payload))
 
     # --- what is said of it ---

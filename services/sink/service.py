@@ -13,13 +13,14 @@ import msgspec
 import structlog
 
 from messages.codec import decode_status, encode, encode_json
-from messages.topics import HEARTBEAT_PREFIX, STATUS, STREAM_WRITER, events_endpoint, heartbeat_topic, quote_topic
+from messages.topics import HEARTBEAT_PREFIX, STATUS, events_endpoint, heartbeat_topic, quote_topic, sharded, writer_of
 from messages.views import Status
 from services.bus import is_listening
 from services.follow import Cursor
 from services.history import newest_checkpoint
+from services.journal import streams_in
 from services.process import MAX_WAIT, Service
-from services.projection import STREAMS, Projection, file_bytes, is_past_of
+from services.projection import Projection, file_bytes, is_past_of
 from services.settings import Settings
 from services.silence import StatusKeeper
 from services.sink.core import Conflator
@@ -35,7 +36,6 @@ SAVE_SHARE = 0.05  # most of the loop's time that saving may take
 RETRY_SECONDS = 1.0
 IDLE_SECONDS = 2.0  # after which files are written though a stream is behind; at start, without progress
 TURN_SECONDS = 0.01  # files are conflated to a longer interval anyway
-FOLLOWED = ("gateway", "planner", "supervisor")
 ALONE_SECONDS = 0.4  # for one of those followed to begin to end too
 END_SECONDS = 1.5  # for all of them to have ended
 CLOSE_SECONDS = 2.0  # for the last files
@@ -53,6 +53,8 @@ class Sink:
         settings = service.settings
         self._service = service
         self._clock = service.clock
+        self._gateways = [sharded("gateway", name) for name in settings.gateway_names]
+        self._followed = (*self._gateways, "planner", "supervisor")
         self._files = FileWriter(settings.stream_dir)
         self._state_path = settings.state_dir / STATE_FILE
         self._status_path = settings.stream_dir / STATUS_FILE
@@ -72,17 +74,17 @@ class Sink:
     def start(self) -> None:
         service = self._service
         self._files.prepare()
-        for stream in STREAMS:
+        for stream in streams_in(service.settings.journal_dir, service.settings.gateway_names):
             service.follow(
                 stream, partial(self._projection.apply, stream), partial(self._restart, stream), self._saved.get(stream)
             )
         service.on_topic(STATUS, self._on_status)
-        for name in ("supervisor", "gateway"):
+        for name in ("supervisor", *self._gateways):
             service.on_topic(heartbeat_topic(name), self._on_heartbeat)
         service.each_turn(self._turn)
         service.every(service.settings.heartbeat_interval, self._count)
         service.on_close(self._close)
-        service.subscribe(FOLLOWED)
+        service.subscribe(self._followed)
 
     # --- what comes in ---
 
@@ -203,7 +205,7 @@ class Sink:
         """Stopped together with the services that it follows, the sink ends last, so that what they journal while
         they end is in its files. When none of them goes, it is stopped alone."""
         settings, began = self._service.settings, self._clock.monotonic()
-        places = [settings.run_path / events_endpoint(name) for name in FOLLOWED]
+        places = [settings.run_path / events_endpoint(name) for name in self._followed]
         while True:
             there = sum(map(is_listening, places))
             patience = END_SECONDS if there < len(places) else ALONE_SECONDS
@@ -242,7 +244,7 @@ def _load_state(path: Path, settings: Settings) -> tuple[Projection, dict[str, C
         log.warning("state_unusable", path=str(path), error=str(error), then="rebuilt from the journal")
         return newest_checkpoint(settings.journal_dir)
     for stream, cursor in list(cursors.items()):
-        here = STREAM_WRITER[stream] not in settings.peers
+        here = writer_of(stream) not in settings.peers
         if (
             here
             and cursor.seq

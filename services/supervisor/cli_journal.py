@@ -50,7 +50,7 @@ def verify(
 
     where = tools.settings()
     with _progress("verifying") as show:
-        report = examine(where.journal_dir, _streams(stream), show)
+        report = examine(where.journal_dir, _streams(stream, where), show)
     if json:
         tools.print_json(report)
     else:
@@ -84,8 +84,8 @@ def replay(
 
       ibstream replay --from 14:30 --speed 10 --into demo  files that live through it again
     """
-    from messages.topics import STREAM_WRITER
-    from services.replay import STREAMS, RemotePast, entries, files
+    from messages.topics import writer_of
+    from services.replay import RemotePast, entries, files
 
     where = tools.settings()
     since, until = _time("--from", begin), _time("--to", end)
@@ -97,8 +97,8 @@ def replay(
             )
         _replay_into(where, into, since, until, pace)
         return
-    chosen, symbols = _streams(stream) or STREAMS, _symbols(symbol)
-    pasts = files(where.journal_dir, [name for name in chosen if STREAM_WRITER[name] not in where.peers])
+    chosen, symbols = _streams(stream, where) or known_streams(where), _symbols(symbol)
+    pasts = files(where.journal_dir, [name for name in chosen if writer_of(name) not in where.peers])
     pasts |= {name: RemotePast(where, name, symbols) for name in chosen if name not in pasts}
     _print_entries(entries(pasts, since or 0, until, symbols), pace, json)
 
@@ -162,7 +162,9 @@ def export(
         raise IbStreamError("invalid_request", f"--to {to}: expected parquet or csv")
     kind: Literal["parquet", "csv"] = "csv" if to == "csv" else "parquet"
     where = tools.settings()
-    (name,) = _streams(stream) or [stream]
+    name, *more = _streams(stream, where) or [stream]
+    if more:
+        raise IbStreamError("invalid_request", f"one stream at a time: {name}, {', '.join(more)}")
     since, until = _time("--from", begin), _time("--until", end)
     target = Path(f"{name}.{kind}" if out is None else out)
     with _progress(f"exporting {name}") as show:
@@ -228,14 +230,22 @@ def _time(option: str, text: str | None) -> int | None:
         raise IbStreamError("invalid_request", f"{option}: {error}") from None
 
 
-def _streams(text: str | None) -> list[str] | None:
-    from messages.topics import STREAM_WRITER
+def known_streams(where: "Settings") -> tuple[str, ...]:
+    """Those that the settings name, and those that are in the journal."""
+    from services.journal import streams_in
 
-    names = tools.symbol_list(text)
-    for name in names or []:
-        if name not in STREAM_WRITER:
-            raise IbStreamError("invalid_request", f"{name} is no stream; there are {', '.join(STREAM_WRITER)}")
-    return names
+    return streams_in(where.journal_dir, where.gateway_names)
+
+
+def _streams(text: str | None, where: "Settings") -> list[str] | None:
+    """`ticks` is every gateway's, where each has one of its own."""
+    from messages.topics import kind
+
+    known, chosen = known_streams(where), tools.symbol_list(text)
+    for name in chosen or []:
+        if name not in map(kind, known) and name not in known:
+            raise IbStreamError("invalid_request", f"{name} is no stream; there are {', '.join(known)}")
+    return None if chosen is None else [s for name in chosen for s in known if name in (s, kind(s))]
 
 
 def _symbols(text: str | None) -> list[str]:

@@ -23,9 +23,9 @@ from messages.topics import (
     SERVICES,
     SIDE_SERVICES,
     STATUS,
-    STREAM_WRITER,
     SUPERVISOR_CONTROL,
     TICKS,
+    writer_of,
 )
 from services.files import replace_file
 from services.follow import Cursor, FileSource, Follower
@@ -236,7 +236,7 @@ class SupervisorService:
         if zlib.crc32(data[4:]).to_bytes(4, "little") != data[:4] or facts.version != VERSION:
             return Facts()
         for stream, cursor in list(facts.cursors.items()):
-            here = STREAM_WRITER[stream] not in self._settings.peers
+            here = writer_of(stream) not in self._settings.peers
             if here and not is_past_of(self._settings.journal_dir, stream, cursor, facts.times.get(stream, 0)):
                 log.warning("state_of_another_journal", stream=stream, seq=cursor.seq, then="folded again")
                 facts.restart(stream)

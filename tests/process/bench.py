@@ -14,7 +14,7 @@ import zmq
 
 from messages.codec import encode
 from messages.events import AnyEvent
-from messages.topics import STREAM_WRITER, events_endpoint, heartbeat_topic
+from messages.topics import events_endpoint, heartbeat_topic, streams, writer_of
 from messages.views import Heartbeat
 from services import settings as settings_module
 from services.bus import Publisher, Subscriber, prepare_run_dir
@@ -87,8 +87,8 @@ class FakeService:
         self.publisher = Publisher(bench.context, bench.settings, events_endpoint(name))
         self.writers = {
             stream: TestWriter(bench.settings.journal_dir, stream, NOW)
-            for stream, writer in STREAM_WRITER.items()
-            if writer == name
+            for stream in streams(bench.settings.gateway_names)
+            if writer_of(stream) == name
         }
         self.beating = True
         self.deaf = False  # writes to the journal and publishes nothing

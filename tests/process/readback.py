@@ -14,11 +14,10 @@ import zmq
 
 from messages.codec import decode_heartbeat
 from messages.events import Block
-from messages.topics import TICKS, events_endpoint, heartbeat_topic
+from messages.topics import STREAMS, TICKS, events_endpoint, heartbeat_topic
 from services.bus import Subscriber
 from services.follow import Cursor, FileSource, Follower
 from services.journal import JournalReader
-from services.projection import STREAMS
 from services.settings import Settings
 from services.verify import verify
 from tests.process.pipeline import Pipeline

@@ -19,10 +19,10 @@ import pytest
 from messages.codec import decode_block, decode_events, decode_ticks
 from messages.control import Start, Stop
 from messages.events import LinkChanged
-from messages.topics import CONTROL, LINK, PLAN, TICKS
+from messages.topics import CONTROL, LINK, PLAN, STREAMS, TICKS
 from services.history import fold
 from services.journal import JournalReader
-from services.projection import STREAMS, Projection
+from services.projection import Projection
 from services.settings import Settings
 from services.supervisor.facts import Facts, decode_facts
 from tests.process.pipeline import Pipeline

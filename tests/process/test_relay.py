@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from messages.topics import TICKS
+from messages.topics import STREAMS, TICKS
 from services.journal import JournalReader, Row
-from services.projection import STREAMS, rebuild
+from services.projection import rebuild
 from tests.process.nats_server import NatsServer
 from tests.process.pipeline import CORE, Pipeline
 from tests.support import eventually

@@ -24,11 +24,11 @@ import zmq
 
 from messages.codec import decode_heartbeat
 from messages.events import Block
-from messages.topics import TICKS, heartbeat_topic
+from messages.topics import STREAMS, TICKS, heartbeat_topic
 from services.bus import RemoteSource, Subscriber
 from services.follow import Follower
 from services.journal import JournalReader
-from services.projection import STREAMS, rebuild
+from services.projection import rebuild
 from services.settings import Settings
 from services.supervisor.watch import START_GRACE
 from tests.process.bench import clean_environment

@@ -8,8 +8,9 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from messages.topics import STREAMS
 from services.history import fold
-from services.projection import STREAMS, Projection
+from services.projection import Projection
 from services.settings import Settings
 from tests.process.pipeline import ALL, Pipeline
 from tests.process.readback import Witness, check_files, check_journal, end_of, settle, ticks_in

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from messages import fields
 from messages.codec import encode
 from messages.events import ServiceChanged, StreamStarted, StreamStopped, SymbolChanged
-from messages.topics import CONTROL, LINK, PLAN, TICKS
+from messages.topics import CONTROL, LINK, PLAN, STREAMS, TICKS
 from messages.views import Quote
 from services.clock import SECOND
 from services.follow import Cursor
-from services.projection import STREAMS, Projection, file_bytes, fold, rebuild
+from services.projection import Projection, file_bytes, fold, rebuild
 from tests import blocks
 from tests.blocks import NOW, TestWriter
 

@@ -15,7 +15,7 @@ from messages.codec import decode_block, decode_events, decode_ticks, encode
 from messages.events import EventBlock, LinkChanged, SymbolChanged, TickBlock, UnknownEvent
 from messages.fields import BID, CURRENCY
 from messages.ticks import Tick, ticks
-from messages.topics import STREAM_WRITER, TICKS
+from messages.topics import STREAMS, TICKS
 from services.follow import Cursor, Follower
 from services.journal import JournalReader, JournalWriter
 from services.projection import fold
@@ -44,7 +44,7 @@ def held(old: Any, new: Any) -> bool:
     return bool(old == new)
 
 
-@pytest.mark.parametrize("stream", STREAM_WRITER)
+@pytest.mark.parametrize("stream", STREAMS)
 def test_every_block_of_the_first_schema_reads_as_it_was_written(first: Path, stream: str) -> None:
     expected = msgspec.json.decode((first / "expected.json").read_bytes())[stream]
     with JournalReader(first, stream) as reader:
@@ -72,7 +72,7 @@ def test_the_first_journal_folds_to_quotes(first: Path) -> None:
     assert (quote.bid, quote.ask, quote.currency, quote.source) == (591.26, 591.27, "USD", "ib_stream")
 
 
-@pytest.mark.parametrize("stream", STREAM_WRITER)
+@pytest.mark.parametrize("stream", STREAMS)
 def test_todays_writer_goes_on_in_the_first_journal(first: Path, stream: str) -> None:
     with JournalReader(first, stream) as reader:
         last = reader.last()
