@@ -254,6 +254,8 @@ class PlannedSymbol(msgspec.Struct, frozen=True, omit_defaults=True):
     local_symbol: str = ""
     last_trade_date: str = ""
     ib_symbol: str = ""  # what IB calls it, where that differs from `symbol`
+    gateway: str = ""  # which of several gateways serves it; empty where there is one
+    home: str = ""  # the gateway that it goes back to, where that is another one
 
 
 class CutSymbol(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -264,6 +266,10 @@ class CutSymbol(msgspec.Struct, frozen=True, omit_defaults=True):
     priority: int
     contract: PlannedSymbol | None = None
     limit: Literal["max_symbols", "lines"] = "max_symbols"  # whose limit: the user's, or IB's on market data lines
+
+    @property
+    def gateway(self) -> str:
+        return self.contract.gateway if self.contract is not None else ""
 
 
 class Plan(msgspec.Struct, tag="plan", tag_field="type", frozen=True):

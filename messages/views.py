@@ -41,6 +41,7 @@ class Quote(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     reason: str | None = None  # why it is stale: a stable word
     epoch: int
     seq: int
+    gateway: str | None = None  # where there are several: whose price it is, and so whose epoch and seq
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -88,6 +89,7 @@ class SymbolStatus(msgspec.Struct, frozen=True, kw_only=True):
     priority: int | None = None
     market_data_type: MarketDataType | None = None
     streaming: bool = True  # False: cut from the plan, served from snapshots by rotation
+    gateway: str | msgspec.UnsetType = msgspec.UNSET  # where there are several: the one that serves it
 
 
 class LockOwner(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,6 +138,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     services: dict[str, ServiceStatus] = {}
     symbols: dict[str, SymbolStatus] = {}
     lock: LockOwner | None = None
-    link: LinkStatus | None = None
+    link: LinkStatus | None = None  # of several the first that is in trouble
+    links: dict[str, LinkStatus] | msgspec.UnsetType = msgspec.UNSET  # of each, where there are several
     plan_problem: str | None = None
     warnings: list[str] = []

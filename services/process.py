@@ -27,7 +27,7 @@ from messages.codec import decode_heartbeat, encode
 from messages.control import AnyMessage
 from messages.errors import IbStreamError
 from messages.events import Block
-from messages.topics import HEARTBEAT_PREFIX, events_endpoint, heartbeat_topic, writer_of
+from messages.topics import HEARTBEAT_PREFIX, events_endpoint, heartbeat_topic, sharded, writer_of
 from messages.views import Heartbeat
 from services import keys, logs
 from services.bus import PlainSocket, Publisher, RemoteSource, ReplayServer, Server, Subscriber, prepare_run_dir
@@ -352,6 +352,10 @@ def _resident_bytes() -> float:
         return 0.0
 
 
+def _as_they_are(settings: Settings) -> Settings:
+    return settings
+
+
 def notify_systemd(message: str) -> None:
     """Tell systemd about readiness, stopping and life (sd_notify(3)); nothing where it did not start us."""
     where = os.environ.get("NOTIFY_SOCKET")
@@ -360,10 +364,14 @@ def notify_systemd(message: str) -> None:
             sock.sendto(message.encode(), "\0" + where[1:] if where.startswith("@") else where)
 
 
-def main(name: str, build: Callable[[Service], object]) -> int:
-    """Run a service from its `__main__`: returns the exit code. `build` hangs handlers on the Service."""
+def main(
+    name: str, build: Callable[[Service], object], shard: str = "", adapt: Callable[[Settings], Settings] = _as_they_are
+) -> int:
+    """Run a service from its `__main__`: returns the exit code. `build` hangs handlers on the Service; one that runs
+    several times is told its `shard` on the command line, and may `adapt` the settings. Raises nothing."""
+    module, name = name, sharded(name, shard)
     try:
-        settings = load()
+        settings = adapt(load())
         logs.configure(settings, name)
         service = Service(name, settings)
     except IbStreamError as error:
@@ -382,5 +390,5 @@ def main(name: str, build: Callable[[Service], object]) -> int:
         service.close()
     if service.reload:
         log.info("reloading")
-        os.execv(sys.executable, [sys.executable, "-m", f"services.{name}"])  # noqa: S606 - our own module
+        os.execv(sys.executable, [sys.executable, "-m", f"services.{module}", *([shard] if shard else [])])  # noqa: S606 - our own module
     return 0

@@ -1,6 +1,6 @@
 """The projection of the journal to symbol files: used by the sink, by replay and `at`, and by tests.
 
-Four streams are folded each on its own, and a symbol's quote is a function of the four folds. So the result
+The streams are folded each on its own, and a symbol's quote is a function of these folds. So the result
 does not depend on how the streams interleaved, on restarts, or on who folded them: the sink's files and a
 rebuild from the journal are the same bytes.
 
@@ -8,6 +8,10 @@ rebuild from the journal are the same bytes.
     link      what the gateway says of each symbol (SymbolChanged); nothing, in a new epoch, until it says so
     plan      which symbols are planned
     control   whether the stream is wanted, and whether the gateway is there
+
+Each of several gateways has a `ticks.NAME` and a `link.NAME`. A quote is then that of the gateway whose price was
+received last, so that an older price never replaces a newer one; whether it can be trusted is said by the gateway
+that the plan assigns the symbol to.
 
 A symbol has a file once IB has said something of its price, and from then on for ever; a planned symbol that
 has never had a price has none.
@@ -31,7 +35,7 @@ from messages.events import (
     SymbolChanged,
     TickBlock,
 )
-from messages.topics import CONTROL, LINK, PLAN, TICKS
+from messages.topics import CONTROL, LINK, PLAN, TICKS, kind, shard
 from messages.views import Quote
 from services.files import replace_file
 from services.follow import Cursor
@@ -46,31 +50,30 @@ PENDING: Final[Overlay] = (True, "pending")
 
 
 class Projection:
-    """The four folds. `changed` collects the symbols whose quote may differ since it was last cleared; `times`
+    """The folds. `changed` collects the symbols whose quote may differ since it was last cleared; `times`
     has the time of the last block of each stream, UTC nanoseconds."""
 
     def __init__(self) -> None:
         self.changed: set[str] = set()
         self.times: dict[str, int] = {}
-        self._book = QuoteBook()
-        self._link_epoch = 0
-        self._link: dict[str, Overlay] = {}
-        self._planned: frozenset[str] = frozenset()
+        self._books: dict[str, QuoteBook] = {}  # by gateway, as all that follow
+        self._links: dict[str, _Link] = {}
+        self._planned: dict[str, str] = {}  # symbols, and their gateway
         self._plan_started = False
         self._wanted = False
-        self._gateway_down = False
+        self._down: set[str] = set()
 
     def apply(self, stream: str, block: Block) -> None:
         """Fold one block of `stream`; blocks of a stream come in order, streams in any."""
-        if stream == TICKS:
+        if kind(stream) == TICKS:
             assert isinstance(block, TickBlock)
-            self.changed.update(self._book.apply(block))
+            self.changed.update(self._book(stream).apply(block))
         elif stream == PLAN:
             assert isinstance(block, Plan)
             self._apply_plan(block)
-        elif stream == LINK:
+        elif kind(stream) == LINK:
             assert isinstance(block, EventBlock)
-            self._apply_link(block)
+            self._apply_link(self._links.setdefault(shard(stream), _Link()), block)
         else:
             assert stream == CONTROL and isinstance(block, EventBlock)
             self._apply_control(block)
@@ -78,8 +81,10 @@ class Projection:
 
     def apply_all(self, stream: str, blocks: Sequence[Block]) -> None:
         """Fold several blocks of `stream` in order, as `apply` does one by one: faster for small tick blocks."""
-        if stream == TICKS and blocks:
-            self.changed.update(self._book.apply_all([block for block in blocks if isinstance(block, TickBlock)]))
+        if kind(stream) == TICKS and blocks:
+            self.changed.update(
+                self._book(stream).apply_all([block for block in blocks if isinstance(block, TickBlock)])
+            )
             self.times[stream] = blocks[-1].time
             return
         for block in blocks:
@@ -89,25 +94,28 @@ class Projection:
         """Forget all of one stream: it is going to be folded again from its beginning."""
         self.changed.update(self.symbols())
         self.times.pop(stream, None)
-        if stream == TICKS:
-            self._book = QuoteBook()
-        elif stream == LINK:
-            self._link_epoch, self._link = 0, {}
+        if kind(stream) == TICKS:
+            self._books.pop(shard(stream), None)
+        elif kind(stream) == LINK:
+            self._links.pop(shard(stream), None)
         elif stream == PLAN:
-            self._planned, self._plan_started = frozenset(), False
+            self._planned, self._plan_started = {}, False
         else:
-            self._wanted = self._gateway_down = False
+            self._wanted = False
+            self._down.clear()
 
     def symbols(self) -> list[str]:
         """Symbols that ever had a tick, sorted."""
-        return sorted(self._book.symbols())
+        return sorted({symbol for book in self._books.values() for symbol in book.symbols()})
 
     def quote(self, symbol: str) -> Quote | None:
         """The current quote, or None as long as IB has never said anything of the symbol's price."""
-        if not self._book.price_time(symbol):
+        gateway = self._priced_by(symbol)
+        if gateway is None:
             return None
         stale, reason = self.overlay(symbol)
-        return self._book.quote(symbol, stale=stale, reason=reason)
+        quote = self._books[gateway].quote(symbol, stale=stale, reason=reason)
+        return msgspec.structs.replace(quote, gateway=gateway) if gateway and quote is not None else quote
 
     def overlay(self, symbol: str) -> Overlay:
         """The most far-reaching cause first, so that a symbol shows why it really is silent."""
@@ -115,41 +123,62 @@ class Projection:
             return True, "stopped"
         if symbol not in self._planned:
             return True, "unplanned" if self._plan_started else "stopped"
-        if self._gateway_down:
+        gateway = self._planned[symbol]
+        if gateway in self._down:
             return True, "service_down"
-        return self._link.get(symbol, PENDING)
+        link = self._links.get(gateway)
+        return PENDING if link is None else link.said.get(symbol, PENDING)
+
+    def _book(self, stream: str) -> QuoteBook:
+        gateway = shard(stream)
+        book = self._books.get(gateway)
+        if book is None:
+            book = self._books[gateway] = QuoteBook()
+        return book
+
+    def _priced_by(self, symbol: str) -> str | None:
+        """The gateway whose price was received last; of two that are as old, the planned one, then by name."""
+        if len(self._books) == 1:  # most often: nothing to compare
+            ((gateway, book),) = self._books.items()
+            return gateway if book.price_time(symbol) else None
+        planned = self._planned.get(symbol)
+        found = [(book.price_time(symbol), gateway == planned, gateway) for gateway, book in self._books.items()]
+        time, _, gateway = max(found, default=(0, False, ""))
+        return gateway if time else None
 
     # --- the folds of link, plan and control ---
 
-    def _apply_link(self, block: EventBlock) -> None:
-        if block.epoch != self._link_epoch:
-            self._link_epoch = block.epoch  # a new gateway process: what the last one said holds no more
-            self.changed.update(self._link)
-            self._link.clear()
+    def _apply_link(self, link: "_Link", block: EventBlock) -> None:
+        if block.epoch != link.epoch:
+            link.epoch = block.epoch  # a new gateway process: what the last one said holds no more
+            self.changed.update(link.said)
+            link.said.clear()
         for event in block.events:
             if isinstance(event, SymbolChanged):
                 overlay = (event.stale, event.reason or event.state if event.stale else None)
-                if self._link.get(event.symbol) != overlay:
-                    self._link[event.symbol] = overlay
+                if link.said.get(event.symbol) != overlay:
+                    link.said[event.symbol] = overlay
                     self.changed.add(event.symbol)
 
     def _apply_plan(self, plan: Plan) -> None:
-        planned = frozenset([s.symbol for s in plan.symbols] + [s.symbol for s in plan.cut])
+        planned = {cut.symbol: cut.gateway for cut in plan.cut}
+        planned |= {symbol.symbol: symbol.gateway for symbol in plan.symbols}
         if plan.started != self._plan_started:
             self.changed.update(self.symbols())
-        self.changed.update(planned ^ self._planned)
+        self.changed.update(symbol for symbol, _ in planned.items() ^ self._planned.items())
         self._planned, self._plan_started = planned, plan.started
 
     def _apply_control(self, block: EventBlock) -> None:
-        before = (self._wanted, self._gateway_down)
+        before = (self._wanted, set(self._down))
         for event in block.events:
             if isinstance(event, StreamStarted):
                 self._wanted = True
             elif isinstance(event, StreamStopped):
                 self._wanted = False
-            elif isinstance(event, ServiceChanged) and event.service == "gateway":
-                self._gateway_down = event.state == "down"
-        if before != (self._wanted, self._gateway_down):
+            elif isinstance(event, ServiceChanged) and kind(event.service) == "gateway":
+                note = self._down.add if event.state == "down" else self._down.discard
+                note(shard(event.service))
+        if before != (self._wanted, self._down):
             self.changed.update(self.symbols())
 
     # --- saving ---
@@ -159,13 +188,12 @@ class Projection:
         saved = _Saved(
             cursors=cursors,
             times=self.times,
-            book=self._book.dump(),
-            link_epoch=self._link_epoch,
-            link=self._link,
-            planned=sorted(self._planned),
+            books={gateway: book.dump() for gateway, book in self._books.items()},
+            links=self._links,
+            planned=self._planned,
             plan_started=self._plan_started,
             wanted=self._wanted,
-            gateway_down=self._gateway_down,
+            down=sorted(self._down),
         )
         body = encode(saved)
         return zlib.crc32(body).to_bytes(4, "little") + body
@@ -178,24 +206,42 @@ class Projection:
             raise ValueError("its checksum does not match")
         projection = cls()
         try:
-            saved = _decode_saved(body)
-            if saved.version != STATE_VERSION:
-                raise ValueError(f"its version is {saved.version}, not {STATE_VERSION}")
-            projection._book = QuoteBook.load(saved.book)
+            saved = _decode(body)
+            projection._books = {gateway: QuoteBook.load(book) for gateway, book in saved.books.items()}
         except msgspec.MsgspecError as error:
             raise ValueError(str(error)) from None
         projection.times = saved.times
-        projection._link_epoch, projection._link = saved.link_epoch, saved.link
-        projection._planned, projection._plan_started = frozenset(saved.planned), saved.plan_started
-        projection._wanted, projection._gateway_down = saved.wanted, saved.gateway_down
+        projection._links = saved.links
+        projection._planned, projection._plan_started = saved.planned, saved.plan_started
+        projection._wanted, projection._down = saved.wanted, set(saved.down)
         return projection, saved.cursors
 
 
-STATE_VERSION: Final = 2  # raise it when the fold changes: saved states are rebuilt from the journal then
+STATE_VERSION: Final = 3  # raise it when the fold changes: saved states are rebuilt from the journal then
+
+
+class _Link(msgspec.Struct):
+    """What a gateway's process says of its symbols."""
+
+    epoch: int = 0
+    said: dict[str, Overlay] = {}
 
 
 class _Saved(msgspec.Struct, kw_only=True):
     version: int = STATE_VERSION
+    cursors: dict[str, Cursor]
+    times: dict[str, int]
+    books: dict[str, bytes]
+    links: dict[str, _Link]
+    planned: dict[str, str]
+    plan_started: bool
+    wanted: bool
+    down: list[str]
+
+
+class _Saved2(msgspec.Struct, kw_only=True):
+    """Of version 2, with one gateway. It is read because checkpoints know what was retired from the journal."""
+
     cursors: dict[str, Cursor]
     times: dict[str, int]
     book: bytes
@@ -206,8 +252,30 @@ class _Saved(msgspec.Struct, kw_only=True):
     wanted: bool
     gateway_down: bool
 
+    def converted(self) -> _Saved:
+        return _Saved(
+            cursors=self.cursors,
+            times=self.times,
+            books={"": self.book},
+            links={"": _Link(self.link_epoch, self.link)},
+            planned=dict.fromkeys(self.planned, ""),
+            plan_started=self.plan_started,
+            wanted=self.wanted,
+            down=[""] if self.gateway_down else [],
+        )
 
-_decode_saved = msgspec.msgpack.Decoder(_Saved).decode
+
+class _Version(msgspec.Struct):
+    version: int
+
+
+def _decode(body: bytes) -> _Saved:
+    version = msgspec.msgpack.decode(body, type=_Version).version
+    if version == 2:
+        return msgspec.msgpack.decode(body, type=_Saved2).converted()
+    if version != STATE_VERSION:
+        raise ValueError(f"its version is {version}, not {STATE_VERSION}")
+    return msgspec.msgpack.decode(body, type=_Saved)
 
 
 def is_past_of(journal_dir: Path, stream: str, cursor: Cursor, time: int) -> bool:

@@ -19,7 +19,16 @@ from msgspec import Meta
 
 from messages.errors import IbStreamError
 from messages.topics import ONE_GATEWAY, services
-from services.settings_rules import MAX_IPC_PATH, check, expected_services, malformed, parse_endpoint
+from services.settings_rules import (
+    MAX_IPC_PATH,
+    check,
+    expected_services,
+    longest_endpoint,
+    malformed,
+    no_such_gateway,
+    parse_endpoint,
+    parse_gateways,
+)
 
 PREFIX = "IBSTREAM_"
 
@@ -50,6 +59,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ib_port: Port = _field(7497, "API port: TWS 7496 live, 7497 paper; IB Gateway 4001 live, 4002 paper")
     ib_client_id: Annotated[int, Meta(ge=0, le=999_999)] = _field(17, "API client id, kept across reconnects")
     ib_backup: str = _field("", "second gateway, host:port, used while the first is away; empty: none")
+    gateways: str = _field(
+        "",
+        "several gateways, NAME=HOST:PORT/CLIENTID/LINES separated by spaces; client id and lines as above when left"
+        " out; empty: the one above",
+    )
     ib_connect_timeout: Seconds = _field(5.0, "seconds for TCP connect, and again for handshake and ready")
     ib_message_rate: Annotated[int, Meta(ge=1, le=1000)] = _field(45, "most messages a second to the gateway")
     ib_line_limit: Count = _field(100, "market data lines that may be open at once, before IB says otherwise")
@@ -149,7 +163,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         if self.run_dir:
             return Path(self.run_dir).expanduser().absolute()
         inside = self.root / "run"
-        if len(str(inside)) + len("/supervisor.control") <= MAX_IPC_PATH:
+        if len(str(inside)) + longest_endpoint(self) <= MAX_IPC_PATH:
             return inside
         digest = hashlib.sha256(str(self.root).encode()).hexdigest()[:16]
         return Path(tempfile.gettempdir()) / f"ibstream-{os.getuid()}-{digest}"
@@ -161,7 +175,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def peers(self) -> dict[str, tuple[str, int]]:
         """Host and first port of each service that is reached by tcp: events, then replay, then control."""
-        known = services(self.gateway_names)
+        known = self.services
         found: dict[str, tuple[str, int]] = {}
         for part in self.bus_peers.replace(",", " ").split():
             service, sep, where = part.partition("=")
@@ -179,7 +193,30 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def gateway_names(self) -> tuple[str, ...]:
         """The shards of the pipeline: one without a name when there is one gateway."""
-        return ONE_GATEWAY
+        return tuple(parse_gateways(self)) or ONE_GATEWAY
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """All services of the pipeline: `gateway`, or one of each name."""
+        return services(self.gateway_names)
+
+    @property
+    def line_limits(self) -> dict[str, int]:
+        """Market data lines of each gateway, by its name."""
+        named = parse_gateways(self)
+        return {name: found.lines for name, found in named.items()} or {"": self.ib_line_limit}
+
+    def of_gateway(self, name: str) -> "Settings":
+        """What the gateway of that name works with. Raises IbStreamError `invalid_setting` when there is none."""
+        named = parse_gateways(self)
+        if not named and not name:
+            return self
+        if name not in named:
+            raise malformed("IBSTREAM_GATEWAYS", self.gateways, no_such_gateway(name, named))
+        found = named[name]
+        return msgspec.structs.replace(
+            self, ib_host=found.host, ib_port=found.port, ib_client_id=found.client_id, ib_line_limit=found.lines
+        )
 
     @property
     def database(self) -> str:

@@ -6,12 +6,13 @@ Everything that a service would refuse at its start is refused here, before anyt
 import ipaddress
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from messages.errors import IbStreamError
-from messages.topics import SERVICES, SIDE_SERVICES, kind, streams, writer_of
+from messages.topics import SIDE_SERVICES, SUPERVISOR_CONTROL, events_endpoint, kind, sharded, streams, writer_of
 from services.reset_windows import ResetWindows
 
 if TYPE_CHECKING:
@@ -24,11 +25,13 @@ MAX_IPC_PATH: Final = 100  # a unix socket's path has 107 usable bytes on Linux,
 
 _HOST = re.compile(r"\[?[A-Za-z0-9._:%-]+\]?")
 _KEY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_GATEWAY = re.compile(r"([a-z0-9]{1,16})=([^/]+)(?:/(\d{1,6}))?(?:/([1-9]\d{0,5}))?")
 _URL = re.compile(r"[A-Za-z][\w+.-]*://")
 
 
 def check(settings: "Settings") -> None:
     """Raises IbStreamError `invalid_setting` for the first that is wrong, naming it."""
+    parse_gateways(settings)
     _check_places(settings)
     _check_gateway(settings)
     _check_plan(settings)
@@ -56,6 +59,53 @@ def parse_endpoint(name: str, text: str) -> tuple[str, int]:
     if not sep or not _HOST.fullmatch(host) or not port.isdigit() or not 1 <= int(port) <= 65535:
         raise malformed(name, text, "host:port with a port from 1 to 65535")
     return host.strip("[]"), int(port)
+
+
+class GatewayAddress(NamedTuple):
+    """One of several gateways."""
+
+    host: str
+    port: int
+    client_id: int
+    lines: int
+
+
+GATEWAY_FORM: Final = "NAME=HOST:PORT/CLIENTID/LINES, the name of lower-case letters and digits"
+
+
+def parse_gateways(settings: "Settings") -> dict[str, GatewayAddress]:
+    """The gateways of IBSTREAM_GATEWAYS by name, as they stand there; none when it is empty.
+
+    Raises IbStreamError `invalid_setting`.
+    """
+    found: dict[str, GatewayAddress] = {}
+    for part in settings.gateways.split():
+        match = _GATEWAY.fullmatch(part)
+        if match is None:
+            raise malformed("IBSTREAM_GATEWAYS", part, GATEWAY_FORM)
+        name, where, client, lines = match.groups()
+        host, port = parse_endpoint("IBSTREAM_GATEWAYS", where)
+        client_id = settings.ib_client_id if client is None else int(client)
+        if name in found:
+            raise malformed("IBSTREAM_GATEWAYS", part, f"each name once, and {name} stands there twice")
+        if any((host, port, client_id) == (*other[:2], other.client_id) for other in found.values()):
+            raise malformed("IBSTREAM_GATEWAYS", part, "another client id: this one has that address already")
+        found[name] = GatewayAddress(host, port, client_id, settings.ib_line_limit if lines is None else int(lines))
+    return found
+
+
+def no_such_gateway(name: str, named: Iterable[str]) -> str:
+    """What is expected when a gateway is asked for by a name that is not among the `named`."""
+    known = ", ".join(named)
+    if not name:
+        return f"one of its names after `python -m services.gateway`: {known}"
+    return f"a gateway named {name!r} in it" + (f" beside {known}" if known else "")
+
+
+def longest_endpoint(settings: "Settings") -> int:
+    """Characters of the longest name of a socket in the run folder, with the slash before it."""
+    names = [events_endpoint(sharded("gateway", name)) for name in settings.gateway_names]
+    return max(len(f"/{name}") for name in (*names, SUPERVISOR_CONTROL))
 
 
 def is_loopback(host: str) -> bool:
@@ -97,15 +147,15 @@ def relay_streams(settings: "Settings") -> tuple[list[str], list[str]]:
 
 
 def expected_services(settings: "Settings") -> tuple[str, ...]:
-    """Whom the supervisor misses. Raises IbStreamError `invalid_setting`."""
-    found = tuple(dict.fromkeys(settings.expected_services.replace(",", " ").split()))
-    known = (*SERVICES, *SIDE_SERVICES)
-    for name in found:
-        if name not in known:
+    """Whom the supervisor misses; `gateway` is each of several. Raises IbStreamError `invalid_setting`."""
+    chosen = dict.fromkeys(settings.expected_services.replace(",", " ").split())
+    known = (*settings.services, *SIDE_SERVICES)
+    for name in chosen:
+        if name not in known and name not in map(kind, known):
             raise malformed("IBSTREAM_EXPECTED_SERVICES", name, f"services, each one of {', '.join(known)}")
-    if not {"gateway", "planner"} <= set(found):
+    if not {"gateway", "planner"} <= set(map(kind, chosen)):
         raise malformed("IBSTREAM_EXPECTED_SERVICES", settings.expected_services, "at least gateway and planner")
-    return found
+    return tuple(dict.fromkeys(one for name in chosen for one in known if name in (one, kind(one))))
 
 
 def _check_relay(settings: "Settings") -> None:
@@ -127,8 +177,9 @@ def _check_places(settings: "Settings") -> None:
         if path is not None and _is_file(path):
             text = str(getattr(settings, name.lower()) or path)
             raise malformed(f"IBSTREAM_{name}", text, "the path of a folder, not of a file")
-    if len(str(settings.run_path)) + len("/supervisor.control") > MAX_IPC_PATH:
-        raise malformed("IBSTREAM_RUN_DIR", settings.run_dir, f"a path of at most {MAX_IPC_PATH - 19} characters")
+    longest = MAX_IPC_PATH - longest_endpoint(settings)
+    if len(str(settings.run_path)) > longest:
+        raise malformed("IBSTREAM_RUN_DIR", settings.run_dir, f"a path of at most {longest} characters")
     settings.peers  # noqa: B018 - reading it checks it
     if not _KEY_NAME.fullmatch(settings.bus_key):
         raise malformed("IBSTREAM_BUS_KEY", settings.bus_key, "the name of a key: letters, digits, dots, hyphens")
@@ -148,6 +199,9 @@ def _check_gateway(settings: "Settings") -> None:
         raise malformed("IBSTREAM_IB_HOST", settings.ib_host, "a host name or an address")
     if settings.ib_backup:
         parse_endpoint("IBSTREAM_IB_BACKUP", settings.ib_backup)
+        if settings.gateways:
+            expected = "nothing while IBSTREAM_GATEWAYS names several, each of which stands in for the others"
+            raise malformed("IBSTREAM_IB_BACKUP", settings.ib_backup, expected)
     if not is_loopback(settings.sim_host):
         raise malformed("IBSTREAM_SIM_HOST", settings.sim_host, "a loopback address: invented prices stay here")
     ResetWindows(settings.reset_windows, settings.reset_time_zone)

@@ -6,6 +6,7 @@ Guarantees that a status that says `connected` has a supervisor behind it that s
 
 import msgspec
 
+from messages.topics import kind
 from messages.views import ServiceStatus, Status, StatusWord
 from services.clock import iso
 
@@ -28,7 +29,7 @@ class StatusKeeper:
         return status
 
     def on_heartbeat(self, service: str, at: float) -> None:
-        self._heard[service] = at
+        self._heard[kind(service)] = at  # of several gateways any one will do
 
     @property
     def current(self) -> Status:

@@ -1,7 +1,10 @@
-"""`python -m services.gateway`: the IB gateway adapter."""
+"""`python -m services.gateway [NAME]`: the IB gateway adapter; with several gateways, the one of that name."""
+
+import sys
 
 from services.gateway.service import Gateway
 from services.process import main
 
 if __name__ == "__main__":
-    raise SystemExit(main("gateway", Gateway))
+    name = "".join(sys.argv[1:2])
+    raise SystemExit(main("gateway", Gateway, name, lambda settings: settings.of_gateway(name)))

@@ -131,11 +131,11 @@ class Contracts:
 
 
 def same_contract(one: PlannedSymbol, other: PlannedSymbol) -> bool:
-    """Do two plans mean the same contract, whatever their reason and priority?"""
+    """Do two plans mean the same contract, whatever their reason and priority, and wherever they are served?"""
     return all(
         getattr(one, field) == getattr(other, field)
         for field in PlannedSymbol.__struct_fields__
-        if field not in ("reason", "priority")
+        if field not in ("reason", "priority", "gateway", "home")
     )
 
 

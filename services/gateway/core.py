@@ -39,12 +39,14 @@ _SETTLED: Final = frozenset({"live", "delayed", "halted"})  # states that one mo
 
 
 class GatewayCore:
-    """Fold inputs to effects. `memory` is the fold of the gateway's own link stream at the start.
+    """Fold inputs to effects. `memory` is the fold of the gateway's own link stream at the start; `name` is its own
+    where there are several, each of which serves the symbols that the plan assigns to it.
 
     Raises IbStreamError `invalid_setting` for reset windows, a time zone or a backup that cannot be read.
     """
 
-    def __init__(self, settings: Settings, rng: random.Random, memory: Memory | None = None) -> None:
+    def __init__(self, settings: Settings, rng: random.Random, memory: Memory | None = None, *, name: str = "") -> None:
+        self.name = name
         self.desk = desk = Desk(settings, rng, memory or Memory())
         self.book = desk.book
         self.net = desk.net
@@ -141,7 +143,7 @@ class GatewayCore:
     def _plan_changed(self, event: fx.PlanChanged) -> None:
         before, plan = self.plan, event.plan
         self.plan = plan
-        wanted, cut = _wanted(plan)
+        wanted, cut = _wanted(plan, self.name)
         for name in [name for name in self.book if name not in wanted]:
             self._remove(self.book[name])
         for name, planned in wanted.items():
@@ -150,7 +152,7 @@ class GatewayCore:
             self._renew_for(before, plan)
         self.requests.data_type = DATA_TYPE_NUMBER[plan.market_data_type]
         self.lines.unbalanced = True
-        if wanted:
+        if wanted or self._stands_by():
             self.link.want(True)
         self._set_outage()
 
@@ -200,8 +202,14 @@ class GatewayCore:
 
     def _rest_when_stopped(self) -> None:
         """Nothing planned: the connection goes once the cancellations are out."""
-        if self.link.wanted and not self.book and not (self.link.connected and self.requests.governor.waiting):
+        if self.book or not self.link.wanted or self._stands_by():
+            return
+        if not (self.link.connected and self.requests.governor.waiting):
             self.turned(self.link.want(False))
+
+    def _stands_by(self) -> bool:
+        """One of several keeps its connection without a symbol too: only so is it known to be of use again."""
+        return bool(self.name) and self.plan is not None and self.plan.started and bool(self.plan.symbols)
 
     # --- the link ---
 
@@ -357,13 +365,14 @@ class GatewayCore:
 _OURS: Final = frozenset({fx.PlanChanged, fx.Timer, fx.SocketFailed, fx.SocketClosed, fx.EndpointSeen})
 
 
-def _wanted(plan: Plan) -> tuple[dict[str, PlannedSymbol], dict[str, str]]:
-    """All symbols that need prices, and the reason for those that the plan does not stream."""
-    wanted = {planned.symbol: planned for planned in plan.symbols}
+def _wanted(plan: Plan, gateway: str) -> tuple[dict[str, PlannedSymbol], dict[str, str]]:
+    """All symbols that need prices from this gateway, and the reason for those that the plan does not stream."""
+    wanted = {planned.symbol: planned for planned in plan.symbols if planned.gateway == gateway}
     cut: dict[str, str] = {}
     for each in plan.cut:
         if each.symbol not in wanted:
             contract = each.contract or PlannedSymbol(symbol=each.symbol, reason=each.reason, priority=each.priority)
-            wanted[each.symbol] = contract
-            cut[each.symbol] = each.reason
+            if each.gateway == gateway:
+                wanted[each.symbol] = contract
+                cut[each.symbol] = each.reason
     return (wanted, cut) if plan.started else ({}, {})

@@ -1,8 +1,9 @@
 """The gateway's loop: one wake-up, one drain, one block, one journal write, one send.
 
-Run by `python -m services.gateway`. It owns the socket to TWS or IB Gateway and the journal streams `ticks`
-and `link`; what to do is decided by the pure core (core.py), what is said on the wire by the official client
-(official.py) and the tick fast path (fastpath.py). Journal first, then publish; nobody can hold it up.
+Run by `python -m services.gateway [NAME]`. It owns the socket to TWS or IB Gateway and the journal streams `ticks`
+and `link` (`ticks.NAME` and `link.NAME`); what to do is decided by the pure core (core.py), what is said on the
+wire by the official client (official.py) and the tick fast path (fastpath.py).
+Journal first, then publish; nobody can hold it up.
 """
 
 import random
@@ -21,7 +22,7 @@ from messages.fields import (
     QUOTE_FIELD,
     TEXT_FIELDS,
 )
-from messages.topics import LINK, PLAN, TICKS
+from messages.topics import LINK, PLAN, TICKS, shard, sharded
 from services import flight
 from services.clock import SECOND, iso
 from services.gateway import effects as fx
@@ -55,10 +56,12 @@ class Gateway:
         self._service = service
         self._settings = service.settings
         service.pace = service.settings.gather_ms / 1000
-        self._ticks = service.journal(TICKS)
-        self._link = service.journal(LINK)
+        self._name = shard(service.name)
+        self._ticks = service.journal(sharded(TICKS, self._name))
+        self._link = service.journal(sharded(LINK, self._name))
         service.serve_replay()
-        self._core = GatewayCore(service.settings, random.Random(), self._remember())  # noqa: S311 - jitter only
+        jitter = random.Random()  # noqa: S311 - no secret
+        self._core = GatewayCore(service.settings, jitter, self._remember(), name=self._name)
         self._connection: Connection | None = None
         self._decoder = TickDecoder(OLDEST_VERSION)
         self._official = OfficialClient(self._settings.ib_client_id, OLDEST_VERSION)
@@ -72,6 +75,7 @@ class Gateway:
         self._link_events: list[LinkEvent] = []
         self._probe: Probe | None = None
         self._watched_write = False
+        self._flight_dir = self._settings.flight_dir / self._name
         self._recorder = self._open_recorder()
         self._dump_again = 0
         self._time = max(self._ticks.time, self._link.time)
@@ -88,7 +92,7 @@ class Gateway:
         if not segments:
             return None
         try:
-            return flight.Recorder(self._settings.flight_dir / "ring", segments)
+            return flight.Recorder(self._flight_dir / "ring", segments)
         except OSError as error:
             log.warning("flight_recorder_off", error=str(error))
             return None
@@ -98,7 +102,7 @@ class Gateway:
     def _remember(self) -> Memory:
         """What earlier runs learned: the fold of our own link stream, and how far the ticks go."""
         memory = Memory()
-        with JournalReader(self._settings.journal_dir, LINK) as reader:
+        with JournalReader(self._settings.journal_dir, self._link.stream) as reader:
             for row in reader.blocks(reader.seq_at(self._link.time - MEMORY)):
                 for event in decode_events(row.payload).events:
                     memory.apply(event, row.time)
@@ -240,7 +244,7 @@ class Gateway:
             self._names.pop(req_id, None)
         self._retired.clear()
         if self._ticks.append(payload, count, now):
-            self._service.publisher.send(TICKS, payload)
+            self._service.publisher.send(self._ticks.stream, payload)
             self._counts["ticks_total"] += count
         else:
             self._counts["ticks_dropped_total"] += count
@@ -251,7 +255,7 @@ class Gateway:
             return
         payload = encode(EventBlock(self._link.epoch, self._link.next_seq, now, list(events)))
         if self._link.append(payload, len(events), now):
-            self._service.publisher.send(LINK, payload)
+            self._service.publisher.send(self._link.stream, payload)
         for event in events:
             if isinstance(event, LinkChanged):
                 log.info("link", phase=event.phase, reason=event.reason, detail=event.detail, retry_in=event.retry_in)
@@ -307,7 +311,7 @@ class Gateway:
         if self._recorder is None or self._time < self._dump_again:
             return
         self._dump_again = self._time + DUMP_PAUSE
-        path = self._settings.flight_dir / f"{iso(self._time).replace(':', '')}-{reason}{flight.SUFFIX}"
+        path = self._flight_dir / f"{iso(self._time).replace(':', '')}-{reason}{flight.SUFFIX}"
         try:
             self._recorder.dump(path)
         except OSError as error:

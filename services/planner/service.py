@@ -4,19 +4,20 @@
 the database is away; a plan is in the journal before it is published; heartbeats go on through any read.
 """
 
-import functools
 import sqlite3
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 
 import msgspec
 import structlog
 
-from messages.codec import decode_plan, encode
+from messages.codec import decode_heartbeat, decode_plan, encode
 from messages.control import Accepted, AnyMessage, ComputePlan, Failed, PlanReply, RefreshPlan, Start
 from messages.errors import IbStreamError
 from messages.events import Block, EventBlock, Plan
-from messages.topics import CONTROL, LINK, PLAN, PLANNER_CONTROL
+from messages.topics import CONTROL, LINK, PLAN, PLANNER_CONTROL, heartbeat_topic, sharded
 from services.files import replace_file
 from services.follow import Cursor
 from services.journal import JournalReader
@@ -60,12 +61,13 @@ class Planner:
         self._state = PlannerState(
             Defaults(
                 max_symbols=settings.max_symbols,
-                line_limit=settings.ib_line_limit,
+                line_limits=settings.line_limits,
                 refresh_interval=settings.refresh_interval,
                 allow_delayed=settings.allow_delayed,
             ),
             self._saved.folded if self._saved is not None else Folded(),
             self._last_plan(),
+            service.clock.now(),
         )
         self._caught_up = False
         # A read connects, asks and parses a file: each bounded, and all of them together here.
@@ -78,13 +80,17 @@ class Planner:
         service.serve_replay()
         self._server = service.serve(PLANNER_CONTROL, self._command)
         self._control = service.follow(CONTROL, self._on_control, self._control_reset, cursors.get(CONTROL))
-        self._link = service.follow(LINK, self._on_link, lambda: None, cursors.get(LINK))
+        for name in self._settings.gateway_names:
+            stream = sharded(LINK, name)
+            service.follow(stream, partial(self._on_link, name), lambda: None, cursors.get(stream))
+            if name:
+                service.on_topic(heartbeat_topic(sharded("gateway", name)), partial(self._on_beat, name))
         service.on_readable(self._reader.wakeup, self._reader.drain)
         service.every(0.25, self._watch)
         service.every(SAVE_SECONDS, self._save)
         service.each_turn(self._turn)
         service.on_close(self._close)
-        service.subscribe(["supervisor", "gateway"])
+        service.subscribe(["supervisor", *(sharded("gateway", name) for name in self._settings.gateway_names)])
 
     # --- what comes in ---
 
@@ -93,10 +99,15 @@ class Planner:
         for offset, event in enumerate(block.events):
             self._state.on_control(event, block.first_seq + offset, block.time)
 
-    def _on_link(self, block: Block) -> None:
+    def _on_link(self, gateway: str, block: Block) -> None:
         assert isinstance(block, EventBlock)
         for event in block.events:
-            self._state.on_link(event)
+            self._state.on_link(event, gateway, block.epoch, block.time)
+
+    def _on_beat(self, gateway: str, _topic: str, payload: bytes) -> None:
+        with suppress(msgspec.MsgspecError):  # counted where all heartbeats are heard
+            head = decode_heartbeat(payload).heads.get(sharded(LINK, gateway))
+            self._state.on_beat(gateway, head.epoch if head is not None else 0, self._service.clock.now())
 
     def _control_reset(self) -> None:
         log.warning("stream_folded_again", stream=CONTROL)
@@ -135,7 +146,7 @@ class Planner:
             if isinstance(effect, Publish):
                 self._publish(effect.plan)
             else:
-                self._submit(effect.request, functools.partial(self._on_answer, effect))
+                self._submit(effect.request, partial(self._on_answer, effect))
 
     def _submit(self, request: Start, then: Callable[[Answer | IbStreamError], None]) -> None:
         request = with_project(request, self._settings)
@@ -208,7 +219,7 @@ class Planner:
         return saved if intact and saved.version == STATE_VERSION else None
 
     def _save(self) -> None:
-        cursors = {CONTROL: self._control.cursor, LINK: self._link.cursor}
+        cursors = {stream: follower.cursor for stream, follower in self._service.followers.items()}
         if self._saved is not None and self._saved.cursors == cursors:
             return
         saved = Saved(STATE_VERSION, msgspec.structs.replace(self._state.folded), cursors)

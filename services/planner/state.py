@@ -13,13 +13,17 @@ from messages.errors import IbStreamError
 from messages.events import (
     AnyEvent,
     LineLimitLearned,
+    LinkChanged,
     Plan,
+    PlannedSymbol,
     PlanRefreshRequested,
     StreamStarted,
     StreamStopped,
 )
 from services.clock import SECOND
 from services.planner.core import Answer, Limits, answer_of, select
+from services.planner.health import Health, LinkFact, fold_link
+from services.planner.places import Place, place
 
 RETRY_SECONDS = 5.0  # between reads while they fail
 
@@ -28,7 +32,8 @@ class Defaults(msgspec.Struct, frozen=True):
     """What holds when the start request says nothing."""
 
     max_symbols: int = 100
-    line_limit: int = 100
+    # of each gateway by its name; one alone has none
+    line_limits: dict[str, int] = msgspec.field(default_factory=lambda: {"": 100})
     refresh_interval: float = 60.0
     allow_delayed: bool = True
 
@@ -56,12 +61,20 @@ class Folded(msgspec.Struct):
     since: int = 0  # when it was started or stopped, UTC nanoseconds; 0: the supervisor has said nothing yet
     line_limit: int | None = None  # as IB taught it
     refresh_token: int = 0
+    # of several gateways, by name
+    line_limits: dict[str, int] = {}
+    links: dict[str, LinkFact] = {}
+
+    def forget_limits(self) -> None:
+        """Try again what was planned before IB taught otherwise; it says so if a limit still holds."""
+        self.line_limit = None
+        self.line_limits.clear()
 
 
 class PlannerState:
     """Feed `on_control` and `on_link` in order, then call `turn` whenever anything happened or time passed."""
 
-    def __init__(self, defaults: Defaults, folded: Folded, plan: Plan | None) -> None:
+    def __init__(self, defaults: Defaults, folded: Folded, plan: Plan | None, now: int = 0) -> None:
         self.folded = folded
         self.plan = plan  # the last one published, this process's or an earlier one's
         self._defaults = defaults
@@ -71,6 +84,10 @@ class PlannerState:
         self._reading: int | None = None  # number of the read under way
         self._number = 0
         self._recut = False
+        self._several = "" not in defaults.line_limits
+        moved = {symbol.home for symbol in _all_symbols(plan) if symbol.home} if plan is not None else ()
+        self._health = Health(defaults.line_limits, moved if self._several else (), now)
+        self._failed = self._health.failed
 
     # --- events ---
 
@@ -85,7 +102,7 @@ class PlannerState:
                 refresh_interval_seconds=event.refresh_interval_seconds,
             )
             self.folded.since = time
-            self.folded.line_limit = None  # a new start tries again; IB says so if the limit still holds
+            self.folded.forget_limits()
             self._forget_read()
         elif isinstance(event, StreamStopped):
             self.folded.request, self.folded.since = None, time
@@ -93,20 +110,32 @@ class PlannerState:
         elif isinstance(event, PlanRefreshRequested):
             self.refresh(seq)
 
-    def on_link(self, event: AnyEvent) -> None:
-        if isinstance(event, LineLimitLearned) and event.limit != self.folded.line_limit:
-            self.folded.line_limit = event.limit
-            self._recut = True
+    def on_link(self, event: AnyEvent, gateway: str = "", epoch: int = 0, time: int = 0) -> None:
+        """An event of the link stream of `gateway`, from a block of that epoch and time."""
+        if isinstance(event, LineLimitLearned):
+            self._learn(gateway, event.limit)
+        elif isinstance(event, LinkChanged) and self._several:
+            links = self.folded.links
+            links[gateway] = fold_link(links.get(gateway, LinkFact()), event, epoch, time)
+
+    def on_beat(self, gateway: str, epoch: int, now: int) -> None:
+        """A heartbeat of one of several gateways; `epoch` is that of its link stream."""
+        self._health.on_beat(gateway, epoch, now)
 
     def refresh(self, token: int = 0) -> None:
         """Read again at once, and let rejected symbols be tried again."""
         self.folded.refresh_token = max(self.folded.refresh_token + 1, token)
-        self.folded.line_limit = None
+        self.folded.forget_limits()
         self._forget_read()
 
     def reset(self) -> None:
         """Forget what the control stream said: it is going to be folded again from its beginning."""
-        self.folded = Folded(line_limit=self.folded.line_limit, refresh_token=self.folded.refresh_token)
+        self.folded = Folded(
+            line_limit=self.folded.line_limit,
+            refresh_token=self.folded.refresh_token,
+            line_limits=self.folded.line_limits,
+            links=self.folded.links,
+        )
         self._forget_read()
 
     # --- effects ---
@@ -119,10 +148,14 @@ class PlannerState:
         if request is None:
             return self._publish(msgspec.structs.replace(self._blank(Start(), now), started=False))
         effects: list[Effect] = []
+        failed = self._health.check(self.folded.links, now) if self._several else self._failed
+        moved, self._failed = failed != self._failed, failed
         if self._recut:
             self._recut = False
             if self.plan is not None and self._in_force():
                 effects += self._adopt(self._answer or answer_of(self.plan), now, keep_problem=True)
+        elif moved and self.plan is not None and self._in_force():
+            effects += self._publish(msgspec.structs.replace(self.plan, time=self._time(now)))
         if self._reading is None and now >= self._due:
             self._number += 1
             self._reading = self._number
@@ -149,7 +182,7 @@ class PlannerState:
 
     def preview(self, request: Start, answer: Answer, now: int) -> Plan:
         """The plan that a start with `request` would begin with. Changes nothing."""
-        return self._plan(answer, request, frozenset(), now)
+        return self._placed(self._plan(answer, request, frozenset(), now))
 
     # --- inside ---
 
@@ -183,8 +216,7 @@ class PlannerState:
 
     def _plan(self, answer: Answer, request: Start, incumbents: frozenset[str], now: int) -> Plan:
         limits = Limits(
-            max_symbols=request.max_symbols or self._defaults.max_symbols,
-            line_limit=self.folded.line_limit or self._defaults.line_limit,
+            max_symbols=request.max_symbols or self._defaults.max_symbols, line_limit=sum(self._lines().values())
         )
         selection = select(answer, limits, incumbents)
         return msgspec.structs.replace(
@@ -213,7 +245,42 @@ class PlannerState:
         """Never before the start that the plan answers, though the clock may have been set back since."""
         return max(now, self.folded.since)
 
+    def _learn(self, gateway: str, limit: int) -> None:
+        known = self.folded.line_limits.get(gateway) if self._several else self.folded.line_limit
+        if limit == known:
+            return
+        if self._several:
+            self.folded.line_limits[gateway] = limit
+        else:
+            self.folded.line_limit = limit
+        self._recut = True
+
+    def _lines(self) -> dict[str, int]:
+        """The market data lines of each gateway, as far as is known."""
+        if not self._several:
+            return {"": self.folded.line_limit or self._defaults.line_limits[""]}
+        return {name: self.folded.line_limits.get(name) or most for name, most in self._defaults.line_limits.items()}
+
+    def _placed(self, plan: Plan) -> Plan:
+        """The plan with a gateway for each symbol, where there are several."""
+        if not self._several:
+            return plan
+        known = _all_symbols(self.plan) if self.plan is not None else []
+        before = {symbol.symbol: Place(symbol.gateway, symbol.home or symbol.gateway) for symbol in known}
+        ranked = sorted(plan.symbols, key=lambda symbol: symbol.priority)
+        cut = [one.symbol for one in plan.cut if one.contract is not None]
+        places = place([symbol.symbol for symbol in ranked], cut, self._lines(), self._failed, before)
+        return msgspec.structs.replace(
+            plan,
+            symbols=[_at(symbol, places[symbol.symbol]) for symbol in plan.symbols],
+            cut=[
+                msgspec.structs.replace(one, contract=_at(one.contract, places[one.symbol])) if one.contract else one
+                for one in plan.cut
+            ],
+        )
+
     def _publish(self, plan: Plan) -> list[Effect]:
+        plan = self._placed(plan)
         if self.plan is not None and _content(plan) == _content(self.plan) and self._covers(self.plan):
             return []
         self._before, self.plan = self.plan, plan
@@ -222,6 +289,16 @@ class PlannerState:
     def _covers(self, plan: Plan) -> bool:
         """An equal plan of before the last start is said again: its time shows that the start was answered."""
         return plan.time >= self.folded.since
+
+
+def _all_symbols(plan: Plan) -> list[PlannedSymbol]:
+    """Those that it streams and those that it cuts."""
+    return [*plan.symbols, *(cut.contract for cut in plan.cut if cut.contract is not None)]
+
+
+def _at(symbol: PlannedSymbol, place: Place) -> PlannedSymbol:
+    home = place.home if place.home != place.gateway else ""
+    return msgspec.structs.replace(symbol, gateway=place.gateway, home=home)
 
 
 def _content(plan: Plan) -> Plan:

@@ -64,19 +64,25 @@ def _ledger(where: "Settings", since: str | None, symbol: str | None) -> "list[G
 
     from messages.codec import decode_block
     from messages.events import EventBlock
-    from messages.topics import LINK
+    from messages.topics import LINK, kind
     from services.clock import parse_time
-    from services.journal import JournalReader
-    from services.supervisor.gaps import GapLedger
+    from services.journal import JournalReader, streams_in
+    from services.supervisor.gaps import Gap, GapLedger
 
     try:
         begin = parse_time(since, time.time_ns()) if since is not None else 0
     except ValueError as error:
         raise IbStreamError("invalid_request", f"--since: {error}") from None
-    ledger = GapLedger()
-    with JournalReader(where.journal_dir, LINK) as reader:
-        for row in reader.blocks():
-            block = decode_block(LINK, row.payload)
-            assert isinstance(block, EventBlock)
-            ledger.apply(block)
-    return [gap for gap in ledger.gaps(symbol) if gap.end is None or gap.end >= begin]
+    found: list[Gap] = []
+    for stream in streams_in(where.journal_dir):
+        if kind(stream) != LINK:
+            continue
+        ledger = GapLedger()  # each gateway's own: two may open a gap of a symbol at the same time
+        with JournalReader(where.journal_dir, stream) as reader:
+            for row in reader.blocks():
+                block = decode_block(stream, row.payload)
+                assert isinstance(block, EventBlock)
+                ledger.apply(block)
+        found += ledger.gaps(symbol)
+    found.sort(key=lambda gap: (gap.start, gap.symbol))
+    return [gap for gap in found if gap.end is None or gap.end >= begin]

@@ -17,6 +17,7 @@ from messages.events import (
     StreamStopped,
     TickBlock,
 )
+from messages.topics import LINK, shard, sharded
 from messages.views import Heartbeat, LockOwner, Status
 from services.settings import Settings
 from services.supervisor import view
@@ -46,7 +47,7 @@ Decision = AnyMessage | Record | Validate
 class Supervisor:
     def __init__(self, settings: Settings, facts: Facts, lock: LockOwner, *, now: int, at: float) -> None:
         self.facts = facts
-        self.watch = Watch(settings.heartbeat_timeout, at, settings.expected)
+        self.watch = Watch(settings.heartbeat_timeout, at, settings.expected, settings.services)
         self._settings = settings
         self._lock = lock
         self._listening_since = now
@@ -58,9 +59,11 @@ class Supervisor:
 
     def hear(self, beat: Heartbeat, at: float) -> None:
         self.watch.hear(beat, at)
-        epoch = self.watch.epoch("gateway", "link")
-        if epoch is not None:
-            self.facts.meet_gateway(epoch)
+        if beat.service in self.watch.gateways:
+            gateway = shard(beat.service)
+            epoch = self.watch.epoch(beat.service, sharded(LINK, gateway))
+            if epoch is not None:
+                self.facts.link_of(gateway).meet(epoch)
 
     def see_ticks(self, block: TickBlock) -> None:
         self.facts.see_ticks(block)
@@ -140,7 +143,10 @@ class Supervisor:
     @property
     def outage_expected(self) -> bool:
         """The trouble is IB's own reset, in its window."""
-        return self.facts.link is not None and self.facts.link.expected and self.verdict.reason != "service_down"
+        if self.verdict.reason == "service_down":
+            return False
+        troubled = [link.link for link in self.facts.links.values() if link.link is not None and not link.ready]
+        return bool(troubled) and all(link.expected for link in troubled)
 
     def _limits(self, now: int) -> Limits:
         return limits_at(now, self._listening_since, self._settings.stale_after)

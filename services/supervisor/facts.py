@@ -1,6 +1,7 @@
 """What the supervisor knows: the folds of its own stream `control`, of `link` and `plan`, and price times.
 
-Pure, and saved as a whole together with its cursors, so that a restart costs only the tail of the streams.
+Pure, and saved as a whole together with its cursors, so that a restart costs only the tail of the streams. What
+the gateways say is kept by their names; one alone has none.
 `judge.py` turns it into a status word, `view.py` into the status that others read.
 """
 
@@ -12,11 +13,13 @@ import msgspec
 from messages.events import (
     AnyEvent,
     Block,
+    CutSymbol,
     EventBlock,
     FarmChanged,
     IbError,
     LinkChanged,
     Plan,
+    PlannedSymbol,
     ServiceChanged,
     StatusChanged,
     StreamStarted,
@@ -25,11 +28,12 @@ from messages.events import (
     TickBlock,
 )
 from messages.fields import PRICE_TIME, SOURCE, SOURCE_MOCK, SOURCE_SNAPSHOT
+from messages.topics import LINK, kind, shard, sharded
 from messages.views import LastError
 from services.clock import SECOND, iso
 from services.follow import Cursor
 
-VERSION: Final = 2  # raise it when a fold changes: saved facts are then folded again from the journal
+VERSION: Final = 3  # raise it when a fold changes: saved facts are then folded again from the journal
 
 _RARE_FIELDS: Final = (bytes([SOURCE]), bytes([PRICE_TIME]))
 
@@ -39,6 +43,57 @@ class SymbolFact(msgspec.Struct, frozen=True):
 
     said: SymbolChanged
     since: int  # UTC ns
+
+
+class LinkFacts(msgspec.Struct, kw_only=True):
+    """What one gateway's process says."""
+
+    epoch: int = 0
+    link: LinkChanged | None = None
+    since: int = 0
+    failure: LinkChanged | None = None  # why the link is not ready, once it was tried or lost
+    farms: dict[str, str] = {}
+    symbols: dict[str, SymbolFact] = {}
+
+    @property
+    def ready(self) -> bool:
+        return self.link is not None and self.link.phase == "ready"
+
+    def meet(self, epoch: int) -> None:
+        """A new process, known from its heartbeat or its first block: what the last one said of the link and the
+        symbols holds no more."""
+        if epoch > self.epoch:
+            self.epoch = epoch
+            self.forget()
+
+    def forget(self) -> None:
+        self.link = self.failure = None
+        self.farms, self.symbols = {}, {}
+
+    def apply(self, event: AnyEvent, time: int) -> None:
+        match event:
+            case LinkChanged():
+                self._apply_link_changed(event, time)
+            case FarmChanged():
+                self.farms[event.farm] = event.state
+            case SymbolChanged(state="removed"):
+                self.symbols.pop(event.symbol, None)
+            case SymbolChanged():
+                known = self.symbols.get(event.symbol)
+                kept = known is not None and known.said.state == event.state
+                self.symbols[event.symbol] = SymbolFact(event, known.since if kept and known else time)
+            case _:
+                pass
+
+    def _apply_link_changed(self, event: LinkChanged, time: int) -> None:
+        previous = self.link
+        if previous is None or previous.phase != event.phase:
+            self.since = time
+        if event.phase in ("ready", "idle"):
+            self.failure = None
+        elif event.phase in ("backoff", "no_ib") or (previous is not None and previous.phase == "ready"):
+            self.failure = event
+        self.link = event
 
 
 class Facts(msgspec.Struct, kw_only=True):
@@ -54,12 +109,7 @@ class Facts(msgspec.Struct, kw_only=True):
     said_services: dict[str, str] = {}
     said_status: StatusChanged | None = None
     # link
-    link_epoch: int = 0
-    link: LinkChanged | None = None
-    link_since: int = 0
-    failure: LinkChanged | None = None  # why the link is not ready, once it was tried or lost
-    farms: dict[str, str] = {}
-    symbols: dict[str, SymbolFact] = {}
+    links: dict[str, LinkFacts] = {}  # by gateway
     errors: dict[str, int] = {}  # by code, since the stream was started
     last_error: LastError | None = None
     # plan
@@ -96,8 +146,9 @@ class Facts(msgspec.Struct, kw_only=True):
         self.times.pop(stream, None)
         if stream == "control":
             self._restart_control()
-        elif stream == "link":
-            self._restart_link()
+        elif kind(stream) == LINK:
+            self.links.pop(shard(stream), None)
+            self.errors, self.last_error = {}, None
         else:
             self.plan = None
 
@@ -107,46 +158,27 @@ class Facts(msgspec.Struct, kw_only=True):
 
     # --- link ---
 
-    def apply_link(self, block: Block) -> None:
+    def apply_link(self, block: Block, gateway: str = "") -> None:
         assert isinstance(block, EventBlock)
-        self.meet_gateway(block.epoch)
+        link = self.link_of(gateway)
+        link.meet(block.epoch)
         for event in block.events:
             if isinstance(event, IbError):
                 self._count(event, block.time)
-            elif block.epoch == self.link_epoch:
-                self._apply_link_event(event, block.time)
-        self._advance("link", block)
+            elif block.epoch == link.epoch:
+                link.apply(event, block.time)
+        self._advance(sharded(LINK, gateway), block)
 
-    def meet_gateway(self, epoch: int) -> None:
-        """A new process of the gateway, known from its heartbeat or its first block: what the last one said of
-        the link and the symbols holds no more."""
-        if epoch > self.link_epoch:
-            self.link_epoch = epoch
-            self._forget_link()
+    def link_of(self, gateway: str) -> LinkFacts:
+        known = self.links.get(gateway)
+        if known is None:
+            known = self.links[gateway] = LinkFacts()
+        return known
 
-    def _restart_link(self) -> None:
-        self.link_epoch = 0
-        self.errors, self.last_error = {}, None
-        self._forget_link()
-
-    def _forget_link(self) -> None:
-        self.link = self.failure = None
-        self.farms, self.symbols = {}, {}
-
-    def _apply_link_event(self, event: AnyEvent, time: int) -> None:
-        match event:
-            case LinkChanged():
-                self._apply_link_changed(event, time)
-            case FarmChanged():
-                self.farms[event.farm] = event.state
-            case SymbolChanged(state="removed"):
-                self.symbols.pop(event.symbol, None)
-            case SymbolChanged():
-                known = self.symbols.get(event.symbol)
-                kept = known is not None and known.said.state == event.state
-                self.symbols[event.symbol] = SymbolFact(event, known.since if kept and known else time)
-            case _:
-                pass
+    def fact(self, planned: PlannedSymbol | CutSymbol) -> SymbolFact | None:
+        """What the gateway that serves the symbol said of it."""
+        link = self.links.get(planned.gateway)
+        return link.symbols.get(planned.symbol) if link is not None else None
 
     def _count(self, error: IbError, time: int) -> None:
         """Errors since the stream was started, but for those of class info, which tell that all is well."""
@@ -156,16 +188,6 @@ class Facts(msgspec.Struct, kw_only=True):
         self.last_error = LastError(
             time=iso(time), code=error.code, name=error.name, message=error.message, symbol=error.symbol
         )
-
-    def _apply_link_changed(self, event: LinkChanged, time: int) -> None:
-        previous = self.link
-        if previous is None or previous.phase != event.phase:
-            self.link_since = time
-        if event.phase in ("ready", "idle"):
-            self.failure = None
-        elif event.phase in ("backoff", "no_ib") or (previous is not None and previous.phase == "ready"):
-            self.failure = event
-        self.link = event
 
     # --- plan ---
 

@@ -13,7 +13,8 @@ Pure. Guarantees: never `connected` while a planned symbol of an open market has
 from collections import Counter
 from typing import Final, NamedTuple
 
-from messages.events import Plan
+from messages.events import LinkChanged, Plan, PlannedSymbol
+from messages.topics import shard
 from messages.views import StatusWord
 from services.clock import SECOND
 from services.supervisor.facts import Facts, SymbolFact
@@ -68,7 +69,7 @@ def judge(facts: Facts, watch: Watch, limits: Limits) -> Verdict:
     if facts.request is None:
         return Verdict("stopped", None, "the stream is stopped; `ibstream start` starts it")
     missing = watch.missing()
-    if "gateway" in missing:
+    if set(watch.gateways) <= set(missing):
         return Verdict("disconnected", "service_down", _down_sentence(missing))
     plan = facts.plan
     if plan is None or not plan.started:
@@ -88,19 +89,20 @@ def _judge_link(facts: Facts, watch: Watch, plan: Plan, missing: list[str], limi
     troubles = {
         planned.symbol: reason
         for planned in plan.symbols
-        if (reason := trouble(plan, facts.symbols.get(planned.symbol), facts, limits)) is not None
+        if (reason := trouble(plan, planned, facts, limits)) is not None
     }
-    link = facts.link
-    if link is None or link.phase != "ready":
-        failure = facts.failure
-        if failure is None:
-            phase = link.phase if link is not None else "idle"
-            return Verdict("starting", "connecting", f"connecting to the IB gateway (phase {phase})")
+    links = {name: facts.link_of(shard(name)) for name in watch.gateways if name not in missing}
+    failures = {name: link.failure for name, link in links.items() if not link.ready and link.failure is not None}
+    if not any(link.ready for link in links.values()):
+        if not failures:
+            phases = sorted({link.link.phase if link.link is not None else "idle" for link in links.values()})
+            return Verdict("starting", "connecting", f"connecting to the IB gateway (phase {', '.join(phases)})")
+        failure = next(iter(failures.values()))
+        served = any(_served(facts.fact(planned)) for planned in plan.symbols)
         reason = failure.reason or failure.phase
-        served = any(_served(facts.symbols.get(planned.symbol)) for planned in plan.symbols)
         return Verdict("degraded" if served else "disconnected", reason, _link_sentence(reason, failure.detail))
-    if missing:
-        return Verdict("degraded", "service_down", _down_sentence(missing))
+    if missing or failures:
+        return _judge_absent(plan, missing, failures, troubles)
     if failing := watch.failing():
         return Verdict("degraded", "service_failing", "; ".join(f"{name}: {why}" for name, why in failing.items()))
     # Who wanted more symbols than IB has lines for has some on snapshots; a limit of the user's own is no trouble.
@@ -108,8 +110,10 @@ def _judge_link(facts: Facts, watch: Watch, plan: Plan, missing: list[str], limi
     planned = len(plan.symbols) + len(bad)
     bad |= {symbol: reason for symbol, reason in troubles.items() if reason != "pending"}
     if bad:
-        reason = min(Counter(bad.values()).items(), key=lambda item: (-item[1], item[0]))[0]
+        reason = _most(bad)
         return Verdict("degraded", reason, _symbols_sentence(bad, reason, planned))
+    if connecting := [name for name, link in links.items() if not link.ready]:
+        return Verdict("starting", "connecting", f"connecting to the IB gateway of {', '.join(connecting)}")
     if troubles:
         return Verdict("starting", "awaiting_prices", f"waiting for the first price of {_names(troubles)}")
     if waiting := watch.waiting():
@@ -117,9 +121,39 @@ def _judge_link(facts: Facts, watch: Watch, plan: Plan, missing: list[str], limi
     return Verdict("connected")
 
 
-def trouble(plan: Plan, fact: SymbolFact | None, facts: Facts, limits: Limits) -> str | None:
+def _judge_absent(
+    plan: Plan, missing: list[str], failures: dict[str, LinkChanged], troubles: dict[str, str]
+) -> Verdict:
+    """Services are missing, or some of several gateways have no link, and another one has."""
+    sentences = [_down_sentence(missing)] if missing else []
+    sentences += [
+        f"{name}: {_link_sentence(failure.reason or failure.phase, failure.detail)}"
+        for name, failure in failures.items()
+    ]
+    sentences += [_stand_in(plan, shard(name)) for name in (*missing, *failures) if shard(name)]
+    if troubles and (failures or any(map(shard, missing))):
+        sentences.append(_symbols_sentence(troubles, _most(troubles), len(plan.symbols)))
+    reason = "service_down"
+    if not missing:
+        failure = next(iter(failures.values()))
+        reason = failure.reason or failure.phase
+    return Verdict("degraded", reason, "; ".join(sentences))
+
+
+def _stand_in(plan: Plan, gateway: str) -> str:
+    """What becomes of the symbols of a gateway that is away."""
+    left = [symbol.symbol for symbol in plan.symbols if symbol.gateway == gateway]
+    if left:
+        return f"nobody serves {_names(left)} yet"
+    moved = [symbol for symbol in plan.symbols if symbol.home == gateway]
+    others = sorted({symbol.gateway for symbol in moved})
+    return f"its {len(moved)} symbols are served by {', '.join(others)}" if moved else "it had no symbols"
+
+
+def trouble(plan: Plan, planned: PlannedSymbol, facts: Facts, limits: Limits) -> str | None:
     """Why a planned symbol keeps the whole from being connected: a stable word, `pending` for one that may still
     come, None when all is well with it."""
+    fact = facts.fact(planned)
     if fact is None:
         return "pending"
     said = fact.said
@@ -130,9 +164,15 @@ def trouble(plan: Plan, fact: SymbolFact | None, facts: Facts, limits: Limits) -
     if said.state == "delayed" and (said.reason == "delayed_asked" or plan.market_data_type.startswith("delayed")):
         return None
     if said.state == "live" and not said.stale:
-        seen = max(facts.prices.get(said.symbol, 0), fact.since, facts.link_since, limits.listening_since)
+        linked = facts.link_of(planned.gateway).since
+        seen = max(facts.prices.get(said.symbol, 0), fact.since, linked, limits.listening_since)
         return None if limits.now - seen <= SILENCE_FACTOR * limits.stale_after else "no_ticks"
     return said.reason or ("stale" if said.state == "live" else said.state)
+
+
+def _most(bad: dict[str, str]) -> str:
+    """The reason that most have."""
+    return min(Counter(bad.values()).items(), key=lambda item: (-item[1], item[0]))[0]
 
 
 def _served(fact: SymbolFact | None) -> bool:

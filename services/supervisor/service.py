@@ -7,6 +7,7 @@ ten times a second) and every second; no command holds up the loop.
 
 import zlib
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 import structlog
@@ -20,11 +21,11 @@ from messages.topics import (
     HEARTBEAT_PREFIX,
     LINK,
     PLAN,
-    SERVICES,
     SIDE_SERVICES,
     STATUS,
     SUPERVISOR_CONTROL,
     TICKS,
+    sharded,
     writer_of,
 )
 from services.files import replace_file
@@ -79,25 +80,26 @@ class SupervisorService:
             log.info("first_start", begins=type(first).__name__, api_mode=self._settings.api_mode)
         self._server = service.serve(SUPERVISOR_CONTROL, self._command)
         service.on_readable(self._desk.wakeup, self._desk.drain)
-        self._link = self._follow(LINK, facts.apply_link)
-        self._plan = self._follow(PLAN, facts.apply_plan)
-        service.on_topic(TICKS, self._on_ticks)
+        for gateway in self._settings.gateway_names:
+            self._follow(sharded(LINK, gateway), partial(facts.apply_link, gateway=gateway))
+            service.on_topic(sharded(TICKS, gateway), self._on_ticks)
+        self._follow(PLAN, facts.apply_plan)
         service.on_topic(HEARTBEAT_PREFIX, self._on_heartbeat)
         service.every(REVIEW_SECONDS, self._review)
         service.every(SAVE_SECONDS, self._save)
         service.every(SAVE_SECONDS, lambda: self._housekeeping.turn(service.clock.monotonic()))
         service.on_close(self._housekeeping.close)
         service.on_close(self._close)
-        service.subscribe((*SERVICES, *SIDE_SERVICES))  # itself too: its own health goes the same way
+        service.subscribe((*self._settings.services, *SIDE_SERVICES))  # itself too: its own health goes the same way
 
     # --- what comes in ---
 
-    def _follow(self, stream: str, fold: Callable[[Block], None]) -> Follower:
+    def _follow(self, stream: str, fold: Callable[[Block], None]) -> None:
         def apply(block: Block) -> None:
             fold(block)
             self._changed = True
 
-        return self._service.follow(stream, apply, lambda: self._restart(stream), self._core.facts.cursors.get(stream))
+        self._service.follow(stream, apply, lambda: self._restart(stream), self._core.facts.cursors.get(stream))
 
     def _restart(self, stream: str) -> None:
         log.warning("stream_folded_again", stream=stream)
@@ -177,7 +179,8 @@ class SupervisorService:
     def _review(self) -> None:
         now, at = self._service.clock.now(), self._service.clock.monotonic()
         before = self._core.verdict
-        events = self._core.review(now, at, settled=not (self._link.behind or self._plan.behind))
+        settled = not any(follower.behind for follower in self._service.followers.values())
+        events = self._core.review(now, at, settled=settled)
         if events:
             block = self._append(events)
             if block is not None:

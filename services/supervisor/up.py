@@ -1,7 +1,8 @@
 """`make run`: check the settings, also those in .env, say where things are, and run the Procfile until Ctrl-C.
 
-A thin skin around honcho, for two things that it does not do: settings are checked before anything starts, and
-an end by Ctrl-C or SIGTERM, once every process has gone, is a good end (exit 0).
+A thin skin around honcho, for three things that it does not do: settings are checked before anything starts; the
+line of the gateway runs once for each of several, with its name; and an end by Ctrl-C or SIGTERM, once every process
+has gone, is a good end (exit 0).
 """
 
 import os
@@ -12,6 +13,7 @@ from honcho import environ
 from honcho.manager import Manager
 
 from messages.errors import IbStreamError
+from messages.topics import sharded
 from services.settings import load
 from services.supervisor.cli_settings import summary_text
 
@@ -32,7 +34,8 @@ def main(arguments: list[str]) -> int:
     print(summary_text(settings), flush=True)  # noqa: T201
     manager = Manager()
     for name, command in environ.parse_procfile(procfile.read_text()).processes.items():
-        manager.add_process(name, command, env=env)
+        for gateway in settings.gateway_names if name == "gateway" else ("",):
+            manager.add_process(sharded(name, gateway), f"{command} {gateway}".rstrip(), env=env)
     manager.loop()
     return 0 if manager.returncode in ASKED_TO_END else int(manager.returncode)
 

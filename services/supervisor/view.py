@@ -5,14 +5,17 @@ unknown codes included; only those of class `info` (2104, 2106, 2107, 2158 and t
 is well) are left out.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Literal
+
+from msgspec import UNSET
 
 from messages.events import CutSymbol, Plan, PlannedSymbol, PriceSource
 from messages.fields import SOURCES
+from messages.topics import kind, shard
 from messages.views import LinkStatus, LockOwner, ServiceStatus, Status, SymbolStatus
 from services.clock import SECOND, iso
-from services.supervisor.facts import Facts, SymbolFact
+from services.supervisor.facts import Facts, LinkFacts, SymbolFact
 from services.supervisor.judge import Verdict
 
 STATE_SOURCE: dict[str, PriceSource] = {"snapshot": "ib_snapshot", "history": "ib_history"}
@@ -28,8 +31,10 @@ def build(
     lock: LockOwner,
 ) -> Status:
     """The whole status at `now` (UTC ns)."""
-    gateway = services.get("gateway")
-    symbols = symbol_statuses(facts, now, api_mode, gateway_down=gateway is not None and gateway.state == "down")
+    gateways = {shard(name): service for name, service in services.items() if kind(name) == "gateway"}
+    down = {name for name, service in gateways.items() if service.state == "down"}
+    symbols = symbol_statuses(facts, now, api_mode, down)
+    several = [name for name in gateways if name]
     plan = facts.plan
     return Status(
         status=verdict.word,
@@ -51,22 +56,26 @@ def build(
         services=services,
         symbols=symbols,
         lock=lock,
-        link=_link(facts),
+        link=_link(_most_troubled(facts, gateways)),
+        links={name: link for name in several if (link := _link(facts.link_of(name)))} if several else UNSET,
         plan_problem=plan.problem if plan is not None else None,
         warnings=_warnings(plan) if facts.request is not None else [],
     )
 
 
-def symbol_statuses(facts: Facts, now: int, api_mode: str, *, gateway_down: bool) -> dict[str, SymbolStatus]:
-    """Each symbol that is planned for streaming or cut from it; none while nothing is wanted."""
+def symbol_statuses(facts: Facts, now: int, api_mode: str, down: Collection[str] = ()) -> dict[str, SymbolStatus]:
+    """Each symbol that is planned for streaming or cut from it; none while nothing is wanted. `down`: the names of
+    the gateways that are not there."""
     plan = facts.plan
     if facts.request is None or plan is None or not plan.started:
         return {}
-    mock = api_mode == "mock" or (facts.link is not None and facts.link.account_kind == "simulator")
+    links = [link.link for link in facts.links.values() if link.link is not None]
+    mock = api_mode == "mock" or any(link.account_kind == "simulator" for link in links)
     planned: list[tuple[PlannedSymbol | CutSymbol, bool]] = [(symbol, True) for symbol in plan.symbols]
     planned += [(symbol, False) for symbol in plan.cut]
     return {
-        symbol.symbol: _symbol_status(symbol, streamed, facts, now, mock, gateway_down) for symbol, streamed in planned
+        symbol.symbol: _symbol_status(symbol, streamed, facts, now, mock, symbol.gateway in down)
+        for symbol, streamed in planned
     }
 
 
@@ -74,7 +83,7 @@ def _symbol_status(
     planned: PlannedSymbol | CutSymbol, streamed: bool, facts: Facts, now: int, mock: bool, gateway_down: bool
 ) -> SymbolStatus:
     name = planned.symbol
-    fact = facts.symbols.get(name)
+    fact = facts.fact(planned)
     priced = facts.prices.get(name)
     said = fact.said if fact is not None else None
     return SymbolStatus(
@@ -88,6 +97,7 @@ def _symbol_status(
         priority=planned.priority,
         market_data_type=said.market_data_type if said is not None else None,
         streaming=streamed and (said is None or said.state != "over_limit"),
+        gateway=planned.gateway or UNSET,
     )
 
 
@@ -121,8 +131,14 @@ def _snapshot(facts: Facts) -> int | None:
     return facts.request.decision_snapshot_id if facts.request is not None else None
 
 
-def _link(facts: Facts) -> LinkStatus | None:
-    link = facts.link
+def _most_troubled(facts: Facts, gateways: Collection[str]) -> LinkFacts:
+    """Of several the first that is not ready."""
+    links = [facts.link_of(name) for name in gateways] or [facts.link_of("")]
+    return next((link for link in links if not link.ready), links[0])
+
+
+def _link(of: LinkFacts) -> LinkStatus | None:
+    link = of.link
     if link is None:
         return None
     return LinkStatus(
@@ -132,8 +148,8 @@ def _link(facts: Facts) -> LinkStatus | None:
         endpoint=f"{link.host}:{link.port}" if link.host is not None else None,
         server_version=link.server_version,
         expected=link.expected,
-        since=iso(facts.link_since),
-        farms=facts.farms,
+        since=iso(of.since),
+        farms=of.farms,
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from typing import Final, Literal
 
 from messages.events import ServiceChanged
-from messages.topics import SERVICES, SIDE_SERVICES
+from messages.topics import SERVICES, SIDE_SERVICES, kind
 from messages.views import Heartbeat, ServiceStatus
 from services.clock import iso
 
@@ -19,8 +19,6 @@ heard."""
 OPTIONAL: Final = ("web", *SIDE_SERVICES)
 """Services whose absence does not degrade the stream, unless they are expected."""
 
-KNOWN: Final = (*SERVICES, *SIDE_SERVICES)
-
 START_GRACE = 15.0  # seconds for a service that was never heard: a slow machine starts them all at once
 STALL = 0.5  # seconds between two checks that mean this process was held up
 
@@ -30,7 +28,15 @@ State = Literal["waiting", "up", "down", "failing"]
 class Watch:
     """Hear heartbeats, `check` at least a few times a second, and ask for `states`."""
 
-    def __init__(self, timeout: float, started: float, required: Collection[str] = REQUIRED) -> None:
+    def __init__(
+        self,
+        timeout: float,
+        started: float,
+        required: Collection[str] = REQUIRED,
+        services: Collection[str] = SERVICES,
+    ) -> None:
+        self.known = (*services, *SIDE_SERVICES)
+        self.gateways = tuple(name for name in services if kind(name) == "gateway")
         self._required = required
         self._optional = frozenset(OPTIONAL).difference(required)
         self._timeout = timeout
@@ -41,7 +47,7 @@ class Watch:
         self._late: set[str] = set()
 
     def hear(self, beat: Heartbeat, at: float) -> None:
-        if beat.service in KNOWN:
+        if beat.service in self.known:
             self._beats[beat.service] = beat
             self._heard[beat.service] = at
             self._late.discard(beat.service)
@@ -70,14 +76,14 @@ class Watch:
 
     def missing(self) -> list[str]:
         """Those that are down, those apart that the stream does not need."""
-        return [name for name in KNOWN if name not in self._optional and self.state(name) == "down"]
+        return [name for name in self.known if name not in self._optional and self.state(name) == "down"]
 
     def waiting(self) -> list[str]:
         return [name for name in self._required if self.state(name) == "waiting"]
 
     def failing(self) -> dict[str, str]:
         """What services say is wrong with themselves, those apart that the stream does not need."""
-        names = [name for name in KNOWN if name not in self._optional and self.state(name) == "failing"]
+        names = [name for name in self.known if name not in self._optional and self.state(name) == "failing"]
         return {name: self._beats[name].problem or "" for name in names}
 
     def epoch(self, service: str, stream: str) -> int | None:
@@ -90,7 +96,7 @@ class Watch:
     def changes(self, said: dict[str, str]) -> list[ServiceChanged]:
         """What is to be said, given what was said last of each service."""
         events = []
-        for name in KNOWN:
+        for name in self.known:
             state = self.state(name)
             if state == "waiting" or said.get(name) == state:
                 continue
@@ -103,7 +109,7 @@ class Watch:
 
     def statuses(self) -> dict[str, ServiceStatus]:
         """For the status: each service that was heard or is expected."""
-        return {name: self._status(name) for name in KNOWN if name in self._beats or name in self._required}
+        return {name: self._status(name) for name in self.known if name in self._beats or name in self._required}
 
     def _status(self, name: str) -> ServiceStatus:
         beat = self._beats.get(name)

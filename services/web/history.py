@@ -7,16 +7,17 @@ symbols and kept. A symbol that did not tick in that part of a step has no point
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
 from messages.codec import decode_ticks
-from messages.topics import TICKS
+from messages.topics import TICKS, kind
 from messages.views import Quote
 from services.clock import SECOND, iso
-from services.journal import JournalReader
+from services.journal import JournalReader, streams_in
 from services.quotes import QuoteBook
 from services.web.ledger import Ledger
 
@@ -67,8 +68,10 @@ class History:
         points before the first one that says its own. Raises JournalDamaged."""
         width = step_width(minutes) * SECOND
         numbers = range((now - minutes * 60 * SECOND) // width + 1, now // width + 1)
-        with self._lock, JournalReader(self._journal_dir, TICKS) as reader:
-            steps = {number: self._step(reader, width, number, now).get(symbol) for number in numbers}
+        streams = [stream for stream in streams_in(self._journal_dir) if kind(stream) == TICKS]
+        with self._lock, ExitStack() as stack:
+            readers = [stack.enter_context(JournalReader(self._journal_dir, stream)) for stream in streams]
+            steps = {number: self._step(readers, width, number, now).get(symbol) for number in numbers}
         price = _price_shown([seen for seen in steps.values() if seen is not None])
         found: list[Point] = []
         for number, seen in steps.items():
@@ -94,7 +97,7 @@ class History:
         bars = self._ledger.bars(symbol, start, end)
         return [Point(iso(bar.time), bar.close, "mock" if mock else "ib_history") for bar, mock in bars[-1:]]
 
-    def _step(self, reader: JournalReader, width: int, number: int, now: int) -> Step:
+    def _step(self, readers: Sequence[JournalReader], width: int, number: int, now: int) -> Step:
         key = (width, number)
         step = self._steps.get(key)
         if step is not None:
@@ -103,13 +106,23 @@ class History:
         if end + SETTLE > now:  # still growing: good for a second
             mark = (*key, now // SECOND)
             if self._newest is None or self._newest[0] != mark:
-                self._newest = (mark, fold_step(reader, number * width, end))
+                self._newest = (mark, fold_steps(readers, number * width, end))
             return self._newest[1]
-        step = self._steps[key] = fold_step(reader, number * width, end)
+        step = self._steps[key] = fold_steps(readers, number * width, end)
         self._points += len(step)
         while len(self._steps) > STEPS_KEPT or (self._points > POINTS_KEPT and len(self._steps) > 1):
             self._points -= len(self._steps.popitem(last=False)[1])
         return step
+
+
+def fold_steps(readers: Sequence[JournalReader], start: int, end: int) -> Step:
+    """As `fold_step`, of several gateways: of each symbol the price that was received last."""
+    newest: Step = {}
+    for reader in readers:
+        for symbol, seen in fold_step(reader, start, end).items():
+            if symbol not in newest or seen.time > newest[symbol].time:
+                newest[symbol] = seen
+    return newest
 
 
 def fold_step(reader: JournalReader, start: int, end: int) -> Step:

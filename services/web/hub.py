@@ -12,7 +12,7 @@ import msgspec
 
 from messages.codec import decode_heartbeat, decode_plan, decode_quote, decode_status, encode_json
 from messages.events import Plan
-from messages.topics import HEARTBEAT_PREFIX, PLAN, QUOTE_PREFIX, STATUS
+from messages.topics import HEARTBEAT_PREFIX, PLAN, QUOTE_PREFIX, STATUS, TICKS, kind
 from messages.views import Heartbeat, Quote, Status
 from services.silence import StatusKeeper
 
@@ -45,6 +45,7 @@ class Hub:
         self._shown: dict[str, Shown] = {}  # oldest change first
         self._sink_lost = False
         self._chunks: dict[tuple[int, int], bytes] = {}
+        self._tick_heads: dict[str, int] = {}  # of each gateway's stream
         self._ticks_seen: tuple[float, int] | None = None
         self.ticks_per_second = 0.0
 
@@ -80,11 +81,12 @@ class Hub:
     def _take_heartbeat(self, heartbeat: Heartbeat, at: float) -> None:
         self.heartbeats[heartbeat.service] = heartbeat
         self._heard[heartbeat.service] = at
-        if self._keeper is not None and heartbeat.service in ("supervisor", "gateway"):
+        if self._keeper is not None and kind(heartbeat.service) in ("supervisor", "gateway"):
             self._keeper.on_heartbeat(heartbeat.service, at)
-        ticks = heartbeat.heads.get("ticks")
-        if ticks is not None:
-            self._measure(ticks.seq, at)
+        heads = {stream: head.seq for stream, head in heartbeat.heads.items() if kind(stream) == TICKS}
+        if heads:
+            self._tick_heads |= heads
+            self._measure(sum(self._tick_heads.values()), at)
 
     def _measure(self, seq: int, at: float) -> None:
         if self._ticks_seen is None or seq < self._ticks_seen[1]:
@@ -98,7 +100,8 @@ class Hub:
             status = self._keeper.check(at, now)
             if status is not None:
                 self._show_status(status)
-        if self.lost("gateway", at):
+        gateways = [name for name in self._heard if kind(name) == "gateway"]
+        if all(self.lost(name, at) for name in gateways):
             self.ticks_per_second, self._ticks_seen = 0.0, None
         lost = self.lost("sink", at)
         if lost != self._sink_lost:

@@ -13,7 +13,7 @@ from functools import partial
 import structlog
 from starlette.types import ASGIApp
 
-from messages.topics import CONTROL, HEARTBEAT_PREFIX, LINK, PLAN, QUOTE_PREFIX, SERVICES, SIDE_SERVICES, STATUS
+from messages.topics import CONTROL, HEARTBEAT_PREFIX, LINK, PLAN, QUOTE_PREFIX, SIDE_SERVICES, STATUS, sharded
 from services.clock import SECOND
 from services.follow import Cursor
 from services.journal import JournalReader
@@ -55,14 +55,17 @@ def build(service: Service) -> None:
     exchange, ledger = Exchange(), Ledger()
     for topic in (STATUS, PLAN, QUOTE_PREFIX, HEARTBEAT_PREFIX):
         service.on_topic(topic, exchange.put)
-    for stream, restart in ((LINK, ledger.forget_link), (CONTROL, ledger.forget_control)):
-        service.follow(stream, ledger.apply, restart, _some_days_ago(service, stream))
+    for gateway in settings.gateway_names:
+        stream = sharded(LINK, gateway)
+        forget = partial(ledger.forget_link, gateway)
+        service.follow(stream, partial(ledger.apply, gateway=gateway), forget, _some_days_ago(service, stream))
+    service.follow(CONTROL, ledger.apply, ledger.forget_control, _some_days_ago(service, CONTROL))
     runner = Runner(service, exchange, ledger)
     server = WebServer(settings, bind(settings), runner.start)
     service.on_close(server.close)
     service.on_close(runner.close)
     service.every(0.25, partial(_watch, service, server))
-    service.subscribe((*SERVICES, *SIDE_SERVICES))
+    service.subscribe((*settings.services, *SIDE_SERVICES))
     server.start()
 
 

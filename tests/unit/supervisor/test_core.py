@@ -221,11 +221,11 @@ def test_a_new_gateway_process_makes_the_old_ones_words_void() -> None:
 def test_the_past_of_a_dead_gateway_counts_its_errors_and_nothing_else() -> None:
     world = World()
     world.control(StreamStarted())
-    world.facts.meet_gateway(5)
+    world.facts.link_of("").meet(5)
     world.gateway_epoch = 4
     world.link(LinkChanged(phase="ready"), live("SPY"), IbError(code=354, name="n", kind="symbol", message="m"))
-    assert world.facts.link is None
-    assert world.facts.symbols == {}
+    assert world.facts.link_of("").link is None
+    assert world.facts.link_of("").symbols == {}
     assert world.facts.errors == {"354": 1}
 
 

@@ -307,8 +307,8 @@ class Blindness(RuleBasedStateMachine):
             if symbol.state in EXCUSED:
                 continue
             assert symbol.state == "live", (name, symbol)
-            said_at = world.facts.symbols[name].since
-            newest = max(world.facts.prices.get(name, 0), said_at, world.facts.link_since)
+            said_at = world.facts.link_of("").symbols[name].since
+            newest = max(world.facts.prices.get(name, 0), said_at, world.facts.link_of("").since)
             assert (world.now - newest) / 1e9 <= limit, (name, symbol)
 
 

@@ -1,0 +1,83 @@
+"""Which of several gateways have failed: heartbeats and links in, names out. Pure; asked by state.py.
+
+A gateway has failed once its link has not been ready, or its process silent, for GRACE: a blip moves nothing. It has
+returned once its link has been ready for SETTLE. What was never heard of gets longer: a machine starts them all at
+once. Times are UTC nanoseconds.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from messages.events import LinkChanged
+from services.clock import SECOND
+
+GRACE: Final = 3 * SECOND // 2
+SETTLE: Final = 3 * SECOND
+START_GRACE: Final = 5 * SECOND
+STALL: Final = SECOND // 2  # between two checks: this process itself was held up
+
+
+class LinkFact(msgspec.Struct, frozen=True):
+    """What a link stream said last. `ready` is None while no connection is wanted."""
+
+    epoch: int = 0
+    ready: bool | None = None
+    since: int = 0
+
+
+def fold_link(fact: LinkFact, event: LinkChanged, epoch: int, time: int) -> LinkFact:
+    ready = None if event.phase == "idle" else event.phase == "ready"
+    if epoch == fact.epoch and ready is fact.ready:
+        return fact
+    return LinkFact(epoch, ready, time)
+
+
+class Health:
+    def __init__(self, names: Iterable[str], failed: Iterable[str], now: int) -> None:
+        """`failed`: those whose symbols live elsewhere already."""
+        self.failed = frozenset(failed)
+        self._names = tuple(names)
+        self._started = self._checked = now
+        self._heard: dict[str, int] = {}
+        self._epochs: dict[str, int] = {}  # of the link streams, as heartbeats say
+        self._met: set[str] = set()  # that were ready since the start
+
+    def on_beat(self, name: str, epoch: int, now: int) -> None:
+        self._heard[name] = now
+        self._epochs[name] = epoch
+
+    def check(self, links: dict[str, LinkFact], now: int) -> frozenset[str]:
+        """Those that have failed by now. Call several times a second."""
+        held_up, self._checked = now - self._checked, now
+        if held_up > STALL:  # their heartbeats of that time are still in the socket
+            self._heard = {name: min(now, heard + held_up) for name, heard in self._heard.items()}
+            self._started += held_up
+        for name in self._names:
+            link = links.get(name, LinkFact())
+            if self._is_failed(name, link, now):
+                self.failed |= {name}
+            elif name in self.failed and self._has_returned(name, link, now):
+                self.failed -= {name}
+        return self.failed
+
+    def _is_failed(self, name: str, link: LinkFact, now: int) -> bool:
+        heard = self._heard.get(name)
+        if heard is None:
+            return now - self._started > START_GRACE
+        if now - heard > GRACE:
+            return True
+        if self._is_ready(name, link):
+            self._met.add(name)
+            return False
+        if link.ready is None or link.epoch < self._epochs[name]:
+            return False  # nothing is wanted of it, or a new process has said nothing yet
+        since = max(link.since, self._started)
+        return now - since > (GRACE if name in self._met else START_GRACE)
+
+    def _has_returned(self, name: str, link: LinkFact, now: int) -> bool:
+        return self._is_ready(name, link) and now - link.since >= SETTLE
+
+    def _is_ready(self, name: str, link: LinkFact) -> bool:
+        return link.ready is True and link.epoch == self._epochs.get(name)
