@@ -142,3 +142,10 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     links: dict[str, LinkStatus] | msgspec.UnsetType = msgspec.UNSET  # of each, where there are several
     plan_problem: str | None = None
     warnings: list[str] = []
+
+    @property
+    def links_by_gateway(self) -> dict[str, LinkStatus]:
+        """Of each gateway; one alone has no name."""
+        if isinstance(self.links, dict):
+            return self.links
+        return {"": self.link} if self.link is not None else {}

@@ -29,8 +29,9 @@ systemd() { [ -n "$root" ] || systemctl "$@"; }
 
 if [ -n "$remove" ]; then
   systemd disable --now ibstream.target 2>/dev/null || true
-  systemd stop 'ibstream@*.service' 2>/dev/null || true
-  rm -f "$units"/ibstream@*.service "$units/ibstream.target" "$root/usr/local/bin/ibstream" # masked ones too
+  systemd stop 'ibstream@*.service' 'ibstream-gateway@*.service' 2>/dev/null || true
+  rm -f "$units"/ibstream@*.service "$units"/ibstream-gateway@*.service # masked ones too
+  rm -f "$units/ibstream.target" "$root/usr/local/bin/ibstream"
   rm -rf "$units/ibstream.target.wants"
   rm -rf "$app"
   systemd daemon-reload
@@ -71,6 +72,9 @@ if [ ! -e "$settings" ]; then
   (umask 027 && cp "$source_dir/deploy/env.example" "$settings")
 fi
 cp "$source_dir/deploy/systemd/ibstream@.service" "$source_dir/deploy/systemd/ibstream.target" "$units/"
+# The same for each of several gateways, by its name: ibstream-gateway@NAME.
+sed -e 's/services\.%i/services.gateway %i/' -e 's/^Description=.*/Description=ibstream gateway %i/' -e '1s/.*/# One of several gateways of ibstream, made by install.sh from ibstream@.service./' \
+  "$source_dir/deploy/systemd/ibstream@.service" >"$units/ibstream-gateway@.service"
 if [ -z "$root" ]; then
   chown root:ibstream "$settings" && chmod 640 "$settings"
   chown -R ibstream:ibstream "$data"

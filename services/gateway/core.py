@@ -144,6 +144,9 @@ class GatewayCore:
         before, plan = self.plan, event.plan
         self.plan = plan
         wanted, cut = _wanted(plan, self.name)
+        if before is None and plan.started:
+            elsewhere = {planned.symbol for planned in plan.symbols if planned.gateway != self.name}
+            self.gaps.left_to_others(elsewhere, plan.time)
         for name in [name for name in self.book if name not in wanted]:
             self._remove(self.book[name])
         for name, planned in wanted.items():

@@ -1,6 +1,6 @@
 """A preflight for a real gateway: connects as the gateway service would and says what it sees, stage by stage.
 
-Run by `ibstream doctor` as `python -m services.gateway.doctor [SYMBOL]`; prints one Finding a line as JSON.
+Run by `ibstream doctor` as `python -m services.gateway.doctor [SYMBOL [GATEWAY]]`; prints one Finding a line as JSON.
 A stage that cannot be reached is `skipped`. It asks for one streaming line, for seconds, and never for a paid
 snapshot.
 """
@@ -18,6 +18,7 @@ from messages.checks import Finding, Level
 from messages.errors import IbStreamError
 from messages.events import MarketDataType, PlannedSymbol
 from messages.fields import MARKET_DATA_TYPES, QUOTE_FIELD
+from messages.topics import events_endpoint, sharded
 from services.bus import is_listening
 from services.clock import SECOND
 from services.gateway.connection import Connection, LinkClosed, Stage
@@ -118,11 +119,11 @@ class Session:
                 self.sizes.append(size)
 
 
-def examine(settings: Settings, symbol: PlannedSymbol) -> Iterator[Finding]:
+def examine(settings: Settings, symbol: PlannedSymbol, service: str = "gateway") -> Iterator[Finding]:
     """The findings, one for each of STAGES, in order."""
     said = 0
     try:
-        for finding in _stages(settings, symbol):
+        for finding in _stages(settings, symbol, service):
             said += 1
             yield finding
     except (LinkClosed, FrameError, BadFrame) as error:
@@ -132,11 +133,12 @@ def examine(settings: Settings, symbol: PlannedSymbol) -> Iterator[Finding]:
         yield Finding(stage, "skipped", "an earlier stage failed")
 
 
-def _stages(settings: Settings, symbol: PlannedSymbol) -> Iterator[Finding]:
+def _stages(settings: Settings, symbol: PlannedSymbol, service: str) -> Iterator[Finding]:
     where = f"{settings.ib_host}:{settings.ib_port}"
     yield _address(settings)
     wait = settings.ib_connect_timeout
-    session = Session(settings, _client_id(settings))
+    used = _client_id(settings, service)
+    session = Session(settings, used)
     connection = session.connection
     try:
         if not session.until(lambda: connection.stage is not Stage.CONNECTING, wait):
@@ -146,7 +148,7 @@ def _stages(settings: Settings, symbol: PlannedSymbol) -> Iterator[Finding]:
             raise LinkClosed("timeout", "it accepts, but does not answer: the API may be off, or the gateway hung")
         yield Finding("handshake", "ok", f"server version {connection.server_version}")
         session.until(lambda: _first(session, Ready) or any(e.code == 326 for e in session.errors()), wait)
-        yield _client_id_finding(session, settings)
+        yield _client_id_finding(session, settings, used)
         ready = _first(session, Ready)
         yield _ready(ready)
         if ready is None:
@@ -184,13 +186,12 @@ def _address(settings: Settings) -> Finding:
     return Finding("address", "ok", f"{settings.ib_host} is {found[0][4][0]}")
 
 
-def _client_id(settings: Settings) -> int:
-    ours = is_listening(settings.run_path / "gateway.events")
+def _client_id(settings: Settings, service: str) -> int:
+    ours = is_listening(settings.run_path / events_endpoint(service))
     return settings.ib_client_id + FOREIGN_ID if ours else settings.ib_client_id
 
 
-def _client_id_finding(session: Session, settings: Settings) -> Finding:
-    used = _client_id(settings)
+def _client_id_finding(session: Session, settings: Settings, used: int) -> Finding:
     if any(error.code == 326 for error in session.errors()):
         return Finding(
             "client id",
@@ -289,11 +290,14 @@ def _sizes(session: Session) -> Finding:
 
 
 def _closed(stage: str, error: Exception, settings: Settings) -> Finding:
+    several = [f"the {what} in IBSTREAM_GATEWAYS" for what in ("host", "port", "client id")]
+    one = ["IBSTREAM_IB_HOST", "IBSTREAM_IB_PORT", "IBSTREAM_IB_CLIENT_ID"]
+    host, port, client = several if settings.gateways else one
     mend = {
-        "address": "correct IBSTREAM_IB_HOST",
-        "tcp": "start TWS or IB Gateway, and compare IBSTREAM_IB_PORT with its API port (7496, 7497, 4001, 4002)",
+        "address": f"correct {host}",
+        "tcp": f"start TWS or IB Gateway, and compare {port} with its API port (7496, 7497, 4001, 4002)",
         "handshake": "log in to the gateway and enable its API; restart it when it hangs",
-        "client id": "wait some minutes, or set IBSTREAM_IB_CLIENT_ID to a free one",
+        "client id": f"wait some minutes, or set {client} to a free one",
     }.get(stage, "read the gateway's own log")
     return Finding(stage, "failed", f"{settings.ib_host}:{settings.ib_port}: {error}", mend)
 
@@ -320,12 +324,13 @@ def _planned(text: str) -> PlannedSymbol:
 
 def main(arguments: list[str]) -> int:
     try:
-        settings = load()
+        name = "".join(arguments[1:2])
+        settings = load().of_gateway(name)
         symbol = _planned(arguments[0] if arguments else "SPY")
     except IbStreamError as error:
         sys.stderr.write(f"{error.message} [{error.code}]\n")
         return error.exit_code
-    for finding in examine(settings, symbol):
+    for finding in examine(settings, symbol, sharded("gateway", name)):
         sys.stdout.buffer.write(msgspec.json.encode(finding) + b"\n")
         sys.stdout.flush()
     return 0

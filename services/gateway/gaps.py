@@ -55,6 +55,17 @@ class Gaps:
         elif view.state in ("rejected", "over_limit"):
             self._close(symbol, now, view.reason or view.state)
 
+    def left_to_others(self, names: set[str], since: int) -> None:
+        """An earlier run died with these symbols, and another gateway serves them `since` then: so long were the gaps."""
+        memory = self.desk.memory
+        for name in sorted(memory.streamed & names - memory.open_gaps.keys()):
+            if 0 < memory.streamed_until < since:
+                self.desk.emit(GapOpened(symbol=name, start=memory.streamed_until, reason="gateway_restarted"))
+        for name in sorted(memory.open_gaps.keys() & names):
+            gap = memory.open_gaps[name]
+            self.desk.emit(GapClosed(symbol=name, start=gap.start, end=max(gap.start, since), reason=gap.reason))
+        memory.streamed -= names
+
     def removed(self, symbol: Symbol) -> None:
         self._close(symbol, self.desk.now, "not_planned")
         self.desk.deadlines.clear(("fill", symbol.name))

@@ -9,6 +9,7 @@ import asyncio
 import signal
 import sys
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import structlog
 
@@ -25,7 +26,7 @@ from services.simulator.pulse import Pulse
 from services.simulator.replay import ReplayMarket
 from services.simulator.scenario import Director, ScenarioError
 from services.simulator.server import Server
-from services.simulator.tape import AnyTape, Tape, find_day, instruments
+from services.simulator.tape import AnyTape, Tape, Tapes, find_day, instruments
 
 log = structlog.get_logger()
 
@@ -35,10 +36,16 @@ def build(settings: Settings, arguments: argparse.Namespace) -> Core:
     now = SystemClock().now()
     if arguments.replay is None:
         return Core(config(arguments), now)
-    path = find_day(arguments.replay, settings.journal_dir)
-    tape: AnyTape = FlightTape(path) if is_flight(path) else Tape(path)
+    tape = _tape(find_day(arguments.replay, settings.journal_dir))
     listed = instruments(tape)
     return Core(config(arguments), now, ReplayMarket(tape, listed, arguments.speed), listed)
+
+
+def _tape(paths: list[Path]) -> AnyTape:
+    if is_flight(paths[0]):
+        return FlightTape(paths[0])
+    tapes = [Tape(path) for path in paths]
+    return tapes[0] if len(tapes) == 1 else Tapes(tapes)
 
 
 async def serve(settings: Settings, arguments: argparse.Namespace, host: str) -> int:

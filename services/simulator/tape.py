@@ -5,7 +5,7 @@ read a few megabytes at a time.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -14,8 +14,8 @@ import msgspec
 from messages.codec import decode_events, decode_ticks
 from messages.errors import IbStreamError
 from messages.events import ContractQualified, TickBlock
-from messages.topics import LINK, TICKS
-from services.journal.days import Day, all_days
+from messages.topics import LINK, TICKS, is_stream, kind, shard, sharded
+from services.journal.days import Day, all_days, streams_in
 from services.journal.reader import open_day
 from services.simulator.contracts import Instrument
 from services.symbols import parse
@@ -44,13 +44,14 @@ class Tape:
 
     def __init__(self, path: Path) -> None:
         """Reads the day through once. Raises IbStreamError: no such file, damage, or no tick in it."""
-        self._day = _opened(path, TICKS)
+        stream = path.parent.name if is_stream(path.parent.name) else TICKS
+        self._day = _opened(path, stream)
         self._next_seq = 1
         self._blocks: list[TickBlock] = []
         self.symbols: dict[str, None] = {}
         self.first = self.last = self.ticks = 0
         self._survey(path)
-        self.contracts = find_contracts(path.parent.parent / LINK, path.stem, set(self.symbols))
+        self.contracts = find_contracts(path.parent.parent / sharded(LINK, shard(stream)), path.stem, set(self.symbols))
 
     def peek(self) -> int | None:
         """When the next block was received, UTC nanoseconds; None at the end."""
@@ -92,21 +93,49 @@ class Tape:
             ) from None
 
 
-def find_day(name: str, journal: Path) -> Path:
-    """The file of a recorded day: a path, or `YYYY-MM-DD` or `last` in the journal folder. Raises IbStreamError."""
+class Tapes:
+    """What several gateways recorded on one day, as one tape."""
+
+    def __init__(self, tapes: Sequence[Tape]) -> None:
+        self._tapes = tapes
+        self.symbols = {symbol: None for tape in tapes for symbol in tape.symbols}
+        self.contracts = {symbol: found for tape in tapes for symbol, found in tape.contracts.items()}
+        self.first = min(tape.first for tape in tapes)
+        self.last = max(tape.last for tape in tapes)
+        self.ticks = sum(tape.ticks for tape in tapes)
+
+    def peek(self) -> int | None:
+        return min((time for tape in self._tapes if (time := tape.peek()) is not None), default=None)
+
+    def take(self) -> TickBlock:
+        time = self.peek()
+        return next(tape for tape in self._tapes if tape.peek() == time).take()
+
+    def close(self) -> None:
+        for tape in self._tapes:
+            tape.close()
+
+
+def find_day(name: str, journal: Path) -> list[Path]:
+    """The files of a recorded day, one a gateway that recorded then: a path, or `YYYY-MM-DD` or `last` in the
+    journal folder. Raises IbStreamError."""
     if name == "last" or re.fullmatch(r"\d{4}-\d\d-\d\d", name):
-        days = all_days(journal / TICKS)
-        found = days[-1:] if name == "last" else [path for path in days if path.stem == name]
+        streams = [stream for stream in streams_in(journal) if kind(stream) == TICKS]
+        days = sorted([path for stream in streams for path in all_days(journal / stream)], key=lambda path: path.stem)
+        wanted = days[-1].stem if days and name == "last" else name
+        found = [path for path in days if path.stem == wanted]
         if found:
-            return found[0]
+            return found
         known = f"{days[0].stem} to {days[-1].stem}" if days else "no day at all"
-        raise IbStreamError("journal_unavailable", f"there is no day {name} in {journal / TICKS}; it holds {known}")
+        raise IbStreamError(
+            "journal_unavailable", f"there is no day {name} in {journal / streams[0]}; it holds {known}"
+        )
     path = Path(name)
     if not path.is_file():
         raise IbStreamError(
             "journal_unavailable", f"{name!r} is neither a file, nor a day such as 2026-01-05, nor last"
         )
-    return path
+    return [path]
 
 
 def find_contracts(link: Path, day: str, wanted: set[str]) -> dict[str, ContractQualified]:
@@ -116,7 +145,7 @@ def find_contracts(link: Path, day: str, wanted: set[str]) -> dict[str, Contract
         if wanted <= found.keys():
             break
         try:
-            of_day = _contracts_of(_opened(path, LINK))
+            of_day = _contracts_of(_opened(path, link.name))
         except IbStreamError:
             continue
         found = {symbol: one for symbol, one in of_day.items() if symbol in wanted} | found

@@ -30,8 +30,8 @@ def doctor(
     symbol: Annotated[str, typer.Option(help="Symbol to ask a price for, in the notation of the plan.")] = "SPY",
     json: Annotated[bool, typer.Option("--json", help="One finding a line, as JSON.")] = False,
 ) -> None:
-    """Check the way to a real gateway, stage by stage: address, TCP, handshake, client id, data farms,
-    entitlement, delivered data type, sizes, clock, database, disk, run directory, ports.
+    """Check the way to a real gateway, or to each of several, stage by stage: address, TCP, handshake, client id,
+    data farms, entitlement, delivered data type, sizes, clock, database, disk, run directory, ports.
 
     It changes nothing, and uses one market data line for some seconds. Exit code 0: all is well, 1: there are
     warnings, 2: something failed.
@@ -48,6 +48,7 @@ def doctor(
     where = tools.settings()
     worst = "ok"
     console = tools.console()
+    width = 12 + max(len(f"{name} ".lstrip()) for name in where.gateway_names)
     for finding in _findings(where, symbol):
         if finding.level in ("failed", "warning") and worst != "failed":
             worst = finding.level
@@ -56,15 +57,19 @@ def doctor(
             continue
         style = MARKS[finding.level]
         console.print(
-            f"[{style}]{finding.level:<8}[/] [bold]{finding.stage:<12}[/] ", finding.seen, sep="", soft_wrap=True
+            f"[{style}]{finding.level:<8}[/] [bold]{finding.stage:<{width}}[/] ", finding.seen, sep="", soft_wrap=True
         )
         if finding.mend:
-            console.print(" " * 22 + "mend: ", finding.mend, sep="", soft_wrap=True)
+            console.print(" " * (width + 10) + "mend: ", finding.mend, sep="", soft_wrap=True)
     raise typer.Exit({"ok": 0, "warning": 1, "failed": 2}[worst])
 
 
 def _findings(where: "Settings", symbol: str) -> Iterator[Finding]:
-    yield from _ask("services.gateway.doctor", symbol)
+    import msgspec
+
+    for name in where.gateway_names:
+        for finding in _ask("services.gateway.doctor", symbol, *([name] if name else [])):
+            yield msgspec.structs.replace(finding, stage=f"{name} {finding.stage}".lstrip())
     yield from _ask("services.planner.doctor")
     yield _disk(where)
     yield _run_directory(where)

@@ -62,10 +62,13 @@ def env_file() -> str:
 
 
 def summary_text(where: "Settings") -> str:
+    from services.settings_rules import parse_gateways
+
     gateway = "built-in simulator, invented prices" if where.api_mode == "mock" else "IB gateway"
     command = f"{'IBSTREAM_ENV_FILE=.env ' if where.env_file else ''}.venv/bin/ibstream status --watch"
+    several = [f"{name} {found.host}:{found.port}" for name, found in parse_gateways(where).items()]
     return (
-        f"ibstream: {gateway} at {where.ib_host}:{where.ib_port}\n"
+        f"ibstream: {gateway} at {', '.join(several) or f'{where.ib_host}:{where.ib_port}'}\n"
         f"  prices and status as files: {where.stream_dir}\n"
         f"  page:                       http://{_host(where.web_host)}:{where.web_port}\n"
         f"  in another terminal:        {command}\n"

@@ -113,8 +113,8 @@ def status(
         facts.append(f"project {found.project_id}")
     if found.decision_snapshot_id is not None:
         facts.append(f"decision snapshot {found.decision_snapshot_id}")
-    if found.link is not None:
-        facts.append(f"link {found.link.phase} {found.link.endpoint or ''}".rstrip())
+    for name, link in found.links_by_gateway.items():
+        facts.append(" ".join(word for word in ("link", name, link.phase, link.endpoint) if word))
     console.print(", ".join(facts))
     console.print(f"services: {tools.services_line(found)}")
     if found.ib_error_count and found.last_error is not None:

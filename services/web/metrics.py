@@ -7,6 +7,7 @@ and `_service_families` for the rest. Lag is `ibstream_stream_behind_events` and
 import contextlib
 import re
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, get_args
@@ -19,6 +20,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 from starlette.responses import Response
 
+from messages.topics import kind, shard
 from messages.views import Status, StatusWord
 from services.web.backend import Backend
 from services.web.schema import failures
@@ -145,27 +147,32 @@ def _status_families(status: Status) -> Iterator[Metric]:
     if status.reason is not None:
         reasons.add_metric([status.reason], 1.0)
     yield reasons
-    link = status.link
-    yield _gauge(
-        "link_ready", "1 while requests may be sent to IB and prices flow", link is not None and link.phase == "ready"
-    )
-    yield _gauge("link_outage_expected", "1 inside a reset window of IB", link is not None and link.expected)
-    farms = GaugeMetricFamily(f"{PREFIX}farm_up", "0 while a data farm is broken", labels=["farm"])
-    for farm, state in (link.farms if link is not None else {}).items():
-        farms.add_metric([farm], float(state != "broken"))
-    yield farms
-    counts: dict[str, int] = {}
-    for symbol in status.symbols.values():
-        counts[symbol.state] = counts.get(symbol.state, 0) + 1
-    symbols = GaugeMetricFamily(f"{PREFIX}symbols", "Planned symbols by state", labels=["state"])
-    for state, count in sorted(counts.items()):
-        symbols.add_metric([state], count)
+    gateways = [shard(name) for name in status.services if kind(name) == "gateway"] or [""]
+    several = gateways != [""]  # then each gateway's figures have a label
+    ready = _family("link_ready", "1 while requests may be sent to IB and prices flow", several)
+    expected = _family("link_outage_expected", "1 inside a reset window of IB", several)
+    farms = _family("farm_up", "0 while a data farm is broken", several, "farm")
+    for name in gateways:
+        link = status.links_by_gateway.get(name)
+        ready.add_metric([name][:several], float(link is not None and link.phase == "ready"))
+        expected.add_metric([name][:several], float(link is not None and link.expected))
+        for farm, state in (link.farms if link is not None else {}).items():
+            farms.add_metric([farm, name][: 1 + several], float(state != "broken"))
+    yield from (ready, expected, farms)
+    counts = Counter((symbol.state, symbol.gateway or "") for symbol in status.symbols.values())
+    symbols = _family("symbols", "Planned symbols by state", several, "state")
+    for (state, gateway), count in sorted(counts.items()):
+        symbols.add_metric([state, gateway][: 1 + several], count)
     yield symbols
     errors = CounterMetricFamily(f"{PREFIX}ib_errors", "Errors from IB by code", labels=["code"])
     for code, count in sorted(status.ib_errors_by_code.items()):
         errors.add_metric([code], count)
     yield errors
     yield _gauge("subscribed_symbols", "Symbols with a market data line", len(status.subscribed_symbols))
+
+
+def _family(name: str, help: str, several: bool, *labels: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(PREFIX + name, help, labels=[*labels, *(["gateway"] if several else [])])
 
 
 def _gauge(name: str, help: str, value: float) -> Metric:

@@ -1,16 +1,19 @@
 """Symbol files are a function of the journal: of what is in it, not of when or in which order it was read."""
 
+import zlib
 from pathlib import Path
 
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from messages import fields
 from messages.codec import encode
-from messages.events import ServiceChanged, StreamStarted, StreamStopped, SymbolChanged
-from messages.topics import CONTROL, LINK, PLAN, STREAMS, TICKS
+from messages.events import Plan, ServiceChanged, StreamStarted, StreamStopped, SymbolChanged
+from messages.topics import CONTROL, LINK, PLAN, SHARDED, STREAMS, TICKS, sharded
+from messages.topics import streams as names_of
 from messages.views import Quote
 from services.clock import SECOND
 from services.follow import Cursor
@@ -166,7 +169,11 @@ control_events = st.lists(
     st.one_of(
         st.builds(StreamStarted),
         st.builds(StreamStopped),
-        st.builds(ServiceChanged, service=st.just("gateway"), state=st.sampled_from(["up", "down", "failing"])),
+        st.builds(
+            ServiceChanged,
+            service=st.sampled_from(["gateway", "gateway.a", "gateway.b"]),
+            state=st.sampled_from(["up", "down", "failing"]),
+        ),
     ),
     min_size=1,
     max_size=2,
@@ -177,21 +184,26 @@ content = st.one_of(
     st.tuples(st.just(CONTROL), control_events),
     st.tuples(st.just(PLAN), st.tuples(st.sets(symbol), st.booleans())),
 )
-history = st.lists(st.tuples(content, st.booleans()), max_size=25)
 
 
-def streams_of(history) -> dict[str, list]:
-    """The blocks of each stream; a True begins a new epoch of its stream."""
-    streams = {stream: [] for stream in STREAMS}
-    heads = dict.fromkeys(STREAMS, (1, 1))
-    for (stream, what), restarted in history:
+def history(gateways: str) -> st.SearchStrategy:
+    """What is written, with a new epoch of its stream where it is True, and by which gateway."""
+    return st.lists(st.tuples(content, st.booleans(), st.sampled_from(gateways.split(","))), max_size=30)
+
+
+def streams_of(history, gateways: str) -> dict[str, list]:
+    """The blocks of each stream. A plan gives all symbols to the gateway that stands beside it."""
+    streams = {stream: [] for stream in names_of(gateways.split(","))}
+    heads = dict.fromkeys(streams, (1, 1))
+    for (kind, what), restarted, gateway in history:
+        stream = sharded(kind, gateway) if kind in SHARDED else kind
         epoch, seq = heads[stream]
         epoch += restarted
         at = {"epoch": epoch, "seq": seq, "time": NOW + len(streams[stream]) * SECOND}
-        if stream == TICKS:
+        if kind == TICKS:
             block = blocks.ticks(what, **at)
-        elif stream == PLAN:
-            block = blocks.plan(*sorted(what[0]), started=what[1], **at)
+        elif kind == PLAN:
+            block = planned(blocks.plan(*sorted(what[0]), started=what[1], **at), gateway)
         else:
             block = blocks.events(*what, **at)
         heads[stream] = (epoch, seq + block.count)
@@ -199,22 +211,27 @@ def streams_of(history) -> dict[str, list]:
     return streams
 
 
+def planned(plan: Plan, gateway: str) -> Plan:
+    return replace(plan, symbols=[replace(symbol, gateway=gateway) for symbol in plan.symbols])
+
+
 def files_of(projection: Projection) -> dict[str, bytes]:
     quotes = {symbol: projection.quote(symbol) for symbol in projection.symbols()}
     return {symbol: file_bytes(quote) for symbol, quote in quotes.items() if quote is not None}
 
 
+@pytest.mark.parametrize("gateways", ["", "a,b", ",a"])
 @settings(max_examples=150, deadline=None)
-@given(history, st.randoms(use_true_random=False))
-def test_files_depend_neither_on_the_order_of_streams_nor_on_restarts(history, random):
-    streams = streams_of(history)
+@given(st.data(), st.randoms(use_true_random=False))
+def test_files_depend_neither_on_the_order_of_streams_nor_on_restarts(gateways, data, random):
+    streams = streams_of(data.draw(history(gateways)), gateways)
     straight = Projection()
     for stream, listed in streams.items():
         for block in listed:
             straight.apply(stream, block)
 
     shuffled, written = Projection(), {}
-    cursors = {stream: Cursor() for stream in STREAMS}
+    cursors = {stream: Cursor() for stream in streams}
     left = {stream: list(listed) for stream, listed in streams.items()}
     while any(left.values()):
         stream = random.choice([stream for stream, listed in left.items() if listed])
@@ -228,13 +245,89 @@ def test_files_depend_neither_on_the_order_of_streams_nor_on_restarts(history, r
             shuffled.changed.clear()
         if random.random() < 0.1:  # killed: back to the saved state, and everything since then again
             shuffled, cursors = Projection.load(saved) if "saved" in locals() else (Projection(), {})
-            cursors = {stream: cursors.get(stream, Cursor()) for stream in STREAMS}
-            left = {s: [b for b in streams[s] if b.first_seq > cursors[s].seq] for s in STREAMS}
+            cursors = {stream: cursors.get(stream, Cursor()) for stream in streams}
+            left = {s: [b for b in streams[s] if b.first_seq > cursors[s].seq] for s in streams}
             shuffled.changed.update(shuffled.symbols())
     written |= {s: files_of(shuffled)[s] for s in shuffled.changed if s in files_of(shuffled)}
 
     assert files_of(shuffled) == files_of(straight)
     assert written == files_of(straight)
+
+
+# --- several gateways --------------------------------------------------------------------------------------
+
+
+def two_gateways() -> Projection:
+    """SPY is planned on a, which has its price of 500."""
+    projection = Projection()
+    projection.apply(CONTROL, blocks.events(StreamStarted()))
+    projection.apply(PLAN, planned(blocks.plan("SPY"), "a"))
+    projection.apply("link.a", blocks.events(live("SPY")))
+    projection.apply("ticks.a", blocks.ticks([price("SPY", 500.0)], time=NOW))
+    return projection
+
+
+def test_the_price_that_was_received_last_counts_whoever_received_it():
+    projection = two_gateways()
+    assert (projection.quote("SPY").last, projection.quote("SPY").gateway) == (500.0, "a")
+    projection.apply("ticks.b", blocks.ticks([price("SPY", 499.0)], time=NOW - SECOND))
+    assert projection.quote("SPY").last == 500.0
+    projection.apply("ticks.b", blocks.ticks([price("SPY", 501.0)], seq=2, time=NOW + SECOND))
+    assert (projection.quote("SPY").last, projection.quote("SPY").gateway) == (501.0, "b")
+    projection.apply("ticks.a", blocks.ticks([price("SPY", 502.0)], seq=2, time=NOW + SECOND))
+    assert projection.quote("SPY").last == 502.0, "of two as old, that of the planned gateway"
+
+
+def test_the_state_is_said_by_the_gateway_that_the_plan_names():
+    projection = two_gateways()
+    projection.apply("link.b", blocks.events(SymbolChanged("SPY", "over_limit", True, "line_limit")))
+    assert said(projection) == (False, None)
+    projection.changed.clear()
+    projection.apply(PLAN, planned(blocks.plan("SPY", seq=2), "b"))
+    assert projection.changed == {"SPY"}
+    assert said(projection) == (True, "line_limit")
+    projection.apply(CONTROL, blocks.events(ServiceChanged("gateway.a", "down"), seq=2))
+    assert said(projection) == (True, "line_limit")
+    projection.apply(CONTROL, blocks.events(ServiceChanged("gateway.b", "down"), seq=3))
+    assert said(projection) == (True, "service_down")
+
+
+def test_a_new_process_of_one_gateway_takes_nothing_back_of_another():
+    projection = two_gateways()
+    projection.apply("link.b", blocks.events(live("QQQ"), epoch=2))
+    assert said(projection) == (False, None)
+    projection.apply("link.a", blocks.events(live("QQQ"), epoch=2, seq=2))
+    assert said(projection) == (True, "pending")
+
+
+def test_the_quote_of_one_gateway_alone_names_none():
+    assert b"gateway" not in file_bytes(streaming().quote("SPY"))
+
+
+def test_a_state_saved_before_there_were_several_is_read():
+    """Checkpoints of then know what was retired from the journal since."""
+    projection = streaming()
+    saved = msgspec.msgpack.decode(projection.dump({TICKS: Cursor(1, 1)})[4:])
+    old = {name: saved[name] for name in ("cursors", "times", "plan_started", "wanted")}
+    old |= {"version": 2, "book": saved["books"][""], "planned": ["QQQ", "SPY"], "gateway_down": False}
+    old |= {"link_epoch": saved["links"][""]["epoch"], "link": saved["links"][""]["said"]}
+    body = msgspec.msgpack.encode(old)
+    again, cursors = Projection.load(zlib.crc32(body).to_bytes(4, "little") + body)
+    assert cursors == {TICKS: Cursor(1, 1)}
+    assert files_of(again) == files_of(projection)
+    assert said(again) == (False, None)
+
+
+def test_the_streams_of_several_gateways_are_found_by_their_folders(tmp_path):
+    writers = {stream: TestWriter(tmp_path, stream) for stream in names_of(("a", "b"))}
+    writers[CONTROL].events(StreamStarted())
+    writers[PLAN].plan(["SPY", "QQQ"])
+    writers["ticks.a"].ticks([price("SPY", 500.0), price("QQQ", 400.0)])
+    writers["ticks.b"].ticks([price("QQQ", 401.0)], time=NOW + SECOND)
+    for writer in writers.values():
+        writer.close()
+    projection = fold(tmp_path)
+    assert (projection.quote("SPY").last, projection.quote("QQQ").last) == (500.0, 401.0)
 
 
 # --- from a journal ----------------------------------------------------------------------------------------

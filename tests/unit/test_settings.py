@@ -10,7 +10,7 @@ import pytest
 from messages.errors import IbStreamError
 from messages.topics import SERVICES
 from services.settings import HELP, PREFIX, Settings, load
-from services.settings_rules import SECRETS
+from services.settings_rules import SECRETS, relay_streams
 from services.supervisor.cli_settings import SECRETS as SECRET_FIELDS
 from services.supervisor.cli_settings import env_file
 from tests.process.pipeline import REPOSITORY
@@ -167,3 +167,58 @@ def test_the_example_loads_to_the_defaults(tmp_path: Path) -> None:
 
 def test_what_is_secret_is_secret_everywhere() -> None:
     assert {PREFIX + field.upper() for field in SECRET_FIELDS} == set(SECRETS)
+
+
+# --- several gateways ---
+
+
+def test_one_gateway_has_no_name() -> None:
+    settings = load({"IBSTREAM_IB_LINE_LIMIT": "50"})
+    assert settings.gateway_names == ("",)
+    assert settings.services == SERVICES
+    assert settings.line_limits == {"": 50}
+    assert settings.of_gateway("") is settings
+
+
+def test_several_gateways_each_with_what_is_its_own() -> None:
+    settings = load({"IBSTREAM_GATEWAYS": "a=10.0.0.1:4001/5/60  b=[::1]:4002", "IBSTREAM_IB_CLIENT_ID": "9"})
+    assert settings.services == ("simulator", "gateway.a", "gateway.b", "planner", "sink", "supervisor", "web")
+    assert settings.line_limits == {"a": 60, "b": 100}
+    a, b = settings.of_gateway("a"), settings.of_gateway("b")
+    assert (a.ib_host, a.ib_port, a.ib_client_id, a.ib_line_limit) == ("10.0.0.1", 4001, 5, 60)
+    assert (b.ib_host, b.ib_port, b.ib_client_id, b.ib_line_limit) == ("::1", 4002, 9, 100)
+
+
+def test_what_goes_with_several_gateways() -> None:
+    two = {"IBSTREAM_GATEWAYS": "a=127.0.0.1:4001 b=127.0.0.1:4002"}
+    settings = load(two | {"IBSTREAM_BUS_PEERS": "gateway.a=127.0.0.1:5000", "IBSTREAM_RELAY_SEND": "ticks link.b"})
+    assert settings.peers == {"gateway.a": ("127.0.0.1", 5000)}
+    assert relay_streams(settings) == (["ticks.a", "ticks.b", "link.b"], [])
+    for name, text in (("BUS_PEERS", "gateway=h:1"), ("RELAY_SEND", "ticks.c"), ("IB_BACKUP", "127.0.0.1:4003")):
+        with pytest.raises(IbStreamError, match=f"IBSTREAM_{name}"):
+            load(two | {f"IBSTREAM_{name}": text})
+    with pytest.raises(IbStreamError, match="IBSTREAM_RELAY_RECEIVE"):
+        load(two | {"IBSTREAM_RELAY_SEND": "ticks.a", "IBSTREAM_RELAY_RECEIVE": "link.a"})
+
+
+def test_the_sockets_of_a_long_name_fit_too() -> None:
+    folder = "/tmp/" + "x" * 70
+    assert load({"IBSTREAM_RUN_DIR": folder}).run_path == Path(folder)
+    with pytest.raises(IbStreamError, match="IBSTREAM_RUN_DIR"):
+        load({"IBSTREAM_RUN_DIR": folder, "IBSTREAM_GATEWAYS": "sixteenletters16=127.0.0.1:4001"})
+
+
+@pytest.mark.parametrize(("argument", "hint"), [((), "one of its names"), (("c",), "a gateway named 'c'")])
+def test_a_gateway_is_told_which_it_is(argument: tuple[str, ...], hint: str, tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "services.gateway", *argument],
+        env={"IBSTREAM_DATA_ROOT": str(tmp_path), "IBSTREAM_GATEWAYS": "a=127.0.0.1:1 b=127.0.0.1:2"},
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert ended.returncode == 2
+    assert len(ended.stderr.strip().splitlines()) == 1
+    assert "IBSTREAM_GATEWAYS" in ended.stderr
+    assert hint in ended.stderr

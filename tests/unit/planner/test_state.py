@@ -4,7 +4,7 @@ import msgspec
 
 from messages.control import Start
 from messages.errors import IbStreamError
-from messages.events import LineLimitLearned, Plan, PlanRefreshRequested, StreamStarted, StreamStopped
+from messages.events import LineLimitLearned, LinkChanged, Plan, PlanRefreshRequested, StreamStarted, StreamStopped
 from services.clock import SECOND
 from services.planner.core import Answer, Project, Sources, derive
 from services.planner.items import Item
@@ -253,3 +253,103 @@ def test_a_preview_changes_nothing() -> None:
     rig.turn(60)
     rig.give(answer("AAPL", "NVDA"))
     assert len(rig.plans) == 1
+
+
+# --- several gateways --------------------------------------------------------------------------------------
+
+TWO = {"line_limits": {"a": 3, "b": 3}}
+SIX = ("A1", "B1", "A2", "B2", "A3", "B3")
+
+
+def beating(rig: Rig, seconds: float, names: str = "ab") -> None:
+    for _ in range(round(seconds * 10)):
+        for name in names:
+            rig.state.on_beat(name, 1, rig.now)
+        rig.turn(0.1)
+
+
+def link(rig: Rig, name: str, phase: str) -> None:
+    rig.state.on_link(LinkChanged(phase=phase), name, 1, rig.now)  # type: ignore[arg-type]
+
+
+def two_gateways(*symbols: str) -> Rig:
+    rig = started(*symbols, **TWO)
+    link(rig, "a", "ready")
+    link(rig, "b", "ready")
+    beating(rig, 1)
+    return rig
+
+
+def places(rig: Rig) -> dict[str, tuple[str, str]]:
+    return {s.symbol: (s.gateway, s.home) for s in rig.plans[-1].symbols}
+
+
+AT_HOME = {name: (name[0].lower(), "") for name in SIX}
+MOVED = {name: ("b", "a" if name[0] == "A" else "") for name in SIX}
+
+
+def test_symbols_are_shared_out_and_a_failed_gateways_move_and_come_back() -> None:
+    rig = two_gateways(*SIX)
+    assert places(rig) == AT_HOME
+    plans = len(rig.plans)
+    link(rig, "a", "backoff")
+    beating(rig, 1.2)
+    assert len(rig.plans) == plans
+    beating(rig, 1)
+    assert places(rig) == MOVED
+    link(rig, "a", "ready")
+    beating(rig, 2.5)
+    assert places(rig) == MOVED
+    beating(rig, 1)
+    assert places(rig) == AT_HOME
+    assert len(rig.plans) == plans + 2
+
+
+def test_the_lines_of_all_gateways_limit_the_plan_and_a_failure_cuts_nothing() -> None:
+    rig = two_gateways(*SIX, "X1")
+    assert rig.names == list(SIX)
+    assert [(c.symbol, c.limit) for c in rig.plans[-1].cut] == [("X1", "lines")]
+    assert rig.plans[-1].cut[0].gateway == "a"
+    beating(rig, 2, "b")  # the process of a is silent
+    assert rig.names == list(SIX)
+    assert places(rig) == MOVED
+    assert rig.plans[-1].cut[0].gateway == "b"
+
+
+def test_a_restarted_planner_moves_nothing() -> None:
+    rig = two_gateways(*SIX)
+    link(rig, "a", "backoff")
+    beating(rig, 2)
+    again = Rig(rig.state.folded, rig.plans[-1], **TWO)
+    again.now = rig.now
+    again.turn()
+    again.give(answer(*SIX))
+    assert again.plans == []
+    beating(again, 3)
+    assert again.plans == []
+    link(again, "a", "ready")
+    beating(again, 4)
+    assert places(again) == AT_HOME
+
+
+def test_a_limit_that_one_gateway_learned_is_its_own() -> None:
+    rig = two_gateways(*SIX)
+    rig.state.on_link(LineLimitLearned(limit=2), "a", 1, rig.now)
+    beating(rig, 0.2)
+    assert rig.names == list(SIX[:5])
+    assert places(rig) == {"A1": ("a", ""), "B1": ("b", ""), "A2": ("a", ""), "B2": ("b", ""), "A3": ("b", "")}
+
+
+def test_a_failure_moves_symbols_while_the_database_is_away() -> None:
+    rig = two_gateways(*SIX)
+    rig.turn(60)
+    rig.give(GONE)
+    beating(rig, 2, "b")
+    assert places(rig) == MOVED
+    assert rig.plans[-1].problem_code == "database_unavailable"
+
+
+def test_one_gateway_has_no_name_in_the_plan() -> None:
+    rig = started("AAPL", "NVDA")
+    (fields, *_) = msgspec.to_builtins(rig.plans[-1])["symbols"]
+    assert not {"gateway", "home"} & fields.keys()

@@ -325,3 +325,85 @@ def test_one_bad_symbol_is_enough(words: list[str]) -> None:
     world.passing(0.1)
     good = all(word in EXCUSED | {"live"} for word in words)
     assert (world.core.verdict.word == "connected") == good
+
+
+# --- several gateways ---
+
+
+def two_gateways() -> World:
+    """SPY on a, QQQ on b, all well."""
+    world = World(settings=Settings(gateways="a=127.0.0.1:4001 b=127.0.0.1:4002"))
+    world.control(StreamStarted(project_id=1))
+    planned_on(world, SPY="a", QQQ="b")
+    for name, symbol in (("a", "SPY"), ("b", "QQQ")):
+        world.link(LinkChanged(phase="ready", host="127.0.0.1", port=4001), live(symbol), gateway=name)
+    world.ticks("SPY", "QQQ")
+    return world.passing(0.1)
+
+
+def planned_on(world: World, **gateways: str) -> None:
+    """A plan of symbols on gateways; one that stands as `b<a` is at b, away from its home a."""
+    plan = world.plan(*gateways)
+    symbols = [
+        msgspec.structs.replace(symbol, gateway=where[0], home=where[2:])
+        for symbol, where in zip(plan.symbols, gateways.values(), strict=True)
+    ]
+    world.facts.apply_plan(msgspec.structs.replace(plan, symbols=symbols))
+
+
+def test_all_gateways_are_connected() -> None:
+    world = two_gateways()
+    assert world.word == ("connected", None)
+    status = world.status
+    assert {name: link.phase for name, link in status.links_by_gateway.items()} == {"a": "ready", "b": "ready"}
+    assert {name: symbol.gateway for name, symbol in status.symbols.items()} == {"SPY": "a", "QQQ": "b"}
+    assert status.services.keys() >= {"gateway.a", "gateway.b"}
+
+
+def test_a_link_is_lost_and_its_symbols_find_another_gateway() -> None:
+    world = two_gateways()
+    world.link(LinkChanged(phase="backoff", reason="gateway_unreachable"), state("SPY", "stale"), gateway="a")
+    world.passing(0.1)
+    assert world.word == ("degraded", "gateway_unreachable")
+    message = world.status.message
+    assert message is not None and "gateway.a" in message and "nobody serves SPY yet" in message
+    planned_on(world, SPY="b<a", QQQ="b")
+    world.link(live("SPY"), gateway="b")
+    world.passing(0.1)
+    assert world.word == ("degraded", "gateway_unreachable")
+    message = world.status.message
+    assert message is not None and "its 1 symbols are served by b" in message
+    assert world.status.link is not None and world.status.link.phase == "backoff", "the one in trouble"
+    assert world.status.symbols["SPY"].state == "live"
+
+
+def test_a_dead_gateway_process_degrades_and_all_dead_disconnect() -> None:
+    world = two_gateways()
+    world.running.remove("gateway.a")
+    world.passing(2)
+    assert world.word == ("degraded", "service_down")
+    assert world.status.symbols["SPY"].reason == "service_down"
+    assert world.status.symbols["QQQ"].state == "live"
+    planned_on(world, SPY="b<a", QQQ="b")
+    world.link(live("SPY"), gateway="b")
+    world.ticks("SPY", "QQQ")
+    world.passing(0.1)
+    assert world.word == ("degraded", "service_down")
+    assert world.status.symbols["SPY"].state == "live"
+    world.running.remove("gateway.b")
+    world.passing(2)
+    assert world.word == ("disconnected", "service_down")
+
+
+def test_no_link_at_all_is_as_with_one_gateway() -> None:
+    world = two_gateways()
+    for name, symbol in (("a", "SPY"), ("b", "QQQ")):
+        world.link(LinkChanged(phase="backoff", reason="gateway_unreachable"), state(symbol, "stale"), gateway=name)
+    world.passing(0.1)
+    assert world.word == ("disconnected", "gateway_unreachable")
+
+
+def test_the_status_of_one_gateway_names_none() -> None:
+    fields = msgspec.to_builtins(World().started("SPY").status)
+    assert "links" not in fields
+    assert "gateway" not in fields["symbols"]["SPY"]

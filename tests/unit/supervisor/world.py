@@ -15,6 +15,7 @@ from messages.events import (
     SymbolChanged,
     TickBlock,
 )
+from messages.topics import kind, shard, sharded
 from messages.views import Head, Heartbeat, LockOwner, Status
 from services.clock import SECOND
 from services.settings import Settings
@@ -32,7 +33,7 @@ class World:
         self.settings = settings or Settings()
         self.at = 0.0
         self.core = Supervisor(self.settings, facts or Facts(), OWNER, now=START, at=0.0)
-        self.running = {"gateway", "planner", "sink", "supervisor"}
+        self.running = {*self.core.watch.gateways, "planner", "sink", "supervisor"}
         self.problems: dict[str, str] = {}
         self.gateway_epoch = 1
         self.seq = dict.fromkeys(("control", "link", "plan"), 0)
@@ -57,8 +58,8 @@ class World:
     def control(self, *events: ControlEvent) -> None:
         self.facts.apply_control(self._block("control", 1, events))
 
-    def link(self, *events: LinkEvent) -> None:
-        self.facts.apply_link(self._block("link", self.gateway_epoch, events))
+    def link(self, *events: LinkEvent, gateway: str = "") -> None:
+        self.facts.apply_link(self._block("link", self.gateway_epoch, events), gateway)
 
     def plan(self, *symbols: str, started: bool = True, market_data_type: MarketDataType = "realtime") -> Plan:
         self.seq["plan"] += 1
@@ -91,7 +92,7 @@ class World:
         return self
 
     def beat(self, name: str) -> Heartbeat:
-        heads = {"link": Head(self.gateway_epoch, 1, 1)} if name == "gateway" else {}
+        heads = {sharded("link", shard(name)): Head(self.gateway_epoch, 1, 1)} if kind(name) == "gateway" else {}
         return Heartbeat(
             service=name,
             pid=100,

@@ -1,5 +1,6 @@
 // For whoever runs it: each service, the IB link, its farms, and what the pipeline warns of. Folded away.
 
+import { Fragment } from 'react'
 import { useCard, useStore } from './hooks'
 import { ToneIcon } from './Icon'
 import styles from './StreamCard.module.css'
@@ -12,7 +13,7 @@ export function ServicePanel() {
   const { strings, format } = useCard()
   const status = useStore('status', (store) => store.status)
   if (!status) return null
-  const { services = {}, link, lock, warnings = [], plan_problem: problem } = status
+  const { services = {}, link, links, lock, warnings = [], plan_problem: problem } = status
   const down = Object.values(services).filter((service) => service.state !== 'up').length
   return (
     <details className={styles.services}>
@@ -36,29 +37,32 @@ export function ServicePanel() {
         ))}
       </ul>
       <dl className={styles.facts}>
-        {link && (
-          <div>
-            <dt>{strings.services.link}</dt>
-            <dd>
-              {word(strings.phase, link.phase)}
-              {link.endpoint && ` · ${link.endpoint}`}
-              {link.reason && ` · ${word(strings.reason, link.reason)}`}
-              {link.detail && ` · ${link.detail}`}
-            </dd>
-          </div>
-        )}
-        {Object.keys(link?.farms ?? {}).length > 0 && (
-          <div>
-            <dt>{strings.services.farms}</dt>
-            <dd className={styles.farms}>
-              {Object.entries(link?.farms ?? {}).map(([farm, state]) => (
-                <span key={farm}>
-                  <ToneIcon tone={FARM_TONE[state] ?? 'idle'} size={11} /> {farm} {word(strings.farm, state)}
-                </span>
-              ))}
-            </dd>
-          </div>
-        )}
+        {Object.entries(links ?? (link ? { '': link } : {})).map(([gateway, one]) => (
+          <Fragment key={gateway}>
+            <div>
+              <dt>{`${strings.services.link} ${gateway}`.trim()}</dt>
+              <dd>
+                {word(strings.phase, one.phase)}
+                {one.endpoint && ` · ${one.endpoint}`}
+                {one.reason && ` · ${word(strings.reason, one.reason)}`}
+                {one.detail && ` · ${one.detail}`}
+              </dd>
+            </div>
+            {Object.keys(one.farms ?? {}).length > 0 && (
+              <div>
+                <dt>{`${strings.services.farms} ${gateway}`.trim()}</dt>
+                <dd className={styles.farms}>
+                  {Object.entries(one.farms ?? {}).map(([farm, state]) => (
+                    <span key={farm}>
+                      <ToneIcon tone={FARM_TONE[state] ?? 'idle'} size={11} /> {farm}{' '}
+                      {word(strings.farm, state)}
+                    </span>
+                  ))}
+                </dd>
+              </div>
+            )}
+          </Fragment>
+        ))}
         {lock && (
           <div>
             <dt>{strings.services.lock}</dt>

@@ -91,6 +91,8 @@ export interface Status {
   symbols?: Record<string, SymbolStatus>
   lock?: { owner: string; since: string } | null
   link?: LinkStatus | null
+  /** Of each of several gateways, by its name. */
+  links?: Record<string, LinkStatus>
   plan_problem?: string | null
   warnings?: string[]
 }
