@@ -137,13 +137,14 @@ class Projection:
         return book
 
     def _priced_by(self, symbol: str) -> str | None:
-        """The gateway whose price was received last; of two that are as old, the planned one, then by name."""
+        """The gateway whose price was received last; of two that are as old, the planned one, then by name. What a
+        gateway says of yesterday's close, before it has a price of now, replaces no price of now."""
         if len(self._books) == 1:  # most often: nothing to compare
             ((gateway, book),) = self._books.items()
             return gateway if book.price_time(symbol) else None
         planned = self._planned.get(symbol)
-        found = [(book.price_time(symbol), gateway == planned, gateway) for gateway, book in self._books.items()]
-        time, _, gateway = max(found, default=(0, False, ""))
+        found = [(book.price_rank(symbol), gateway == planned, gateway) for gateway, book in self._books.items()]
+        (_, time), _, gateway = max(found, default=((False, 0), False, ""))
         return gateway if time else None
 
     # --- the folds of link, plan and control ---

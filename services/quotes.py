@@ -154,6 +154,11 @@ class QuoteBook:
         state = self._symbols.get(symbol)
         return _price_time(state.cells) if state and state.priced else 0
 
+    def price_rank(self, symbol: str) -> tuple[bool, int]:
+        """What makes one book's price count more than another's: that it is a bid, ask or last, then its time."""
+        time = self.price_time(symbol)
+        return bool(time) and any(QUOTE_FIELD.get(field) in _TRADED for field in self._symbols[symbol].cells), time
+
     def dump(self) -> bytes:
         """The state, to be saved."""
         return encode(self._symbols)

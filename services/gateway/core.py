@@ -255,6 +255,7 @@ class GatewayCore:
         for req_id in event.req_ids:
             request = by_id.get(req_id)
             if request is None:
+                self._last_ticks(req_id)
                 continue
             symbol = book[request.symbol]
             request.got = True
@@ -267,6 +268,7 @@ class GatewayCore:
                     self._stream_came(symbol)
             else:
                 self.desk.priced_by(symbol, SOURCE_SNAPSHOT, now)
+        self.requests.cancelled.clear()  # what comes for these from now on is not decoded any more
         if streamed:
             self.net.newest_tick = now
             self.silence.ticked()
@@ -274,6 +276,12 @@ class GatewayCore:
                 turn = self.link.ticked()
                 if turn is not None:
                     self.turned(turn)
+
+    def _last_ticks(self, req_id: int) -> None:
+        """They came together with the message for which the stream was given up: a first price must say its source."""
+        symbol = self.book.get(self.requests.cancelled.get(req_id, ""))
+        if symbol is not None and symbol.mark is None:
+            self.desk.priced_by(symbol, SOURCE_STREAM, self.desk.now)
 
     def _stream_came(self, symbol: Symbol) -> None:
         self.desk.priced_by(symbol, SOURCE_STREAM, self.desk.now)

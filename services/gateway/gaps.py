@@ -56,7 +56,7 @@ class Gaps:
             self._close(symbol, now, view.reason or view.state)
 
     def left_to_others(self, names: set[str], since: int) -> None:
-        """An earlier run died with these symbols, and another gateway serves them `since` then: so long were the gaps."""
+        """Symbols of an earlier run that another gateway serves since the time `since`: there their gaps end."""
         memory = self.desk.memory
         for name in sorted(memory.streamed & names - memory.open_gaps.keys()):
             if 0 < memory.streamed_until < since:

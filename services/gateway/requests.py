@@ -34,6 +34,7 @@ class Requests:
         self.governor = Governor(rate, limit)
         self.by_id: dict[int, Request] = {}
         self.data_type = 1  # what the plan asks for
+        self.cancelled: dict[int, str] = {}  # streams given up since the last ticks, and their symbols
         self._next_id = 0
 
     # --- asking ---
@@ -79,6 +80,8 @@ class Requests:
         if request.waiting:
             self.governor.withdraw(request)
         elif self.by_id.pop(request.req_id, None) is not None:
+            if request.kind is Kind.STREAM:
+                self.cancelled[request.req_id] = request.symbol
             kind = Kind.CANCEL_HISTORY if request.kind is Kind.HISTORY else Kind.CANCEL
             if request.kind is not Kind.DETAILS:
                 self.governor.submit(Request(kind, request.symbol, request.priority, req_id=request.req_id))

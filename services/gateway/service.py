@@ -25,6 +25,7 @@ from messages.fields import (
 from messages.topics import LINK, PLAN, TICKS, shard, sharded
 from services import flight
 from services.clock import SECOND, iso
+from services.follow import Cursor
 from services.gateway import effects as fx
 from services.gateway.connection import RECEIVE_SIZE, Connection, LinkClosed, Stage
 from services.gateway.core import GatewayCore
@@ -81,7 +82,7 @@ class Gateway:
         self._time = max(self._ticks.time, self._link.time)
         self._counts = service.metrics
         self._counts.update(ticks_total=0, ticks_dropped_total=0, connections_total=0, frames_malformed_total=0)
-        service.follow(PLAN, self._on_plan, restart=lambda: None)
+        service.follow(PLAN, self._on_plan, restart=lambda: None, cursor=self._before_last_plan())
         service.subscribe(["planner"])
         service.every(TIMER_SECONDS, self._on_timer)
         service.every(1.0, self._poll_journals)
@@ -108,6 +109,15 @@ class Gateway:
                     memory.apply(event, row.time)
         memory.note_streamed_until(self._ticks.time)
         return memory
+
+    def _before_last_plan(self) -> Cursor | None:
+        """The newest plan is complete. The ones before would take symbols up that others serve, or nobody any more."""
+        with JournalReader(self._settings.journal_dir, PLAN) as reader:
+            last = reader.last()
+            before = None if last is None else next(iter(reader.read(last.first_seq - 1, 1)), None)
+        if last is None or before is None or before.last_seq != last.first_seq - 1:
+            return None
+        return Cursor(before.epoch, before.last_seq)
 
     # --- inputs ---
 

@@ -278,6 +278,14 @@ def test_the_price_that_was_received_last_counts_whoever_received_it():
     assert projection.quote("SPY").last == 502.0, "of two as old, that of the planned gateway"
 
 
+def test_a_close_alone_replaces_no_price_of_now():
+    projection = two_gateways()
+    projection.apply("ticks.b", blocks.ticks([("SPY", fields.CLOSE, 480.0)], time=NOW + SECOND))
+    assert (projection.quote("SPY").last, projection.quote("SPY").gateway) == (500.0, "a")
+    projection.apply("ticks.b", blocks.ticks([("SPY", fields.BID, 500.9, 1.0)], seq=2, time=NOW + 2 * SECOND))
+    assert (projection.quote("SPY").bid, projection.quote("SPY").gateway) == (500.9, "b")
+
+
 def test_the_state_is_said_by_the_gateway_that_the_plan_names():
     projection = two_gateways()
     projection.apply("link.b", blocks.events(SymbolChanged("SPY", "over_limit", True, "line_limit")))
