@@ -34,6 +34,7 @@ from messages.fields import (
     PRICE_TIME,
     QUOTE_FIELD,
     SIZE_FIELD,
+    SOURCE,
     SOURCES,
     TEXT_FIELDS,
 )
@@ -155,9 +156,10 @@ class QuoteBook:
         return _price_time(state.cells) if state and state.priced else 0
 
     def price_rank(self, symbol: str) -> tuple[bool, int]:
-        """What makes one book's price count more than another's: that it is a bid, ask or last, then its time."""
+        """What makes one book's price count more than another's: that its source is known, as it is from the first
+        bid, ask or last on, then its time."""
         time = self.price_time(symbol)
-        return bool(time) and any(QUOTE_FIELD.get(field) in _TRADED for field in self._symbols[symbol].cells), time
+        return bool(time) and SOURCE in self._symbols[symbol].cells, time
 
     def dump(self) -> bytes:
         """The state, to be saved."""

@@ -85,6 +85,8 @@ class Hub:
             self._keeper.on_heartbeat(heartbeat.service, at)
         heads = {stream: head.seq for stream, head in heartbeat.heads.items() if kind(stream) == TICKS}
         if heads:
+            if not heads.keys() <= self._tick_heads.keys():
+                self._ticks_seen = None  # what a gateway wrote before it was heard is no rate
             self._tick_heads |= heads
             self._measure(sum(self._tick_heads.values()), at)
 

@@ -279,10 +279,11 @@ def test_the_price_that_was_received_last_counts_whoever_received_it():
 
 
 def test_a_close_alone_replaces_no_price_of_now():
-    projection = two_gateways()
+    projection, mark = two_gateways(), ("SPY", fields.SOURCE, 0.0)
+    projection.apply("ticks.a", blocks.ticks([mark], seq=2))
     projection.apply("ticks.b", blocks.ticks([("SPY", fields.CLOSE, 480.0)], time=NOW + SECOND))
     assert (projection.quote("SPY").last, projection.quote("SPY").gateway) == (500.0, "a")
-    projection.apply("ticks.b", blocks.ticks([("SPY", fields.BID, 500.9, 1.0)], seq=2, time=NOW + 2 * SECOND))
+    projection.apply("ticks.b", blocks.ticks([("SPY", fields.BID, 500.9, 1.0), mark], seq=2, time=NOW + 2 * SECOND))
     assert (projection.quote("SPY").bid, projection.quote("SPY").gateway) == (500.9, "b")
 
 

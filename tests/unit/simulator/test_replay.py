@@ -14,7 +14,7 @@ from services.simulator.core import Config, Core
 from services.simulator.oddities import UNSET_SIZE
 from services.simulator.replay import ReplayMarket
 from services.simulator.scenario import Director, parse_step
-from services.simulator.tape import Tape, find_day, instruments
+from services.simulator.tape import Tape, Tapes, find_day, instruments
 from tests.blocks import NAN, NOW, TestWriter
 from tests.unit.simulator.conversation import MONDAY_NOON, Conversation, contract
 
@@ -39,7 +39,8 @@ def journal(tmp_path: Path) -> Iterator[TestWriter]:
 
 class Replay(Conversation):
     def __init__(self, folder: Path, speed: float, version: int = 200) -> None:
-        tape = Tape(find_day("2026-01-05", folder))
+        (day,) = find_day("2026-01-05", folder)
+        tape = Tape(day)
         listed = instruments(tape)
         self.market = ReplayMarket(tape, listed, speed)
         super().__init__(version, Core(Config(), MONDAY_NOON, self.market, listed))
@@ -214,7 +215,7 @@ def test_progress_is_in_the_statistics(tmp_path: Path, journal: TestWriter) -> N
 )
 def test_which_day(tmp_path: Path, journal: TestWriter, name: str, complaint: str | None) -> None:
     if complaint is None:
-        assert find_day(name, tmp_path).stem == "2026-01-05"
+        assert [path.stem for path in find_day(name, tmp_path)] == ["2026-01-05"]
         return
     with pytest.raises(IbStreamError, match=complaint):
         find_day(name, tmp_path)
@@ -225,7 +226,7 @@ def test_a_file_that_is_no_journal(tmp_path: Path) -> None:
     path.parent.mkdir()
     path.write_bytes(b"nothing")
     with pytest.raises(IbStreamError):
-        Tape(find_day(str(path), tmp_path))
+        Tape(*find_day(str(path), tmp_path))
 
 
 def test_any_kind_of_tick_keeps_its_message(tmp_path: Path) -> None:
@@ -245,3 +246,24 @@ def test_any_kind_of_tick_keeps_its_message(tmp_path: Path) -> None:
     assert [(row[0], row[2], row[3]) for row in talk.rows()] == [
         ("2", "21", "1000000"), ("1", "37", "590.5"), ("45", "23", "0.2"), ("1", "15", "480"), ("46", "88", ""),
     ]  # fmt: skip
+
+
+def test_a_day_of_several_gateways_is_one_tape(tmp_path: Path) -> None:
+    for name, symbol in (("a", "SPY"), ("b", "QQQ")):
+        writer = TestWriter(tmp_path, f"ticks.{name}")
+        for second in range(3):
+            late = 0 if name == "a" else SECOND // 2
+            writer.ticks([(symbol, 4, 100.0 + second, 1.0)], NOW + second * SECOND + late)
+        writer.journal.close()
+        link = TestWriter(tmp_path, f"link.{name}")
+        link.events(ContractQualified(symbol=symbol, con_id=7, sec_type="STK", exchange="SMART", currency="USD"))
+        link.journal.close()
+    paths = find_day("last", tmp_path)
+    assert [path.parent.name for path in paths] == ["ticks.a", "ticks.b"]
+    tape = Tapes([Tape(path) for path in paths])
+    assert (tape.ticks, list(tape.symbols), tape.contracts.keys()) == (6, ["SPY", "QQQ"], {"SPY", "QQQ"})
+    order = []
+    while tape.peek() is not None:
+        order += tape.take().symbols
+    assert order == ["SPY", "QQQ"] * 3
+    tape.close()

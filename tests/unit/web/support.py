@@ -9,7 +9,7 @@ import httpx
 from messages.codec import encode
 from messages.control import Accepted, AnyMessage, Command
 from messages.errors import IbStreamError
-from messages.topics import heartbeat_topic, quote_topic
+from messages.topics import heartbeat_topic, quote_topic, shard, sharded
 from messages.views import Head, Heartbeat, LinkStatus, Quote, ServiceStatus, Status, SymbolStatus
 from services.clock import ManualClock
 from services.settings import load
@@ -65,7 +65,8 @@ def status_frame(word: str = "connected", **more: Any) -> tuple[str, bytes]:
 
 
 def heartbeat_frame(service: str, seq: int | None = None, **metrics: float) -> tuple[str, bytes]:
-    heads = {} if seq is None else {"ticks": Head(epoch=1, seq=seq, durable_seq=seq)}
+    stream = sharded("ticks", shard(service))
+    heads = {} if seq is None else {stream: Head(epoch=1, seq=seq, durable_seq=seq)}
     beat = Heartbeat(
         service=service,
         pid=1,

@@ -1,5 +1,6 @@
 """The endpoints: what they answer, and how every failure looks."""
 
+import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -7,9 +8,10 @@ from messages.codec import encode
 from messages.control import Start, Stop
 from messages.errors import CODES, IbStreamError
 from messages.events import GapClosed, GapFilled, GapOpened, StatusChanged
+from messages.views import LinkStatus, ServiceStatus, SymbolStatus
 from tests import blocks
 from tests.blocks import NOW
-from tests.unit.web.support import API, error_of, heartbeat_frame, quote_frame, status_frame
+from tests.unit.web.support import API, error_of, heartbeat_frame, quote_frame, status, status_frame
 
 
 def test_status_is_what_the_supervisor_said(web):
@@ -270,3 +272,29 @@ def test_metrics_of_services_cannot_break_the_page(web):
         (("queue", "a"), ("service", "gateway")),
         (("queue", "b"), ("service", "sink")),
     ]
+
+
+def test_metrics_of_several_gateways_name_them(web):
+    links = {"a": LinkStatus(phase="ready", farms={"usfarm": "ok"}), "b": LinkStatus(phase="backoff")}
+    several = msgspec.structs.replace(
+        status("degraded", links=links),
+        services={f"gateway.{name}": ServiceStatus(state="up") for name in "ab"},
+        symbols={"SPY": SymbolStatus(state="live", gateway="a"), "QQQ": SymbolStatus(state="live", gateway="b")},
+    )
+    web.hear(("status", encode(several)))
+    lines = web.get("/metrics").text.splitlines()
+    for line in (
+        'ibstream_link_ready{gateway="a"} 1.0',
+        'ibstream_link_ready{gateway="b"} 0.0',
+        'ibstream_farm_up{farm="usfarm",gateway="a"} 1.0',
+        'ibstream_symbols{gateway="b",state="live"} 1.0',
+    ):
+        assert line in lines
+
+
+def test_the_rate_is_of_all_gateways(web):
+    for seconds, heads in ((0, (1000, 500)), (5, (6000, 3000))):
+        web.clock.advance(seconds)
+        for name, head in zip("ab", heads, strict=True):
+            web.hear(heartbeat_frame(f"gateway.{name}", head))
+    assert "ibstream_ticks_per_second 1000.0" in web.get("/metrics").text

@@ -161,3 +161,14 @@ def test_over_http(tmp_path, journal):
     answer = web.get(f"{API}/history?symbol=spy&minutes=5").json()
     assert answer["symbol"] == "SPY"
     assert answer["points"][-1] == {"time": "2026-01-05T14:30:09.000000Z", "price": 509.0, "source": None}
+
+
+def test_of_several_gateways_the_price_that_was_received_last(tmp_path, ledger):
+    writers = [TestWriter(tmp_path / "journal", f"ticks.{name}") for name in "ab"]
+    for second in range(10):
+        trade(writers[second % 2], second, 500.0 + second)
+    trade(writers[0], 7, 400.0, "QQQ")
+    points = History(tmp_path / "journal", ledger).points("SPY", 5, NOW + 20 * SECOND, "ib_stream")
+    assert [(point.time[17:19], point.price) for point in points] == [("04", 504.0), ("09", 509.0)]
+    for writer in writers:
+        writer.close()

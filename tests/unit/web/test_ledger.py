@@ -74,3 +74,16 @@ def test_what_is_folded_again_begins_empty():
     assert len(ledger.view()["link"]) == 1
     ledger.forget_control()
     assert ledger.view()["link"] == []
+
+
+def test_several_gateways_have_gaps_of_one_symbol_each():
+    ledger = Ledger()
+    ledger.apply(events(GapOpened("SPY", NOW, "farm_down")), gateway="a")
+    ledger.apply(events(GapOpened("SPY", NOW, "connection_lost")), gateway="b")
+    ledger.apply(events(GapClosed("SPY", NOW, NOW + SECOND, "farm_down")), gateway="a")
+    assert [(gap["reason"], gap["end"] is None) for gap in ledger.view()["gaps"]] == [
+        ("farm_down", False),
+        ("connection_lost", True),
+    ]
+    ledger.forget_link("b")
+    assert [gap["reason"] for gap in ledger.view()["gaps"]] == ["farm_down"]
