@@ -1,8 +1,8 @@
 """Which of several gateways have failed: heartbeats and links in, names out. Pure; asked by state.py.
 
-A gateway has failed once its link has not been ready, or its process silent, for GRACE: a blip moves nothing. It has
-returned once its link has been ready for SETTLE. What was never heard of gets longer: a machine starts them all at
-once. Times are UTC nanoseconds.
+A gateway has failed once its link was lost, or its process silent, for GRACE: a blip moves nothing. It has returned
+once its link has been ready for SETTLE. What is only beginning gets longer: a login takes its time, and a machine
+starts everything at once. Times are UTC nanoseconds.
 """
 
 from collections.abc import Iterable
@@ -20,18 +20,20 @@ STALL: Final = SECOND // 2  # between two checks: this process itself was held u
 
 
 class LinkFact(msgspec.Struct, frozen=True):
-    """What a link stream said last. `ready` is None while no connection is wanted."""
+    """What a link stream said last. `ready` is None while no connection is wanted; `lost`: it was there, or has been
+    tried in vain."""
 
     epoch: int = 0
     ready: bool | None = None
     since: int = 0
+    lost: bool = False
 
 
 def fold_link(fact: LinkFact, event: LinkChanged, epoch: int, time: int) -> LinkFact:
     ready = None if event.phase == "idle" else event.phase == "ready"
-    if epoch == fact.epoch and ready is fact.ready:
-        return fact
-    return LinkFact(epoch, ready, time)
+    same = epoch == fact.epoch
+    lost = ready is False and (event.phase in ("backoff", "no_ib") or (same and (fact.lost or fact.ready is True)))
+    return LinkFact(epoch, ready, fact.since if same and ready is fact.ready else time, lost)
 
 
 class Health:
@@ -74,7 +76,7 @@ class Health:
         if link.ready is None or link.epoch < self._epochs[name]:
             return False  # nothing is wanted of it, or a new process has said nothing yet
         since = max(link.since, self._started)
-        return now - since > (GRACE if name in self._met else START_GRACE)
+        return now - since > (GRACE if link.lost and name in self._met else START_GRACE)
 
     def _has_returned(self, name: str, link: LinkFact, now: int) -> bool:
         return self._is_ready(name, link) and now - link.since >= SETTLE

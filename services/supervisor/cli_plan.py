@@ -9,7 +9,7 @@ from services.supervisor import cli_tools as tools
 from services.supervisor.cli_stream import MaxOption, ProjectOption, SnapshotOption, SymbolsOption
 
 if TYPE_CHECKING:
-    from messages.events import Plan
+    from messages.events import Plan, PlannedSymbol
     from messages.views import Status
     from services.settings import Settings
 
@@ -119,14 +119,20 @@ def _show(found: "Plan", status: "Status | None", as_json: bool) -> None:
         console.print(tools.styled(f"warning: {warning}", "yellow"))
     states = status.symbols if status is not None else {}
     columns = ("state", "source") if status is not None else ()
-    table = tools.plain_table(">#", "symbol", "why", *columns)
-    rows = [(symbol.priority, symbol.symbol, symbol.reason) for symbol in found.symbols]
-    rows += [(cut.priority, cut.symbol, f"cut: {cut.reason}") for cut in found.cut]
-    for priority, name, why in rows:
+    several = any(symbol.gateway for symbol in found.symbols)
+    table = tools.plain_table(">#", "symbol", *(["gateway"] if several else []), "why", *columns)
+    rows = [(symbol.priority, symbol.symbol, _place(symbol), symbol.reason) for symbol in found.symbols]
+    rows += [(cut.priority, cut.symbol, cut.gateway, f"cut: {cut.reason}") for cut in found.cut]
+    for priority, name, gateway, why in rows:
         state = states.get(name)
+        place = [gateway] if several else []
         cells = [tools.state_text(state.state), state.source or ""] if state is not None else [""] * len(columns)
-        table.add_row(str(priority), name, tools.styled(why, None), *cells)
+        table.add_row(str(priority), name, *place, tools.styled(why, None), *cells)
     console.print(table)
+
+
+def _place(symbol: "PlannedSymbol") -> str:
+    return f"{symbol.gateway}, from {symbol.home}" if symbol.home else symbol.gateway
 
 
 def _title(found: "Plan") -> str:

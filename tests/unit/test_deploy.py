@@ -178,6 +178,10 @@ def test_install_upgrade_and_remove(tmp_path: Path, source: Path) -> None:
     assert first.returncode == 0, first.stderr
     before = contents(root)
     assert {"etc/systemd/system/ibstream@.service", "etc/systemd/system/ibstream.target"} <= before.keys()
+    named = before["etc/systemd/system/ibstream-gateway@.service"].decode()
+    assert "\nExecStart=/opt/ibstream/.venv/bin/python -m services.gateway %i\n" in named
+    unit = before["etc/systemd/system/ibstream@.service"].decode()
+    assert len(set(named.splitlines()) ^ set(unit.splitlines())) == 6, "a name, a description, a command"
     assert not [name for name in before if "/ui/" in name], "the page's source is not needed to serve the page"
 
     environment = root / "opt" / "ibstream" / ".venv" / "bin"

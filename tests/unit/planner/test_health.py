@@ -96,6 +96,17 @@ def test_at_the_start_everybody_gets_longer() -> None:
     assert rig.passing(0.5) == "ab"
 
 
+def test_a_login_may_take_its_time() -> None:
+    rig = ready()
+    rig.link("a", "idle")  # the stream was stopped
+    assert rig.passing(1) == ""
+    rig.link("a", "connecting")
+    rig.link("a", "handshake")
+    assert rig.passing(4.8) == ""
+    rig.link("a", "backoff")  # in vain
+    assert rig.passing(0.1) == "a"
+
+
 def test_a_link_that_is_not_wanted_is_no_failure() -> None:
     rig = ready()
     rig.link("a", "idle")
