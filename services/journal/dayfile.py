@@ -120,7 +120,7 @@ def _newest(db: sqlite3.Connection) -> int:
     size = 0
     newest = db.execute("SELECT first_seq, length(payload) FROM block ORDER BY 1 DESC LIMIT ?", (CHECK_BLOCKS,))
     for number, (first_seq, length) in enumerate(newest, 1):
-        size += length
+        size += length or 0  # none of a damaged row: reading it tells
         if size > CHECK_BYTES or number == CHECK_BLOCKS:
             return int(first_seq)
     return 0

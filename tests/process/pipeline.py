@@ -91,8 +91,9 @@ class Pipeline:
         return clean | self.env
 
     def command(self, name: str) -> list[str]:
-        """What starts a service. A test of other commands overrides it."""
-        return [sys.executable, "-m", f"services.{name}", *self.arguments.get(name, ())]
+        """What starts a service, `gateway.a` with its name as argument. A test of other commands overrides it."""
+        service, dot, shard = name.partition(".")
+        return [sys.executable, "-m", f"services.{service}", *([shard] if dot else []), *self.arguments.get(name, ())]
 
     def start(self, name: str, **env: object) -> subprocess.Popen[bytes]:
         """Start a service; it must not run. `env` are settings for this one process, by short name."""

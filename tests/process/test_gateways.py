@@ -1,6 +1,5 @@
 """Several gateways: two simulators with a hundred lines each serve 150 symbols, one goes and comes back."""
 
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,10 +40,6 @@ class TwoGateways(Pipeline):
         arguments = ("--symbols", str(len(SYMBOLS)), "--lines", str(LINES), "--port", str(port))
         found = self.simulators[name] = SimulatorProcess(folder, *arguments)
         return found
-
-    def command(self, name: str) -> list[str]:
-        service, _, gateway = name.partition(".")
-        return [sys.executable, "-m", f"services.{service}", *([gateway] if gateway else [])]
 
     def close(self) -> None:
         super().close()

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from messages.topics import STREAMS, TICKS
+from messages.topics import STREAMS, TICKS, streams
 from services.journal import JournalReader, Row
 from services.projection import rebuild
 from tests.process.nats_server import NatsServer
 from tests.process.pipeline import CORE, Pipeline
-from tests.support import eventually
+from tests.support import eventually, free_port
 
-WRITERS = ("simulator", "gateway", "planner", "supervisor")
+WRITERS = {"simulator", "gateway", "gateway.a", "gateway.b", "planner", "supervisor"}
 RELAYED = " ".join(STREAMS)
 
 
@@ -73,13 +73,14 @@ def more_ticks(pipeline: Pipeline, count: int = 50) -> None:
 
 def check_same(here: Pipeline, there: Pipeline, tmp_path: Path) -> None:
     """End the writers; both journals are the same then, and the files those of the journal."""
-    for name in WRITERS:
+    written = streams(here.settings.gateway_names)
+    for name in WRITERS & here.processes.keys():
         here.kill(name, signal.SIGTERM)
-    for stream in STREAMS:
+    for stream in written:
         eventually(lambda stream=stream: end(there, stream) == end(here, stream), 60)  # type: ignore[misc]
     here.stop()
     there.stop()
-    for stream in STREAMS:
+    for stream in written:
         assert rows(there, stream) == rows(here, stream)
     rebuild(here.settings.journal_dir, tmp_path / "rebuilt")
     expected = {path.name: path.read_bytes() for path in (tmp_path / "rebuilt").iterdir()}
@@ -126,6 +127,21 @@ def test_a_restarted_gateway_is_followed(here: Pipeline, there: Pipeline, tmp_pa
     eventually(lambda: rows(there, TICKS)[-1].epoch == 2, 60)
     more_ticks(there)
     check_same(here, there, tmp_path)
+
+
+def test_the_streams_of_several_gateways(server: NatsServer, tmp_path: Path) -> None:
+    port = free_port()
+    both = {"gateways": f"a=127.0.0.1:{port}/17 b=127.0.0.1:{port}/18", "nats_url": server.url, "heartbeat_timeout": 5}
+    for side in ("here", "there"):
+        (tmp_path / side).mkdir()
+    services = ["simulator", "gateway.a", "gateway.b", "planner", "sink", "supervisor", "relay"]
+    with (
+        Pipeline(tmp_path / "here", services, both | {"relay_send": RELAYED, "sim_port": port}) as here,
+        Pipeline(tmp_path / "there", ["sink", "relay"], both | {"relay_receive": RELAYED}) as there,
+    ):
+        here.await_status("connected", timeout=60)
+        eventually(lambda: min(end(there, "ticks.a"), end(there, "ticks.b")) > 50, 60)
+        check_same(here, there, tmp_path)
 
 
 def test_a_relay_without_a_stream_is_refused(tmp_path: Path) -> None:
