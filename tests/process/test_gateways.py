@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from time import time_ns
 
 import pytest
 
@@ -10,11 +11,11 @@ from messages.control import Start, Stop
 from messages.events import EventBlock, LinkChanged, Plan, SymbolChanged
 from messages.topics import PLAN, sharded
 from messages.views import Status
-from services.clock import SECOND
+from services.clock import SECOND, iso
 from services.projection import rebuild
 from tests.process.pipeline import Pipeline
 from tests.process.simulators import SimulatorProcess
-from tests.support import eventually
+from tests.support import eventually, free_port
 
 SYMBOLS = [f"SIM{number:04}" for number in range(1, 151)]
 LINES = 100
@@ -96,11 +97,12 @@ class TwoGateways(Pipeline):
     def plans(self) -> list[Plan]:
         return [block for block in self.blocks(PLAN) if isinstance(block, Plan)]
 
-    def check_files(self, folder: Path) -> None:
-        """The sink's files are what the journals say."""
-        rebuild(self.settings.journal_dir, folder)
-        files = {path.name: path.read_bytes() for path in self.settings.stream_dir.glob("[A-Z]*.json")}
-        assert files == {path.name: path.read_bytes() for path in folder.iterdir()}
+
+def check_files(pipeline: Pipeline, folder: Path) -> None:
+    """The sink's files are what the journals say."""
+    rebuild(pipeline.settings.journal_dir, folder)
+    files = {path.name: path.read_bytes() for path in pipeline.settings.stream_dir.glob("[A-Z]*.json")}
+    assert files == {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 @pytest.fixture
@@ -153,7 +155,7 @@ def test_a_gateway_dies_its_most_important_symbols_live_on_the_other_and_it_come
     quote = two.quote("SIM0001")
     assert quote is not None and quote["gateway"] == "a" and not quote["stale"]
     assert set(two.stop().values()) == {0}
-    two.check_files(tmp_path / "rebuilt")
+    check_files(two, tmp_path / "rebuilt")
     assert two.cli("verify").returncode == 0
 
 
@@ -182,3 +184,27 @@ def test_commands_show_every_gateway(two: TwoGateways) -> None:
     }
     doctor = two.cli("doctor", "--symbol", "SIM0001", timeout=90).stdout
     assert "a handshake" in doctor and "b handshake" in doctor
+
+
+def test_one_gateway_becomes_two_and_one_again_on_the_same_journal(tmp_path: Path) -> None:
+    def run(services: tuple[str, ...], gateway: str | None, **settings: object) -> None:
+        """Until every price is the new process's, and whole in the files."""
+        with Pipeline(tmp_path, services, {"sim_port": port, "ib_port": port, **settings}) as pipeline:
+            began = time_ns()
+            pipeline.await_status("connected", timeout=60)
+
+            def fresh() -> bool:
+                quote = pipeline.quote("SPY") or {"timestamp": ""}
+                return quote["timestamp"] > iso(began) and not quote["stale"] and quote.get("gateway") == gateway
+
+            eventually(fresh, 30)
+            assert set(pipeline.stop().values()) == {0}
+            check_files(pipeline, tmp_path / f"rebuilt.{began}")
+            assert pipeline.cli("verify").returncode == 0
+
+    port = free_port()
+    one = ("simulator", "gateway", "planner", "sink", "supervisor")
+    several = ("simulator", "gateway.a", "gateway.b", "planner", "sink", "supervisor")
+    run(one, None)
+    run(several, "a", gateways=f"a=127.0.0.1:{port}/17 b=127.0.0.1:{port}/18")
+    run(one, None)

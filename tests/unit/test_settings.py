@@ -222,3 +222,11 @@ def test_a_gateway_is_told_which_it_is(argument: tuple[str, ...], hint: str, tmp
     assert len(ended.stderr.strip().splitlines()) == 1
     assert "IBSTREAM_GATEWAYS" in ended.stderr
     assert hint in ended.stderr
+
+
+def test_whoever_is_missed_is_each_of_several() -> None:
+    two = {"IBSTREAM_GATEWAYS": "a=127.0.0.1:4001 b=127.0.0.1:4002"}
+    assert load(two).expected == ("gateway.a", "gateway.b", "planner", "sink")
+    assert load(two | {"IBSTREAM_EXPECTED_SERVICES": "planner gateway.b"}).expected == ("planner", "gateway.b")
+    with pytest.raises(IbStreamError, match="IBSTREAM_EXPECTED_SERVICES"):
+        load(two | {"IBSTREAM_EXPECTED_SERVICES": "planner gateway.c"})
