@@ -146,8 +146,10 @@ def _stand_in(plan: Plan, gateway: str) -> str:
     if left:
         return f"nobody serves {_names(left)} yet"
     moved = [symbol for symbol in plan.symbols if symbol.home == gateway]
-    others = sorted({symbol.gateway for symbol in moved})
-    return f"its {len(moved)} symbols are served by {', '.join(others)}" if moved else "it had no symbols"
+    if not moved:
+        return "it had no symbols"
+    others = ", ".join(sorted({symbol.gateway for symbol in moved}))
+    return f"its {len(moved)} symbols are served by {others}" if len(moved) > 1 else f"its symbol is served by {others}"
 
 
 def trouble(plan: Plan, planned: PlannedSymbol, facts: Facts, limits: Limits) -> str | None:
