@@ -71,6 +71,9 @@ class Gateway:
         self._names: dict[int, str] = {}  # what each request id, and each id of our own, stands for
         self._retired: list[int] = []  # request ids whose name goes after the next block
         self._own_ids: dict[str, int] = {}
+        self._settled: dict[str, int] = {}  # symbols of whose request the core has no more to say than that it ticked
+        self._marked: set[str] = set()  # symbols of which the core said something in this turn
+        self._fresh: set[int] = set()  # requests with prices in this turn that are not settled
         self._latest: dict[int, float] = {}  # newest value by request id and field, as in Columns.keys
         self._snapshots: dict[int, int] = {}  # open snapshot request -> the symbol's stream, or -1
         self._link_events: list[LinkEvent] = []
@@ -164,7 +167,7 @@ class Gateway:
         self._turn(inputs)
 
     def _drain(self, connection: Connection, inputs: list[fx.Event]) -> None:
-        """All that the socket holds, within bounds: its ticks go out, then the rest is put into `inputs`."""
+        """All that the socket holds, within bounds: ticks into the columns or out, the rest into `inputs`."""
         taken = 0
         while taken < MAX_DRAIN:
             stage = connection.stage
@@ -191,20 +194,34 @@ class Gateway:
         self._official.inputs.clear()
 
     def _pass_on_ticks(self, inputs: list[fx.Event]) -> None:
-        """Publish the drained ticks, before anything else is thought of them; then tell the core which requests had
-        prices, and of halts."""
+        """Tell the core which requests had prices in this drain, and of halts. Where it will have nothing to add to
+        the block, that goes out before."""
         columns = self._columns
         if not len(columns):
             return
-        self._flush_ticks(self._now())
+        settled, names = self._settled, self._names
+        if not inputs and all(settled.get(names[req_id]) == req_id for req_id in set(columns.ids)):
+            self._flush_ticks(self._now())
         newest = dict(zip(columns.keys(), columns.values, strict=True))
         self._latest.update(newest)
         live = {key >> 8 for key in newest if _LIVE[key & 255]}
         if live:
             inputs.append(fx.TicksSeen(live))
+            self._fresh = {req_id for req_id in live if settled.get(names[req_id]) != req_id}
         for key, value in newest.items():
             if key & 255 in _HALTS and isfinite(value):
                 inputs.append(fx.HaltSeen(key >> 8, int(value)))
+
+    def _settle(self) -> None:
+        """Requests whose prices made the core say nothing of its own go first from now on. One for which it had to
+        say a mark (the source of a price, its type) must not: a price and its mark are in one block."""
+        fresh, self._fresh = self._fresh, set()
+        for req_id in fresh:
+            symbol = self._names[req_id]
+            if symbol in self._marked:
+                self._settled.pop(symbol, None)
+            else:
+                self._settled[symbol] = req_id
 
     def _seen_snapshots(self, inputs: list[fx.Event]) -> None:
         done, self._official.snapshots_done = self._official.snapshots_done, []
@@ -224,6 +241,7 @@ class Gateway:
     def _turn(self, inputs: list[fx.Event]) -> None:
         """Feed the core, carry out what it wants, then journal and publish what came of it."""
         now = self._now()
+        self._marked.clear()
         queue = inputs
         while queue:
             pending: list[fx.Effect] = []
@@ -239,6 +257,7 @@ class Gateway:
                     queue.append(kind(error.reason, error.detail))
             queue += self._official.inputs  # encoders report what they refuse as errors of the client's own
             self._official.inputs.clear()
+        self._settle()
         self._flush_ticks(now)
         self._flush_link(now)
         self._watch_writes()
@@ -314,6 +333,8 @@ class Gateway:
         self._official.snapshots_done.clear()
         self._snapshots.clear()
         self._latest.clear()
+        self._settled.clear()
+        self._fresh.clear()
         self._decoder = TickDecoder(OLDEST_VERSION)
 
     def _dump_recorder(self, reason: str) -> None:
@@ -383,6 +404,8 @@ class Gateway:
     def _emit_ticks(self, effect: fx.EmitTicks) -> None:
         own = self._own_ids.setdefault(effect.symbol, OWN_IDS + len(self._own_ids))
         self._names[own] = effect.symbol
+        self._marked.add(effect.symbol)
+        self._settled.pop(effect.symbol, None)
         for field, value, size, text in effect.rows:
             if field in TEXT_FIELDS:
                 self._columns.add_text(own, field, text)

@@ -134,7 +134,8 @@ def measure(rates: Sequence[int], rounds: int, seconds: float) -> dict[int, dict
         subscriber = system.subscribe(["gateway"], [TICKS])
         time.sleep(0.5)
         for rate in rates * rounds:
-            subscriber.drain()
+            while subscriber.drain():
+                pass
             taken[rate][WITH_ALL].append(percentiles(to_subscriber(system.exchange, subscriber, rate, seconds)[0]))
             taken[rate][FILE].append(percentiles(to_file(system, rate, seconds)))
     return taken
