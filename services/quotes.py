@@ -5,8 +5,8 @@ worked out when a quote is asked for. So a block costs by the fields that it cha
 on the rows and their order alone, not on how they were cut into blocks (but for the times: a row has its
 block's). What the rows mean (TWS API documentation, "Available Tick Types"):
 
-- A price of -1 or 0 with size 0 is "no data": the field is absent until a price comes. For a symbol that may
-  trade there (`signed`: spreads, indices) it is a price.
+- A price of -1 or 0 with size 0 is "no data": the field is absent until a price comes. Spreads may trade there, but
+  are not planned; of an index that passes through -1 or 0 exactly that one value is missing.
 - An unset size is absent, and so is a size of 0 beside an absent price.
 - The size that came with a price and the size tick after it are one field, and so are a live field and its
   delayed twin: the newer row counts.
@@ -134,17 +134,15 @@ class QuoteBook:
         """Symbols that ever had a tick, in the order of their first one."""
         return list(self._symbols)
 
-    def quote(
-        self, symbol: str, *, signed: bool = False, stale: bool = False, reason: str | None = None
-    ) -> Quote | None:
+    def quote(self, symbol: str, *, stale: bool = False, reason: str | None = None) -> Quote | None:
         """The symbol's quote, None when it never had a tick. Its `timestamp` is None until it has had a price.
 
-        `signed`: prices of -1 and 0 are real ones. `stale` and `reason` are the caller's knowledge.
+        `stale` and `reason` are the caller's knowledge.
         """
         state = self._symbols.get(symbol)
         if state is None or not state.cells:
             return None
-        fields = _fields(state.cells, signed)
+        fields = _fields(state.cells)
         if state.priced:
             fields["timestamp"] = iso(_price_time(state.cells))
         seq = max(map(itemgetter(0), state.cells.values()))
@@ -251,14 +249,14 @@ def _column(kind: Any, data: bytes | bytearray) -> "array[Any]":
     return column
 
 
-def _fields(cells: dict[int, Cell], signed: bool) -> dict[str, Any]:
+def _fields(cells: dict[int, Cell]) -> dict[str, Any]:
     """The quote's fields that have a value. Later rows are taken later, so that the newest one stays."""
     fields: dict[str, Any] = {}
     for field, (_, value, size, _) in sorted(cells.items(), key=itemgetter(1)):
         name = QUOTE_FIELD.get(field)
         if name is None:
             continue
-        fields[name] = _meaning(name, value, size, signed)
+        fields[name] = _meaning(name, value, size)
         if field in SIZE_FIELD:
             fields[SIZE_FIELD[field]] = _size(size)
     for price, its_size in _SIZE_OF.items():
@@ -267,14 +265,14 @@ def _fields(cells: dict[int, Cell], signed: bool) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _meaning(name: str, value: float | str, size: float, signed: bool) -> Any:
+def _meaning(name: str, value: float | str, size: float) -> Any:
     """What a row says of a field; None: nothing, or that there is no value."""
     if isinstance(value, str):
         return value or None
     if not isfinite(value):
         return None
     if name in _PRICES:
-        no_data = value in (-1, 0) and not size > 0 and not signed
+        no_data = value in (-1, 0) and not size > 0
         return None if no_data or abs(value) > _UNSET else value
     if name in _SIZES:
         return _size(value)
@@ -286,7 +284,7 @@ def _meaning(name: str, value: float | str, size: float, signed: bool) -> Any:
 
 
 def _is_price(field: int, value: float, size: float) -> bool:
-    return QUOTE_FIELD.get(field) in _PRICES and _meaning("last", value, size, signed=False) is not None
+    return QUOTE_FIELD.get(field) in _PRICES and _meaning("last", value, size) is not None
 
 
 def _size(value: float) -> float | None:

@@ -33,11 +33,11 @@ def block(rows: list[Row], first_seq: int = 1, time: int = T0, epoch: int = 1) -
     return decode_ticks(encode(columns.to_block(epoch, first_seq, time, NAMES)))
 
 
-def quote_of(*rows: tuple[int, float | str] | tuple[int, float | str, float], signed: bool = False) -> Quote:
+def quote_of(*rows: tuple[int, float | str] | tuple[int, float | str, float]) -> Quote:
     """SPY's quote after rows (field, value, size)."""
     book = QuoteBook()
     book.apply(block([(1, row[0], row[1], row[2] if len(row) == 3 else NAN) for row in rows]))
-    quote = book.quote("SPY", signed=signed)
+    quote = book.quote("SPY")
     assert quote is not None
     return quote
 
@@ -94,7 +94,6 @@ def test_no_data_withdraws_a_price(price, size, field):
     name = f.QUOTE_FIELD[field]
     before = (field, 10.5, 100)
     assert getattr(quote_of(before, (field, price, size)), name) is None
-    assert getattr(quote_of(before, (field, price, size), signed=True), name) == price
     assert getattr(quote_of(before, (field, price, size), (field, 11, 5)), name) == 11
 
 
