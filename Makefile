@@ -31,8 +31,11 @@ run: setup
 	@$(PIP) --no-deps --upgrade --target .venvs/ibapi-9.81.1 ibapi==9.81.1.post1
 	@touch $@
 
+# Two files at a time: real processes are waited for most of the time.
+JOBS ?= 2
+
 test: $(VENV)/.installed-dev .venvs/ibapi-9.81.1/ibapi
-	pytest
+	pytest --numprocesses $(JOBS) --dist loadfile
 
 # Everything runs for so many seconds, under faults; exits 1 with a sentence for what leaks, is lost or does not heal.
 soak: $(VENV)/.installed-dev
