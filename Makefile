@@ -35,7 +35,7 @@ run: setup
 JOBS ?= 2
 
 test: $(VENV)/.installed-dev .venvs/ibapi-9.81.1/ibapi
-	pytest --numprocesses $(JOBS) --dist loadfile
+	pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 
 # Everything runs for so many seconds, under faults; exits 1 with a sentence for what leaks, is lost or does not heal.
 soak: $(VENV)/.installed-dev
