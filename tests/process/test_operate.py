@@ -47,6 +47,10 @@ def container_command(name: str) -> list[str]:
     return [*docker_words("ENTRYPOINT"), name]
 
 
+def children(pid: int) -> list[psutil.Process]:
+    return psutil.Process(pid).children()
+
+
 class Started(Pipeline):
     """A pipeline started by other commands than its own."""
 
@@ -132,6 +136,10 @@ def test_the_unit_allows_every_system_call_of_the_services(tmp_path: Path) -> No
             eventually(lambda: p.quote("SPY"))
             archive = subprocess.run(traced("archive"), env=p.environment(), cwd=REPOSITORY, timeout=60)
             assert archive.returncode == 0
+            # The services themselves: one whose strace is ended lives on.
+            for service in [child for watched in p.processes.values() for child in children(watched.pid)]:
+                service.terminate()
+            eventually(lambda: p.alive() in ([], ["simulator"]))
     finally:
         server.stop()
     for name in (*SERVED, "relay", "archive"):
