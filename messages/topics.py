@@ -50,6 +50,21 @@ def sharded(kind: str, shard: str) -> str:
     return f"{kind}.{shard}" if shard else kind
 
 
+def chosen(names: Iterable[str], known: Iterable[str]) -> list[str]:
+    """Those of the `known` streams or services that are named, each once; a kind names every shard of it.
+
+    Raises KeyError with the first name that is not known.
+    """
+    known = tuple(known)
+    found: dict[str, None] = {}
+    for name in names:
+        of_it = [one for one in known if name in (one, kind(one))]
+        if not of_it:
+            raise KeyError(name)
+        found |= dict.fromkeys(of_it)
+    return list(found)
+
+
 def writer_of(stream: str) -> str:
     """Which service writes a stream; nobody else ever does. Raises KeyError for an unknown one."""
     return sharded(_WRITER[kind(stream)], shard(stream))

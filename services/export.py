@@ -3,7 +3,7 @@
 The columns are those of the archive, without what only the journal needs. In bounded memory.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from messages.errors import IbStreamError
 from messages.fields import QUOTE_FIELD
 from messages.topics import TICKS, kind
-from services.journal import JournalReader, Row
+from services.journal import JournalReader, batches
 from services.journal.parquet import EVENT_SCHEMA, GROUP_EVENTS, TICK_SCHEMA, ZSTD_LEVEL, event_table, tick_table
 
 _INTERNAL = ("block", "symbol_id", "block_events", "block_crc", "block_names", "block_raw")
@@ -50,7 +50,7 @@ def export(
         first = reader.seq_at(begin) if begin else (reader.first_seq() or 1)
         last = reader.last() if end is None else None
         stop = reader.seq_at(end) if end is not None else last.last_seq + 1 if last is not None else 1
-        for rows in _groups(reader.blocks(first, stop - 1)):
+        for rows in batches(reader.blocks(first, stop - 1), GROUP_EVENTS):
             table = _shape(tick_table(rows) if is_ticks else event_table(rows))
             if len(wanted):
                 table = table.filter(pc.is_in(table["symbol"], wanted))
@@ -59,19 +59,6 @@ def export(
             if progress is not None:
                 progress(rows[-1].last_seq + 1 - first, stop - first)
     return written
-
-
-def _groups(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    group: list[Row] = []
-    events = 0
-    for row in rows:
-        group.append(row)
-        events += row.events
-        if events >= GROUP_EVENTS:
-            yield group
-            group, events = [], 0
-    if group:
-        yield group
 
 
 def _shape(table: pa.Table) -> pa.Table:

@@ -18,7 +18,7 @@ from messages.topics import TICKS, kind
 from services.clock import SECOND
 from services.files import replace_file
 from services.follow import Cursor
-from services.journal import JournalReader, Row, streams_in
+from services.journal import JournalReader, batches, streams_in
 from services.journal.days import all_days
 from services.projection import Projection, file_bytes, is_past_of
 from services.replay import files, merged
@@ -60,26 +60,12 @@ def _fold(journal_dir: Path, until: int | None, progress: Progress | None, *, ne
     for stream in ends:
         first, end = state.cursors.get(stream, Cursor()).seq + 1, ends[stream].seq
         with JournalReader(journal_dir, stream) as reader:
-            for batch in batches(reader.blocks(first, end)) if first <= end else ():
+            for batch in batches(reader.blocks(first, end), BATCH_EVENTS) if first <= end else ():
                 state.projection.apply_all(stream, [decode_block(stream, row.payload) for row in batch])
                 state.cursors[stream] = Cursor(batch[-1].epoch, batch[-1].last_seq)
                 if progress is not None:
                     progress(f"folding {stream}", batch[-1].last_seq - first, end - first)
     return state
-
-
-def batches(found: Iterator[Row]) -> Iterator[list[Row]]:
-    """Blocks, some tens of thousands of events at a time."""
-    batch: list[Row] = []
-    events = 0
-    for row in found:
-        batch.append(row)
-        events += row.events
-        if events >= BATCH_EVENTS:
-            yield batch
-            batch, events = [], 0
-    if batch:
-        yield batch
 
 
 class _End(NamedTuple):

@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from messages.errors import IbStreamError
-from messages.topics import SIDE_SERVICES, SUPERVISOR_CONTROL, events_endpoint, kind, sharded, streams, writer_of
+from messages.topics import (
+    SIDE_SERVICES,
+    SUPERVISOR_CONTROL,
+    chosen,
+    events_endpoint,
+    kind,
+    sharded,
+    streams,
+    writer_of,
+)
 from services.reset_windows import ResetWindows
 
 if TYPE_CHECKING:
@@ -131,12 +140,11 @@ def relay_streams(settings: "Settings") -> tuple[list[str], list[str]]:
     known = streams(settings.gateway_names)
     found: list[list[str]] = []
     for name, text in (("SEND", settings.relay_send), ("RECEIVE", settings.relay_receive)):
-        chosen = list(dict.fromkeys(text.replace(",", " ").split()))
-        for stream in chosen:
-            if stream not in known and stream not in map(kind, known):
-                expected = f"streams, each one of {', '.join(known)}"
-                raise malformed(f"IBSTREAM_RELAY_{name}", stream, expected)
-        found.append([one for name in chosen for one in known if name in (one, kind(one))])
+        try:
+            found.append(chosen(text.replace(",", " ").split(), known))
+        except KeyError as unknown:
+            expected = f"streams, each one of {', '.join(known)}"
+            raise malformed(f"IBSTREAM_RELAY_{name}", unknown.args[0], expected) from None
     # A mirror takes the place of a writer, with all of its streams.
     sending = {writer_of(stream) for stream in found[0]}
     for stream in found[1]:
@@ -148,14 +156,15 @@ def relay_streams(settings: "Settings") -> tuple[list[str], list[str]]:
 
 def expected_services(settings: "Settings") -> tuple[str, ...]:
     """Whom the supervisor misses; `gateway` is each of several. Raises IbStreamError `invalid_setting`."""
-    chosen = dict.fromkeys(settings.expected_services.replace(",", " ").split())
     known = (*settings.services, *SIDE_SERVICES)
-    for name in chosen:
-        if name not in known and name not in map(kind, known):
-            raise malformed("IBSTREAM_EXPECTED_SERVICES", name, f"services, each one of {', '.join(known)}")
-    if not {"gateway", "planner"} <= set(map(kind, chosen)):
+    try:
+        found = tuple(chosen(settings.expected_services.replace(",", " ").split(), known))
+    except KeyError as unknown:
+        expected = f"services, each one of {', '.join(known)}"
+        raise malformed("IBSTREAM_EXPECTED_SERVICES", unknown.args[0], expected) from None
+    if not {"gateway", "planner"} <= set(map(kind, found)):
         raise malformed("IBSTREAM_EXPECTED_SERVICES", settings.expected_services, "at least gateway and planner")
-    return tuple(dict.fromkeys(one for name in chosen for one in known if name in (one, kind(one))))
+    return found
 
 
 def _check_relay(settings: "Settings") -> None:

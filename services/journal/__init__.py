@@ -18,7 +18,7 @@ in silence: a torn tail is cut with a log line, other damage raises `JournalDama
 from services.journal.days import day_files, streams_in
 from services.journal.reader import JournalReader
 from services.journal.replica import JournalReplica
-from services.journal.row import JournalDamaged, Row, checksum
+from services.journal.row import JournalDamaged, Row, batches, checksum
 from services.journal.writer import JournalWriter
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "JournalReplica",
     "JournalWriter",
     "Row",
+    "batches",
     "checksum",
     "day_files",
     "streams_in",

@@ -24,7 +24,7 @@ from messages.events import TickBlock
 from messages.ticks import symbol_ids, ticks
 from messages.topics import TICKS, kind
 from services.journal.days import FileGone, missing
-from services.journal.row import JournalDamaged, Row, checksum
+from services.journal.row import JournalDamaged, Row, batches, checksum
 
 SUM_SUFFIX = ".b2sum"
 GROUP_EVENTS = 1 << 17  # about as many events in a row group: what a reader holds in memory
@@ -88,7 +88,7 @@ def write_day(path: Path, stream: str, rows: Iterable[Row], start_seq: int, lost
         write_page_checksum=True,
     )
     with writer:
-        for group in _groups(rows):
+        for group in batches(rows, GROUP_EVENTS):
             table = tick_table(group) if kind(stream) == TICKS else event_table(group)
             writer.write_table(table, row_group_size=table.num_rows)
             footer.groups.append((group[0].first_seq, group[0].time))
@@ -99,19 +99,6 @@ def write_day(path: Path, stream: str, rows: Iterable[Row], start_seq: int, lost
     sums.write_text(f"{whole}  {path.name}\n# footer {tail}\n")
     for written in (path, sums):
         _sync(written)
-
-
-def _groups(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    group: list[Row] = []
-    events = 0
-    for row in rows:
-        group.append(row)
-        events += row.events
-        if events >= GROUP_EVENTS:
-            yield group
-            group, events = [], 0
-    if group:
-        yield group
 
 
 def tick_table(rows: list[Row]) -> pa.Table:

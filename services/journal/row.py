@@ -1,6 +1,7 @@
 """A block as it stands in the journal, its checksum, and what it is called when it contradicts itself."""
 
 import zlib
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from messages.errors import IbStreamError
@@ -18,6 +19,20 @@ class Row(NamedTuple):
     @property
     def last_seq(self) -> int:
         return self.first_seq + self.events - 1
+
+
+def batches(rows: Iterable[Row], events: int) -> Iterator[list[Row]]:
+    """The rows in order, as many at a time as have at least so many events together."""
+    batch: list[Row] = []
+    count = 0
+    for row in rows:
+        batch.append(row)
+        count += row.events
+        if count >= events:
+            yield batch
+            batch, count = [], 0
+    if batch:
+        yield batch
 
 
 class JournalDamaged(IbStreamError):

@@ -239,13 +239,14 @@ def known_streams(where: "Settings") -> tuple[str, ...]:
 
 def _streams(text: str | None, where: "Settings") -> list[str] | None:
     """`ticks` is every gateway's, where each has one of its own."""
-    from messages.topics import kind
+    from messages.topics import chosen
 
-    known, chosen = known_streams(where), tools.symbol_list(text)
-    for name in chosen or []:
-        if name not in map(kind, known) and name not in known:
-            raise IbStreamError("invalid_request", f"{name} is no stream; there are {', '.join(known)}")
-    return None if chosen is None else [s for name in chosen for s in known if name in (s, kind(s))]
+    known, names = known_streams(where), tools.symbol_list(text)
+    try:
+        return None if names is None else chosen(names, known)
+    except KeyError as unknown:
+        message = f"{unknown.args[0]} is no stream; there are {', '.join(known)}"
+        raise IbStreamError("invalid_request", message) from None
 
 
 def _symbols(text: str | None) -> list[str]:

@@ -27,8 +27,8 @@ from services.archive import archive_day
 from services.bus import Subscriber
 from services.clock import SECOND
 from services.gateway.fastpath import Columns
-from services.history import batches
-from services.journal import JournalReader, JournalWriter, day_files
+from services.history import BATCH_EVENTS
+from services.journal import JournalReader, JournalWriter, batches, day_files
 from services.quotes import QuoteBook
 from services.settings import Settings
 from tests.benchmarks.harness import (
@@ -208,7 +208,7 @@ def fold(root: Path, ticks: int) -> Sample:
     """As services/history.py does it."""
     book = QuoteBook()
     with JournalReader(root, TICKS) as reader, timed(ticks) as sample:
-        for batch in batches(reader.blocks()):
+        for batch in batches(reader.blocks(), BATCH_EVENTS):
             book.apply_all([decode_ticks(row.payload) for row in batch])
     return sample
 

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from abc import ABC, abstractmethod
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from tests.support import eventually, free_port
 ADMIN_PASSWORD = "administrator"
 
 
-class Server:
+class Server(ABC):
     """A database server that can be killed and started again on the same port and data."""
 
     kind: str
@@ -37,11 +38,13 @@ class Server:
         if self.account is not None:
             os.chown(self.folder, self.account.pw_uid, self.account.pw_gid)
 
+    @abstractmethod
     def admin_url(self, database: str) -> sa.URL:
-        raise NotImplementedError
+        """Where the administrator reaches a database; an empty name: the server's own."""
 
+    @abstractmethod
     def command(self) -> list[str]:
-        raise NotImplementedError
+        """What starts the server."""
 
     def start(self) -> None:
         assert self.process is None
