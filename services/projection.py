@@ -18,7 +18,7 @@ has never had a price has none.
 """
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -37,11 +37,9 @@ from messages.events import (
 )
 from messages.topics import CONTROL, LINK, PLAN, TICKS, kind, shard
 from messages.views import Quote
-from services.files import replace_file
 from services.follow import Cursor
-from services.journal import JournalReader, streams_in
+from services.journal import JournalReader
 from services.quotes import QuoteBook
-from services.symbols import file_name
 
 Overlay = tuple[bool, str | None]
 """Whether a price must not be trusted as current, and why."""
@@ -295,41 +293,3 @@ def is_past_of(journal_dir: Path, stream: str, cursor: Cursor, time: int) -> boo
 def file_bytes(quote: Quote) -> bytes:
     """The content of a symbol's file: one line of JSON."""
     return encode_json(quote) + b"\n"
-
-
-def fold(
-    journal_dir: Path,
-    until: int | None = None,
-    progress: Callable[[str, int], None] | None = None,
-) -> Projection:
-    """The projection of the journal, of blocks before `until` (UTC nanoseconds) when it is given.
-
-    `progress` is called with the stream and the number of its events folded so far. Raises JournalDamaged.
-    """
-    projection = Projection()
-    for stream in streams_in(journal_dir):
-        done = 0
-        with JournalReader(journal_dir, stream) as reader:
-            last = None if until is None else reader.seq_at(until) - 1
-            for row in reader.blocks(to_seq=last):
-                projection.apply(stream, decode_block(stream, row.payload))
-                done += row.events
-                if progress is not None:
-                    progress(stream, done)
-    return projection
-
-
-def rebuild(journal_dir: Path, into: Path, until: int | None = None) -> list[str]:
-    """Write the symbol files that the journal gives into the folder `into`. Returns the symbols.
-
-    Raises JournalDamaged and OSError.
-    """
-    projection = fold(journal_dir, until)
-    into.mkdir(parents=True, exist_ok=True)
-    written = []
-    for symbol in projection.symbols():
-        quote = projection.quote(symbol)
-        if quote is not None:
-            replace_file(into / file_name(symbol), file_bytes(quote))
-            written.append(symbol)
-    return written

@@ -9,10 +9,11 @@ import time
 from messages.codec import decode_quote, decode_ticks
 from messages.topics import QUOTE_PREFIX, TICKS
 from services.journal import JournalReader
-from services.projection import file_bytes, fold
+from services.projection import file_bytes
 from services.symbols import file_name
 from tests.benchmarks.harness import report
 from tests.benchmarks.system import System
+from tests.rebuilt import fold
 from tests.support import eventually
 
 SYMBOLS = 100

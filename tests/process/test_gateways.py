@@ -12,9 +12,9 @@ from messages.events import EventBlock, LinkChanged, Plan, SymbolChanged
 from messages.topics import PLAN, sharded
 from messages.views import Status
 from services.clock import SECOND, iso
-from services.projection import rebuild
 from tests.process.pipeline import Pipeline
 from tests.process.simulators import SimulatorProcess
+from tests.rebuilt import rebuild
 from tests.support import eventually, free_port
 
 SYMBOLS = [f"SIM{number:04}" for number in range(1, 151)]

@@ -12,9 +12,9 @@ import pytest
 
 from messages.topics import STREAMS, TICKS, streams
 from services.journal import JournalReader, Row
-from services.projection import rebuild
 from tests.process.nats_server import NatsServer
 from tests.process.pipeline import CORE, Pipeline
+from tests.rebuilt import rebuild
 from tests.support import eventually, free_port
 
 WRITERS = {"simulator", "gateway", "gateway.a", "gateway.b", "planner", "supervisor"}

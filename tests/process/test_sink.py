@@ -13,9 +13,9 @@ from messages.codec import decode_heartbeat, decode_quote, encode
 from messages.events import ServiceChanged, StreamStarted, StreamStopped, SymbolChanged
 from messages.views import ServiceStatus, Status
 from services.clock import SECOND
-from services.projection import rebuild
 from tests.blocks import NOW, ticks
 from tests.process.bench import Bench, end
+from tests.rebuilt import rebuild
 
 
 @pytest.fixture

@@ -28,13 +28,13 @@ from messages.topics import STREAMS, TICKS, heartbeat_topic
 from services.bus import RemoteSource, Subscriber
 from services.follow import Follower
 from services.journal import JournalReader
-from services.projection import rebuild
 from services.settings import Settings
 from services.supervisor.watch import START_GRACE
 from tests.process.bench import clean_environment
 from tests.process.hosts import Hosts
 from tests.process.nats_server import NatsServer
 from tests.process.pipeline import REPOSITORY, Pipeline
+from tests.rebuilt import rebuild
 from tests.support import eventually
 
 CUT_SECONDS = float(os.environ.get("IBSTREAM_CUT_SECONDS") or 5)

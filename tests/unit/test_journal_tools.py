@@ -18,10 +18,10 @@ from messages.topics import CONTROL, LINK, PLAN, TICKS
 from services.clock import SECOND, iso
 from services.gateway.fastpath import Columns
 from services.journal import day_files
-from services.projection import rebuild
 from services.replay import Pace, parse_speed
 from services.supervisor import cli
 from tests.journals import DAY, NOON, open_writer
+from tests.rebuilt import rebuild
 
 Run = Callable[..., tuple[int, str, str]]
 

@@ -17,9 +17,10 @@ from messages.topics import streams as names_of
 from messages.views import Quote
 from services.clock import SECOND
 from services.follow import Cursor
-from services.projection import Projection, file_bytes, fold, rebuild
+from services.projection import Projection, file_bytes
 from tests import blocks
 from tests.blocks import NOW, TestWriter
+from tests.rebuilt import fold, rebuild
 
 
 def live(symbol: str) -> SymbolChanged:

@@ -18,8 +18,8 @@ from messages.ticks import Tick, ticks
 from messages.topics import STREAMS, TICKS
 from services.follow import Cursor, Follower
 from services.journal import JournalReader, JournalWriter
-from services.projection import fold
 from tests.journals import DAY, NOON, events_block, tick_block
+from tests.rebuilt import fold
 
 FIRST = Path(__file__).parent.parent / "data" / "first_schema"
 
