@@ -24,7 +24,7 @@ $(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
 
 # Settings come from the environment and from .env. A wrong one ends this here, before anything starts.
 run: setup
-	@python -m services.supervisor.up $(PROCFILE)
+	@python -m services.cli.run $(PROCFILE)
 
 # The official API of 2020, apart from the one that is installed: the gateway must run on both.
 .venvs/ibapi-9.81.1/ibapi: $(VENV)/.installed

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from messages.codec import encode
 from messages.events import AnyEvent, Block, EventBlock, Plan, PlannedSymbol, TickBlock
-from services.clock import SECOND
+from services.base.clock import SECOND
 from services.journal import JournalWriter
 
 NOW = 1_767_623_400 * SECOND  # 2026-01-05T14:30:00Z, a Monday in market hours

@@ -1,14 +1,14 @@
 """The symbol files that a journal gives, folded block by block: what the sink and the fold in batches
-(services/history.py) are held against."""
+(services/quotes/checkpoints.py) are held against."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 from messages.codec import decode_block
-from services.files import replace_file
+from services.base.files import replace_file
+from services.base.symbols import file_name
 from services.journal import JournalReader, streams_in
-from services.projection import Projection, file_bytes
-from services.symbols import file_name
+from services.quotes.projection import Projection, file_bytes
 
 
 def fold(

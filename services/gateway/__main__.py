@@ -3,7 +3,7 @@
 import sys
 
 from services.gateway.service import Gateway
-from services.process import main
+from services.runtime.process import main
 
 if __name__ == "__main__":
     name = "".join(sys.argv[1:2])

@@ -19,15 +19,15 @@ from messages.errors import IbStreamError
 from messages.events import MarketDataType, PlannedSymbol
 from messages.fields import MARKET_DATA_TYPES, QUOTE_FIELD
 from messages.topics import events_endpoint, sharded
-from services.bus import is_listening
-from services.clock import SECOND
-from services.gateway.connection import Connection, LinkClosed, Stage
-from services.gateway.effects import CurrentTimeSeen, Event, IbErrorSeen, MarketDataTypeSeen, Ready
-from services.gateway.fastpath import Columns, FrameError, TickDecoder
-from services.gateway.ib_errors import look_up
-from services.gateway.official import NEWEST_VERSION, OLDEST_VERSION, BadFrame, OfficialClient
-from services.settings import Settings, load
-from services.symbols import parse
+from services.base.clock import SECOND
+from services.base.settings import Settings, load
+from services.base.symbols import parse
+from services.gateway.core.ib_errors import look_up
+from services.gateway.core.interface import CurrentTimeSeen, Event, IbErrorSeen, MarketDataTypeSeen, Ready
+from services.gateway.wire.connection import Connection, LinkClosed, Stage
+from services.gateway.wire.official_client import NEWEST_VERSION, OLDEST_VERSION, BadFrame, OfficialClient
+from services.gateway.wire.tick_decoder import Columns, FrameError, TickDecoder
+from services.runtime.bus import is_listening
 
 STAGES = (
     "address",

@@ -23,18 +23,18 @@ from messages.fields import (
     TEXT_FIELDS,
 )
 from messages.topics import LINK, PLAN, TICKS, shard, sharded
-from services import flight
-from services.clock import SECOND, iso
-from services.follow import Cursor
-from services.gateway import effects as fx
-from services.gateway.connection import RECEIVE_SIZE, Connection, LinkClosed, Stage
-from services.gateway.core import GatewayCore
-from services.gateway.fastpath import Columns, FrameError, TickDecoder
-from services.gateway.memory import Memory
-from services.gateway.official import NEWEST_VERSION, OLDEST_VERSION, BadFrame, OfficialClient
-from services.gateway.probe import Probe
+from services.base import flight_recorder
+from services.base.clock import SECOND, iso
+from services.gateway.core import interface as fx
+from services.gateway.core.core import GatewayCore
+from services.gateway.core.memory import Memory
+from services.gateway.wire.connection import RECEIVE_SIZE, Connection, LinkClosed, Stage
+from services.gateway.wire.endpoint_probe import Probe
+from services.gateway.wire.official_client import NEWEST_VERSION, OLDEST_VERSION, BadFrame, OfficialClient
+from services.gateway.wire.tick_decoder import Columns, FrameError, TickDecoder
 from services.journal import JournalReader
-from services.process import Service
+from services.runtime.follow import Cursor
+from services.runtime.process import Service
 
 log = structlog.get_logger()
 
@@ -91,12 +91,12 @@ class Gateway:
         service.every(1.0, self._poll_journals)
         service.on_close(self._on_close)
 
-    def _open_recorder(self) -> flight.Recorder | None:
+    def _open_recorder(self) -> flight_recorder.Recorder | None:
         segments = self._settings.flight_recorder_mb
         if not segments:
             return None
         try:
-            return flight.Recorder(self._flight_dir / "ring", segments)
+            return flight_recorder.Recorder(self._flight_dir / "ring", segments)
         except OSError as error:
             log.warning("flight_recorder_off", error=str(error))
             return None
@@ -342,7 +342,7 @@ class Gateway:
         if self._recorder is None or self._time < self._dump_again:
             return
         self._dump_again = self._time + DUMP_PAUSE
-        path = self._flight_dir / f"{iso(self._time).replace(':', '')}-{reason}{flight.SUFFIX}"
+        path = self._flight_dir / f"{iso(self._time).replace(':', '')}-{reason}{flight_recorder.SUFFIX}"
         try:
             self._recorder.dump(path)
         except OSError as error:

@@ -1,6 +1,6 @@
 """A closed day of a stream, compacted into Parquet (zstd): the same events, one a row, for any tool to read.
 
-Written by services/archive.py, read back through JournalReader, which gives the very bytes that the journal
+Written by services/archive/compaction.py, read back through JournalReader, which gives the very bytes that the journal
 held: every block carries the checksum of its journal row, and what cannot be rebuilt from the columns is
 kept as it was. Beside the file stands its BLAKE2b sum, in the format of `b2sum`, and that of its footer.
 """

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from messages.errors import IbStreamError
-from services.clock import utc_day
+from services.base.clock import utc_day
 from services.journal.days import SUFFIX, Day, FileGone, SqliteDay, all_days, missing
 from services.journal.row import Row
 

@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 
 from messages.errors import IbStreamError
 from messages.views import Head
-from services.clock import utc_day
+from services.base.clock import utc_day
 from services.journal.dayfile import DayFile, check_day, create_day, unavailable
 from services.journal.days import day_files, is_damage, newest_marker
 from services.journal.reader import JournalReader

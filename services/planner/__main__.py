@@ -1,7 +1,7 @@
 """`python -m services.planner`: the process that decides which symbols to watch."""
 
 from services.planner.service import build
-from services.process import main
+from services.runtime.process import main
 
 if __name__ == "__main__":
     raise SystemExit(main("planner", build))

@@ -12,9 +12,9 @@ import msgspec
 from messages.control import Start
 from messages.errors import IbStreamError
 from messages.events import CutSymbol, Plan, PlannedSymbol
+from services.base.symbols import Contract, name_of, override, parse
 from services.planner.config import ProjectConfig, Theme
 from services.planner.items import Item, Member
-from services.symbols import Contract, name_of, override, parse
 
 MAX_CUT_LISTED: Final = 1_000  # a rotation through more would take hours, and each plan carries the list
 MAX_WARNINGS: Final = 20

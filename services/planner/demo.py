@@ -13,9 +13,9 @@ from typing import Final
 
 import structlog
 
-from services.clock import iso, utc_day
-from services.files import replace_file
-from services.settings import Settings
+from services.base.clock import iso, utc_day
+from services.base.files import replace_file
+from services.base.settings import Settings
 
 log = structlog.get_logger()
 

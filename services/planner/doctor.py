@@ -9,8 +9,8 @@ import msgspec
 
 from messages.checks import Finding
 from messages.errors import IbStreamError
+from services.base.settings import Settings, load
 from services.planner.database import Database
-from services.settings import Settings, load
 
 
 def examine(settings: Settings) -> Finding:

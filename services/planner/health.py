@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from messages.events import LinkChanged
-from services.clock import SECOND
+from services.base.clock import SECOND
 
 GRACE: Final = 3 * SECOND // 2
 SETTLE: Final = 3 * SECOND

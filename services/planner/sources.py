@@ -8,12 +8,12 @@ import msgspec
 
 from messages.control import Start
 from messages.errors import IbStreamError
+from services.base.settings import Settings
 from services.planner.config import ProjectConfig, parse_config
 from services.planner.core import Project, Sources, active_themes, check_request
 from services.planner.database import Database, ProjectRow, SnapshotRow
 from services.planner.demo import DEMO_PROJECT
 from services.planner.items import Item, Member, find_items, parse_items, parse_universe, read_file
-from services.settings import Settings
 
 
 def with_project(request: Start, settings: Settings) -> Start:

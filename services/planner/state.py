@@ -20,10 +20,10 @@ from messages.events import (
     StreamStarted,
     StreamStopped,
 )
-from services.clock import SECOND
+from services.base.clock import SECOND
 from services.planner.core import Answer, Limits, answer_of, select
 from services.planner.health import Health, LinkFact, fold_link
-from services.planner.places import Place, place
+from services.planner.placement import Place, place
 
 RETRY_SECONDS = 5.0  # between reads while they fail
 

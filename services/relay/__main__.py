@@ -1,7 +1,7 @@
 """`python -m services.relay`: the process that connects machines over NATS JetStream."""
 
-from services.process import main
 from services.relay.service import build
+from services.runtime.process import main
 
 if __name__ == "__main__":
     raise SystemExit(main("relay", build))

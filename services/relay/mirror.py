@@ -14,12 +14,12 @@ import structlog
 from messages.codec import decode_block, decode_heartbeat, encode
 from messages.events import Block
 from messages.topics import HEARTBEAT_PREFIX, PLAN
-from services.bus import Publisher
-from services.clock import Clock
+from services.base.clock import Clock
 from services.journal import JournalReader, JournalReplica
 from services.journal.replica import rewind
-from services.process import Service
 from services.relay.names import Position, position
+from services.runtime.bus import Publisher
+from services.runtime.process import Service
 
 log = structlog.get_logger()
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from messages.events import Block
 from messages.topics import CONTROL, STATUS, TICKS, heartbeat_topic, kind, writer_of
-from services.settings import Settings
+from services.base.settings import Settings
 
 PREFIX = "ibstream"
 

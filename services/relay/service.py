@@ -16,15 +16,15 @@ from typing import Any, TypeVar
 
 from messages.errors import IbStreamError
 from messages.topics import HEARTBEAT_PREFIX, STATUS, SUPERVISOR_CONTROL, writer_of
-from services.bus import RemoteSource
-from services.follow import FileSource
-from services.process import Service
+from services.base.settings_rules import relay_streams
 from services.relay.engine import Engine, Relayed
 from services.relay.mirror import Mirror, Verdict
 from services.relay.names import Position, retention_days, values_of
 from services.relay.receiver import Receiver
 from services.relay.sender import Sender
-from services.settings_rules import relay_streams
+from services.runtime.bus import RemoteSource
+from services.runtime.follow import FileSource
+from services.runtime.process import Service
 
 T = TypeVar("T")
 

@@ -14,19 +14,19 @@ from pathlib import Path
 import structlog
 
 from messages.errors import IbStreamError
-from services import logs
-from services.clock import SystemClock
-from services.settings import Settings, load
-from services.simulator import scenario
+from services.base import logs
+from services.base.clock import SystemClock
+from services.base.settings import Settings, load
 from services.simulator.control import Control
 from services.simulator.core import Core
-from services.simulator.flight_tape import FlightTape, is_flight
+from services.simulator.heartbeat import Pulse
 from services.simulator.options import config, loopback, parser
-from services.simulator.pulse import Pulse
-from services.simulator.replay import ReplayMarket
-from services.simulator.scenario import Director, ScenarioError
 from services.simulator.server import Server
-from services.simulator.tape import AnyTape, Tape, Tapes, find_day, instruments
+from services.simulator.tape.flight_tape import FlightTape, is_flight
+from services.simulator.tape.player import ReplayMarket
+from services.simulator.tape.tape import AnyTape, Tape, Tapes, find_day, instruments
+from services.simulator.trouble import scenario
+from services.simulator.trouble.scenario import Director, ScenarioError
 
 log = structlog.get_logger()
 

@@ -3,11 +3,11 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from services.simulator.contracts import Instrument
-from services.simulator.pacing import HistoryPacing, MessageRate
-from services.simulator.replies import Replies
-from services.simulator.ticks import Heads, heads
-from services.simulator.wire import FrameReader
+from services.simulator.market.contracts import Instrument
+from services.simulator.market.ticks import Heads, heads
+from services.simulator.protocol.message_limits import HistoryPacing, MessageRate
+from services.simulator.protocol.replies import Replies
+from services.simulator.protocol.wire import FrameReader
 
 Phase = Literal["greeting", "versioned", "ready", "closing"]
 

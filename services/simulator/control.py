@@ -14,8 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from services.simulator import scenario
-from services.simulator.scenario import Director, ScenarioError
+from services.simulator.trouble import scenario
+from services.simulator.trouble.scenario import Director, ScenarioError
 
 MOST_LINE = 100_000
 Carry = Callable[[Callable[[], None]], None]

@@ -8,18 +8,19 @@ import heapq
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from services.clock import SECOND
-from services.simulator import market_data, requests, requests_history
+from services.base.clock import SECOND
 from services.simulator.client import Client
-from services.simulator.contracts import Instrument, Master, usual
 from services.simulator.effects import Close, Effect, Listen, Log, Send
-from services.simulator.market import Market, Source
-from services.simulator.pacing import MessageRate
-from services.simulator.replies import HIGHEST, LOWEST, Replies
-from services.simulator.requests_account import ACCOUNT
+from services.simulator.market import market_data
+from services.simulator.market.contracts import Instrument, Master, usual
+from services.simulator.market.market import Market, Source
+from services.simulator.protocol import requests, requests_history
+from services.simulator.protocol.message_limits import MessageRate
+from services.simulator.protocol.replies import HIGHEST, LOWEST, Replies
+from services.simulator.protocol.requests_account import ACCOUNT
+from services.simulator.protocol.wire import BadRequest, Fields, Garbage, frame, parse_versions, split
 from services.simulator.stats import Stats
-from services.simulator.wire import BadRequest, Fields, Garbage, frame, parse_versions, split
-from services.simulator.world import HISTORY_FARM, MARKET_FARMS, SEC_DEF_FARM, World
+from services.simulator.trouble.world import HISTORY_FARM, MARKET_FARMS, SEC_DEF_FARM, World
 
 START_API = 71
 DRIBBLE = 40  # bytes a turn, each in a write of its own

@@ -5,11 +5,11 @@ import ipaddress
 from pathlib import Path
 
 from messages.errors import IbStreamError
-from services.settings import Settings
-from services.simulator import scenario
+from services.base.settings import Settings
 from services.simulator.core import Config
-from services.simulator.replies import HIGHEST, LOWEST
+from services.simulator.protocol.replies import HIGHEST, LOWEST
 from services.simulator.server import BUFFER
+from services.simulator.trouble import scenario
 
 DEFAULTS = Config()
 

@@ -16,8 +16,8 @@ from typing import Any
 
 import structlog
 
-from services.clock import SystemClock
-from services.files import replace_file
+from services.base.clock import SystemClock
+from services.base.files import replace_file
 from services.simulator.core import Core
 from services.simulator.effects import Close, Effect, Listen, Log, Send
 

@@ -7,7 +7,7 @@ from collections import Counter, OrderedDict
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from services.clock import iso
+from services.base.clock import iso
 
 CONNECTIONS_KEPT = 1000
 

@@ -1,6 +1,6 @@
 """`python -m services.sink`: the process that keeps the files."""
 
-from services.process import main
+from services.runtime.process import main
 from services.sink.service import build
 
 if __name__ == "__main__":

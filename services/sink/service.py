@@ -1,7 +1,7 @@
 """The sink: streams in, symbol files, quote topics and `_status.json` out.
 
 `build` hangs it on a Service. Guarantees: files and topics are what the projection of the journal says (see
-services/projection.py), brought in line at start and again after every change; state and cursors are saved
+services/quotes/projection.py), brought in line at start and again after every change; state and cursors are saved
 together about once a second, so a restart costs the tail only; a full disk holds up files alone.
 """
 
@@ -15,17 +15,17 @@ import structlog
 from messages.codec import decode_status, encode, encode_json
 from messages.topics import HEARTBEAT_PREFIX, STATUS, events_endpoint, heartbeat_topic, quote_topic, sharded, writer_of
 from messages.views import Status
-from services.bus import is_listening
-from services.follow import Cursor
-from services.history import newest_checkpoint
+from services.base.settings import Settings
+from services.base.symbols import file_name
 from services.journal import streams_in
-from services.process import MAX_WAIT, Service
-from services.projection import Projection, file_bytes, is_past_of
-from services.settings import Settings
-from services.silence import StatusKeeper
+from services.quotes.checkpoints import newest_checkpoint
+from services.quotes.projection import Projection, file_bytes, is_past_of
+from services.quotes.status_fallback import StatusKeeper
+from services.runtime.bus import is_listening
+from services.runtime.follow import Cursor
+from services.runtime.process import MAX_WAIT, Service
 from services.sink.core import Conflator
 from services.sink.writer import FileWriter
-from services.symbols import file_name
 
 log = structlog.get_logger()
 

@@ -10,8 +10,8 @@ import msgspec
 import structlog
 
 from messages.views import Quote
-from services.files import clear_temporaries, replace_file
-from services.projection import file_bytes
+from services.base.files import clear_temporaries, replace_file
+from services.quotes.projection import file_bytes
 
 log = structlog.get_logger()
 

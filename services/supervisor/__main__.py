@@ -1,6 +1,6 @@
 """`python -m services.supervisor`: the process that watches the others and holds what is wanted."""
 
-from services.process import main
+from services.runtime.process import main
 from services.supervisor.service import build
 
 if __name__ == "__main__":

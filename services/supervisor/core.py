@@ -19,11 +19,11 @@ from messages.events import (
 )
 from messages.topics import LINK, shard, sharded
 from messages.views import Heartbeat, LockOwner, Status
-from services.settings import Settings
-from services.supervisor import view
+from services.base.settings import Settings
+from services.supervisor import status
 from services.supervisor.facts import Facts
-from services.supervisor.judge import Limits, Verdict, judge, limits_at
-from services.supervisor.watch import Watch
+from services.supervisor.heartbeats import Watch
+from services.supervisor.verdict import Limits, Verdict, judge, limits_at
 
 SETTLE: Final = 2.0  # seconds after the start in which services that have not been heard yet are no news
 
@@ -131,7 +131,7 @@ class Supervisor:
 
     def status(self, now: int) -> Status:
         """The whole status with the verdict of the last review; ages and times are of `now`."""
-        return view.build(
+        return status.build(
             self.facts,
             self.verdict,
             self.watch.statuses(),

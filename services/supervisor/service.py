@@ -28,16 +28,16 @@ from messages.topics import (
     sharded,
     writer_of,
 )
-from services.files import replace_file
-from services.follow import Cursor, FileSource, Follower
-from services.lock import OwnedLock
-from services.process import Service
-from services.projection import is_past_of
+from services.base.files import replace_file
+from services.base.lock import OwnedLock
+from services.quotes.projection import is_past_of
+from services.runtime.follow import Cursor, FileSource, Follower
+from services.runtime.process import Service
 from services.supervisor.alerts import AlertPolicy, Messenger
-from services.supervisor.ask import PlannerDesk
 from services.supervisor.core import Record, Supervisor, Validate
 from services.supervisor.facts import VERSION, Facts, decode_facts
 from services.supervisor.housekeeping import Housekeeping
+from services.supervisor.planner_client import PlannerDesk
 
 log = structlog.get_logger()
 

@@ -1,6 +1,6 @@
 """`python -m services.web`: the process that serves the page and the HTTP API."""
 
-from services.process import main
+from services.runtime.process import main
 from services.web.service import build
 
 if __name__ == "__main__":

@@ -11,11 +11,11 @@ from messages.control import Accepted, Command, Start, Stop
 from messages.errors import IbStreamError
 from messages.events import MarketDataType, Plan
 from messages.views import Quote, Status
-from services.symbols import MAX_NOTATION, name_of
+from services.base.symbols import MAX_NOTATION, name_of
 from services.web import schema
 from services.web.backend import Backend, in_thread
+from services.web.chart import MAX_MINUTES
 from services.web.events import EventStream
-from services.web.history import MAX_MINUTES
 from services.web.schema import answer, failures
 
 PREFIX: Final = "/api/ib/stream"

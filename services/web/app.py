@@ -11,7 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from services.settings_rules import origins
+from services.base.settings_rules import origins
 from services.web import api, docs, errors, metrics, schema
 from services.web.backend import Backend
 from services.web.guard import Guard

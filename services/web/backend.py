@@ -12,11 +12,11 @@ import msgspec
 from messages.control import AnyMessage, Command
 from messages.errors import IbStreamError
 from messages.topics import SUPERVISOR_CONTROL
-from services.bus import request
-from services.clock import Clock
-from services.settings import Settings
+from services.base.clock import Clock
+from services.base.settings import Settings
+from services.runtime.bus import request
+from services.web.chart import History
 from services.web.events import Room
-from services.web.history import History
 from services.web.hub import Hub
 from services.web.ledger import Ledger
 

@@ -15,8 +15,8 @@ from fastapi import HTTPException
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.settings import Settings
-from services.settings_rules import is_loopback, origins
+from services.base.settings import Settings
+from services.base.settings_rules import is_loopback, origins
 from services.web.errors import error_response
 
 MAX_BODY: Final = 1 << 20  # bytes: a request with some ten thousand symbols

@@ -14,7 +14,7 @@ from messages.codec import decode_heartbeat, decode_plan, decode_quote, decode_s
 from messages.events import Plan
 from messages.topics import HEARTBEAT_PREFIX, PLAN, QUOTE_PREFIX, STATUS, TICKS, kind
 from messages.views import Heartbeat, Quote, Status
-from services.silence import StatusKeeper
+from services.quotes.status_fallback import StatusKeeper
 
 SHARED_CHUNKS = 32  # encoded differences kept for clients in step
 RATE_SECONDS = 5.0  # over which rates are taken

@@ -22,7 +22,7 @@ from messages.events import (
     LinkChanged,
     StatusChanged,
 )
-from services.clock import SECOND, iso
+from services.base.clock import SECOND, iso
 
 DAYS = 7
 GAPS_KEPT = 5_000

@@ -16,7 +16,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from messages.errors import IbStreamError
-from services.settings import Settings
+from services.base.settings import Settings
 
 BIND_SECONDS = 2.0  # a predecessor may take that long to let go of the port
 SEND_BUFFER = 256 << 10  # bytes in the kernel for a client that does not read; it would grow to megabytes

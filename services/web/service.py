@@ -14,14 +14,14 @@ import structlog
 from starlette.types import ASGIApp
 
 from messages.topics import CONTROL, HEARTBEAT_PREFIX, LINK, PLAN, QUOTE_PREFIX, SIDE_SERVICES, STATUS, sharded
-from services.clock import SECOND
-from services.follow import Cursor
+from services.base.clock import SECOND
 from services.journal import JournalReader
-from services.process import Service
+from services.runtime.follow import Cursor
+from services.runtime.process import Service
 from services.web.app import create_app
 from services.web.backend import Backend, SupervisorControl
+from services.web.chart import History
 from services.web.events import Room
-from services.web.history import History
 from services.web.hub import Hub
 from services.web.ledger import DAYS, Ledger
 from services.web.server import WebServer, bind

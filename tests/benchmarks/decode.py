@@ -9,7 +9,7 @@ import struct
 from functools import partial
 
 from messages.codec import encode
-from services.gateway.fastpath import Columns, TickDecoder
+from services.gateway.wire.tick_decoder import Columns, TickDecoder
 from tests.benchmarks.burst import END_REQUEST, FIRST_REQUEST, SERVER_VERSION, burst, frame
 from tests.benchmarks.feeder import Feeder
 from tests.benchmarks.harness import Case, Sample, ask_peer, cpu_ns, in_turn, median, report, spread, thousands, timed

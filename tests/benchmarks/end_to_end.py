@@ -8,9 +8,9 @@ import time
 
 from messages.codec import decode_quote, decode_ticks
 from messages.topics import QUOTE_PREFIX, TICKS
+from services.base.symbols import file_name
 from services.journal import JournalReader
-from services.projection import file_bytes
-from services.symbols import file_name
+from services.quotes.projection import file_bytes
 from tests.benchmarks.harness import report
 from tests.benchmarks.system import System
 from tests.rebuilt import fold

@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import zmq
 
-from services.files import replace_file
+from services.base.files import replace_file
 
 SUBSCRIBERS = 3
 FILES = 100

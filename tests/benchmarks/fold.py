@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from functools import partial
 
 from messages.codec import decode_ticks, encode, encode_json
-from services.gateway.fastpath import Columns
-from services.quotes import QuoteBook
+from services.gateway.wire.tick_decoder import Columns
+from services.quotes.book import QuoteBook
 from tests.benchmarks.harness import Case, Sample, in_turn, median, report, spread, thousands, timed
 
 START = 1_700_000_000_000_000_000

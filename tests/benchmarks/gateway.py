@@ -21,9 +21,9 @@ import zmq
 from messages.codec import decode_block, decode_ticks, encode
 from messages.events import Plan, PlannedSymbol
 from messages.topics import PLAN, TICKS
-from services.bus import Subscriber
+from services.base.settings import load
 from services.journal import JournalReader, JournalWriter
-from services.settings import load
+from services.runtime.bus import Subscriber
 from tests.benchmarks.burst import burst
 from tests.benchmarks.decode import IB_ASYNC, peers, splitter
 from tests.benchmarks.exchange import Exchange

@@ -23,14 +23,14 @@ from messages.codec import decode_heartbeat, decode_ticks, encode
 from messages.events import TickBlock
 from messages.fields import ASK, BID, LAST
 from messages.topics import TICKS, events_endpoint, heartbeat_topic
-from services.archive import archive_day
-from services.bus import Subscriber
-from services.clock import SECOND
-from services.gateway.fastpath import Columns
-from services.history import BATCH_EVENTS
+from services.archive.compaction import archive_day
+from services.base.clock import SECOND
+from services.base.settings import Settings
+from services.gateway.wire.tick_decoder import Columns
 from services.journal import JournalReader, JournalWriter, batches, day_files
-from services.quotes import QuoteBook
-from services.settings import Settings
+from services.quotes.book import QuoteBook
+from services.quotes.checkpoints import BATCH_EVENTS
+from services.runtime.bus import Subscriber
 from tests.benchmarks.harness import (
     REPOSITORY,
     Case,
@@ -205,7 +205,7 @@ def read(root: Path, ticks: int) -> Sample:
 
 
 def fold(root: Path, ticks: int) -> Sample:
-    """As services/history.py does it."""
+    """As services/quotes/checkpoints.py does it."""
     book = QuoteBook()
     with JournalReader(root, TICKS) as reader, timed(ticks) as sample:
         for batch in batches(reader.blocks(), BATCH_EVENTS):

@@ -17,8 +17,8 @@ import zmq
 
 from messages.codec import decode_ticks
 from messages.topics import TICKS
-from services.bus import Subscriber
-from services.symbols import file_name
+from services.base.symbols import file_name
+from services.runtime.bus import Subscriber
 from tests.benchmarks.exchange import MARK_FIELD, Exchange
 from tests.benchmarks.gateway import GatewayUnderTest
 from tests.benchmarks.harness import report

@@ -13,7 +13,7 @@ import zmq
 from messages.codec import decode_heartbeat
 from messages.topics import HEARTBEAT_PREFIX, TICKS, events_endpoint
 from messages.views import Heartbeat
-from services.bus import Subscriber
+from services.runtime.bus import Subscriber
 from tests.benchmarks.exchange import Exchange
 from tests.process.pipeline import Pipeline
 from tests.support import eventually

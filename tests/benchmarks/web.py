@@ -4,7 +4,7 @@ Those that read must stay current, and the pipeline must not feel them: the same
 """
 
 from messages.topics import events_endpoint
-from services.bus import address
+from services.runtime.bus import address
 from tests.benchmarks.harness import report
 from tests.benchmarks.system import SERVICES, System
 from tests.benchmarks.web_clients import Swarm

@@ -5,9 +5,9 @@ import re
 import pytest
 
 from messages.errors import CODES
-from services.gateway.ib_errors import TABLE
-from services.gateway.symbols import REASONS
-from services.supervisor.judge import WORDS
+from services.gateway.core.ib_errors import TABLE
+from services.gateway.core.symbol_state import REASONS
+from services.supervisor.verdict import WORDS
 from services.web.errors import HTTP_CODES
 from tests.browser.conftest import UI
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from services.bus import is_listening
+from services.runtime.bus import is_listening
 from tests.support import eventually, free_port
 
 ADMIN_PASSWORD = "administrator"

@@ -23,10 +23,10 @@ from messages.errors import IbStreamError
 from messages.events import Block, EventBlock, LinkEvent
 from messages.topics import LINK, SUPERVISOR_CONTROL
 from messages.views import Status
-from services.bus import request
+from services.base.settings import Settings, load
+from services.base.symbols import file_name
 from services.journal import JournalReader
-from services.settings import Settings, load
-from services.symbols import file_name
+from services.runtime.bus import request
 from tests.support import eventually, free_port
 
 ALL = ("simulator", "gateway", "planner", "sink", "supervisor", "web")
@@ -218,7 +218,7 @@ class Pipeline:
         """Run `ibstream ARGUMENTS` with the pipeline's settings, to its end."""
         extra = {f"IBSTREAM_{key.upper()}": str(value) for key, value in env.items()}
         return subprocess.run(
-            [*self.prefix, sys.executable, "-m", "services.supervisor.cli", *arguments],
+            [*self.prefix, sys.executable, "-m", "services.cli.app", *arguments],
             env=self.environment() | {"COLUMNS": "120", "NO_COLOR": "1"} | extra,
             cwd=REPOSITORY,
             capture_output=True,

@@ -15,11 +15,11 @@ import zmq
 from messages.codec import decode_heartbeat
 from messages.events import Block
 from messages.topics import STREAMS, TICKS, events_endpoint, heartbeat_topic
-from services.bus import Subscriber
-from services.follow import Cursor, FileSource, Follower
+from services.base.settings import Settings
 from services.journal import JournalReader
-from services.settings import Settings
-from services.verify import verify
+from services.journal.verify import verify
+from services.runtime.bus import Subscriber
+from services.runtime.follow import Cursor, FileSource, Follower
 from tests.process.pipeline import Pipeline
 from tests.support import eventually
 

@@ -37,9 +37,9 @@ from messages.control import (
 from messages.errors import IbStreamError
 from messages.topics import HEARTBEAT_PREFIX, PLANNER_CONTROL, SUPERVISOR_CONTROL, TICKS, heartbeat_topic
 from messages.views import Heartbeat
-from services import keys
-from services.bus import Subscriber, address, request
-from services.settings import Settings, load
+from services.base import keys
+from services.base.settings import Settings, load
+from services.runtime.bus import Subscriber, address, request
 from tests.process.bench import clean_environment
 from tests.process.pipeline import CORE, REPOSITORY, Pipeline
 from tests.process.readback import Witness

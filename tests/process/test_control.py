@@ -141,7 +141,7 @@ def test_a_planner_that_hangs_does_not_hold_up_the_supervisor(pipeline: Make) ->
     p.processes["planner"].send_signal(signal.SIGSTOP)
     try:
         start = subprocess.Popen(
-            [sys.executable, "-m", "services.supervisor.cli", "start"],
+            [sys.executable, "-m", "services.cli.app", "start"],
             env=p.environment(),
             cwd=REPOSITORY,
             stderr=subprocess.PIPE,
@@ -345,7 +345,7 @@ def test_watch_follows_until_interrupted(pipeline: Make) -> None:
     p = pipeline()
     p.await_status("connected")
     watch = subprocess.Popen(
-        [sys.executable, "-m", "services.supervisor.cli", "status", "--watch", "--json"],
+        [sys.executable, "-m", "services.cli.app", "status", "--watch", "--json"],
         env=p.environment(),
         cwd=REPOSITORY,
         stdout=subprocess.PIPE,
@@ -410,7 +410,7 @@ def test_make_run_starts_everything_and_leaves_nothing(pipeline: Make, tmp_path:
     seqs: list[dict[str, int]] = []
     for _ in range(2):
         run = subprocess.Popen(
-            [sys.executable, "-m", "services.supervisor.up", "Procfile"],
+            [sys.executable, "-m", "services.cli.run", "Procfile"],
             env=p.environment() | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
             cwd=REPOSITORY,
             stdout=subprocess.PIPE,
@@ -444,7 +444,7 @@ def test_make_run_starts_everything_and_leaves_nothing(pipeline: Make, tmp_path:
 def test_make_run_checks_the_settings_before_anything_starts(pipeline: Make) -> None:
     p = pipeline([], start=False, refresh_interval=1)
     run = subprocess.run(
-        [sys.executable, "-m", "services.supervisor.up", "Procfile"],
+        [sys.executable, "-m", "services.cli.run", "Procfile"],
         env=p.environment(),
         cwd=REPOSITORY,
         capture_output=True,

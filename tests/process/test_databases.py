@@ -19,12 +19,12 @@ from messages.control import ComputePlan, PlanReply, Start
 from messages.errors import IbStreamError
 from messages.events import Plan, PlanRefreshRequested, StreamStarted
 from messages.topics import PLAN, PLANNER_CONTROL, heartbeat_topic
-from services.bus import request as ask
+from services.base.settings import load
 from services.journal import JournalReader
 from services.planner.core import Limits, derive, select
 from services.planner.database import Database
 from services.planner.sources import gather
-from services.settings import load
+from services.runtime.bus import request as ask
 from tests.process.bench import Bench, end
 from tests.process.database_servers import MariaDB, PostgreSQL, Server
 from tests.process.user_database import PASSWORD, UserDatabase

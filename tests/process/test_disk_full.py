@@ -16,9 +16,9 @@ from messages.codec import decode_quote
 from messages.control import Start, Stop
 from messages.errors import IbStreamError
 from messages.topics import TICKS, events_endpoint, quote_topic
-from services.bus import Subscriber
 from services.journal import JournalReader
-from services.verify import verify
+from services.journal.verify import verify
+from services.runtime.bus import Subscriber
 from tests.process.pipeline import Pipeline
 from tests.process.test_kill import check_counts, check_files, settle, ticks_in
 from tests.support import eventually

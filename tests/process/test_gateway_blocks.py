@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 from messages.codec import decode_ticks
 from messages.topics import TICKS
-from services.clock import SECOND
+from services.base.clock import SECOND
 from services.journal import JournalReader, Row
-from services.quotes import QuoteBook
+from services.quotes.book import QuoteBook
 from tests.process.pipeline import Pipeline
 from tests.support import eventually
 

@@ -11,7 +11,7 @@ from messages.control import Start, Stop
 from messages.events import EventBlock, LinkChanged, Plan, SymbolChanged
 from messages.topics import PLAN, sharded
 from messages.views import Status
-from services.clock import SECOND, iso
+from services.base.clock import SECOND, iso
 from tests.process.pipeline import Pipeline
 from tests.process.simulators import SimulatorProcess
 from tests.rebuilt import rebuild

@@ -17,12 +17,12 @@ Keep = Callable[..., "subprocess.Popen[str]"]
 
 @pytest.fixture
 def keep(pipeline: Callable[..., Pipeline]) -> Iterator[Keep]:
-    """Start `services.keep SUPERVISOR` on the test's pipeline; ended after the test."""
+    """Start `services.runtime.respawn SUPERVISOR` on the test's pipeline; ended after the test."""
     with ExitStack() as stack:
 
         def start(p: Pipeline, name: str = "supervisor", **env: str) -> "subprocess.Popen[str]":
             process = subprocess.Popen(
-                [sys.executable, "-m", "services.keep", name],
+                [sys.executable, "-m", "services.runtime.respawn", name],
                 env=p.environment() | env,
                 cwd=REPOSITORY,
                 stderr=subprocess.PIPE,

@@ -20,10 +20,10 @@ from messages.codec import decode_block, decode_events, decode_ticks
 from messages.control import Start, Stop
 from messages.events import LinkChanged
 from messages.topics import CONTROL, LINK, PLAN, STREAMS, TICKS
-from services.history import fold
+from services.base.settings import Settings
 from services.journal import JournalReader
-from services.projection import Projection
-from services.settings import Settings
+from services.quotes.checkpoints import fold
+from services.quotes.projection import Projection
 from services.supervisor.facts import Facts, decode_facts
 from tests.process.pipeline import Pipeline
 from tests.process.readback import Witness, check_files, check_journal, end_of, settle, ticks_in

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from messages.topics import CONTROL, LINK, PLAN, TICKS
-from services.keep import FINAL_CODES
+from services.runtime.respawn import FINAL_CODES
 from tests.process.nats_server import NatsServer
 from tests.process.pipeline import ALL, CORE, REPOSITORY, Pipeline
 from tests.support import eventually, program

@@ -21,7 +21,7 @@ from messages.control import RefreshPlan, Start, Stop
 from messages.events import FarmChanged, GapClosed, GapOpened, IbError, LinkChanged, SymbolChanged
 from messages.topics import QUOTE_PREFIX, STATUS, events_endpoint, quote_topic
 from messages.views import Quote, Status
-from services.bus import Subscriber
+from services.runtime.bus import Subscriber
 from tests.process.pipeline import CORE, Pipeline
 from tests.process.simulators import Caller, Controller, simulator
 from tests.support import eventually, free_port

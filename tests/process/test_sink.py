@@ -12,7 +12,7 @@ from messages import fields
 from messages.codec import decode_heartbeat, decode_quote, encode
 from messages.events import ServiceChanged, StreamStarted, StreamStopped, SymbolChanged
 from messages.views import ServiceStatus, Status
-from services.clock import SECOND
+from services.base.clock import SECOND
 from tests.blocks import NOW, ticks
 from tests.process.bench import Bench, end
 from tests.rebuilt import rebuild

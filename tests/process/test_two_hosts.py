@@ -25,11 +25,11 @@ import zmq
 from messages.codec import decode_heartbeat
 from messages.events import Block
 from messages.topics import STREAMS, TICKS, heartbeat_topic
-from services.bus import RemoteSource, Subscriber
-from services.follow import Follower
+from services.base.settings import Settings
 from services.journal import JournalReader
-from services.settings import Settings
-from services.supervisor.watch import START_GRACE
+from services.runtime.bus import RemoteSource, Subscriber
+from services.runtime.follow import Follower
+from services.supervisor.heartbeats import START_GRACE
 from tests.process.bench import clean_environment
 from tests.process.hosts import Hosts
 from tests.process.nats_server import NatsServer

@@ -15,10 +15,10 @@ import zmq
 from messages.codec import decode_heartbeat
 from messages.events import Block
 from messages.topics import CONTROL, LINK, PLAN, TICKS, events_endpoint, heartbeat_topic
-from services.bus import Subscriber
-from services.follow import FileSource, Follower
+from services.base.settings import Settings
 from services.journal import JournalReader
-from services.settings import Settings
+from services.runtime.bus import Subscriber
+from services.runtime.follow import FileSource, Follower
 from tests.process.pipeline import ALL, Pipeline
 from tests.support import eventually
 

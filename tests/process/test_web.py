@@ -19,7 +19,7 @@ from messages.codec import encode
 from messages.control import Accepted, Start
 from messages.topics import SUPERVISOR_CONTROL
 from messages.views import Quote
-from services.bus import Server
+from services.runtime.bus import Server
 from tests.process.bench import Bench, clean_environment, end
 from tests.process.test_sink import begin, last, publish_status
 from tests.support import free_port

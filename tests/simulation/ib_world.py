@@ -25,10 +25,10 @@ from messages.events import (
     SymbolChanged,
 )
 from messages.fields import ASK, BID, LAST, PRICE_TIME, SOURCE, SOURCES, VOLUME
-from services.gateway import effects as fx
-from services.gateway.core import GatewayCore
-from services.gateway.memory import Memory
-from services.settings import Settings
+from services.base.settings import Settings
+from services.gateway.core import interface as fx
+from services.gateway.core.core import GatewayCore
+from services.gateway.core.memory import Memory
 
 SECOND = 1_000_000_000
 STEP = SECOND // 4

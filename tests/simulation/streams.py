@@ -19,9 +19,9 @@ from typing import Protocol
 from messages.codec import encode
 from messages.events import Block, EventBlock, IbError
 from messages.topics import CONTROL, LINK
-from services.follow import Cursor, FileSource, Follower, ReplaySource
 from services.journal import JournalReader, JournalWriter, day_files
 from services.journal import writer as writing
+from services.runtime.follow import Cursor, FileSource, Follower, ReplaySource
 from tests.journals import NOON
 
 Event = tuple[int, int]

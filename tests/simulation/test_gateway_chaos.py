@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.gateway.pacing import Kind
+from services.gateway.core.governor import Kind
 from tests.simulation.ib_world import World, fx
 
 SYMBOLS = [f"S{number}" for number in range(6)]

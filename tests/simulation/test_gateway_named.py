@@ -3,11 +3,11 @@
 import random
 
 from messages.events import CutSymbol, GapClosed, GapOpened, LinkChanged, Plan, PlannedSymbol, SymbolChanged
-from services.clock import SECOND
-from services.gateway import effects as fx
-from services.gateway.core import GatewayCore
-from services.gateway.memory import Memory
-from services.settings import Settings
+from services.base.clock import SECOND
+from services.base.settings import Settings
+from services.gateway.core import interface as fx
+from services.gateway.core.core import GatewayCore
+from services.gateway.core.memory import Memory
 from tests.simulation.ib_world import START
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from messages.topics import STREAMS
-from services.history import fold
-from services.projection import Projection
-from services.settings import Settings
+from services.base.settings import Settings
+from services.quotes.checkpoints import fold
+from services.quotes.projection import Projection
 from tests.process.pipeline import ALL, Pipeline
 from tests.process.readback import Witness, check_files, check_journal, end_of, settle, ticks_in
 from tests.soak.gauge import MEGABYTE, Gauge, measure, sizes
@@ -29,7 +29,7 @@ class Kept(Pipeline):
 
     def command(self, name: str) -> list[str]:
         python, _, module, *arguments = super().command(name)
-        return [python, "-m", "services.keep", module.removeprefix("services."), *arguments]
+        return [python, "-m", "services.runtime.respawn", module.removeprefix("services."), *arguments]
 
 
 class Soak(NamedTuple):

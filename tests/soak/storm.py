@@ -19,7 +19,7 @@ import psutil
 import zmq
 
 from messages.topics import TICKS, events_endpoint
-from services.bus import address
+from services.runtime.bus import address
 from tests.process.pipeline import Pipeline
 from tests.process.simulators import Controller
 from tests.support import eventually

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.gateway.deadlines import NEVER, Deadlines
+from services.gateway.core.deadlines import NEVER, Deadlines
 
 OPERATIONS = st.one_of(
     st.tuples(st.just("set"), st.integers(0, 5), st.one_of(st.integers(0, 100), st.just(NEVER))),

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from services.gateway.ib_errors import FARM_CODES, TABLE, look_up
+from services.gateway.core.ib_errors import FARM_CODES, TABLE, look_up
 
 FACTS = {
     100, 101, 162, 200, 300, 322, 326, 354, 366, 420, 502, 504, 1100, 1101, 1102, 1300, 2103, 2104, 2105, 2106, 2107,

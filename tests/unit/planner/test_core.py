@@ -7,10 +7,10 @@ import pytest
 from messages.control import Start
 from messages.errors import IbStreamError
 from messages.events import Plan
+from services.base.symbols import parse
 from services.planner.config import ProjectConfig, Theme
 from services.planner.core import MAX_CUT_LISTED, Limits, Project, Sources, answer_of, derive, notation, select
 from services.planner.items import Item, Member
-from services.symbols import parse
 
 WIDE = Limits(max_symbols=100, line_limit=100)
 

@@ -1,7 +1,7 @@
 """When a gateway counts as failed, and when as returned: blips move nothing."""
 
 from messages.events import LinkChanged
-from services.clock import SECOND
+from services.base.clock import SECOND
 from services.planner.health import Health, LinkFact, fold_link
 
 START = 1_767_623_400 * SECOND

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from messages.control import Start
 from messages.errors import CODES, IbStreamError
 from messages.events import Plan
+from services.base.settings import Settings, load
 from services.planner.core import Limits, derive, select
 from services.planner.database import Database
 from services.planner.demo import CONFIG, TABLES, ensure_demo
 from services.planner.sources import gather, with_project
-from services.settings import Settings, load
 
 NOW = 1_767_623_400_000_000_000
 

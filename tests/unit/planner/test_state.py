@@ -5,7 +5,7 @@ import msgspec
 from messages.control import Start
 from messages.errors import IbStreamError
 from messages.events import LineLimitLearned, LinkChanged, Plan, PlanRefreshRequested, StreamStarted, StreamStopped
-from services.clock import SECOND
+from services.base.clock import SECOND
 from services.planner.core import Answer, Project, Sources, derive
 from services.planner.items import Item
 from services.planner.state import Defaults, Effect, Folded, PlannerState, Publish, Read

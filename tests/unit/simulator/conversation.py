@@ -8,7 +8,7 @@ from ibapi import decoder, wrapper
 from ibapi.client import EClient
 from ibapi.contract import Contract
 
-from services.clock import SECOND, ManualClock
+from services.base.clock import SECOND, ManualClock
 from services.simulator.core import Config, Core
 from services.simulator.effects import Close, Effect, Send
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from services.simulator.contracts import Wanted
 from services.simulator.effects import Send
+from services.simulator.market.contracts import Wanted
 from tests.unit.simulator.conversation import Conversation, contract, framed
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from messages.errors import IbStreamError
 from messages.ticks import ticks
-from services.flight import Recorder
-from services.simulator.flight_tape import FlightTape, is_flight
+from services.base.flight_recorder import Recorder
+from services.simulator.tape.flight_tape import FlightTape, is_flight
 from tests.process.bad_gateway import frame, tick_price
 
 SUBSCRIBE = frame(1, 11, 7, 0, "BRK B", "STK", "", 0, "", "", "SMART", "", "USD", "", "", 0, "", 0, 0, "")

@@ -4,7 +4,7 @@ from datetime import date, datetime
 
 import pytest
 
-from services.simulator.hours import MarketHours, us_half_days, us_holidays
+from services.simulator.market.hours import MarketHours, us_half_days, us_holidays
 
 REGULAR = MarketHours(schedule="regular")
 

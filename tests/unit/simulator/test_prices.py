@@ -5,11 +5,11 @@ from datetime import date
 
 import pytest
 
-from services.clock import SECOND
-from services.simulator import history
-from services.simulator.contracts import Instrument, Master, usual
-from services.simulator.hours import MarketHours
-from services.simulator.prices import (
+from services.base.clock import SECOND
+from services.simulator.market import bars
+from services.simulator.market.contracts import Instrument, Master, usual
+from services.simulator.market.hours import MarketHours
+from services.simulator.market.prices import (
     ASK,
     ASK_SIZE,
     BID,
@@ -116,7 +116,7 @@ def test_history_shows_what_was_live() -> None:
     spy = next(one for one in MASTER if one.symbol == "SPY")
     feed = fresh(spy)
     seen = [float(tick.text) for ticks in run(feed, 240) for tick in ticks if tick.field == LAST]
-    (bar,) = history.bars(1, spy, HOURS, MONDAY_NOON, MONDAY_NOON + 60 * SECOND, 60)
+    (bar,) = bars.bars(1, spy, HOURS, MONDAY_NOON, MONDAY_NOON + 60 * SECOND, 60)
     assert bar.low - 0.1 <= min(seen) <= max(seen) <= bar.high + 0.1
 
 
@@ -140,10 +140,10 @@ def test_a_new_day_begins_with_a_new_open_and_the_old_close() -> None:
     ("text", "seconds"), [("1 D", 86_400), ("600 S", 600), ("2 W", 1_209_600), ("1 M", 2_592_000), ("1 Y", 31_536_000)]
 )
 def test_durations(text: str, seconds: int) -> None:
-    assert history.parse_duration(text) == seconds
+    assert bars.parse_duration(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "D", "0 D", "1 H", "-1 D", "1 D 2"])
 def test_no_durations(text: str) -> None:
     with pytest.raises(ValueError, match="duration"):
-        history.parse_duration(text)
+        bars.parse_duration(text)

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from services.clock import SECOND, ManualClock
-from services.simulator import chaos, scenario
+from services.base.clock import SECOND, ManualClock
 from services.simulator.core import Config, Core
 from services.simulator.effects import Close, Effect, Listen, Send
-from services.simulator.scenario import Director, Scenario, ScenarioError, Timed
+from services.simulator.trouble import chaos, scenario
+from services.simulator.trouble.scenario import Director, Scenario, ScenarioError, Timed
 from tests.unit.simulator.conversation import MONDAY_NOON, Conversation, contract, framed
 
 SHIPPED = scenario.shipped()
-README = Path(scenario.__file__).parent / "README.md"
+README = Path(scenario.__file__).parents[1] / "README.md"
 
 
 class Survivor:

@@ -5,8 +5,8 @@ from decimal import Decimal
 import pytest
 from ibapi.execution import ExecutionFilter
 
-from services.clock import SECOND
-from services.simulator import replies
+from services.base.clock import SECOND
+from services.simulator.protocol import replies
 from tests.unit.simulator.conversation import INFO, MONDAY_NOON, Conversation, contract
 
 THRESHOLDS = {value for name, value in vars(replies).items() if name.isupper() and isinstance(value, int)}

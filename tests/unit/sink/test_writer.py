@@ -4,7 +4,7 @@ import pytest
 
 from messages.codec import encode_json
 from messages.views import Quote
-from services.files import clear_temporaries, replace_file
+from services.base.files import clear_temporaries, replace_file
 from services.sink.writer import FileWriter
 
 

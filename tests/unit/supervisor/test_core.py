@@ -19,7 +19,7 @@ from messages.events import (
     StreamStopped,
 )
 from messages.fields import BID, PRICE_TIME, SOURCE, SOURCE_SNAPSHOT, SOURCE_STREAM
-from services.settings import Settings
+from services.base.settings import Settings
 from services.supervisor.core import Record, Validate
 from services.supervisor.facts import Facts, decode_facts
 from tests.unit.supervisor.world import START, World, live, state, tick_block

@@ -7,7 +7,7 @@ import pytest
 
 from messages.codec import encode
 from messages.events import EventBlock, StreamStopped
-from services.clock import SECOND, utc_day
+from services.base.clock import SECOND, utc_day
 from services.journal import JournalReader, JournalWriter
 from services.supervisor.housekeeping import EVERY_SECONDS, FIRST_SECONDS, Housekeeping
 from tests.support import eventually

@@ -17,8 +17,8 @@ from messages.events import (
 )
 from messages.topics import kind, shard, sharded
 from messages.views import Head, Heartbeat, LockOwner, Status
-from services.clock import SECOND
-from services.settings import Settings
+from services.base.clock import SECOND
+from services.base.settings import Settings
 from services.supervisor.core import Supervisor
 from services.supervisor.facts import Facts
 

@@ -11,12 +11,12 @@ from messages.control import Accepted, AnyMessage, Command
 from messages.errors import IbStreamError
 from messages.topics import heartbeat_topic, quote_topic, shard, sharded
 from messages.views import Head, Heartbeat, LinkStatus, Quote, ServiceStatus, Status, SymbolStatus
-from services.clock import ManualClock
-from services.settings import load
+from services.base.clock import ManualClock
+from services.base.settings import load
 from services.web.app import create_app
 from services.web.backend import Backend
+from services.web.chart import History
 from services.web.events import Room
-from services.web.history import History
 from services.web.hub import Hub
 from services.web.ledger import Ledger
 from tests.blocks import NOW

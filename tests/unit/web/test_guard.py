@@ -3,7 +3,7 @@
 import pytest
 
 from messages.errors import IbStreamError
-from services.settings import load
+from services.base.settings import load
 from services.web.guard import MAX_BODY
 from tests.unit.web.support import API, Web, error_of, heartbeat_frame, quote_frame
 

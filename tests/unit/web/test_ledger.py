@@ -1,7 +1,7 @@
 """Gaps and the link's past, bounded."""
 
 from messages.events import Bar, BarsReceived, GapClosed, GapOpened, LinkChanged, StatusChanged
-from services.clock import SECOND
+from services.base.clock import SECOND
 from services.web import ledger as ledger_module
 from services.web.ledger import Ledger
 from tests.blocks import NOW, events

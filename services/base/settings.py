@@ -1,0 +1,336 @@
+"""Settings: environment variables with the prefix IBSTREAM_, read in one place by every service and the CLI.
+
+`load()` guarantees that a value it returns is valid; anything unknown or malformed is an `IbStreamError`
+(`invalid_setting`) that names the variable, what came and what is expected. `deploy/env.example` is this
+table written out, and a test keeps the two in step.
+"""
+
+import difflib
+import hashlib
+import math
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+from messages.errors import IbStreamError
+from messages.topics import ONE_GATEWAY, services
+from services.base.settings_rules import (
+    MAX_IPC_PATH,
+    check,
+    expected_services,
+    longest_endpoint,
+    malformed,
+    no_such_gateway,
+    parse_endpoint,
+    parse_gateways,
+)
+
+PREFIX = "IBSTREAM_"
+
+Port = Annotated[int, Meta(ge=1, le=65535)]
+Seconds = Annotated[float, Meta(gt=0)]
+Count = Annotated[int, Meta(ge=1)]
+
+
+def _field(default: Any, help: str) -> Any:
+    """A setting. `help` ends up in deploy/env.example and in the answer to a malformed value."""
+    _HELP.append(help)
+    return default
+
+
+_HELP: list[str] = []
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Every setting, with its default. The variable's name is the field's, in capitals, after IBSTREAM_."""
+
+    env_file: str = _field("", "file of more settings, NAME=VALUE a line; read again on SIGHUP; the environment wins")
+    # where things are
+    data_root: str = _field("./data", "folder of all files that ibstream writes")
+    run_dir: str = _field("", "folder of sockets and locks; empty: run/ in the data root, if its path is short enough")
+    # the gateway
+    api_mode: Literal["mock", "ib"] = _field("mock", "mock: the built-in simulator; ib: a real TWS or IB Gateway")
+    ib_host: str = _field("127.0.0.1", "address of TWS or IB Gateway")
+    ib_port: Port = _field(7497, "API port: TWS 7496 live, 7497 paper; IB Gateway 4001 live, 4002 paper")
+    ib_client_id: Annotated[int, Meta(ge=0, le=999_999)] = _field(17, "API client id, kept across reconnects")
+    ib_backup: str = _field("", "second gateway, host:port, used while the first is away; empty: none")
+    gateways: str = _field(
+        "",
+        "several gateways, NAME=HOST:PORT/CLIENTID/LINES separated by spaces; client id and lines as above when left"
+        " out; empty: the one above",
+    )
+    ib_connect_timeout: Seconds = _field(5.0, "seconds for TCP connect, and again for handshake and ready")
+    ib_message_rate: Annotated[int, Meta(ge=1, le=1000)] = _field(45, "most messages a second to the gateway")
+    ib_line_limit: Count = _field(100, "market data lines that may be open at once, before IB says otherwise")
+    ib_backoff_max: Seconds = _field(30.0, "longest pause between two connection attempts, seconds")
+    flight_recorder_mb: Annotated[int, Meta(ge=0, le=1024)] = _field(
+        32, "megabytes of raw gateway traffic kept for after a fault; 0: none"
+    )
+    allow_delayed: bool = _field(True, "use delayed prices, marked as such, where the live ones are not entitled")
+    # what fresh means
+    stale_after: Seconds = _field(15.0, "seconds of silence after which a liquid symbol is checked and called stale")
+    link_stale_after: Seconds = _field(10.0, "seconds of silence of all symbols after which the link is checked")
+    probe_timeout: Seconds = _field(12.0, "seconds that a snapshot probe may take; IB's own limit is about 11")
+    gap_fill: bool = _field(True, "fill gaps with one-minute bars from IB history")
+    reset_windows: str = _field(
+        "daily 00:15-01:45, fri-sat 23:00-03:00, sun 01:00-01:15",
+        "when IB resets its servers, in reset_time_zone; an outage inside is expected and raises no alert",
+    )
+    reset_time_zone: str = _field("America/New_York", "time zone of reset_windows")
+    # the plan
+    database_url: str = _field("", "SQLAlchemy URL of the projects' database; empty: SQLite demo in the data root")
+    database_timeout: Seconds = _field(5.0, "seconds that a database query may take")
+    project_id: Annotated[int, Meta(ge=1)] | None = _field(
+        None, "project to start with; empty: the demo project in mock mode"
+    )
+    items_root: str = _field("", "only folder from which snapshot CSVs may be read; empty: anywhere")
+    max_symbols: Count = _field(100, "symbols to stream at most, unless the start request says otherwise")
+    refresh_interval: Annotated[float, Meta(ge=5)] = _field(60.0, "seconds between two reads of the database, least 5")
+    # files and journal
+    file_interval_ms: Annotated[int, Meta(ge=0, le=60_000)] = _field(
+        200, "least milliseconds between two writes of one symbol's file"
+    )
+    file_writes_per_second: Count = _field(1000, "most symbol files written a second, all symbols together")
+    gather_ms: Annotated[int, Meta(ge=0, le=1000)] = _field(
+        0, "milliseconds for which ticks may be gathered under load before they go out: 0 is fastest, 50 costs half"
+    )
+    journal_commit_ms: Annotated[int, Meta(ge=1, le=60_000)] = _field(
+        100, "most milliseconds of ticks that a power failure may lose"
+    )
+    retention_days_ticks: Count = _field(30, "days of ticks to keep")
+    retention_days_events: Count = _field(365, "days of link, plan and control events to keep")
+    retention_gb: Annotated[float, Meta(gt=0)] = _field(50.0, "gigabytes of journal and archive to keep at most")
+    archive_after_days: Count = _field(1, "days after which a closed day is compacted to Parquet")
+    # processes
+    heartbeat_interval: Annotated[float, Meta(ge=0.05, le=5)] = _field(
+        0.5, "seconds between two heartbeats of a service"
+    )
+    heartbeat_timeout: Seconds = _field(1.5, "seconds of silence after which a service is called down")
+    log_level: Literal["debug", "info", "warning", "error"] = _field("info", "least level of a log line")
+    log_format: Literal["human", "json"] = _field("human", "how a log line is written")
+    # more than one machine
+    expected_services: str = _field(
+        "gateway planner sink", "services that the stream needs; leave out one that runs elsewhere and is no peer"
+    )
+    bus_peers: str = _field("", "services reached by tcp, SERVICE=HOST:PORT separated by spaces; the others are local")
+    bus_key: str = _field("local", "name of the key that this machine's programs connect with")
+    keys_dir: str = _field("", "folder of the keys of tcp endpoints; empty: keys/ in the data root")
+    nats_url: str = _field("nats://127.0.0.1:4222", "NATS server with JetStream that the relay connects to")
+    relay_send: str = _field("", "streams that the relay sends to NATS, such as: ticks link; empty: none")
+    relay_receive: str = _field("", "streams of another machine that the relay brings here; empty: none")
+    # web
+    web_host: str = _field("127.0.0.1", "address of the web page and API; off loopback IBSTREAM_WEB_TOKEN is needed")
+    web_port: Port = _field(8765, "port of the web page and API")
+    web_token: str = _field("", "secret that every client must send as a bearer token; empty: none, on loopback only")
+    web_origins: str = _field("", "other origins, comma-separated, whose pages may start and stop the stream")
+    # alerts
+    alert_urls: str = _field("", "apprise URLs, separated by spaces, told of degraded, disconnected and recovered")
+    alert_min_interval: Seconds = _field(300.0, "least seconds between two alerts of one kind")
+    # simulator
+    sim_host: str = _field("127.0.0.1", "address of the simulator: loopback only")
+    sim_port: Port = _field(7497, "port of the simulator")
+    sim_seed: int = _field(1, "seed of the simulator's prices")
+
+    # --- places derived from the above ---
+
+    @property
+    def root(self) -> Path:
+        return Path(self.data_root).expanduser().absolute()
+
+    @property
+    def stream_dir(self) -> Path:
+        """Symbol files and `_status.json`."""
+        return self.root / "ib" / "stream"
+
+    @property
+    def journal_dir(self) -> Path:
+        return self.root / "journal"
+
+    @property
+    def state_dir(self) -> Path:
+        """Projections with their cursors: rebuilt from the journal when missing."""
+        return self.root / "state"
+
+    @property
+    def run_path(self) -> Path:
+        """Sockets and locks. Falls back to a private folder under the system's temporary one when the data
+        root's path is too long for a unix socket."""
+        if self.run_dir:
+            return Path(self.run_dir).expanduser().absolute()
+        inside = self.root / "run"
+        if len(str(inside)) + longest_endpoint(self) <= MAX_IPC_PATH:
+            return inside
+        digest = hashlib.sha256(str(self.root).encode()).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"ibstream-{os.getuid()}-{digest}"
+
+    @property
+    def keys_path(self) -> Path:
+        return Path(self.keys_dir).expanduser().absolute() if self.keys_dir else self.root / "keys"
+
+    @property
+    def peers(self) -> dict[str, tuple[str, int]]:
+        """Host and first port of each service that is reached by tcp: events, then replay, then control."""
+        known = self.services
+        found: dict[str, tuple[str, int]] = {}
+        for part in self.bus_peers.replace(",", " ").split():
+            service, sep, where = part.partition("=")
+            if not sep or service not in known:
+                expected = f"SERVICE=HOST:PORT, a service being one of {', '.join(known)}"
+                raise malformed("IBSTREAM_BUS_PEERS", part, expected)
+            found[service] = parse_endpoint("IBSTREAM_BUS_PEERS", where)
+        return found
+
+    @property
+    def expected(self) -> tuple[str, ...]:
+        """The services without which the stream is not whole."""
+        return expected_services(self)
+
+    @property
+    def gateway_names(self) -> tuple[str, ...]:
+        """The shards of the pipeline: one without a name when there is one gateway."""
+        return tuple(parse_gateways(self)) or ONE_GATEWAY
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """All services of the pipeline: `gateway`, or one of each name."""
+        return services(self.gateway_names)
+
+    @property
+    def line_limits(self) -> dict[str, int]:
+        """Market data lines of each gateway, by its name."""
+        named = parse_gateways(self)
+        return {name: found.lines for name, found in named.items()} or {"": self.ib_line_limit}
+
+    def of_gateway(self, name: str) -> "Settings":
+        """What the gateway of that name works with. Raises IbStreamError `invalid_setting` when there is none."""
+        named = parse_gateways(self)
+        if not named and not name:
+            return self
+        if name not in named:
+            raise malformed("IBSTREAM_GATEWAYS", self.gateways, no_such_gateway(name, named))
+        found = named[name]
+        return msgspec.structs.replace(
+            self, ib_host=found.host, ib_port=found.port, ib_client_id=found.client_id, ib_line_limit=found.lines
+        )
+
+    @property
+    def database(self) -> str:
+        return self.database_url or f"sqlite:///{self.root / 'projects.sqlite'}"
+
+    @property
+    def flight_dir(self) -> Path:
+        """The flight recorder's ring file and its dumps."""
+        return self.root / "flight"
+
+    @property
+    def universe_csv(self) -> Path:
+        return self.root / "universe" / "universe.csv"
+
+
+HELP: dict[str, str] = dict(zip(Settings.__struct_fields__, _HELP, strict=True))
+"""What each setting is for, by field name."""
+
+_TYPES = get_type_hints(Settings, include_extras=True)
+
+
+def load(env: Mapping[str, str] | None = None) -> Settings:
+    """The settings from `env` (default: the process environment).
+
+    Raises IbStreamError `invalid_setting` for the first unknown or malformed variable.
+    """
+    env = os.environ if env is None else env
+    env = read_env_file(env.get(f"{PREFIX}ENV_FILE", "")) | dict(env)
+    values: dict[str, Any] = {}
+    for name, text in sorted(env.items()):
+        if not name.startswith(PREFIX):
+            continue
+        field = name[len(PREFIX) :].lower()
+        if field not in HELP or name != name.upper():
+            raise _unknown(name)
+        if text.strip() or field in ("data_root",):
+            values[field] = _convert(name, field, text.strip())
+    settings = Settings(**values)
+    check(settings)
+    return settings
+
+
+def read_env_file(path: str) -> dict[str, str]:
+    """The settings in a file of NAME=VALUE lines; blank lines and `#` comments are passed over.
+
+    Raises IbStreamError `invalid_setting` naming the file and the line. An empty path is an empty file.
+    """
+    if not path:
+        return {}
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise malformed("IBSTREAM_ENV_FILE", path, f"a readable text file ({error})") from None
+    found: dict[str, str] = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        name, sep, value = line.partition("=")
+        if not sep or not name.strip().startswith(PREFIX):
+            raise IbStreamError("invalid_setting", f"{path}, line {number}: expected {PREFIX}NAME=VALUE or a comment")
+        value = value.strip()
+        quoted = len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'"
+        found[name.strip()] = value[1:-1] if quoted else value
+    return found
+
+
+def _convert(name: str, field: str, text: str) -> Any:
+    kind = _TYPES[field]
+    if kind is bool and text.lower() in ("yes", "on"):
+        return True
+    if kind is bool and text.lower() in ("no", "off"):
+        return False
+    try:
+        value = msgspec.convert(text, kind, strict=False)
+    except msgspec.ValidationError:
+        raise malformed(name, text, expectation(field)) from None
+    if isinstance(value, float) and not math.isfinite(value):
+        raise malformed(name, text, expectation(field))
+    return value
+
+
+def expectation(field: str) -> str:
+    """What a setting takes, in words: `a whole number from 1 to 65535`."""
+    return _describe(_TYPES[field])
+
+
+def _describe(kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        return "one of " + ", ".join(get_args(kind))
+    if get_origin(kind) is Annotated:
+        base, *metas = get_args(kind)
+        low = next((m.ge for m in metas if isinstance(m, Meta) and m.ge is not None), None)
+        above = next((m.gt for m in metas if isinstance(m, Meta) and m.gt is not None), None)
+        high = next((m.le for m in metas if isinstance(m, Meta) and m.le is not None), None)
+        words = _describe(base)
+        if low is not None and high is not None:
+            return f"{words} from {low} to {high}"
+        if low is not None:
+            return f"{words} of at least {low}"
+        if above is not None:
+            return f"{words} above {above}"
+        return words
+    if kind is bool:
+        return "true or false"
+    if kind is int:
+        return "a whole number"
+    if kind is float:
+        return "a number"
+    if kind is str:
+        return "a text"
+    return " or ".join(_describe(part) for part in get_args(kind) if part is not type(None))
+
+
+def _unknown(name: str) -> IbStreamError:
+    near = difflib.get_close_matches(name[len(PREFIX) :].lower(), HELP, n=1)
+    hint = f"; did you mean {PREFIX}{near[0].upper()}?" if near else "; deploy/env.example lists them all"
+    return IbStreamError("invalid_setting", f"{name} is not a setting of ibstream{hint}")

@@ -1,0 +1,98 @@
+"""`ibstream`: the command line. A client of the supervisor, the planner and the journal, like any other.
+
+Each module of COMMANDS holds a group of commands and adds them with `register(app)`; it imports what is heavy
+inside its functions, so that every command starts fast. Every failure is one sentence on standard error with
+its code, and an exit code of `messages.errors`; never a traceback.
+"""
+
+import importlib
+import sys
+from typing import Any, Final
+
+import typer
+
+from messages.errors import CODES, IbStreamError
+
+COMMANDS: Final = (
+    "services.cli.stream",
+    "services.cli.plan",
+    "services.cli.journal",
+    "services.cli.gaps",
+    "services.cli.doctor",
+    "services.cli.keys",
+    "services.cli.settings",
+)
+
+HELP = """Live market data from Interactive Brokers, kept right.
+
+[bold]make run[/bold] (or honcho, or systemd) runs the services; these commands talk to them. All settings are
+environment variables that begin with IBSTREAM_; deploy/env.example lists them.
+
+[dim]Examples:[/dim]
+
+  ibstream status --watch                 every symbol, live
+
+  ibstream stop                           end all subscriptions
+
+  ibstream start --symbols SPY,QQQ        stream exactly these
+
+  ibstream start --project 1              stream a project's latest decision snapshot
+
+  ibstream plan --dry-run --project 1     what would be streamed, and why
+
+  ibstream verify                         whether all that was recorded is there and whole
+
+  ibstream at -5m SPY                     what the price was five minutes ago
+
+[dim]Exit codes: 0 done, 1 failed, 2 wrong usage or setting, 3 busy, 4 and up: one for each error code.[/dim]
+"""
+
+
+def build() -> typer.Typer:
+    app = typer.Typer(
+        name="ibstream",
+        help=HELP,
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode="rich",
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    for module in COMMANDS:
+        importlib.import_module(module).register(app)
+    return app
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run one command. Returns its exit code."""
+    try:
+        command: Any = typer.main.get_command(build())
+        code = command.main(arguments, prog_name="ibstream", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except IbStreamError as error:
+        return _fail(error.message, error.code, error.exit_code)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader, such as `head`, has gone: nothing to say, and nobody to say it to
+        return 1
+    except typer.Abort:
+        return 130
+    except Exception as error:
+        usage = getattr(error, "format_message", None)
+        if usage is None:
+            return _fail(f"{type(error).__name__}: {error}", "internal_error", 1)
+        hint = "" if usage() == "" else f"{usage().rstrip('.')}. `ibstream --help` tells more"
+        return _fail(hint, "invalid_request", CODES["invalid_request"].exit) if hint else 2
+
+
+def _fail(message: str, code: str, exit_code: int) -> int:
+    sentence = " ".join(message.split())
+    sys.stderr.write(f"ibstream: {sentence} [{code}]\n")
+    return exit_code
+
+
+def main() -> None:
+    raise SystemExit(run())
+
+
+if __name__ == "__main__":
+    main()

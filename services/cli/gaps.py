@@ -1,0 +1,88 @@
+"""`ibstream gaps`: the gap ledger, from the journal alone."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from messages.errors import IbStreamError
+from services.cli import output as tools
+
+if TYPE_CHECKING:
+    from services.base.settings import Settings
+    from services.cli.gap_ledger import Gap
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(gaps)
+
+
+def gaps(
+    symbol: Annotated[str | None, typer.Option(help="Only this symbol.")] = None,
+    since: Annotated[str | None, typer.Option(help="From this time on: 2026-01-05, 14:30 (UTC), -2h.")] = None,
+    open_only: Annotated[bool, typer.Option("--open", help="Only gaps that last.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="As JSON: times in UTC nanoseconds.")] = False,
+) -> None:
+    """Show when streamed prices were missing, for each symbol: from, to, why, and whether history filled it.
+
+    Reads the journal, so the services need not run.
+
+    [dim]Examples:[/dim]
+
+      ibstream gaps --since -1d
+
+      ibstream gaps --symbol SPY --json
+    """
+    from services.base.symbols import name_of
+
+    where = tools.settings()
+    name = name_of(symbol) if symbol is not None else None
+    found = [gap for gap in _ledger(where, since, name) if gap.end is None or not open_only]
+    if json:
+        tools.print_json(found)
+        return
+    if not found:
+        typer.echo("no gaps" + (f" of {name}" if name else ""))
+        return
+    from services.base.clock import SECOND, iso
+
+    table = tools.plain_table("symbol", "from (UTC)", "to", ">seconds", "reason", "filled")
+    for gap in found:
+        length = f"{(gap.end - gap.start) / SECOND:.1f}" if gap.end is not None else ""
+        table.add_row(
+            gap.symbol,
+            iso(gap.start)[:23],
+            iso(gap.end)[:23] if gap.end is not None else tools.styled("open", "yellow"),
+            length,
+            gap.reason,
+            "" if gap.filled_bars is None else f"{gap.filled_bars} bars",
+        )
+    tools.console().print(table)
+
+
+def _ledger(where: "Settings", since: str | None, symbol: str | None) -> "list[Gap]":
+    import time
+
+    from messages.codec import decode_block
+    from messages.events import EventBlock
+    from messages.topics import LINK, kind
+    from services.base.clock import parse_time
+    from services.cli.gap_ledger import Gap, GapLedger
+    from services.journal import JournalReader, streams_in
+
+    try:
+        begin = parse_time(since, time.time_ns()) if since is not None else 0
+    except ValueError as error:
+        raise IbStreamError("invalid_request", f"--since: {error}") from None
+    found: list[Gap] = []
+    for stream in streams_in(where.journal_dir):
+        if kind(stream) != LINK:
+            continue
+        ledger = GapLedger()  # each gateway's own: two may open a gap of a symbol at the same time
+        with JournalReader(where.journal_dir, stream) as reader:
+            for row in reader.blocks():
+                block = decode_block(stream, row.payload)
+                assert isinstance(block, EventBlock)
+                ledger.apply(block)
+        found += ledger.gaps(symbol)
+    found.sort(key=lambda gap: (gap.start, gap.symbol))
+    return [gap for gap in found if gap.end is None or gap.end >= begin]

@@ -1,0 +1,158 @@
+"""What the command groups share: asking the services, and how statuses, times and tables look.
+
+Imports nothing heavy at the top: every command pays for it.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from messages.errors import IbStreamError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from messages.control import AnyMessage, Start
+    from messages.views import Status
+    from services.base.settings import Settings
+
+WORD_STYLE: Final = {
+    "connected": "bold green",
+    "starting": "bold cyan",
+    "degraded": "bold yellow",
+    "disconnected": "bold red",
+    "stopped": "bold",
+}
+
+STATE_STYLE: Final = {
+    "live": "green",
+    "quiet": "green",
+    "closed": "blue",
+    "pending": "cyan",
+    "halted": "magenta",
+    "rejected": "red",
+    "stale": "red",
+}
+
+
+def settings() -> "Settings":
+    from services.base.settings import load
+
+    return load()
+
+
+def console() -> "Console":
+    from rich.console import Console
+
+    return Console(soft_wrap=False, highlight=False)
+
+
+def ask(where: "Settings", endpoint: str, message: "AnyMessage", timeout: float = 5.0) -> "AnyMessage":
+    """Send a command and wait for the answer. A local service that does not run is not waited for.
+
+    Raises IbStreamError: what a `Failed` says, `supervisor_unreachable` or `planner_unreachable`.
+    """
+    from services.runtime.bus import is_listening, request, unreachable
+
+    local = endpoint.partition(".")[0] not in where.peers
+    if local and not is_listening(where.run_path / endpoint):
+        raise unreachable(where, endpoint)
+    return request(where, endpoint, message, timeout=timeout)
+
+
+def get_status(where: "Settings") -> "Status":
+    """Raises IbStreamError `supervisor_unreachable`."""
+    from messages.control import GetStatus, StatusReply
+    from messages.topics import SUPERVISOR_CONTROL
+
+    reply = ask(where, SUPERVISOR_CONTROL, GetStatus())
+    if not isinstance(reply, StatusReply):
+        raise IbStreamError("invalid_request", f"the supervisor answered {type(reply).__name__} to get_status")
+    return reply.status
+
+
+def print_json(value: object) -> None:
+    """Indented JSON on standard output, exactly the fields of the message."""
+    import sys
+
+    import msgspec
+
+    sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")
+
+
+def symbol_list(text: str | None) -> list[str] | None:
+    """`SPY, QQQ` as a list; an empty text is an empty list, which the planner refuses by name."""
+    if text is None:
+        return None
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def start_request(
+    project: int | None,
+    decision_snapshot: int | None,
+    symbols: str | None,
+    max_symbols: int | None,
+    market_data_type: str | None = None,
+    refresh_interval: float | None = None,
+) -> "Start":
+    from messages.control import Start
+
+    return Start(
+        project_id=project,
+        decision_snapshot_id=decision_snapshot,
+        symbols=symbol_list(symbols),
+        max_symbols=max_symbols,
+        market_data_type=market_data_type,  # type: ignore[arg-type]
+        refresh_interval_seconds=refresh_interval,
+    )
+
+
+def plain_table(*columns: str) -> "Table":
+    """A table without lines; a column's name that begins with `>` is aligned to the right."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+    for column in columns:
+        right = column.startswith(">")
+        table.add_column(column.lstrip(">"), justify="right" if right else "left", no_wrap=column.lstrip(">") != "why")
+    return table
+
+
+def styled(text: str | None, style: str | None) -> str:
+    """Rich markup of a text that may hold anything."""
+    from rich.markup import escape
+
+    shown = escape(text or "")
+    return f"[{style}]{shown}[/]" if style and shown else shown
+
+
+def state_text(state: str) -> str:
+    return styled(state, STATE_STYLE.get(state, "yellow"))
+
+
+def age_text(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    if seconds < 3600:
+        return f"{seconds / 60:.0f} min"
+    if seconds < 172_800:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 86_400:.0f} d"
+
+
+def headline(status: "Status") -> str:
+    """The status in one line of markup."""
+    parts = [styled(status.status, WORD_STYLE[status.status])]
+    if status.reason:
+        parts.append(styled(status.reason, None))
+    if status.message:
+        parts.append(styled(status.message, None))
+    return "  ".join(parts)
+
+
+def services_line(status: "Status") -> str:
+    colours = {"up": "green", "failing": "yellow", "down": "red"}
+    states = {name: service.state for name, service in status.services.items()}
+    return "  ".join(f"{name} {styled(state, colours[state])}" for name, state in states.items())

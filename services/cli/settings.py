@@ -1,0 +1,88 @@
+"""`ibstream settings`: every setting, what it is, and whether the environment is right. Starts nothing."""
+
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from services.cli import output as tools
+
+if TYPE_CHECKING:
+    from services.base.settings import Settings
+
+SECRETS: Final = frozenset({"database_url", "web_token", "alert_urls", "nats_url"})
+
+ENV_HEAD = """\
+# The settings of ibstream, each with its default. Copy this to .env beside the Procfile, or name it as systemd's
+# EnvironmentFile, and take the # from the lines that you change. `ibstream settings` shows what is in force.
+# This file is written by `ibstream settings --env`.
+"""
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(settings)
+
+
+def settings(
+    env: Annotated[bool, typer.Option("--env", help="Write a file of all settings with their defaults.")] = False,
+    summary: Annotated[bool, typer.Option("--summary", help="Only where things are.")] = False,
+) -> None:
+    """Show every setting with its value, and check them all: exit 2 names the first that is wrong.
+
+    [dim]Example:[/dim]  ibstream settings --env > .env
+    """
+    if env:
+        typer.echo(env_file(), nl=False)
+        return
+    where = tools.settings()
+    if summary:
+        typer.echo(summary_text(where))
+        return
+    from services.base.settings import HELP, PREFIX, Settings
+
+    defaults = Settings()
+    table = tools.plain_table("setting", "value", "why")
+    for field, text in HELP.items():
+        value = getattr(where, field)
+        shown = "***" if value and field in SECRETS else _text(value)
+        changed = value != getattr(defaults, field)
+        shown = tools.styled(shown, "bold" if changed else None)
+        table.add_row(PREFIX + field.upper(), shown, tools.styled(text, "dim"))
+    tools.console().print(table)
+
+
+def env_file() -> str:
+    """The content of deploy/env.example."""
+    from services.base.settings import HELP, PREFIX, Settings, expectation
+
+    defaults = Settings()
+    parts = [ENV_HEAD]
+    for field, text in HELP.items():
+        parts.append(f"# {text}\n# {expectation(field)}\n#{PREFIX}{field.upper()}={_text(getattr(defaults, field))}\n")
+    return "\n".join(parts)
+
+
+def summary_text(where: "Settings") -> str:
+    from services.base.settings_rules import parse_gateways
+
+    gateway = "built-in simulator, invented prices" if where.api_mode == "mock" else "IB gateway"
+    command = f"{'IBSTREAM_ENV_FILE=.env ' if where.env_file else ''}.venv/bin/ibstream status --watch"
+    several = [f"{name} {found.host}:{found.port}" for name, found in parse_gateways(where).items()]
+    return (
+        f"ibstream: {gateway} at {', '.join(several) or f'{where.ib_host}:{where.ib_port}'}\n"
+        f"  prices and status as files: {where.stream_dir}\n"
+        f"  page:                       http://{_host(where.web_host)}:{where.web_port}\n"
+        f"  in another terminal:        {command}\n"
+        f"  Ctrl-C ends everything."
+    )
+
+
+def _host(host: str) -> str:
+    return "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - shown, not bound
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:g}" if isinstance(value, float) else str(value)

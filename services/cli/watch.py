@@ -1,0 +1,157 @@
+"""`ibstream status --watch`: a live table of every symbol, from the topics `status` and `quote.*`."""
+
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+import zmq
+
+from messages.codec import decode_quote, decode_status, encode_json
+from messages.topics import QUOTE_PREFIX, STATUS, events_endpoint
+from messages.views import Quote, Status, SymbolStatus
+from services.base.settings import Settings
+from services.cli import output as tools
+from services.runtime.bus import Subscriber, unreachable
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+PATIENCE = 5.0  # seconds to wait for the first status
+FRAME_SECONDS = 0.25
+SILENT_SECONDS = 3.0
+
+
+class Viewer:
+    """What was heard so far."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        endpoints = [events_endpoint("supervisor"), events_endpoint("sink")]
+        self._subscriber = Subscriber(self._context, settings, endpoints, [STATUS, QUOTE_PREFIX])
+        self.status: Status | None = None
+        self.heard = time.monotonic()
+        self.quotes: dict[str, Quote] = {}
+
+    def listen(self, seconds: float) -> bool:
+        """Take what comes within `seconds`. True when a status was among it."""
+        fresh = False
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            self._subscriber.socket.poll(int(left * 1000) + 1)
+            for topic, payload in self._subscriber.drain():
+                try:
+                    if topic == STATUS:
+                        self.status, self.heard, fresh = decode_status(payload), time.monotonic(), True
+                    else:
+                        quote = decode_quote(payload)
+                        self.quotes[quote.symbol] = quote
+                except msgspec.MsgspecError:
+                    continue
+        return fresh
+
+    @property
+    def silence(self) -> float:
+        return time.monotonic() - self.heard
+
+    def close(self) -> None:
+        self._subscriber.close()
+        self._context.term()
+
+
+def watch_status(settings: Settings, *, as_json: bool) -> None:
+    """Until Ctrl-C. Raises IbStreamError `supervisor_unreachable` when nobody is there at first."""
+    tools.get_status(settings)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with it ignored
+    viewer = Viewer(settings)
+    try:
+        deadline = time.monotonic() + PATIENCE
+        while viewer.status is None:
+            if time.monotonic() > deadline:
+                raise unreachable(settings, "supervisor.events")
+            viewer.listen(0.1)
+        if as_json:
+            _print_lines(viewer)
+        else:
+            _show(viewer)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        viewer.close()
+
+
+def _print_lines(viewer: Viewer) -> None:
+    assert viewer.status is not None
+    while True:
+        sys.stdout.buffer.write(encode_json(viewer.status) + b"\n")
+        sys.stdout.buffer.flush()
+        viewer.listen(1.0)
+
+
+def _show(viewer: Viewer) -> None:
+    from rich.live import Live
+
+    console = tools.console()
+    with Live(render(viewer, console.height), console=console, auto_refresh=False, screen=console.is_terminal) as live:
+        while True:
+            viewer.listen(FRAME_SECONDS)
+            live.update(render(viewer, console.height), refresh=True)
+
+
+def render(viewer: Viewer, height: int) -> "Group":
+    """One picture, at most `height` lines high."""
+    from rich.console import Group
+    from rich.text import Text
+
+    status = viewer.status
+    assert status is not None
+    lines: list[Text] = [Text.from_markup(tools.headline(status))]
+    if viewer.silence > SILENT_SECONDS:
+        lines = [Text(f"the supervisor has been silent for {viewer.silence:.0f} s; it said last:", "bold red"), *lines]
+    lines.append(Text.from_markup(tools.services_line(status)))
+    warnings = [*([status.plan_problem] if status.plan_problem else []), *status.warnings]
+    lines += [Text(f"warning: {warning}", "yellow") for warning in warnings[:3]]
+    room = max(3, height - len(lines) - 4)
+    table = tools.plain_table("symbol", ">bid", ">ask", ">last", ">volume", "source", "state", ">age", "reason")
+    ordered = sorted(status.symbols.items(), key=_importance)
+    for name, symbol in ordered[:room]:
+        table.add_row(*_row(name, symbol, viewer.quotes.get(name)))
+    if len(ordered) > room:
+        lines.append(Text(f"{len(ordered) - room} more symbols; a higher window shows them", "dim"))
+    return Group(*lines, table)
+
+
+def _importance(item: tuple[str, SymbolStatus]) -> tuple[bool, int, str]:
+    """Troubles first, then by priority."""
+    name, symbol = item
+    fine = symbol.state in ("live", "quiet", "closed")
+    return fine, symbol.priority if symbol.priority is not None else 1 << 30, name
+
+
+def _row(name: str, symbol: SymbolStatus, quote: Quote | None) -> list[str]:
+    prices = ["", "", "", ""]
+    if quote is not None:
+        prices = [_number(quote.bid), _number(quote.ask), _number(quote.last), _whole(quote.volume)]
+        if quote.stale:
+            prices = [f"[dim]{price}[/]" if price else "" for price in prices]
+    return [
+        name,
+        *prices,
+        symbol.source or "",
+        tools.state_text(symbol.state),
+        tools.age_text(symbol.age),
+        tools.styled(symbol.reason, None),
+    ]
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return ""
+    text = f"{value:,.4f}".rstrip("0")
+    whole, _, part = text.partition(".")
+    return f"{whole}.{part:0<2}"
+
+
+def _whole(value: float | None) -> str:
+    return "" if value is None else f"{value:,.0f}"

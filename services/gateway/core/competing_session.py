@@ -1,0 +1,57 @@
+"""A competing session: another login of the same user has the market data (10197). Called by the core.
+
+One symbol is asked for again now and then, the others wait for its answer: a phone that is looked at for an
+hour must not cost thousands of messages.
+"""
+
+from services.gateway.core.context import Desk
+from services.gateway.core.recovery import Recovery
+from services.gateway.core.symbol_state import Symbol
+from services.gateway.core.timing import Pace
+
+
+class Competing:
+    def __init__(self, desk: Desk, pace: Pace, recovery: Recovery) -> None:
+        self.desk = desk
+        self.pace = pace
+        self.recovery = recovery
+        self._canary: str | None = None
+
+    def said(self, symbol: Symbol) -> None:
+        """10197 came for its stream."""
+        symbol.competing = True
+        symbol.suspect_since = self.desk.now
+        symbol.step = "trust"
+        if self._canary in (None, symbol.name):
+            self._canary = None
+            self._set_deadline("try", self.pace.competing)
+        self.desk.touch(symbol)
+
+    def ticked(self, symbol: Symbol) -> None:
+        """A symbol that the other session had ticks again: the others may come by themselves, for a moment."""
+        symbol.competing = False
+        self._canary = None
+        self.desk.deadlines.clear(("competing", "try"))
+        self._set_deadline("over", self.pace.competing_settle)
+
+    def connection_lost(self) -> None:
+        self._canary = None
+
+    def due(self, what: str) -> None:
+        waiting = [symbol for symbol in self.desk.book.values() if symbol.competing]
+        if what == "over":
+            for symbol in waiting:
+                symbol.competing = False
+                if symbol.subscribed_at:
+                    self.recovery.resubscribe(symbol)
+                self.desk.touch(symbol)
+        elif asked := [symbol for symbol in waiting if symbol.subscribed_at]:
+            canary = min(asked, key=lambda symbol: symbol.priority)
+            self._canary = canary.name
+            self.recovery.resubscribe(canary)
+            self._set_deadline("try", self.pace.competing)
+        elif waiting:
+            self._set_deadline("try", self.pace.competing)
+
+    def _set_deadline(self, what: str, span: int) -> None:
+        self.desk.deadlines.set(("competing", what), self.desk.now + span)

@@ -1,0 +1,80 @@
+"""What the parts of the gateway's core share: the symbols, deadlines, settings, memory, and where effects go.
+
+Built by the core, handed to each part. `now` is the time of the input in hand, UTC nanoseconds.
+"""
+
+import random
+
+from messages.events import LinkEvent
+from messages.fields import CURRENCY, EXCHANGE, SOURCE, SOURCE_MOCK
+from services.base.settings import Settings
+from services.gateway.core.deadlines import Deadlines, ns
+from services.gateway.core.interface import NAN, Effect, Emit, EmitTicks, Row
+from services.gateway.core.memory import Memory
+from services.gateway.core.symbol_state import Net, Symbol
+
+
+class Desk:
+    def __init__(self, settings: Settings, rng: random.Random, memory: Memory) -> None:
+        self.settings = settings
+        self.rng = rng
+        self.memory = memory
+        self.book: dict[str, Symbol] = {}
+        self.given: dict[str, int] = {}  # symbols that left the plan: time of the newest price they had
+        self.net = Net(ns(settings.stale_after), ns(settings.link_stale_after))
+        self.deadlines = Deadlines()
+        self.effects: list[Effect] = []
+        self.now = 0
+        self.mock = settings.api_mode == "mock"
+        self._touched: dict[str, Symbol] = {}
+
+    def out(self, effect: Effect) -> None:
+        self.effects.append(effect)
+
+    def emit(self, event: LinkEvent) -> None:
+        """Say it on the stream `link`, and remember it as a restarted gateway would."""
+        self.memory.apply(event, self.now)
+        self.effects.append(Emit(event))
+
+    def ticks(self, symbol: str, rows: list[Row]) -> None:
+        self.effects.append(EmitTicks(symbol, rows))
+
+    # --- which symbols are to be reviewed after this input ---
+
+    def touch(self, symbol: Symbol) -> None:
+        self._touched[symbol.name] = symbol
+
+    def touch_all(self) -> None:
+        self._touched.update(self.book)
+
+    def untouch(self, symbol: Symbol) -> None:
+        self._touched.pop(symbol.name, None)
+
+    def take_touched(self) -> dict[str, Symbol]:
+        """The touched ones, once each; from now on they are to be touched anew."""
+        touched, self._touched = self._touched, {}
+        return touched
+
+    # --- the marks in the tick stream ---
+
+    def priced_by(self, symbol: Symbol, source: int, time: int) -> None:
+        """The price in its file comes from this source (messages.fields.SOURCE_*) and is of this time."""
+        symbol.price_time = max(symbol.price_time, time)
+        symbol.source = source
+        mark = source + SOURCE_MOCK if self.mock else source
+        if symbol.mark != mark:
+            symbol.mark = mark
+            rows: list[Row] = [(SOURCE, float(mark), NAN, "")]
+            if not symbol.told_contract:
+                symbol.told_contract = True
+                rows += self.contract_rows(symbol)
+            self.ticks(symbol.name, rows)
+        self.touch(symbol)
+
+    def contract_rows(self, symbol: Symbol) -> list[Row]:
+        contract = self.memory.contracts.get(symbol.name)
+        exchange = contract and (contract.primary_exchange or contract.exchange)
+        return [
+            (CURRENCY, 0.0, NAN, contract.currency if contract else symbol.planned.currency),
+            (EXCHANGE, 0.0, NAN, exchange or symbol.planned.exchange),
+        ]

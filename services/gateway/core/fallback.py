@@ -1,0 +1,147 @@
+"""The degrade ladder: where a price comes from while a symbol's stream does not bring one.
+
+Called by the core for one symbol at a time. The rungs: snapshots on the link (never a regulatory one, which
+costs money), bars from IB's history, bars that the journal kept. Each price carries its source and its own
+time, and an older one never replaces a newer one. Symbols without a market data line rotate through
+snapshots here too.
+"""
+
+from typing import Final
+
+from messages.events import Bar, BarsReceived
+from messages.fields import LAST, PRICE_TIME, SOURCE_HISTORY
+from services.gateway.core.context import Desk
+from services.gateway.core.deadlines import NEVER, SECOND
+from services.gateway.core.farms import Farms
+from services.gateway.core.governor import Kind, Request
+from services.gateway.core.interface import NAN
+from services.gateway.core.link import Link
+from services.gateway.core.requests import Requests
+from services.gateway.core.symbol_state import Symbol
+from services.gateway.core.timing import Pace
+
+IN_VAIN: Final = 2  # snapshots without a price after which they are asked for rarely
+FALLBACK_SPAN: Final = "3600 S"
+LAST_IN_LINE: Final = 1_000_000_000  # rotation comes after every snapshot that a streamed symbol needs
+BAR: Final = 60 * SECOND
+
+
+class Ladder:
+    def __init__(self, desk: Desk, pace: Pace, requests: Requests, link: Link, farms: Farms) -> None:
+        self.desk = desk
+        self.net = desk.net
+        self.pace = pace
+        self.requests = requests
+        self.link = link
+        self.farms = farms
+
+    def check(self, symbol: Symbol) -> int:
+        """Ask the next rung where it is time. Returns when to look again."""
+        if symbol.rejection is not None:
+            return NEVER
+        if self.link.phase != "ready":
+            self.serve_local(symbol)
+            return NEVER
+        overdue = self._give_up(symbol)
+        if symbol.cut_reason is not None:
+            return min(overdue, self._snapshot(symbol, "rotation"))
+        if not self._needed(symbol):
+            return overdue
+        wake = min(overdue, self._snapshot(symbol, "ladder"))
+        if symbol.answerless or symbol.farm_down or symbol.competing:
+            wake = min(wake, self._history(symbol))
+        return wake
+
+    def _needed(self, symbol: Symbol) -> bool:
+        now = self.desk.now
+        if symbol.fresh(self.net, now) or symbol.quiet(now):
+            return False
+        if not symbol.market_open(now):
+            return symbol.price_time == 0 and symbol.last_tick == 0 and symbol.step == "trust"
+        if symbol.dead or symbol.step == "failed":
+            return True
+        if symbol.farm_down or symbol.competing:  # a blip is not worth a request
+            return now - max(symbol.last_tick, symbol.subscribed_at) >= self.pace.stale_after
+        since = max(symbol.silent_since(now), symbol.planned_at)
+        return symbol.step == "trust" and now - since >= self.pace.stale_after
+
+    def _snapshot(self, symbol: Symbol, purpose: str) -> int:
+        if symbol.snapshot is not None or symbol.farm_down or symbol.competing:
+            return NEVER
+        every = self.pace.snapshot if symbol.answerless < IN_VAIN else self.pace.snapshot_rarely
+        due = symbol.snapshot_at + every if symbol.snapshot_at else 0
+        if self.desk.now < due:
+            return due
+        self.requests.snapshot(symbol, purpose, LAST_IN_LINE if purpose == "rotation" else symbol.priority)
+        return NEVER
+
+    def _give_up(self, symbol: Symbol) -> int:
+        """A snapshot that never ends is given up; returns when. Probes are recovery's to judge."""
+        snapshot = symbol.snapshot
+        if snapshot is None or not snapshot.sent_at or symbol.step == "probing":
+            return NEVER
+        due = snapshot.sent_at + self.pace.probe_timeout
+        if self.desk.now < due:
+            return due
+        self.requests.cancel(snapshot)
+        symbol.snapshot = None
+        symbol.answerless += 1
+        return NEVER
+
+    # --- IB's history ---
+
+    def _history(self, symbol: Symbol) -> int:
+        if symbol.history is not None and symbol.history.waiting and symbol.history.purpose == "gap_fill":
+            self.requests.cancel(symbol.history)  # a price now is worth more than an old gap
+            symbol.history = None
+            self.desk.deadlines.set(("fill", symbol.name), self.desk.now + self.pace.history)
+        if symbol.history is not None:
+            return NEVER
+        due = symbol.history_at + self.pace.history if symbol.history_at else 0
+        if self.desk.now < due:
+            return due
+        symbol.history_at = self.desk.now
+        if not self.farms.history_works:
+            self.serve_local(symbol)
+            return self.desk.now + self.pace.history
+        request = Request(Kind.HISTORY, symbol.name, symbol.priority)
+        request.purpose = "fallback"
+        request.duration = FALLBACK_SPAN
+        request.what_to_show = what_to_show(symbol)
+        self.requests.submit_history(symbol, request)
+        return NEVER
+
+    def history_came(self, symbol: Symbol, bars: list[Bar]) -> None:
+        """Bars for the fallback; none when history had nothing to give."""
+        known = self.desk.memory.newest_bar.get(symbol.name)
+        news = [bar for bar in bars if known is None or (bar.time >= known[0].time and bar != known[0])]
+        if news:
+            self.desk.emit(
+                BarsReceived(symbol=symbol.name, bar_seconds=60, bars=news, purpose="fallback", mock=self.desk.mock)
+            )
+        self.serve_local(symbol)
+
+    # --- bars that are here already ---
+
+    def serve_local(self, symbol: Symbol) -> None:
+        """Give the newest bar's close as the price, if nothing newer was ever given."""
+        known = self.desk.memory.newest_bar.get(symbol.name)
+        if known is None or symbol.fresh(self.net, self.desk.now):
+            return
+        bar, length, mock = known
+        # Of a bar that is still growing only its start is certain.
+        end = bar.time + length if bar.time + length <= self.desk.now else bar.time
+        if end <= max(symbol.price_time, symbol.floor, self._priced_before(symbol)) or mock != self.desk.mock:
+            return
+        self.desk.priced_by(symbol, SOURCE_HISTORY, end)
+        self.desk.ticks(symbol.name, [(LAST, bar.close, NAN, ""), (PRICE_TIME, end / SECOND, NAN, "")])
+
+    def _priced_before(self, symbol: Symbol) -> int:
+        """Until when an earlier run of the gateway may have given prices of this symbol."""
+        gap = self.desk.memory.open_gaps.get(symbol.name)
+        return gap.start if gap is not None else self.desk.memory.streamed_until
+
+
+def what_to_show(symbol: Symbol) -> str:
+    """Which bars IB has of it. Currencies and CFDs have no trades."""
+    return "MIDPOINT" if symbol.planned.sec_type in ("CASH", "CFD", "CMDTY") else "TRADES"

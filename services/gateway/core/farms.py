@@ -1,0 +1,93 @@
+"""Data farms: which are broken, and which symbols that concerns. Called by the core and by recovery.
+
+IB never says which farm serves a symbol; the names of the farms tell the region, and a farm of an unknown name
+may serve anybody. A symbol that goes on ticking is not served by the farm that broke.
+"""
+
+from typing import Final
+
+from messages.events import PlannedSymbol
+from services.gateway.core.context import Desk
+from services.gateway.core.link import Farm
+from services.gateway.core.symbol_state import Symbol, region
+from services.gateway.core.timing import Pace
+
+_REGION_OF_FARM: Final = (
+    ("cash", "cash"),
+    ("usfut", "usfut"),
+    ("usopt", "usopt"),
+    ("us", "us"),
+    ("eu", "eu"),
+    ("uk", "eu"),
+    ("hfarm", "asia"),
+    ("jfarm", "asia"),
+    ("apac", "asia"),
+)
+
+
+class Farms:
+    """Market data farms. Guarantees: the socket and what other farms serve are never touched."""
+
+    def __init__(self, desk: Desk, pace: Pace) -> None:
+        self.desk = desk
+        self.pace = pace
+        self.broken: dict[str, int] = {}  # and since when
+        self.history_works = True  # false while all of IB's history farms are broken
+
+    def changed(self, farm: Farm, before: str, state: str, all_farms: dict[Farm, str]) -> None:
+        kind, name = farm
+        if kind == "history":
+            states = [state for (kind, _), state in all_farms.items() if kind == "history"]
+            self.history_works = any(state != "broken" for state in states)
+        elif kind == "market_data" and state == "broken":
+            self.broken[name] = self.desk.now
+            self._touch(name)
+        elif kind == "market_data" and before == "broken":
+            self._restored(name)
+
+    def connection_lost(self) -> None:
+        self.broken.clear()
+        self.history_works = True
+
+    def trouble(self, symbol: Symbol) -> int | None:
+        """Silent since a farm broke that may serve it: wait for its return, but not for ever, as its word may be
+        lost. Returns until when to wait, None when there is nothing to wait for."""
+        now = self.desk.now
+        if symbol.quiet(now):
+            return None
+        for name, since in self.broken.items():
+            if symbol.last_tick > since + self.pace.in_flight or not served_by(name, symbol.planned):
+                continue
+            if now < (flagged := since + self._grace(symbol)):
+                return flagged
+            if not symbol.farm_down:
+                symbol.farm_down = True
+                symbol.suspect_since = now
+            return since + self.pace.farm_patience if now < since + self.pace.farm_patience else None
+        return None
+
+    def _grace(self, symbol: Symbol) -> int:
+        """Silence after which the farm is taken for its trouble: one that ticks rarely is given longer."""
+        return min(max(self.pace.farm_grace, 5 * symbol.rhythm), self.pace.stale_after)
+
+    def _restored(self, name: str) -> None:
+        """It is back: those that went silent must show a tick soon."""
+        since = self.broken.pop(name, self.desk.now)
+        for symbol in self.desk.book.values():
+            if symbol.last_tick <= since + self.pace.in_flight and served_by(name, symbol.planned):
+                symbol.farm_down = False
+                symbol.suspect_since = self.desk.now - 1
+                symbol.step = "trust"
+                self.desk.touch(symbol)
+
+    def _touch(self, name: str) -> None:
+        for symbol in self.desk.book.values():
+            if served_by(name, symbol.planned):
+                self.desk.touch(symbol)
+
+
+def served_by(farm: str, planned: PlannedSymbol) -> bool:
+    """May this farm (`usfarm.nj`, `cashfarm`, `eufarm`, `hfarm` ...) serve this symbol?"""
+    lower = farm.lower()
+    of_farm = next((name for prefix, name in _REGION_OF_FARM if lower.startswith(prefix)), None)
+    return of_farm is None or of_farm == region(planned)

@@ -1,0 +1,143 @@
+"""The gap ledger: per symbol, from when to when streamed prices were missing and why, and bars that fill it.
+
+Called by the core. A gap opens when a planned symbol in an open market loses its stream's trust, and closes
+when ticks flow again or the market closes. One-minute bars from history fill it as pacing allows.
+"""
+
+from typing import Final
+
+from messages.events import Bar, BarsReceived, GapClosed, GapFilled, GapOpened
+from services.gateway.core.context import Desk
+from services.gateway.core.deadlines import SECOND, ns
+from services.gateway.core.fallback import what_to_show
+from services.gateway.core.governor import Kind, Request
+from services.gateway.core.requests import Requests
+from services.gateway.core.symbol_state import STREAMED, Symbol, View
+
+MINUTE: Final = 60 * SECOND
+DAY: Final = 24 * 60 * MINUTE
+SETTLE: Final = ns(10)  # after the end of the gap's last minute: then IB has its bar
+TRY_AGAIN: Final = ns(600)
+OLDEST: Final = 30 * DAY  # IB keeps more, but nobody waits for it
+LAST_IN_LINE: Final = 1_000_000_000
+MISSING: Final = frozenset({"stale", "snapshot", "history", "pending"})
+
+
+class Gaps:
+    def __init__(self, desk: Desk, requests: Requests) -> None:
+        self.desk = desk
+        self.requests = requests
+
+    def adopt(self, symbol: Symbol) -> None:
+        """A gap that an earlier run left open goes on; one that its end tore open is noticed."""
+        gap = self.desk.memory.open_gaps.get(symbol.name)
+        if gap is not None:
+            symbol.gap_start = gap.start
+        elif symbol.name in self.desk.memory.streamed and self.desk.memory.streamed_until:
+            symbol.torn_at = self.desk.memory.streamed_until
+        if symbol.name in self.desk.memory.unfilled:
+            self.fill_soon(symbol.name)
+
+    def note(self, symbol: Symbol, view: View) -> None:
+        """The symbol was just reviewed."""
+        now = self.desk.now
+        if view.state in MISSING and symbol.market_open(now):
+            if symbol.gap_start == 0 and (view.state != "pending" or self._waited(symbol)):
+                self._open(symbol, view)
+        elif view.state in STREAMED and symbol.last_tick:
+            if symbol.torn_at and symbol.gap_start == 0:
+                self._open(symbol, view)
+            self._close(symbol, max(symbol.last_tick, symbol.verified_at), "restored")
+        elif view.state == "closed":
+            symbol.torn_at = 0
+            closed = symbol.hours.closed_at(now) if symbol.hours is not None else None
+            self._close(symbol, closed or now, "market_closed")
+        elif view.state in ("rejected", "over_limit"):
+            self._close(symbol, now, view.reason or view.state)
+
+    def left_to_others(self, names: set[str], since: int) -> None:
+        """Symbols of an earlier run that another gateway serves since the time `since`: there their gaps end."""
+        memory = self.desk.memory
+        for name in sorted(memory.streamed & names - memory.open_gaps.keys()):
+            if 0 < memory.streamed_until < since:
+                self.desk.emit(GapOpened(symbol=name, start=memory.streamed_until, reason="gateway_restarted"))
+        for name in sorted(memory.open_gaps.keys() & names):
+            gap = memory.open_gaps[name]
+            self.desk.emit(GapClosed(symbol=name, start=gap.start, end=max(gap.start, since), reason=gap.reason))
+        memory.streamed -= names
+
+    def removed(self, symbol: Symbol) -> None:
+        self._close(symbol, self.desk.now, "not_planned")
+        self.desk.deadlines.clear(("fill", symbol.name))
+
+    def _waited(self, symbol: Symbol) -> bool:
+        return self.desk.now - symbol.planned_at >= self.desk.net.stale_after
+
+    def _open(self, symbol: Symbol, view: View) -> None:
+        opened = symbol.hours.opened_at(self.desk.now) if symbol.hours is not None else None
+        trusted = max(symbol.last_tick, symbol.verified_at)
+        symbol.gap_start = max(symbol.torn_at or trusted or symbol.planned_at, opened or 0)
+        reason = "gateway_restarted" if symbol.torn_at else view.reason or view.state
+        symbol.torn_at = 0
+        self.desk.emit(GapOpened(symbol=symbol.name, start=symbol.gap_start, reason=reason))
+
+    def _close(self, symbol: Symbol, end: int, reason: str) -> None:
+        start, symbol.gap_start = symbol.gap_start, 0
+        if start == 0:
+            return
+        opened = self.desk.memory.open_gaps.get(symbol.name)
+        why = opened.reason if opened is not None else reason
+        end = max(start, end)
+        self.desk.emit(GapClosed(symbol=symbol.name, start=start, end=end, reason=why))
+        self._fill_at(symbol.name, end - end % MINUTE + MINUTE + SETTLE)
+
+    # --- filling ---
+
+    def fill_soon(self, name: str) -> None:
+        self._fill_at(name, self.desk.now + SETTLE)
+
+    def _fill_at(self, name: str, at: int) -> None:
+        if self.desk.settings.gap_fill:
+            self.desk.deadlines.set(("fill", name), at)
+
+    def fill(self, symbol: Symbol, connected: bool) -> None:
+        """Ask for the bars of all its closed gaps, in one request where they fit in a day."""
+        now = self.desk.now
+        gaps = [gap for gap in self.desk.memory.unfilled.get(symbol.name, ()) if gap.start > now - OLDEST]
+        if not gaps:
+            return
+        if not connected or symbol.rejection is not None:
+            self._fill_at(symbol.name, now + TRY_AGAIN)
+            return
+        if symbol.history is not None:
+            self._fill_at(symbol.name, now + MINUTE)
+            return
+        start = min(gap.start for gap in gaps)
+        start -= start % MINUTE
+        end = max([gap.end for gap in gaps if gap.end <= start + DAY], default=min(gap.end for gap in gaps))
+        end += -end % MINUTE or MINUTE
+        request = Request(Kind.HISTORY, symbol.name, LAST_IN_LINE + symbol.priority)
+        request.purpose = "gap_fill"
+        request.end = end
+        request.start = start
+        seconds = (end - start) // SECOND
+        request.duration = f"{seconds} S" if seconds <= 86400 else f"{-(-seconds // 86400)} D"
+        request.what_to_show = what_to_show(symbol)
+        self.requests.submit_history(symbol, request)
+
+    def filled(self, symbol: Symbol, request: Request, bars: list[Bar]) -> None:
+        """History answered; with nothing, when it had nothing."""
+        bars = [bar for bar in bars if request.start <= bar.time < request.end]
+        if bars:
+            self.desk.emit(
+                BarsReceived(symbol=symbol.name, bar_seconds=60, bars=bars, purpose="gap_fill", mock=self.desk.mock)
+            )
+        for gap in list(self.desk.memory.unfilled.get(symbol.name, ())):
+            if request.start <= gap.start and gap.end <= request.end:
+                covered = sum(gap.start < bar.time + MINUTE and bar.time <= gap.end for bar in bars)
+                self.desk.emit(GapFilled(symbol=symbol.name, start=gap.start, end=gap.end, bars=covered))
+        if symbol.name in self.desk.memory.unfilled:
+            self.fill_soon(symbol.name)
+
+    def failed(self, symbol: Symbol) -> None:
+        self._fill_at(symbol.name, self.desk.now + TRY_AGAIN)

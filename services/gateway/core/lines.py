@@ -1,0 +1,101 @@
+"""Market data lines: who streams and who does not, when there are more symbols than lines.
+
+Called by the core. The most important symbols stream, the rest rotate through snapshots. The limit is a
+setting until IB says 101; then it is what was open, and one more is tried from time to time, since the lines
+are shared with the user's desktop.
+"""
+
+from typing import Final
+
+from messages.events import LineLimitLearned
+from services.gateway.core.context import Desk
+from services.gateway.core.deadlines import ns
+from services.gateway.core.governor import Request
+from services.gateway.core.requests import Requests
+from services.gateway.core.symbol_state import Symbol
+
+SETTLE: Final = ns(1)  # 101 comes once for each request too many: the limit is said after the last one
+FIRST_RAISE: Final = 300.0  # seconds until one more line is tried
+LAST_RAISE: Final = 3600.0
+RAISED_AGAIN: Final = 30.0
+RAISED: Final = ns(10)  # a line that was not refused for so long is ours
+
+
+class Lines:
+    def __init__(self, desk: Desk, requests: Requests) -> None:
+        self.desk = desk
+        self.requests = requests
+        self.unbalanced = False
+        self.raise_every = FIRST_RAISE
+        self._raise_by = 1
+        self._raising = False
+        self._said = requests.governor.line_limit
+
+    def balance(self) -> None:
+        """Give the lines to the most important symbols that IB does not refuse."""
+        self.unbalanced = False
+        ranked = sorted(
+            (s for s in self.desk.book.values() if s.cut_reason != "plan_limit" and s.rejection is None),
+            key=lambda symbol: (symbol.priority, symbol.name),
+        )
+        lines = self._for_streams(len(ranked))
+        for symbol in ranked[:lines]:
+            if symbol.cut_reason is not None:
+                symbol.cut_reason = None
+                self.desk.touch(symbol)
+        for symbol in ranked[lines:]:
+            if symbol.cut_reason is None:
+                symbol.cut_reason = "line_limit"
+                self.requests.cancel(symbol.stream)
+                symbol.stream = None
+                self.desk.touch(symbol)
+        if len(ranked) > lines and self.requests.governor.line_limit < self.desk.settings.ib_line_limit:
+            self._set_deadline("raise", ns(self.raise_every))
+
+    def _for_streams(self, wanted: int) -> int:
+        governor = self.requests.governor
+        limit = governor.line_limit
+        if governor.snapshots_take_lines and wanted >= limit:
+            return limit - (2 if limit >= 20 else 1 if limit >= 2 else 0)
+        return limit
+
+    def refused(self, request: Request, symbol: Symbol) -> None:
+        """IB said 101 to this request, which is finished already."""
+        governor = self.requests.governor
+        if request is symbol.snapshot:
+            symbol.snapshot = None
+            governor.snapshots_take_lines = True
+        else:
+            symbol.stream = None
+            governor.line_limit = min(governor.line_limit, governor.open_streams)
+            self._raise_by = 1
+            if self._raising:
+                self._raising = False
+                self.raise_every = min(2 * self.raise_every, LAST_RAISE)
+            self._set_deadline("learned", SETTLE)
+        self.unbalanced = True
+        self.desk.touch(symbol)
+
+    def due(self, what: str) -> None:
+        governor = self.requests.governor
+        if what == "learned":
+            self._say(governor.line_limit)
+        elif what == "raise":
+            governor.line_limit = min(governor.line_limit + self._raise_by, self.desk.settings.ib_line_limit)
+            self._raising = True
+            self.unbalanced = True
+            self._set_deadline("raised", RAISED)
+        elif what == "raised" and self._raising:
+            self._raising = False
+            self._raise_by *= 2  # there may be more: ask sooner, for more
+            self.raise_every = max(RAISED_AGAIN, self.raise_every / 2)
+            self._say(governor.line_limit)
+            self.unbalanced = True
+
+    def _say(self, limit: int) -> None:
+        if limit != self._said:
+            self._said = limit
+            self.desk.emit(LineLimitLearned(limit=limit))
+
+    def _set_deadline(self, what: str, span: int) -> None:
+        self.desk.deadlines.set(("lines", what), self.desk.now + span)

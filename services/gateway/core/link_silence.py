@@ -1,0 +1,133 @@
+"""The silence of all: is it the market, the subscriptions, or the connection? Called by the core.
+
+First the gateway is asked for the time, and IB for snapshots of a few important symbols; then, at the limit of
+`link_stale_after`, silence is called what it is and these few are renewed. What they bring tells for all.
+"""
+
+import heapq
+from typing import Final
+
+from services.gateway.core.context import Desk
+from services.gateway.core.deadlines import NEVER
+from services.gateway.core.governor import Request
+from services.gateway.core.link import Link, Turn
+from services.gateway.core.recovery import Recovery
+from services.gateway.core.requests import Requests
+from services.gateway.core.symbol_state import Symbol
+from services.gateway.core.timing import Pace
+
+CANARIES: Final = 3
+
+
+class Silence:
+    def __init__(self, desk: Desk, pace: Pace, requests: Requests, link: Link, recovery: Recovery) -> None:
+        self.desk = desk
+        self.net = desk.net
+        self.pace = pace
+        self.requests = requests
+        self.link = link
+        self.recovery = recovery
+        self.heard_at = 0  # when anything came from the gateway
+        self._since = 0  # ticks can come since then
+        self._time: Request | None = None  # an unanswered question for the time
+
+    # --- the link's turns ---
+
+    def turned(self, turn: Turn) -> None:
+        now = self.desk.now
+        self._since = now
+        if turn is Turn.UP:
+            self.heard_at = now
+            self._set_deadline("ping", now + self.pace.ping)
+            self._watch()
+        elif turn is Turn.DOWN:
+            self._time = None
+            for what in ("ping", "look", "time"):
+                self._set_deadline(what, NEVER)
+
+    # --- what comes ---
+
+    def ticked(self) -> None:
+        """At least one stream brought a tick just now. After silence: if a fresh subscription ticks, the others
+        need one too."""
+        if not self.net.silent:
+            return
+        self.net.silent = False
+        now = self.desk.now
+        cured = any(symbol.step == "resubscribed" and symbol.last_tick == now for symbol in self.desk.book.values())
+        for symbol in self.desk.book.values():
+            if symbol.last_tick == now or not symbol.subscribed_at:
+                continue
+            symbol.suspect_since = max(symbol.suspect_since, now - 1)
+            if cured and symbol.step in ("trust", "probing") and symbol.market_open(now):
+                self.recovery.resubscribe(symbol)
+        self.desk.touch_all()
+
+    def time_seen(self) -> None:
+        self._time = None
+
+    # --- time ---
+
+    def due(self, what: str) -> Turn | None:
+        if what == "look":
+            if self.link.phase == "ready":
+                self._look()
+            self._watch()
+        elif what == "ping":
+            if self.desk.now - self.heard_at >= self.pace.ping:
+                self._ask_time()
+            self._set_deadline("ping", max(self.heard_at + self.pace.ping, self.desk.now + self.pace.ping // 2))
+        elif what == "time" and self._time is not None:
+            return self._judge_time(self._time)
+        return None
+
+    def _watch(self) -> None:
+        """Set the next look: at half of the limit, at the limit, and at times after it."""
+        half = self.pace.link_stale_after // 2
+        newest = max(self.net.newest_tick, self._since)
+        due = next((due for due in (newest + half, newest + 2 * half) if due > self.desk.now), self.desk.now + half)
+        self._set_deadline("look", due)
+
+    def _look(self) -> None:
+        """Is nobody ticking who should?"""
+        net = self.net
+        silence = self.desk.now - max(net.newest_tick, self._since)
+        streaming = [symbol for symbol in self.desk.book.values() if self._should_tick(symbol)]
+        expected = [symbol for symbol in streaming if not symbol.quiet(self.desk.now)]
+        if silence < self.pace.link_stale_after // 2 or not expected:
+            return
+        canaries = heapq.nsmallest(CANARIES, expected, key=lambda symbol: symbol.priority)
+        self.recovery.canaries = {symbol.name for symbol in canaries}
+        if silence < self.pace.link_stale_after:
+            self._ask_time()
+            for symbol in canaries:
+                if symbol.step == "trust" and not symbol.suspect:
+                    self.recovery.probe(symbol)
+        elif not net.silent and not any(symbol.verified_at > net.newest_tick for symbol in streaming):
+            net.silent = True
+            for symbol in canaries:
+                if symbol.step == "probing":
+                    self.recovery.unanswered(symbol)
+            self.desk.touch_all()
+
+    def _should_tick(self, symbol: Symbol) -> bool:
+        return bool(symbol.subscribed_at) and not symbol.competing and symbol.market_open(self.desk.now)
+
+    def _ask_time(self) -> None:
+        """Is anybody there? One question at a time."""
+        if self._time is None:
+            self._time = self.requests.time()
+            self._set_deadline("time", self.desk.now + self.pace.answer)
+
+    def _judge_time(self, asked: Request) -> Turn | None:
+        due = (asked.sent_at or self.desk.now) + self.pace.answer
+        if due > self.desk.now:
+            self._set_deadline("time", due)
+            return None
+        self._time = None
+        if self.heard_at > asked.sent_at:
+            return None  # not the time, but something came
+        return self.link.drop("gateway_silent", "the gateway did not answer when asked for the time")
+
+    def _set_deadline(self, what: str, at: int) -> None:
+        self.desk.deadlines.set(("silence", what), at)

@@ -1,0 +1,236 @@
+"""Graduated recovery: wait, probe, resubscribe the symbol, then its region's symbols, then reconnect.
+
+Called by the core, for one symbol at a time. Guarantees: a farm's blip never costs the socket; a symbol is
+resubscribed only after something spoke against its stream; the pauses between two tries of the same cure grow.
+"""
+
+from typing import Final
+
+from messages.fields import ASK, BID, LAST, QUOTE_FIELD, SOURCE_STREAM, VOLUME
+from services.gateway.core.context import Desk
+from services.gateway.core.deadlines import NEVER
+from services.gateway.core.farms import Farms
+from services.gateway.core.governor import Request
+from services.gateway.core.link import Link, Turn
+from services.gateway.core.requests import Requests
+from services.gateway.core.symbol_state import Symbol
+from services.gateway.core.timing import Pace, growing
+
+_COMPARED: Final = {"bid": BID, "ask": ASK, "last": LAST, "volume": VOLUME}
+
+
+class Recovery:
+    def __init__(self, desk: Desk, pace: Pace, requests: Requests, link: Link, farms: Farms) -> None:
+        self.desk = desk
+        self.net = desk.net
+        self.pace = pace
+        self.requests = requests
+        self.link = link
+        self.farms = farms
+        self.region_ticked: dict[str, int] = {}
+        self.canaries: set[str] = set()  # asked for all when all are silent
+        self._region_cured: dict[str, int] = {}
+        self._reconnected_at = 0
+        self._reconnect_pause = pace.first_reconnect
+
+    def turned(self, turn: Turn) -> None:
+        """What a step of the link does to trust: what came before it proves nothing about now."""
+        self.net.silent = False
+        for symbol in self.desk.book.values():
+            symbol.suspect_since = self.desk.now - 1  # ticks of this very turn came after it
+            symbol.step = "trust"
+            if turn in (Turn.DOWN, Turn.DATA_LOST):
+                symbol.stream = None
+                symbol.dead = symbol.farm_down = symbol.competing = symbol.halted = False
+                symbol.resubscribes = symbol.answerless = 0
+
+    # --- one symbol ---
+
+    def check(self, symbol: Symbol) -> int:
+        """Do what its silence calls for. Returns when to look again."""
+        now = self.desk.now
+        if not symbol.subscribed_at or symbol.competing:
+            return NEVER
+        if symbol.last_tick > max(symbol.suspect_since, symbol.subscribed_at - 1):
+            _trust(symbol)
+            if symbol.step == "probing" and symbol.last_tick >= symbol.snapshot_at:
+                symbol.step = "trust"  # it ticked before the probe came back
+            if now - symbol.rhythm_since >= self.pace.verify:
+                symbol.feel_rhythm(now)
+        if not symbol.market_open(now):
+            symbol.step = "trust"
+            return NEVER
+        if (until := self.farms.trouble(symbol)) is not None:
+            return until
+        match symbol.step:
+            case "trust":
+                due, act = self._patience(symbol), self._doubt
+            case "probing":
+                asked = symbol.snapshot.sent_at or now if symbol.snapshot is not None else 0
+                due, act = asked + self.pace.probe_timeout, self.unanswered
+            case "resubscribed":
+                due, act = symbol.subscribed_at + self.pace.verify, self._failed
+            case "failed":
+                due, act = symbol.retry_at, self.resubscribe
+        return due if now < due else act(symbol)
+
+    def _patience(self, symbol: Symbol) -> int:
+        """When its silence becomes a reason to check."""
+        since = symbol.silent_since(self.desk.now)
+        if symbol.suspect:
+            return since + self.pace.verify
+        limit = self.pace.stale_after
+        # A probe that takes long is asked for earlier, so that its answer comes before the limit.
+        lead = min(max(symbol.probe_took * 5 // 4 + limit // 15, limit // 2), limit * 4 // 5)
+        return max(since + limit, symbol.verified_until) - lead
+
+    def _doubt(self, symbol: Symbol) -> int:
+        if symbol.suspect and self.region_ticked.get(symbol.region, 0) <= symbol.suspect_since:
+            return self.resubscribe(symbol)  # all is back, it was said, and nothing at all flows
+        all_silent = self.desk.now - self.net.newest_tick >= self.pace.link_stale_after // 2
+        if all_silent and not symbol.suspect and symbol.name not in self.canaries:
+            return self.desk.now + self.pace.verify // 5  # the canaries are asked; their answer tells for all
+        return self.probe(symbol)
+
+    def probe(self, symbol: Symbol) -> int:
+        """Ask for a snapshot, to compare it with what the stream brought."""
+        symbol.step = "probing"
+        if symbol.snapshot is None:
+            self.requests.snapshot(symbol, "probe")
+        return self.desk.now + self.pace.probe_timeout
+
+    def resubscribe(self, symbol: Symbol) -> int:
+        """With a fresh request id. Its deadline starts when the request was sent."""
+        self.requests.cancel(symbol.stream)
+        symbol.stream = None
+        self.requests.stream(symbol)
+        symbol.step = "resubscribed"
+        symbol.resubscribes += 1
+        return NEVER
+
+    def renew(self, symbol: Symbol) -> None:
+        """IB ended its stream, or asks to renew it: at once, and with growing pauses if that happens again soon,
+        also when it ticks in between."""
+        now = self.desk.now
+        if now - symbol.renewed_at > self.pace.last_pause:
+            symbol.renewals = 0
+        pause = growing(self.pace.first_pause, self.pace.last_pause, symbol.renewals - 1)
+        symbol.hold_until = now + pause if symbol.renewals else now
+        symbol.renewals += 1
+        symbol.renewed_at = symbol.hold_until
+        symbol.stream = None
+        symbol.step = "resubscribed"
+        self.desk.touch(symbol)
+
+    def unanswered(self, symbol: Symbol) -> int:
+        """The probe did not come back in time."""
+        self.requests.cancel(symbol.snapshot)
+        symbol.snapshot = None
+        symbol.answerless += 1
+        return self.resubscribe(symbol)
+
+    def _failed(self, symbol: Symbol) -> int:
+        symbol.step = "failed"
+        pause = growing(self.pace.first_pause, self.pace.last_pause, symbol.resubscribes - 1)
+        symbol.retry_at = self.desk.now + (self.pace.last_pause if symbol.farm_down else pause)
+        self._escalate(symbol)
+        return symbol.retry_at
+
+    # --- what a snapshot tells ---
+
+    def snapshot_ended(
+        self, symbol: Symbol, request: Request, prices: dict[int, float], streamed: dict[int, float]
+    ) -> None:
+        """A snapshot came back, whoever wanted it: what does it say of the stream?"""
+        symbol.probe_took = self.desk.now - request.sent_at
+        image = _comparable(prices)
+        symbol.answerless = 0 if image else symbol.answerless + 1
+        if symbol.step != "probing":
+            return
+        symbol.step = "trust"
+        if symbol.last_tick >= request.sent_at or not symbol.subscribed_at:
+            return  # it ticked meanwhile
+        if image and _same(image, _comparable(streamed)):
+            self._verified(symbol)
+            return
+        if image:
+            symbol.dead = True
+            symbol.suspect_since = self.desk.now
+        self.resubscribe(symbol)
+
+    def _verified(self, symbol: Symbol) -> None:
+        """IB has nothing newer than what the stream brought: quiet. The longer it is, the rarer it is asked."""
+        now = self.desk.now
+        often = 4 if symbol.verified_at > symbol.last_tick else 2
+        symbol.verified_at = now
+        symbol.verified_until = now + often * self.pace.stale_after
+        symbol.dead = False
+        symbol.suspect_since = min(symbol.suspect_since, now - 1)
+        self.desk.priced_by(symbol, SOURCE_STREAM, now)
+
+    # --- its region, and all ---
+
+    def _escalate(self, symbol: Symbol) -> None:
+        """Its own resubscription was in vain. Is it alone?"""
+        now = self.desk.now
+        if not (symbol.dead or symbol.proven):
+            return  # it never ticked, and nothing says that it should
+        if self.region_ticked.get(symbol.region, 0) > now - self.pace.stale_after:
+            return
+        if now - self._region_cured.get(symbol.region, -self.pace.region_pause) >= self.pace.region_pause:
+            self._region_cured[symbol.region] = now
+            if self._cure_region(symbol.region):
+                return
+        if self.net.newest_tick <= now - self.pace.stale_after:
+            self._reconnect()
+
+    def _cure_region(self, region: str) -> bool:
+        """Resubscribe its silent symbols that have not been. False when there is none."""
+        now = self.desk.now
+        silent = [
+            other
+            for other in self.desk.book.values()
+            if other.region == region and other.subscribed_at and other.step in ("trust", "probing")
+            if not other.competing and not other.fresh(self.net, now) and other.market_open(now)
+        ]
+        for other in silent:
+            self.resubscribe(other)
+            self.desk.touch(other)
+        return bool(silent)
+
+    def _reconnect(self) -> None:
+        """The last resort, and rare. Not for what a new connection cannot cure."""
+        now = self.desk.now
+        if self.farms.broken or any(symbol.competing for symbol in self.desk.book.values()):
+            return
+        if self._reconnected_at and now - self._reconnected_at < self._reconnect_pause:
+            return
+        again = now - self._reconnected_at < 2 * self.pace.last_reconnect
+        pause = 2 * self._reconnect_pause if again else self.pace.first_reconnect
+        self._reconnect_pause = min(pause, self.pace.last_reconnect)
+        self._reconnected_at = now
+        self.desk.deadlines.set(("link", "silent"), now)  # not in the midst of a review of all symbols
+
+
+def _trust(symbol: Symbol) -> None:
+    """The stream brings ticks: earlier doubts are settled."""
+    if symbol.step in ("resubscribed", "failed"):
+        symbol.step = "trust"
+        symbol.resubscribes = 0
+    symbol.proven = True
+    symbol.dead = symbol.farm_down = False
+    symbol.answerless = 0
+
+
+def _comparable(prices: dict[int, float]) -> dict[int, float]:
+    """Bid, ask, last and volume, live or delayed, as far as they say something."""
+    return {
+        _COMPARED[name]: value
+        for field, value in prices.items()
+        if (name := QUOTE_FIELD.get(field)) in _COMPARED and value > 0
+    }
+
+
+def _same(snapshot: dict[int, float], streamed: dict[int, float]) -> bool:
+    """Did the stream bring all that the snapshot shows?"""
+    return all(streamed.get(field) == value for field, value in snapshot.items())

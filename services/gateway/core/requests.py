@@ -1,0 +1,153 @@
+"""The requests that are queued or open, by id: made for a symbol, sent when the governor lets them.
+
+Called by the core and its parts. Guarantees: an id is used once, also across connections and restarts, since
+IB answers a reused one with 322, then 300, then 10197; what came in answer to an unknown id is nobody's.
+"""
+
+from typing import Final
+
+from services.gateway.core.context import Desk
+from services.gateway.core.deadlines import SECOND
+from services.gateway.core.governor import Governor, Kind, Request
+from services.gateway.core.interface import (
+    AskTime,
+    CancelHistory,
+    CancelMktData,
+    ContractDetails,
+    History,
+    SetMarketDataType,
+    Snapshot,
+    Subscribe,
+)
+from services.gateway.core.symbol_state import Symbol
+
+LEAST_LINES: Final = 100  # every user has as many, whoever uses them; the message limit is half of all
+FIRST_IDS: Final = 1_000_000_000  # ids start at 1000 times the seconds, modulo this: above any of an earlier run
+
+
+class Requests:
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        settings = desk.settings
+        limit = min(settings.ib_line_limit, desk.memory.line_limit or settings.ib_line_limit)
+        rate = min(settings.ib_message_rate, max(LEAST_LINES, settings.ib_line_limit) // 2)
+        self.governor = Governor(rate, limit)
+        self.by_id: dict[int, Request] = {}
+        self.data_type = 1  # what the plan asks for
+        self.cancelled: dict[int, str] = {}  # streams given up since the last ticks, and their symbols
+        self._next_id = 0
+
+    # --- asking ---
+
+    def stream(self, symbol: Symbol) -> None:
+        assert symbol.stream is None
+        symbol.stream = self._make(Kind.STREAM, symbol)
+
+    def snapshot(self, symbol: Symbol, purpose: str, priority: int | None = None) -> None:
+        assert symbol.snapshot is None
+        symbol.snapshot = self._make(Kind.SNAPSHOT, symbol, purpose, priority)
+        symbol.snapshot_at = self.desk.now
+
+    def details(self, symbol: Symbol) -> None:
+        if symbol.details is None:
+            symbol.details = self._make(Kind.DETAILS, symbol)
+
+    def time(self) -> Request:
+        request = Request(Kind.TIME)
+        self.governor.submit(request)
+        return request
+
+    def _make(self, kind: Kind, symbol: Symbol, purpose: str = "", priority: int | None = None) -> Request:
+        data_type = max(3, self.data_type) if symbol.delayed else self.data_type
+        request = Request(kind, symbol.name, symbol.priority if priority is None else priority)
+        request.purpose = purpose
+        if kind in (Kind.STREAM, Kind.SNAPSHOT):
+            request.data_type = data_type
+        self.governor.submit(request)
+        return request
+
+    def submit_history(self, symbol: Symbol, request: Request) -> None:
+        """Asks for bars; `request` says which."""
+        symbol.history = request
+        self.governor.submit(request)
+
+    # --- ending ---
+
+    def cancel(self, request: Request | None) -> None:
+        """It is not wanted any more. Costs a message when it was sent already."""
+        if request is None:
+            return
+        if request.waiting:
+            self.governor.withdraw(request)
+        elif self.by_id.pop(request.req_id, None) is not None:
+            if request.kind is Kind.STREAM:
+                self.cancelled[request.req_id] = request.symbol
+            kind = Kind.CANCEL_HISTORY if request.kind is Kind.HISTORY else Kind.CANCEL
+            if request.kind is not Kind.DETAILS:
+                self.governor.submit(Request(kind, request.symbol, request.priority, req_id=request.req_id))
+            if request.kind is Kind.HISTORY:
+                self.governor.finished(request)
+
+    def finish(self, request: Request) -> None:
+        """It was answered, or refused: IB has let go of it."""
+        self.by_id.pop(request.req_id, None)
+        self.governor.finished(request)
+
+    def connection_lost(self) -> None:
+        self.by_id.clear()
+        self.governor.connection_lost()
+
+    def connected(self) -> None:
+        """A fresh connection: fresh ids."""
+        self._next_id = max(self._next_id, self.desk.now // SECOND * 1000 % FIRST_IDS + 1)
+
+    # --- sending ---
+
+    def pump(self) -> None:
+        """Send what the governor lets through."""
+        for request in self.governor.take(self.desk.now):
+            self._send(request)
+
+    def _send(self, request: Request) -> None:
+        out = self.desk.out
+        if request.data_type and request.data_type != self.governor.data_type:
+            out(SetMarketDataType(request.data_type))
+            self.governor.data_type = request.data_type
+        request.sent_at = self.desk.now
+        if request.kind is Kind.TIME:
+            out(AskTime())
+            return
+        if request.kind is Kind.CANCEL:
+            out(CancelMktData(request.req_id))
+        elif request.kind is Kind.CANCEL_HISTORY:
+            out(CancelHistory(request.req_id))
+        else:
+            self._send_for(request, self.desk.book[request.symbol])
+        self.governor.sent(request, self.desk.now)
+
+    def _send_for(self, request: Request, symbol: Symbol) -> None:
+        self._next_id += 1
+        request.req_id = self._next_id
+        self.by_id[request.req_id] = request
+        self.desk.touch(symbol)
+        planned = symbol.planned
+        out = self.desk.out
+        if request.kind is Kind.STREAM:
+            out(Subscribe(request.req_id, planned, symbol.con_id))
+        elif request.kind is Kind.SNAPSHOT:
+            stream = symbol.stream.req_id if symbol.stream is not None and symbol.stream.req_id else -1
+            out(Snapshot(request.req_id, planned, symbol.con_id, stream))
+        elif request.kind is Kind.DETAILS:
+            out(ContractDetails(request.req_id, planned))
+        else:
+            out(
+                History(
+                    request.req_id,
+                    planned,
+                    request.end,
+                    request.duration,
+                    request.bar_size,
+                    request.what_to_show,
+                    symbol.con_id,
+                )
+            )

@@ -1,0 +1,245 @@
+"""IB's official client, used for what it is best at: encoding requests and decoding rare messages.
+
+Called by the gateway's loop. The official socket, reader thread and run loop are not used: requests are
+collected as bytes in `outgoing`, messages are decoded one by one into the core's inputs. Works with
+`nautilus_ibapi` 10.46 (the dependency) and with `ibapi` 9.81.1, whose callbacks differ in their signatures.
+"""
+
+import inspect
+import logging
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import structlog
+from ibapi import server_versions
+from ibapi.client import EClient
+from ibapi.contract import Contract
+from ibapi.decoder import Decoder
+from ibapi.wrapper import EWrapper
+
+from messages.events import Bar, PlannedSymbol
+from services.base.clock import SECOND
+from services.gateway.core.interface import (
+    BarsEnd,
+    BarsSeen,
+    ContractEnd,
+    ContractInfo,
+    ContractSeen,
+    CurrentTimeSeen,
+    Event,
+    IbErrorSeen,
+    MarketDataTypeSeen,
+    Ready,
+)
+
+log = structlog.get_logger()
+
+OLDEST_VERSION = 100
+NEWEST_VERSION = min(200, server_versions.MAX_CLIENT_VER)  # from 201 on message ids are binary, then protobuf
+
+logging.getLogger("ibapi").setLevel(logging.CRITICAL)
+
+_DECODER_TAKES_ID = "msgId" in inspect.signature(Decoder.interpret).parameters
+
+
+class BadFrame(Exception):
+    """A frame that cannot be a message of this protocol: the byte stream is not to be trusted any more."""
+
+
+class _Outgoing:
+    """Stands in for the official socket: keeps what the encoders send."""
+
+    def __init__(self) -> None:
+        self.frames: list[bytes] = []
+
+    def isConnected(self) -> bool:
+        return True
+
+    def sendMsg(self, frame: bytes) -> int:
+        self.frames.append(frame)
+        return len(frame)
+
+    def disconnect(self) -> None:
+        pass
+
+
+class OfficialClient(EWrapper):  # type: ignore[misc]
+    """One connection's worth of the official client: its encoders and its decoder.
+
+    `inputs` collects what the callbacks said; `snapshots_done` the request ids of finished snapshots; the
+    caller empties both. `malformed` counts messages that the decoder could not read.
+    """
+
+    def __init__(self, client_id: int, server_version: int) -> None:
+        super().__init__()
+        self.inputs: list[Event] = []
+        self.snapshots_done: list[int] = []
+        self.malformed = 0
+        self._outgoing = _Outgoing()
+        self._bars: dict[int, list[Bar]] = {}
+        self._next_id_seen = False
+        self._accounts: tuple[str, ...] = ()
+        self._ready = False
+        self.server_version = server_version
+        self._client = EClient(self)
+        self._client.conn = self._outgoing
+        self._client.clientId = client_id
+        self._client.serverVersion_ = server_version
+        self._client.setConnState(EClient.CONNECTED)
+        self._decoder = Decoder(self, server_version)
+
+    def take_frames(self) -> list[bytes]:
+        """The encoded requests since the last call, each one message."""
+        frames, self._outgoing.frames = self._outgoing.frames, []
+        return frames
+
+    # --- requests ---
+
+    def start_api(self) -> None:
+        self._client.startApi()
+
+    def subscribe(self, req_id: int, planned: PlannedSymbol, con_id: int, *, snapshot: bool) -> None:
+        """reqMktData. Never a regulatory snapshot: those cost money per request."""
+        self._client.reqMktData(req_id, contract_of(planned, con_id), "", snapshot, False, [])
+
+    def cancel_market_data(self, req_id: int) -> None:
+        self._client.cancelMktData(req_id)
+
+    def contract_details(self, req_id: int, planned: PlannedSymbol) -> None:
+        self._client.reqContractDetails(req_id, contract_of(planned, 0))
+
+    def history(
+        self, req_id: int, planned: PlannedSymbol, con_id: int, end: int, duration: str, bar_size: str, what: str
+    ) -> None:
+        until = f"{datetime.fromtimestamp(end // SECOND, UTC):%Y%m%d-%H:%M:%S}" if end else ""
+        self._bars[req_id] = []
+        self._client.reqHistoricalData(
+            req_id, contract_of(planned, con_id), until, duration, bar_size, what, 0, 2, False, []
+        )
+
+    def cancel_history(self, req_id: int) -> None:
+        self._bars.pop(req_id, None)
+        self._client.cancelHistoricalData(req_id)
+
+    def set_market_data_type(self, data_type: int) -> None:
+        self._client.reqMarketDataType(data_type)
+
+    def ask_time(self) -> None:
+        self._client.reqCurrentTime()
+
+    # --- messages ---
+
+    def interpret(self, frame: bytes) -> None:
+        """Decode one message into `inputs`. Raises BadFrame when it has no numeric message id; a message that
+        fails to decode is counted and dropped, and the rest goes on."""
+        fields = tuple(frame.split(b"\0")[:-1])
+        try:
+            message_id = int(fields[0])
+        except (ValueError, IndexError):
+            raise BadFrame(f"a frame of {len(frame)} bytes that begins with {frame[:16]!r}") from None
+        try:
+            if _DECODER_TAKES_ID:
+                self._decoder.interpret(fields[1:], message_id)
+            else:
+                self._decoder.interpret(fields)
+        except Exception as error:  # the official decoder raises whatever its parsing meets
+            self.malformed += 1
+            log.warning("message_malformed", message_id=message_id, size=len(frame), error=str(error)[:200])
+
+    # --- callbacks: names and signatures are IB's ---
+
+    def nextValidId(self, orderId: int) -> None:
+        self._next_id_seen = True
+        self._check_ready()
+
+    def managedAccounts(self, accountsList: str) -> None:
+        self._accounts = tuple(part for part in accountsList.split(",") if part)
+        self._check_ready()
+
+    def _check_ready(self) -> None:
+        """Requests sent before both messages may be dropped (TWS API documentation, "Connectivity")."""
+        if self._next_id_seen and self._accounts and not self._ready:
+            self._ready = True
+            self.inputs.append(Ready(self.server_version, self._accounts))
+
+    def error(self, *args: Any) -> None:
+        """3, 4 or 5 arguments by version: (id, code, text), with advanced JSON, with a time after the id."""
+        with_time = len(args) >= 4 and isinstance(args[2], int)
+        code, text = (args[2], args[3]) if with_time else (args[1], args[2])
+        self.inputs.append(IbErrorSeen(int(args[0]), int(code), str(text)))
+
+    def marketDataType(self, reqId: int, marketDataType: int) -> None:
+        self.inputs.append(MarketDataTypeSeen(reqId, int(marketDataType)))
+
+    def contractDetails(self, reqId: int, contractDetails: Any) -> None:
+        contract = contractDetails.contract
+        self.inputs.append(
+            ContractSeen(
+                reqId,
+                ContractInfo(
+                    con_id=int(contract.conId),
+                    sec_type=contract.secType,
+                    exchange=contract.exchange,
+                    currency=contract.currency,
+                    primary_exchange=contract.primaryExchange or "",
+                    local_symbol=contract.localSymbol or "",
+                    long_name=contractDetails.longName or "",
+                    min_tick=float(contractDetails.minTick or 0.0),
+                    time_zone=contractDetails.timeZoneId or "",
+                    trading_hours=contractDetails.tradingHours or "",
+                    liquid_hours=contractDetails.liquidHours or "",
+                ),
+            )
+        )
+
+    def contractDetailsEnd(self, reqId: int) -> None:
+        self.inputs.append(ContractEnd(reqId))
+
+    def tickSnapshotEnd(self, reqId: int) -> None:
+        self.snapshots_done.append(reqId)
+
+    def historicalData(self, reqId: int, bar: Any) -> None:
+        bars = self._bars.get(reqId)
+        if bars is not None:
+            bars.append(
+                Bar(bar_time(str(bar.date)), bar.open, bar.high, bar.low, bar.close, max(0.0, float(bar.volume)))
+            )
+
+    def historicalDataEnd(self, reqId: int, start: str, end: str) -> None:
+        bars = self._bars.pop(reqId, None)
+        if bars is not None:
+            self.inputs.append(BarsSeen(reqId, bars))
+            self.inputs.append(BarsEnd(reqId))
+
+    def currentTime(self, time: int) -> None:
+        self.inputs.append(CurrentTimeSeen(int(time)))
+
+
+def contract_of(planned: PlannedSymbol, con_id: int) -> Contract:
+    """The official contract for a planned symbol; the exchange always goes with a contract id."""
+    contract = Contract()
+    contract.symbol = planned.ib_symbol or planned.symbol
+    contract.secType = planned.sec_type
+    contract.exchange = planned.exchange
+    contract.currency = planned.currency
+    contract.primaryExchange = planned.primary_exchange
+    contract.localSymbol = planned.local_symbol
+    contract.lastTradeDateOrContractMonth = planned.last_trade_date
+    contract.conId = con_id
+    return contract
+
+
+def bar_time(text: str) -> int:
+    """The start of a bar, UTC nanoseconds: Unix seconds (formatDate 2), a date, or `YYYYMMDD HH:MM:SS [zone]`.
+
+    Raises ValueError. Source: TWS API documentation, "Historical Bars", formatDate.
+    """
+    if text.isdigit() and len(text) == 8:
+        return int(datetime.strptime(text, "%Y%m%d").replace(tzinfo=UTC).timestamp()) * SECOND
+    if text.isdigit():
+        return int(text) * SECOND
+    day, _, rest = text.replace("-", " ").partition(" ")
+    clock, _, zone = rest.strip().partition(" ")
+    moment = datetime.strptime(f"{day} {clock}", "%Y%m%d %H:%M:%S")
+    return int(moment.replace(tzinfo=ZoneInfo(zone) if zone else UTC).timestamp()) * SECOND

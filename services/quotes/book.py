@@ -1,0 +1,302 @@
+"""Quotes as a fold of the stream `ticks`: used by the projection (sink, replay, `at`) and by whoever needs prices.
+
+`QuoteBook` keeps the last row of each symbol and tick field, and nothing else; what the rows mean together is
+worked out when a quote is asked for. So a block costs by the fields that it changes, and the result depends
+on the rows and their order alone, not on how they were cut into blocks (but for the times: a row has its
+block's). What the rows mean (TWS API documentation, "Available Tick Types"):
+
+- A price of -1 or 0 with size 0 is "no data": the field is absent until a price comes. Spreads may trade there, but
+  are not planned; of an index that passes through -1 or 0 exactly that one value is missing.
+- An unset size is absent, and so is a size of 0 beside an absent price.
+- The size that came with a price and the size tick after it are one field, and so are a live field and its
+  delayed twin: the newer row counts.
+- exchange_time 0 means nothing; halted is unknown below 0, else true or false.
+- `timestamp` is there once the symbol had any price. It is when IB last said a bid, ask, last or one of their
+  sizes, be it that there is none; in a quote without these, when it said any other price. A PRICE_TIME row
+  puts an older time in its place.
+"""
+
+import sys
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
+from math import isfinite
+from operator import itemgetter
+from typing import Any, Final
+
+import msgspec
+
+from messages.codec import encode
+from messages.events import TickBlock
+from messages.fields import (
+    MARKET_DATA_TYPES,
+    PRICE_TIME,
+    QUOTE_FIELD,
+    SIZE_FIELD,
+    SOURCE,
+    SOURCES,
+    TEXT_FIELDS,
+)
+from messages.views import Quote
+from services.base.clock import SECOND, iso
+
+Cell = tuple[int, float | str, float, int]
+"""The last row of a field: sequence number, value (or its text), size, time of its block (UTC nanoseconds)."""
+
+_PRICES: Final = frozenset({"bid", "ask", "last", "close", "open", "high", "low"})
+_SIZES: Final = frozenset({"bid_size", "ask_size", "last_size", "volume"})
+_SIZE_OF: Final = {"bid": "bid_size", "ask": "ask_size", "last": "last_size"}
+_TRADED: Final = frozenset(_SIZE_OF) | frozenset(_SIZE_OF.values())  # what `timestamp` goes by
+_KEPT: Final = frozenset(QUOTE_FIELD) | {PRICE_TIME}
+_UNSET: Final = 1e308  # above: IB's unset double
+_LAST_SECOND: Final = 253_402_300_799  # of the year 9999: a later time can't be written
+
+
+class QuoteBook:
+    """All quotes, after the blocks applied so far."""
+
+    def __init__(self) -> None:
+        self._symbols: dict[str, _Symbol] = {}
+
+    def apply(self, block: TickBlock) -> set[str]:
+        """Fold one block; blocks come in order. Returns the symbols that it touched.
+
+        Raises ValueError, and changes nothing, when the block's columns don't fit together.
+        """
+        keys, values, sizes = _columns(block)
+        last = dict(zip(keys, range(block.count), strict=True))
+        rows: Iterable[tuple[int, int]] = last.items()
+        names = dict(zip(block.ids, block.symbols, strict=True))
+        if not {key >> 8 for key in last} <= names.keys():
+            raise ValueError("a tick block with a symbol id that it does not name")
+        if len(set(block.symbols)) < len(names):  # one symbol under two ids: the order of their rows counts
+            rows = sorted(rows, key=itemgetter(1))
+        cells = {symbol_id: self._symbol(symbol).cells for symbol_id, symbol in names.items()}
+        touched = set()
+        first_seq, time = block.first_seq, block.time
+        for key, row in rows:
+            field = key & 255
+            if field in _KEPT:
+                value = block.texts[int(values[row])] if field in TEXT_FIELDS else values[row]
+                cells[key >> 8][field] = (first_seq + row, value, sizes[row], time)
+                touched.add(key >> 8)
+        changed = {names[symbol_id] for symbol_id in touched}
+        for symbol in changed:
+            self._symbols[symbol].epoch = block.epoch
+        unpriced = {symbol_id for symbol_id in touched if not self._symbols[names[symbol_id]].priced}
+        if unpriced:  # a price that a later row of the same block withdrew counts, as it would in its own block
+            for key, value, size in zip(keys, values, sizes, strict=True):
+                if key >> 8 in unpriced and _is_price(key & 255, value, size):
+                    self._symbols[names[key >> 8]].priced = True
+        return changed
+
+    def apply_all(self, blocks: Sequence[TickBlock]) -> set[str]:
+        """Fold blocks as `apply` does one after the other, at the cost of their rows and not of their number.
+
+        Raises ValueError where `apply` does; the blocks before are folded then.
+        """
+        changed: set[str] = set()
+        for names, batch in _batches(blocks):
+            joined = _join(batch)
+            if joined is not None:
+                changed |= self._apply_joined(joined, names, batch)
+            else:
+                for block in batch:
+                    changed |= self.apply(block)
+        return changed
+
+    def _apply_joined(self, joined: TickBlock, names: dict[int, str], batch: list[TickBlock]) -> set[str]:
+        keys, values, sizes = _columns(joined)
+        starts = [0, *accumulate(block.count for block in batch)]
+        states = {symbol_id: self._symbol(symbol) for symbol_id, symbol in names.items()}
+        last = dict(zip(keys, range(joined.count), strict=True))
+        touched = set()
+        for key, row in sorted(last.items(), key=itemgetter(1)):
+            field, symbol_id = key & 255, key >> 8
+            if field not in _KEPT:
+                continue
+            number = bisect_right(starts, row) - 1
+            block = batch[number]
+            value = block.texts[int(values[row])] if field in TEXT_FIELDS else values[row]
+            state = states[symbol_id]
+            state.cells[field] = (block.first_seq + row - starts[number], value, sizes[row], block.time)
+            state.epoch = block.epoch
+            touched.add(symbol_id)
+        unpriced = {symbol_id for symbol_id in touched if not states[symbol_id].priced}
+        if unpriced:
+            for key, value, size in zip(keys, values, sizes, strict=True):
+                if key >> 8 in unpriced and _is_price(key & 255, value, size):
+                    states[key >> 8].priced = True
+        return {names[symbol_id] for symbol_id in touched}
+
+    def symbols(self) -> list[str]:
+        """Symbols that ever had a tick, in the order of their first one."""
+        return list(self._symbols)
+
+    def quote(self, symbol: str, *, stale: bool = False, reason: str | None = None) -> Quote | None:
+        """The symbol's quote, None when it never had a tick. Its `timestamp` is None until it has had a price.
+
+        `stale` and `reason` are the caller's knowledge.
+        """
+        state = self._symbols.get(symbol)
+        if state is None or not state.cells:
+            return None
+        fields = _fields(state.cells)
+        if state.priced:
+            fields["timestamp"] = iso(_price_time(state.cells))
+        seq = max(map(itemgetter(0), state.cells.values()))
+        return Quote(symbol=symbol, stale=stale, reason=reason, epoch=state.epoch, seq=seq, **fields)
+
+    def price_time(self, symbol: str) -> int:
+        """UTC nanoseconds of `timestamp`; 0 when there was no price yet."""
+        state = self._symbols.get(symbol)
+        return _price_time(state.cells) if state and state.priced else 0
+
+    def price_rank(self, symbol: str) -> tuple[bool, int]:
+        """What makes one book's price count more than another's: that its source is known, as it is from the first
+        bid, ask or last on, then its time."""
+        time = self.price_time(symbol)
+        return bool(time) and SOURCE in self._symbols[symbol].cells, time
+
+    def dump(self) -> bytes:
+        """The state, to be saved."""
+        return encode(self._symbols)
+
+    @classmethod
+    def load(cls, data: bytes) -> "QuoteBook":
+        """What `dump` gave. Raises msgspec.MsgspecError for anything else."""
+        book = cls()
+        book._symbols = _decode_saved(data)
+        return book
+
+    def _symbol(self, name: str) -> "_Symbol":
+        state = self._symbols.get(name)
+        if state is None:
+            state = self._symbols[name] = _Symbol(0, False, {})
+        return state
+
+
+class _Symbol(msgspec.Struct, array_like=True):
+    epoch: int  # of the last block that touched it
+    priced: bool  # it has had a price
+    cells: dict[int, Cell]
+
+
+_decode_saved = msgspec.msgpack.Decoder(dict[str, _Symbol]).decode
+
+
+def _batches(blocks: Sequence[TickBlock]) -> Iterator[tuple[dict[int, str], list[TickBlock]]]:
+    """Runs of blocks in which every id stands for one symbol."""
+    names: dict[int, str] = {}
+    batch: list[TickBlock] = []
+    for block in blocks:
+        own = dict(zip(block.ids, block.symbols, strict=False))
+        if not own.items() <= names.items():
+            known = names | own
+            if known != own | names:
+                yield names, batch
+                known, batch = own, []
+            names = known
+        batch.append(block)
+    if batch:
+        yield names, batch
+
+
+def _join(blocks: list[TickBlock]) -> TickBlock | None:
+    """The rows of all blocks as if they were one, but for their texts. None when they do not fit together."""
+    for block in blocks:
+        count = block.count
+        if (len(block.symbol), len(block.field), len(block.value), len(block.size), len(block.ids)) != (
+            (4 * count, count, 8 * count, 8 * count, len(block.symbols))
+        ) or not set(_column("I", block.symbol)) <= set(block.ids):
+            return None
+    return TickBlock(
+        epoch=0,
+        first_seq=0,
+        count=sum(block.count for block in blocks),
+        time=0,
+        ids=[],
+        symbols=[],
+        symbol=b"".join([block.symbol for block in blocks]),
+        field=b"".join([block.field for block in blocks]),
+        value=b"".join([block.value for block in blocks]),
+        size=b"".join([block.size for block in blocks]),
+    )
+
+
+def _columns(block: TickBlock) -> tuple["array[int]", "array[float]", "array[float]"]:
+    """Keys (symbol id, then field in the lowest byte), values and sizes. Raises ValueError for uneven columns."""
+    count, symbol = block.count, block.symbol
+    if not (
+        len(symbol) == 4 * count and len(block.field) == count and len(block.value) == len(block.size) == 8 * count
+    ):
+        raise ValueError("a tick block whose columns are not as long as it says")
+    if len(block.ids) != len(block.symbols):
+        raise ValueError("a tick block that does not name its symbols")
+    keys = bytearray(8 * count)
+    keys[0::8] = block.field
+    for byte in range(4):
+        keys[byte + 1 :: 8] = symbol[byte::4]
+    return _column("Q", keys), _column("d", block.value), _column("d", block.size)
+
+
+def _column(kind: Any, data: bytes | bytearray) -> "array[Any]":
+    column = array(kind)
+    column.frombytes(data)
+    if sys.byteorder == "big":
+        column.byteswap()
+    return column
+
+
+def _fields(cells: dict[int, Cell]) -> dict[str, Any]:
+    """The quote's fields that have a value. Later rows are taken later, so that the newest one stays."""
+    fields: dict[str, Any] = {}
+    for field, (_, value, size, _) in sorted(cells.items(), key=itemgetter(1)):
+        name = QUOTE_FIELD.get(field)
+        if name is None:
+            continue
+        fields[name] = _meaning(name, value, size)
+        if field in SIZE_FIELD:
+            fields[SIZE_FIELD[field]] = _size(size)
+    for price, its_size in _SIZE_OF.items():
+        if fields.get(price) is None and fields.get(its_size) == 0:
+            del fields[its_size]
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _meaning(name: str, value: float | str, size: float) -> Any:
+    """What a row says of a field; None: nothing, or that there is no value."""
+    if isinstance(value, str):
+        return value or None
+    if not isfinite(value):
+        return None
+    if name in _PRICES:
+        no_data = value in (-1, 0) and not size > 0
+        return None if no_data or abs(value) > _UNSET else value
+    if name in _SIZES:
+        return _size(value)
+    if name == "exchange_time":
+        return iso(int(value * SECOND)) if 0 < value <= _LAST_SECOND else None
+    if name == "halted":
+        return value > 0 if value >= 0 else None
+    return (SOURCES if name == "source" else MARKET_DATA_TYPES).get(int(value))
+
+
+def _is_price(field: int, value: float, size: float) -> bool:
+    return QUOTE_FIELD.get(field) in _PRICES and _meaning("last", value, size) is not None
+
+
+def _size(value: float) -> float | None:
+    return value if isfinite(value) and value < _UNSET else None
+
+
+def _price_time(cells: dict[int, Cell]) -> int:
+    """When the price was received, UTC nanoseconds. There is one."""
+    said = [cell for field, cell in cells.items() if QUOTE_FIELD.get(field) in _TRADED]
+    said = said or [cell for field, cell in cells.items() if QUOTE_FIELD.get(field) in _PRICES]
+    newest = max(said)
+    older = cells.get(PRICE_TIME)
+    if older is not None and older[0] > newest[0] and 0 < float(older[1]) <= _LAST_SECOND:
+        return int(float(older[1]) * SECOND)
+    return newest[3]

@@ -1,0 +1,408 @@
+"""The bus: ZeroMQ sockets, their options and addresses. Nothing else in the project sets a socket option.
+
+Events go out on one XPUB socket a service and may be dropped for a slow subscriber (the journal is the
+truth, see follow.py); a send never blocks. Commands are request/reply with a deadline.
+"""
+
+import os
+import socket as os_socket
+import stat
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from time import monotonic
+
+import msgspec
+import zmq
+
+from messages.codec import decode_block, decode_message, encode
+from messages.control import AnyMessage, Failed, ReplayReply, ReplayRequest
+from messages.errors import IbStreamError
+from messages.events import Block, EventBlock, TickBlock
+from messages.topics import replay_endpoint
+from services.base import keys
+from services.base.settings import Settings
+from services.journal import JournalReader
+from services.runtime.connections import Door
+
+SEND_HIGH_WATER = 10_000  # frames held for one slow subscriber before its frames are dropped
+RECEIVE_HIGH_WATER = 50_000
+MAX_FRAME = 64 << 20  # bytes: the largest frame that a client takes from the service that it connected to
+MAX_REQUEST = 1 << 20  # bytes: the largest frame that a service takes from a client; a larger one cuts it off
+REQUEST_HIGH_WATER = 1_000  # messages held for a service from one client; more wait at the client
+LINGER_MS = 200
+MAX_DRAIN = 2_000  # frames taken from a socket in one turn of the loop
+MAX_SEQ = (1 << 63) - 1  # that a journal can hold
+TCP_HEARTBEAT_MS = 2_000  # a tcp connection that is silent for twice as long is given up, and made anew
+TCP_CONNECT_MS = 3_000
+
+PlainSocket = zmq.Socket[bytes]
+
+
+def prepare_run_dir(settings: Settings) -> Path:
+    """The folder of sockets and locks: made 0700. Raises IbStreamError when it belongs to somebody else."""
+    path = settings.run_path
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    found = path.stat()
+    mode = stat.S_IMODE(found.st_mode)
+    if os.getuid() not in (found.st_uid, 0):
+        raise IbStreamError("invalid_setting", f"the run directory {path} (mode {mode:o}) belongs to somebody else")
+    if mode != 0o700:
+        path.chmod(0o700)
+    return path
+
+
+_PORT_OFFSET = {"events": 0, "replay": 1, "control": 2}
+
+
+def address(settings: Settings, endpoint: str) -> str:
+    """Where an endpoint such as `gateway.events` is: a local socket, or tcp for a service in IBSTREAM_BUS_PEERS."""
+    service, _, kind = endpoint.rpartition(".")
+    peer = settings.peers.get(service)
+    if peer is None:
+        return f"ipc://{settings.run_path / endpoint}"
+    return f"tcp://{peer[0]}:{peer[1] + _PORT_OFFSET[kind]}"
+
+
+def _bind(sock: PlainSocket, settings: Settings, endpoint: str) -> None:
+    where = address(settings, endpoint)
+    sock.setsockopt(zmq.MAXMSGSIZE, MAX_REQUEST)
+    sock.setsockopt(zmq.RCVHWM, REQUEST_HIGH_WATER)
+    if where.startswith("tcp:"):
+        keys.arm_server(sock, settings, "control" if endpoint.endswith(".control") else "data")
+        _watch_link(sock)
+    try:
+        sock.bind(where)
+    except zmq.ZMQError as error:
+        raise IbStreamError("invalid_setting", f"cannot listen on {where}: {error.strerror}") from None
+
+
+def _connect(sock: PlainSocket, settings: Settings, endpoint: str) -> None:
+    where = address(settings, endpoint)
+    if where.startswith("tcp:"):
+        keys.arm_client(sock, settings, endpoint.partition(".")[0])
+        _watch_link(sock)
+    sock.connect(where)
+
+
+def _watch_link(sock: PlainSocket) -> None:
+    """Notice within seconds that the other machine, or the way to it, is gone: TCP itself may take for ever."""
+    sock.setsockopt(zmq.HEARTBEAT_IVL, TCP_HEARTBEAT_MS)
+    sock.setsockopt(zmq.HEARTBEAT_TIMEOUT, 2 * TCP_HEARTBEAT_MS)
+    sock.setsockopt(zmq.CONNECT_TIMEOUT, TCP_CONNECT_MS)
+
+
+def _socket(context: zmq.Context[PlainSocket], kind: int) -> PlainSocket:
+    sock = context.socket(kind)
+    sock.setsockopt(zmq.LINGER, LINGER_MS)
+    sock.setsockopt(zmq.SNDHWM, SEND_HIGH_WATER)
+    sock.setsockopt(zmq.RCVHWM, RECEIVE_HIGH_WATER)
+    sock.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME)
+    sock.setsockopt(zmq.HANDSHAKE_IVL, 5_000)
+    sock.setsockopt(zmq.RECONNECT_IVL, 50)
+    sock.setsockopt(zmq.RECONNECT_IVL_MAX, 500)
+    return sock
+
+
+class Publisher:
+    """A service's events. `send` may be lost or dropped, never reordered within this publisher.
+
+    A value given to `set_last` goes to every later subscriber of its topic at once.
+    """
+
+    def __init__(self, context: zmq.Context[PlainSocket], settings: Settings, endpoint: str) -> None:
+        self.socket = _socket(context, zmq.XPUB)
+        self.socket.setsockopt(zmq.XPUB_VERBOSE, 1)  # every new subscriber shows, not only the first of a topic
+        self.door = Door(self.socket)
+        try:
+            _bind(self.socket, settings, endpoint)
+        except BaseException:
+            self.close()
+            raise
+        self.malformed = 0  # frames from subscribers that are no subscription
+        self._last: dict[str, bytes] = {}
+
+    def send(self, topic: str, payload: bytes) -> None:
+        self.socket.send(topic.encode(), zmq.SNDMORE)
+        self.socket.send(payload)
+
+    def set_last(self, topic: str, payload: bytes) -> None:
+        self._last[topic] = payload
+        self.send(topic, payload)
+
+    def forget(self, topic: str) -> None:
+        self._last.pop(topic, None)
+
+    def on_readable(self) -> None:
+        """Greet new subscribers with the current values of what they asked for; each value once a turn, so that
+        one who subscribes without end cannot hold up the rest."""
+        wanted: list[str] = []
+        for _ in range(MAX_DRAIN):
+            try:
+                frame = self.socket.recv(zmq.NOBLOCK)
+            except zmq.Again:
+                break
+            if frame[:1] == b"\x01":
+                wanted.append(frame[1:].decode("utf-8", "replace"))
+            elif frame[:1] != b"\x00":
+                self.malformed += 1
+        prefixes = tuple(set(wanted))
+        for topic, payload in self._last.items() if prefixes else ():
+            if topic.startswith(prefixes):
+                self.send(topic, payload)
+
+    def show_out(self) -> None:
+        """End every connection over tcp: a key was revoked."""
+        self.door.show_out()
+
+    def metrics(self) -> dict[str, float]:
+        malformed = {'bus_malformed_total{endpoint="events"}': float(self.malformed)}
+        return malformed | self.door.metrics("events")
+
+    def close(self) -> None:
+        self.door.close()
+        self.socket.close()
+
+
+class Subscriber:
+    """Topics of other services, from any number of publishers. Reconnects by itself, and may miss frames."""
+
+    def __init__(
+        self, context: zmq.Context[PlainSocket], settings: Settings, endpoints: Iterable[str], topics: Iterable[str]
+    ) -> None:
+        self.socket = _socket(context, zmq.SUB)
+        for topic in topics:
+            self.socket.setsockopt(zmq.SUBSCRIBE, topic.encode())
+        # Local ones first: the keys that a tcp endpoint needs stay on the socket, for all connections made after it.
+        for endpoint in sorted(endpoints, key=lambda endpoint: address(settings, endpoint).startswith("tcp:")):
+            _connect(self.socket, settings, endpoint)
+        self.malformed = 0
+
+    def drain(self) -> list[tuple[str, bytes]]:
+        """All that has arrived, in order for each publisher, at most MAX_DRAIN frames."""
+        frames: list[tuple[str, bytes]] = []
+        for _ in range(MAX_DRAIN):
+            try:
+                parts = self.socket.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                break
+            if len(parts) == 2:
+                frames.append((parts[0].decode("utf-8", "replace"), parts[1]))
+            else:
+                self.malformed += 1
+        return frames
+
+    def close(self) -> None:
+        self.socket.close()
+
+
+class Server:
+    """Answers commands. `handle` returns the reply; an IbStreamError it raises becomes a `Failed`."""
+
+    def __init__(
+        self,
+        context: zmq.Context[PlainSocket],
+        settings: Settings,
+        endpoint: str,
+        handle: Callable[[AnyMessage], AnyMessage | None],
+    ) -> None:
+        self.socket = _socket(context, zmq.ROUTER)
+        self.door = Door(self.socket)
+        try:
+            _bind(self.socket, settings, endpoint)
+        except BaseException:
+            self.close()
+            raise
+        self._handle = handle
+        self._kind = endpoint.partition(".")[2]
+        self.malformed = 0  # what is no command at all
+        self.failed = 0  # commands that were answered with an error
+        self._current: list[bytes] = []
+
+    def on_readable(self) -> None:
+        for _ in range(MAX_DRAIN):
+            try:
+                *route, payload = self.socket.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            self._current = route
+            reply = self._answer(payload)
+            if reply is not None:
+                self.reply(route, reply)
+            if isinstance(reply, Failed):
+                self.failed += 1
+
+    def reply(self, route: list[bytes], message: AnyMessage) -> None:
+        """Send an answer, also a late one for which `handle` returned None and `route` was kept."""
+        self.socket.send_multipart([*route, encode(message)])
+
+    @property
+    def route(self) -> list[bytes]:
+        """Whom the command that is being handled came from."""
+        return self._current
+
+    def _answer(self, payload: bytes) -> AnyMessage | None:
+        try:
+            message = decode_message(payload)
+        except (msgspec.MsgspecError, ValueError) as error:
+            self.malformed += 1
+            return Failed(code="invalid_request", message=f"not a command: {error}")
+        try:
+            return self._handle(message)
+        except IbStreamError as error:
+            return Failed(code=error.code, message=error.message)
+
+    def show_out(self) -> None:
+        """End every connection over tcp: a key was revoked. An answer that is under way may be lost."""
+        self.door.show_out()
+
+    def metrics(self) -> dict[str, float]:
+        counts = {
+            f'bus_malformed_total{{endpoint="{self._kind}"}}': float(self.malformed),
+            f'bus_failed_total{{endpoint="{self._kind}"}}': float(self.failed),
+        }
+        return counts | self.door.metrics(self._kind)
+
+    def close(self) -> None:
+        self.door.close()
+        self.socket.close()
+
+
+def request(settings: Settings, endpoint: str, message: AnyMessage, *, timeout: float = 5.0) -> AnyMessage:
+    """Ask and wait for the answer. Raises IbStreamError: what a `Failed` says, or `supervisor_unreachable`
+    (`planner_unreachable` for the planner's endpoint) when nobody answers within `timeout` seconds."""
+    context: zmq.Context[PlainSocket] = zmq.Context()
+    try:
+        sock = _socket(context, zmq.REQ)
+        sock.setsockopt(zmq.LINGER, 0)
+        with sock:
+            _connect(sock, settings, endpoint)
+            sock.send(encode(message))
+            if not sock.poll(int(timeout * 1000)):
+                raise unreachable(settings, endpoint)
+            reply: AnyMessage = decode_message(sock.recv())
+    finally:
+        context.term()
+    if isinstance(reply, Failed):
+        raise IbStreamError(reply.code, reply.message)
+    return reply
+
+
+def unreachable(settings: Settings, endpoint: str) -> IbStreamError:
+    service = endpoint.partition(".")[0]
+    code = "planner_unreachable" if service == "planner" else "supervisor_unreachable"
+    return IbStreamError(
+        code, f"the {service} does not answer (data root {settings.root}); is ibstream running? `make run` starts it"
+    )
+
+
+def is_listening(path: Path) -> bool:
+    """Whether somebody accepts connections on a unix socket file."""
+    with os_socket.socket(os_socket.AF_UNIX) as probe:
+        probe.settimeout(1.0)
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+    return True
+
+
+class ReplayServer:
+    """Answers ReplayRequests for the streams of one writer, from the files, in a thread of its own: the
+    writer's loop is never held up."""
+
+    def __init__(self, context: zmq.Context[PlainSocket], settings: Settings, service: str, streams: Iterable[str]):
+        self._readers = {stream: JournalReader(settings.journal_dir, stream) for stream in streams}
+        self._server = Server(context, settings, replay_endpoint(service), self._handle)
+        self._show_out = False
+
+    def run(self) -> None:
+        """Serve until the context ends. Call in a thread."""
+        poller = zmq.Poller()
+        poller.register(self._server.socket, zmq.POLLIN)
+        poller.register(self._server.door.socket, zmq.POLLIN)
+        try:
+            while True:
+                poller.poll(1_000)
+                if self._show_out:
+                    self._show_out = False
+                    self._server.show_out()
+                self._server.on_readable()
+                self._server.door.drain()
+        except zmq.ContextTerminated:
+            pass
+        finally:
+            self._server.close()
+            for reader in self._readers.values():
+                reader.close()
+
+    def show_out(self) -> None:
+        """Within a second, end every connection over tcp. Called from another thread."""
+        self._show_out = True
+
+    def metrics(self) -> dict[str, float]:
+        """Read from another thread: numbers, each of which only rises."""
+        return self._server.metrics()
+
+    def _handle(self, message: AnyMessage) -> AnyMessage:
+        if not isinstance(message, ReplayRequest) or message.stream not in self._readers:
+            return Failed(code="invalid_request", message="this endpoint replays " + ", ".join(self._readers))
+        if not (0 <= message.from_seq <= MAX_SEQ and message.max_bytes > 0):
+            return Failed(code="invalid_request", message=f"from_seq is from 0 to {MAX_SEQ}, max_bytes above 0")
+        reader = self._readers[message.stream]
+        from_seq = message.from_seq
+        if message.from_time > 0:
+            from_seq = max(from_seq, reader.seq_at(message.from_time))
+        rows = reader.read(from_seq, min(message.max_bytes, 8 << 20))
+        blocks = [row.payload for row in rows]
+        if message.symbols:
+            wanted = frozenset(message.symbols)
+            blocks = [payload for payload in blocks if mentions(decode_block(message.stream, payload), wanted)]
+        last = reader.last()
+        head = last.last_seq if last is not None else 0
+        next_seq = rows[-1].last_seq + 1 if rows else from_seq
+        return ReplayReply(stream=message.stream, head_seq=head, blocks=blocks, next_seq=next_seq)
+
+
+def mentions(block: Block, symbols: frozenset[str]) -> bool:
+    """Whether a block holds something of one of the symbols. A plan is of all of them."""
+    match block:
+        case TickBlock():
+            return not symbols.isdisjoint(block.symbols)
+        case EventBlock():
+            return any(getattr(event, "symbol", None) in symbols for event in block.events)
+    return True
+
+
+class RemoteSource:
+    """Replays from the writer's endpoint: for a consumer on another machine.
+
+    While the writer does not answer, reads come back empty, and it is asked again only after a pause: the
+    consumer's loop must go on.
+    """
+
+    PATIENCE = 1.0  # seconds to wait for an answer
+    PAUSE = 2.0  # seconds before asking again one who did not answer
+
+    def __init__(self, settings: Settings, service: str, stream: str) -> None:
+        self._settings = settings
+        self._endpoint = replay_endpoint(service)
+        self._stream = stream
+        self._ask_again = 0.0
+
+    def read(self, from_seq: int, max_bytes: int) -> list[bytes]:
+        if monotonic() < self._ask_again:
+            return []
+        wanted = ReplayRequest(stream=self._stream, from_seq=from_seq, max_bytes=max_bytes)
+        try:
+            reply = request(self._settings, self._endpoint, wanted, timeout=self.PATIENCE)
+        except IbStreamError:
+            self._ask_again = monotonic() + self.PAUSE
+            return []
+        assert isinstance(reply, ReplayReply)
+        return reply.blocks
+
+    def head(self) -> None:
+        """Not known before the writer is heard."""
+
+    def close(self) -> None:
+        pass

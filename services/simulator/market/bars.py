@@ -1,0 +1,98 @@
+"""Historical bars of invented prices: pure functions of seed, instrument and time, so they agree with what the
+live feed showed. Also reads IB's duration and bar-size words.
+"""
+
+import re
+from collections.abc import Iterator
+from datetime import date, timedelta
+from typing import NamedTuple
+
+from services.base.clock import SECOND
+from services.simulator.market.contracts import Instrument
+from services.simulator.market.hours import MarketHours
+from services.simulator.market.prices import Day, Walk, session_day, traded
+
+MOST_BARS = 20_000
+MOST_SAMPLES = 60_000  # evaluations of the walk in one request: a fraction of a second
+DAY = 86_400
+
+BAR_SECONDS = {
+    "1 sec": 1, "1 secs": 1, "5 secs": 5, "10 secs": 10, "15 secs": 15, "30 secs": 30, "1 min": 60, "2 mins": 120,
+    "3 mins": 180, "5 mins": 300, "10 mins": 600, "15 mins": 900, "20 mins": 1200, "30 mins": 1800, "1 hour": 3600,
+    "2 hours": 7200, "3 hours": 10800, "4 hours": 14400, "8 hours": 28800, "1 day": DAY, "1W": 7 * DAY,
+    "1 week": 7 * DAY, "1M": 30 * DAY, "1 month": 30 * DAY,
+}  # fmt: skip
+_UNITS = {"S": 1, "D": DAY, "W": 7 * DAY, "M": 30 * DAY, "Y": 365 * DAY}
+
+
+class RawBar(NamedTuple):
+    """A bar of real numbers: `start` in UTC nanoseconds, prices unrounded, volume in shares or contracts."""
+
+    start: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: int
+    trades: int
+
+
+def parse_duration(text: str) -> int:
+    """Seconds of `1 D`, `600 S`, `2 W`, `1 M`, `1 Y`. Raises ValueError."""
+    match = re.fullmatch(r"(\d{1,6}) ?([SDWMY])", text.strip())
+    if match is None or not int(match[1]):
+        raise ValueError(f"{text!r} is not a duration such as 1 D or 600 S")
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def bar_times(hours: MarketHours, sec_type: str, start: int, end: int, seconds: int) -> Iterator[tuple[int, int]]:
+    """(start, end) of the bars in [start, end), inside sessions only, in UTC nanoseconds, oldest first."""
+    day, last = hours.local(start).date(), hours.local(end).date()
+    while day <= last:
+        for span in hours.sessions(sec_type, day):
+            begins, ends = hours.to_ns(span.start), hours.to_ns(span.end)
+            width = min(seconds, DAY) * SECOND if seconds < DAY else ends - begins
+            for at in range(begins, ends, width):
+                if start <= at < end:
+                    yield at, min(at + width, ends)
+        day += timedelta(days=1)
+
+
+def bars(seed: int, instrument: Instrument, hours: MarketHours, start: int, end: int, seconds: int) -> list[RawBar]:
+    """The newest MOST_BARS bars in [start, end). The last one may be unfinished."""
+    times = list(bar_times(hours, instrument.sec_type, start, end, seconds))[-MOST_BARS:]
+    if not times:
+        return []
+    walk = Walk(seed, instrument)
+    samples = max(1, min(12, MOST_SAMPLES // len(times)))
+    made: list[RawBar] = []
+    day = Day(0, 0, 0)
+    for begins, ends in times:
+        ends = min(ends, end)
+        if not day.start <= begins < day.end:
+            day = session_day(hours, instrument.sec_type, begins)
+        path = [walk.at(begins + (ends - begins) * n // samples) for n in range(samples + 1)]
+        volume = traded(instrument, day, ends) - traded(instrument, day, begins)
+        made.append(RawBar(begins, path[0], max(path), min(path), path[-1], volume, max(1, volume // 180)))
+    return merge_days(made, hours, seconds) if seconds > DAY else made
+
+
+def merge_days(days: list[RawBar], hours: MarketHours, seconds: int) -> list[RawBar]:
+    """Days into weeks or months."""
+    groups: dict[tuple[int, int], list[RawBar]] = {}
+    for bar in days:
+        day: date = hours.local(bar.start).date()
+        key = day.isocalendar()[:2] if seconds == 7 * DAY else (day.year, day.month)
+        groups.setdefault(key, []).append(bar)
+    return [
+        RawBar(
+            group[0].start,
+            group[0].open,
+            max(bar.high for bar in group),
+            min(bar.low for bar in group),
+            group[-1].close,
+            sum(bar.volume for bar in group),
+            sum(bar.trades for bar in group),
+        )
+        for group in groups.values()
+    ]

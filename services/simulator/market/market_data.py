@@ -1,0 +1,262 @@
+"""Market data lines: subscribe, snapshot, cancel, and what flows on them each turn.
+
+Who gets what: live ids for an entitled symbol whatever type was asked for (types 3 and 4 mean "live or delayed"),
+delayed ids with 10167 for one that is not entitled and a client that takes delayed prices, else the error.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from services.base.clock import SECOND
+from services.simulator.client import Client, Subscription
+from services.simulator.market import ticks
+from services.simulator.market.contracts import BBO_EXCHANGE, Instrument
+from services.simulator.market.market import Quotes
+from services.simulator.market.prices import ASK, ASK_SIZE, BID, BID_SIZE, LAST, LAST_SIZE, PRICE, Tick
+from services.simulator.trouble import oddities
+from services.simulator.trouble.world import Entitlement
+
+if TYPE_CHECKING:
+    from services.simulator.core import Core
+
+SNAPSHOT_LIMIT = 11.0  # seconds after which a snapshot ends, whatever came
+RT_VOLUME_REQUEST = "233"
+_QUOTE_FIELDS = {BID, ASK, BID_SIZE, ASK_SIZE}
+COMPETING = "No market data during competing live session"
+NOT_ENTITLED = {
+    354: "Requested market data is not subscribed.",
+    10089: "Requested market data requires additional subscription for API.",
+    10090: "Part of requested market data is not subscribed. Subscription-independent ticks are still active.",
+    10091: "Part of requested market data requires additional subscription for API.",
+}
+
+
+class Book:
+    """All subscriptions by instrument. One per core."""
+
+    def __init__(self) -> None:
+        self.by_instrument: dict[int, list[Subscription]] = {}
+        self.was_open: dict[int, bool] = {}
+
+    @property
+    def lines(self) -> int:
+        return sum(map(len, self.by_instrument.values()))
+
+
+def subscribe(
+    core: Core, client: Client, request: int, instrument: Instrument, generic: frozenset[str], snapshot: bool
+) -> None:
+    """Open a line, or say why not: 101, 10197, 354 and its kin. The contract is known and the id is free."""
+    if core.book.lines >= core.world.line_limit:
+        core.error(client, request, 101, f"Max number of tickers has been reached: {core.world.line_limit}")
+        return
+    subscription = Subscription(client, request, instrument, generic)
+    if not _entitle(core, subscription, core.world.entitlements.get(instrument.key)):
+        return
+    if core.world.competing:
+        core.error(client, request, 10197, COMPETING)
+    client.subscriptions[request] = subscription
+    core.book.by_instrument.setdefault(instrument.con_id, []).append(subscription)
+    core.market.activate(instrument, core.now)
+    core.send(client, client.replies.tick_req_params(request, instrument.tick, BBO_EXCHANGE))
+    _tell_type(core, subscription)
+    if core.world.flows(instrument):
+        send_image(core, subscription)
+        if snapshot:
+            core.after(0, lambda: _end_snapshot(core, subscription))
+    else:
+        subscription.image_due = True
+        if snapshot:
+            core.after(SNAPSHOT_LIMIT, lambda: _end_snapshot(core, subscription))
+
+
+def cancel(core: Core, client: Client, request: int) -> None:
+    subscription = client.subscriptions.get(request)
+    if subscription is None:
+        if request in client.lost_ids:
+            client.lost_ids.discard(request)
+            return
+        core.error(client, request, 300, f"Can't find EId with tickerId:{request}")
+        return
+    forget(core, subscription)
+
+
+def forget(core: Core, subscription: Subscription) -> None:
+    subscription.client.subscriptions.pop(subscription.request, None)
+    con_id = subscription.instrument.con_id
+    others = core.book.by_instrument.get(con_id, [])
+    if subscription in others:
+        others.remove(subscription)
+    if not others:
+        core.book.by_instrument.pop(con_id, None)
+        core.book.was_open.pop(con_id, None)
+        core.market.deactivate(subscription.instrument)
+
+
+def lose(core: Core, subscription: Subscription) -> None:
+    """IB drops the line by itself: the client learns it from a message, and may still cancel it."""
+    subscription.client.lost_ids.add(subscription.request)
+    forget(core, subscription)
+
+
+def forget_all(core: Core, client: Client) -> None:
+    for subscription in list(client.subscriptions.values()):
+        forget(core, subscription)
+
+
+def send_image(core: Core, subscription: Subscription) -> None:
+    """Everything that is known of the symbol now."""
+    subscription.image_due = False
+    feed = core.market.feed(subscription.instrument, core.now)
+    image = feed.image()
+    if not core.world.hours.is_open(subscription.instrument.sec_type, core.now):
+        image = [_withdrawn(tick) for tick in image]
+    _deliver(core, subscription, image, {})
+
+
+def refuse(core: Core, subscription: Subscription, entitlement: Entitlement) -> None:
+    """The symbol's entitlement changed while it was streaming."""
+    if not _entitle(core, subscription, entitlement):
+        forget(core, subscription)
+        return
+    _tell_type(core, subscription)
+    subscription.image_due = True
+
+
+def turn(core: Core) -> None:
+    """Move the markets to the core's time and deliver."""
+    _notice_hours(core)
+    for feed, made in core.market.advance(core.now):
+        if made and feed.instrument.key in core.world.odd:
+            made = oddities.mix_in(made, feed)
+        encoded: dict[tuple[bool, bool], ticks.Encoded] = {}
+        flows = core.world.flows(feed.instrument)
+        for subscription in core.book.by_instrument.get(feed.instrument.con_id, ()):
+            if subscription.dead:
+                continue
+            if not flows or subscription.client.silent_until > core.now:
+                subscription.image_due = True
+                continue
+            if subscription.feed_type != feed.data_type:
+                _tell_type(core, subscription)
+            if subscription.image_due:
+                send_image(core, subscription)
+            elif made:
+                _deliver(core, subscription, made, encoded, feed)
+        if made and flows:
+            _send_tick_by_tick(core, feed, made)
+
+
+def tell(core: Core, instrument: Instrument, made: list[Tick]) -> None:
+    """Ticks out of turn, to every subscriber whose line flows."""
+    cache: dict[tuple[bool, bool], ticks.Encoded] = {}
+    for subscription in core.book.by_instrument.get(instrument.con_id, ()):
+        if core.world.flows(instrument) and not subscription.dead:
+            _deliver(core, subscription, made, cache)
+
+
+def _notice_hours(core: Core) -> None:
+    """When a market closes, quotes are withdrawn; when it opens, everything is told anew."""
+    for con_id, subscriptions in core.book.by_instrument.items():
+        instrument = subscriptions[0].instrument
+        is_open = core.world.hours.is_open(instrument.sec_type, core.now)
+        if core.book.was_open.setdefault(con_id, is_open) != is_open:
+            core.book.was_open[con_id] = is_open
+            for subscription in subscriptions:
+                _tell_type(core, subscription)
+                if core.world.flows(instrument) and not subscription.dead:
+                    send_image(core, subscription)
+
+
+def _deliver(
+    core: Core,
+    subscription: Subscription,
+    made: list[Tick],
+    cache: dict[tuple[bool, bool], ticks.Encoded],
+    feed: Quotes | None = None,
+) -> None:
+    """`cache` holds what was encoded for other subscribers of the same ticks."""
+    instrument, client = subscription.instrument, subscription.client
+    variant = (subscription.delayed, client.replies.lots)
+    encoded = cache.get(variant)
+    if encoded is None or subscription.partial:
+        chosen = [tick for tick in made if tick.field not in _QUOTE_FIELDS] if subscription.partial else made
+        encoded = ticks.encode(chosen, delayed=variant[0], lots=variant[1], stock=instrument.in_lots)
+        if not subscription.partial:
+            cache[variant] = encoded
+    if feed is not None and RT_VOLUME_REQUEST in subscription.generic and any(tick.field == LAST for tick in made):
+        encoded = encoded + ticks.encode([feed.rt_volume()], delayed=variant[0], lots=False, stock=False)
+    if encoded:
+        core.send(client, ticks.frames(subscription.head, encoded), len(encoded))
+        core.stats.symbols[instrument.key] += len(encoded)
+
+
+def _entitle(core: Core, subscription: Subscription, entitlement: Entitlement | None) -> bool:
+    """Say what the account may not see. False: the line is not opened, or must be closed."""
+    subscription.delayed = subscription.partial = False
+    if entitlement is None:
+        return True
+    client, request, code = subscription.client, subscription.request, entitlement.code
+    if code in (10090, 10091):
+        core.error(client, request, code, NOT_ENTITLED[code])
+        subscription.partial = True
+        return True
+    if client.data_type < 3:
+        hint = " Delayed market data is available." if entitlement.delayed else ""
+        core.error(client, request, code, NOT_ENTITLED[code] + hint)
+        return False
+    if not entitlement.delayed:
+        core.error(
+            client, request, 10168, "Requested market data is not subscribed. Delayed market data is not enabled."
+        )
+        return False
+    core.error(client, request, 10167, "Requested market data is not subscribed. Displaying delayed market data.")
+    subscription.delayed = True
+    return True
+
+
+def _tell_type(core: Core, subscription: Subscription) -> None:
+    subscription.feed_type = core.market.feed(subscription.instrument, core.now).data_type
+    kind = _delivered_type(core, subscription)
+    core.send(subscription.client, subscription.client.replies.market_data_type(subscription.request, kind))
+
+
+def _delivered_type(core: Core, subscription: Subscription) -> int:
+    """1 live, 2 frozen, 3 delayed, 4 delayed frozen: what this line gets, not what was asked for."""
+    is_open = core.world.hours.is_open(subscription.instrument.sec_type, core.now)
+    if subscription.delayed:
+        return 4 if subscription.client.data_type == 4 and not is_open else 3
+    return 2 if subscription.client.data_type in (2, 4) and not is_open else subscription.feed_type
+
+
+def _withdrawn(tick: Tick) -> Tick:
+    """Out of hours there is no bid and no ask: IB says -1 with size 0."""
+    if tick.field not in _QUOTE_FIELDS:
+        return tick
+    return tick._replace(text="-1.0" if tick.kind == PRICE else "", size=0, mask=0)
+
+
+def _end_snapshot(core: Core, subscription: Subscription) -> None:
+    if subscription.client.subscriptions.get(subscription.request) is subscription:
+        core.send(subscription.client, subscription.client.replies.tick_snapshot_end(subscription.request))
+        forget(core, subscription)
+
+
+def _send_tick_by_tick(core: Core, feed: Quotes, made: list[Tick]) -> None:
+    fields, at = {tick.field for tick in made}, core.market.time(core.now) // SECOND
+    for client in core.ready_clients():
+        for request, (instrument, kind) in client.tick_by_tick.items():
+            if instrument is not feed.instrument:
+                continue
+            (bid, bid_size), (ask, ask_size), (last, size) = map(feed.quote, ("bid", "ask", "last"))
+            if kind in ("Last", "AllLast") and LAST_SIZE in fields:
+                exchange = instrument.primary or instrument.exchange
+                data = client.replies.tick_by_tick_last(request, kind == "AllLast", at, last, size, exchange)
+            elif kind == "BidAsk" and fields & _QUOTE_FIELDS:
+                data = client.replies.tick_by_tick_bid_ask(request, at, bid, ask, bid_size, ask_size)
+            elif kind == "MidPoint" and fields & {BID, ASK}:
+                data = client.replies.tick_by_tick_midpoint(request, at, (float(bid) + float(ask)) / 2)
+            else:
+                continue
+            core.send(client, data)

@@ -1,0 +1,55 @@
+"""What is wrong in the simulated world right now: links, farms, entitlements, halts, hours. Scenario steps change
+it, the server looks at it. All is well in a new one.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from services.simulator.market.contracts import Instrument
+from services.simulator.market.hours import MarketHours
+
+MARKET_FARMS = ("usfarm", "usfarm.nj", "cashfarm", "usfuture")
+HISTORY_FARM = "ushmds"
+SEC_DEF_FARM = "secdefil"
+
+FarmState = Literal["ok", "idle", "broken"]
+
+
+@dataclass(frozen=True)
+class Entitlement:
+    """What the account may not see of a symbol. `code`: 354, 10089, 10090 or 10091; `delayed`: whether delayed
+    prices are offered instead to a client that asks for them."""
+
+    code: int
+    delayed: bool
+
+
+@dataclass
+class World:
+    hours: MarketHours = field(default_factory=MarketHours)
+    line_limit: int = 100
+    message_limit: int = 50
+    strikes_allowed: int = 3
+    history_pacing: bool = True
+    deaf: bool = False  # accepts connections, answers nothing
+    ids_taken: bool = False  # 326 for everybody
+    ib_link: bool = True  # false between 1100 and 1101 or 1102
+    competing: bool = False  # 10197
+    all_starved: bool = False
+    starved: set[str] = field(default_factory=set)
+    rejected: set[str] = field(default_factory=set)  # error 200
+    odd: set[str] = field(default_factory=set)  # -1 prices, unset sizes, "0" times
+    entitlements: dict[str, Entitlement] = field(default_factory=dict)
+    farms: dict[str, FarmState] = field(
+        default_factory=lambda: dict.fromkeys((*MARKET_FARMS, HISTORY_FARM, SEC_DEF_FARM), "ok")
+    )
+
+    def flows(self, instrument: Instrument) -> bool:
+        """Whether prices of the instrument reach subscribers at all, hours aside."""
+        return (
+            self.ib_link
+            and not self.competing
+            and not self.all_starved
+            and self.farms[instrument.farm] != "broken"
+            and instrument.key not in self.starved
+        )

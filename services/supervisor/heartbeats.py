@@ -1,0 +1,131 @@
+"""Which services are alive: heartbeats in, states and changes out.
+
+Pure: times are seconds on a clock that never goes back. Guarantees: a service is `down` once it was silent
+for longer than the timeout, never because this process itself was held up.
+"""
+
+from collections.abc import Collection
+from typing import Final, Literal
+
+from messages.events import ServiceChanged
+from messages.topics import SERVICES, SIDE_SERVICES, kind
+from messages.views import Heartbeat, ServiceStatus
+from services.base.clock import iso
+
+REQUIRED: Final = ("gateway", "planner", "sink")
+"""Services that the supervisor expects unless it is told others. The simulator and the web page count once they were
+heard."""
+
+OPTIONAL: Final = ("web", *SIDE_SERVICES)
+"""Services whose absence does not degrade the stream, unless they are expected."""
+
+START_GRACE = 15.0  # seconds for a service that was never heard: a slow machine starts them all at once
+STALL = 0.5  # seconds between two checks that mean this process was held up
+
+State = Literal["waiting", "up", "down", "failing"]
+
+
+class Watch:
+    """Hear heartbeats, `check` at least a few times a second, and ask for `states`."""
+
+    def __init__(
+        self,
+        timeout: float,
+        started: float,
+        required: Collection[str] = REQUIRED,
+        services: Collection[str] = SERVICES,
+    ) -> None:
+        self.known = (*services, *SIDE_SERVICES)
+        self.gateways = tuple(name for name in services if kind(name) == "gateway")
+        self._required = required
+        self._optional = frozenset(OPTIONAL).difference(required)
+        self._timeout = timeout
+        self._started = started
+        self._checked = started
+        self._beats: dict[str, Heartbeat] = {}
+        self._heard: dict[str, float] = {}
+        self._late: set[str] = set()
+
+    def hear(self, beat: Heartbeat, at: float) -> None:
+        if beat.service in self.known:
+            self._beats[beat.service] = beat
+            self._heard[beat.service] = at
+            self._late.discard(beat.service)
+
+    def check(self, at: float) -> bool:
+        """Notice who has gone silent. True: this process was held up, and has heard nobody meanwhile."""
+        held_up = at - self._checked
+        self._checked = at
+        stalled = held_up > STALL
+        if stalled:
+            # Their heartbeats of that time are still in the socket: nobody was silent because we did not listen.
+            self._heard = {name: heard + held_up for name, heard in self._heard.items()}
+            self._started += held_up
+        self._late |= {name for name, heard in self._heard.items() if at - heard > self._timeout}
+        if at - self._started > START_GRACE:
+            self._late |= {name for name in self._required if name not in self._heard}
+        return stalled
+
+    def state(self, service: str) -> State:
+        if service in self._late:
+            return "down"
+        beat = self._beats.get(service)
+        if beat is None:
+            return "waiting"
+        return "failing" if beat.problem else "up"
+
+    def missing(self) -> list[str]:
+        """Those that are down, those apart that the stream does not need."""
+        return [name for name in self.known if name not in self._optional and self.state(name) == "down"]
+
+    def waiting(self) -> list[str]:
+        return [name for name in self._required if self.state(name) == "waiting"]
+
+    def failing(self) -> dict[str, str]:
+        """What services say is wrong with themselves, those apart that the stream does not need."""
+        names = [name for name in self.known if name not in self._optional and self.state(name) == "failing"]
+        return {name: self._beats[name].problem or "" for name in names}
+
+    def epoch(self, service: str, stream: str) -> int | None:
+        """The epoch in which a service that is up writes a stream."""
+        beat = self._beats.get(service)
+        if beat is None or service in self._late or stream not in beat.heads:
+            return None
+        return beat.heads[stream].epoch
+
+    def changes(self, said: dict[str, str]) -> list[ServiceChanged]:
+        """What is to be said, given what was said last of each service."""
+        events = []
+        for name in self.known:
+            state = self.state(name)
+            if state == "waiting" or said.get(name) == state:
+                continue
+            beat = self._beats.get(name)
+            detail = beat.problem if beat is not None and state == "failing" else None
+            events.append(
+                ServiceChanged(service=name, state=state, pid=beat.pid if beat is not None else None, detail=detail)
+            )
+        return events
+
+    def statuses(self) -> dict[str, ServiceStatus]:
+        """For the status: each service that was heard or is expected."""
+        return {name: self._status(name) for name in self.known if name in self._beats or name in self._required}
+
+    def _status(self, name: str) -> ServiceStatus:
+        beat = self._beats.get(name)
+        state = self.state(name)
+        if beat is None:
+            detail = "not heard yet" if state == "waiting" else "never heard"
+            return ServiceStatus(state="down", detail=detail)
+        assert state != "waiting"
+        head = max(beat.heads.values(), key=lambda head: head.seq, default=None)
+        return ServiceStatus(
+            state=state,
+            pid=beat.pid,
+            epoch=head.epoch if head is not None else None,
+            head_seq=head.seq if head is not None else None,
+            heads=beat.heads,
+            last_heartbeat=iso(beat.time),
+            loop_lag_ms=beat.loop_lag_ms,
+            detail=beat.problem,
+        )

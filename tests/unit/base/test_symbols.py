@@ -1,0 +1,116 @@
+"""The notation of contracts, and the names that files and topics hang on."""
+
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from messages.errors import IbStreamError
+from services.base.symbols import file_name, name_of, override, parse
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "ib_symbol"),
+    [
+        ("SPY", "SPY", "SPY"),
+        (" aapl ", "AAPL", "AAPL"),
+        ("BRK B", "BRK.B", "BRK B"),
+        ("BRK.B", "BRK.B", "BRK B"),
+        ("brk  b", "BRK.B", "BRK B"),
+        ("MSFT:SMART:USD:STK:NASDAQ", "MSFT", "MSFT"),
+        ("SAP:IBIS:EUR", "SAP_IBIS_EUR", "SAP"),
+        ("SAP:IBIS:EUR:STK", "SAP_IBIS_EUR", "SAP"),
+        ("SAP_IBIS_EUR", "SAP_IBIS_EUR", "SAP"),
+        ("RCI B:TSE:CAD", "RCI.B_TSE_CAD", "RCI.B"),
+        ("BP.:LSE:GBP", "BP._LSE_GBP", "BP."),
+        ("SPX:CBOE:USD:IND", "SPX_CBOE_USD_IND", "SPX"),
+        ("EUR:IDEALPRO:USD:CASH", "EUR_IDEALPRO_USD_CASH", "EUR"),
+        ("700:SEHK:HKD", "700_SEHK_HKD", "700"),
+        ("ES:CME:USD:FUT:202612", "ES_CME_USD_FUT_202612", "ES"),
+        ("M&M:NSE:INR", "M&M_NSE_INR", "M&M"),
+    ],
+)
+def test_name_and_ib_symbol(text: str, name: str, ib_symbol: str) -> None:
+    contract = parse(text)
+    assert (contract.name, contract.ib_symbol) == (name, ib_symbol)
+    assert file_name(text) == f"{name}.json"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "   ",
+        "../../etc/passwd",
+        "/etc/passwd",
+        "..",
+        ".",
+        "A/B",
+        "A\\B",
+        "A..B",
+        "X" * 300,
+        "X" * 33,
+        "AAPL\n",
+        "AA\0PL",
+        "AA\x1bPL",
+        "ÄPFEL",
+        "ſpy",
+        "_status",
+        "AAPL_",
+        "SAP:IBIS",
+        "SAP:IBIS:EURO",
+        "SAP::EUR",
+        "SAP:IBIS:EUR:OPT",
+        "SAP:IBIS:EUR:STK:",
+        "A:B:C:D:E:F",
+        "ES:CME:USD:FUT",
+        "ES:CME:USD:FUT:DEC",
+        "-SPY",
+        "SPY*",
+    ],
+)
+def test_what_could_not_be_a_symbol_is_refused(text: str) -> None:
+    with pytest.raises(IbStreamError) as caught:
+        file_name(text)
+    assert caught.value.code == "invalid_symbol"
+    assert len(caught.value.message) < 200
+    assert caught.value.message.isprintable()
+
+
+def test_futures_by_month_or_local_symbol() -> None:
+    assert parse("ES:CME:USD:FUT:202612").last_trade_date == "202612"
+    assert parse("ES:CME:USD:FUT:202612").primary_exchange == ""
+    assert parse("ESZ6:CME:USD:FUT").local_symbol == "ESZ6"
+
+
+def test_override_keeps_the_name() -> None:
+    bmw = override(parse("BMW"), {"exchange": "ibis", "currency": "EUR"})
+    assert (bmw.name, bmw.exchange, bmw.currency) == ("BMW", "IBIS", "EUR")
+    assert override(parse("BMW"), "BMW:IBIS:EUR") == bmw
+    es = override(parse("ES"), {"sec_type": "FUT", "exchange": "CME", "last_trade_date": 202612})
+    assert (es.name, es.last_trade_date) == ("ES", "202612")
+
+
+@pytest.mark.parametrize(
+    "change", [{"exchnage": "IBIS"}, {"exchange": ""}, {"sec_type": "FUT"}, 7, "::", {"name": "X"}]
+)
+def test_override_that_makes_no_contract_is_refused(change: object) -> None:
+    with pytest.raises(IbStreamError) as caught:
+        override(parse("BMW"), change)
+    assert caught.value.code == "invalid_symbol"
+
+
+SAFE = set(string.ascii_uppercase + string.digits + "._-&+")
+
+
+@given(st.one_of(st.text(), st.text(alphabet="ABab01.:_ -/", max_size=20)))
+def test_any_text_is_a_safe_stable_name_or_refused(text: str) -> None:
+    try:
+        name = name_of(text)
+    except IbStreamError as error:
+        assert error.code == "invalid_symbol"
+        return
+    assert set(name) <= SAFE and name[0].isalnum() and ".." not in name
+    assert name_of(name) == name
+    assert len(file_name(name)) <= 120

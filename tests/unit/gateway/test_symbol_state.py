@@ -1,0 +1,84 @@
+"""`derive`: what is called clear is clear, what is not has a reason, and time is foreseen to the nanosecond."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from messages.events import PlannedSymbol
+from services.gateway.core.deadlines import NEVER, SECOND
+from services.gateway.core.farms import served_by
+from services.gateway.core.governor import Kind, Request
+from services.gateway.core.symbol_state import ALL_CLEAR, REASONS, Net, Rejection, Symbol, derive, next_change
+from services.gateway.core.trading_hours import Hours
+
+NOW = 1_000 * SECOND
+TIMES = st.one_of(st.just(0), st.integers(NOW - 70 * SECOND, NOW))
+SESSIONS = st.lists(st.tuples(st.integers(900, 1100), st.integers(1, 60)), max_size=3)
+
+
+@st.composite
+def situations(draw: st.DrawFn) -> tuple[Symbol, Net]:
+    net = Net(15 * SECOND, 10 * SECOND)
+    net.outage = draw(st.sampled_from([None, None, "connection_lost"]))
+    net.silent = draw(st.booleans())
+    symbol = Symbol(PlannedSymbol("SPY", "test", 0), draw(TIMES) or NOW)
+    for name in ("last_tick", "suspect_since", "verified_at", "price_time"):
+        setattr(symbol, name, draw(TIMES))
+    symbol.verified_until = symbol.verified_at + draw(st.sampled_from([0, 30, 60])) * SECOND
+    symbol.source = draw(st.sampled_from([None, 0, 1, 2]))
+    symbol.data_type = draw(st.sampled_from([None, 1, 2, 3, 4]))
+    for name in ("halted", "dead", "farm_down", "competing", "delayed"):
+        setattr(symbol, name, draw(st.booleans()))
+    symbol.answerless = draw(st.integers(0, 2))
+    symbol.cut_reason = draw(st.sampled_from([None, None, None, "line_limit"]))
+    if draw(st.booleans()):
+        symbol.stream = Request(Kind.STREAM, "SPY")
+        symbol.stream.sent_at = draw(TIMES)
+    if draw(st.booleans()):
+        spans = [(start * SECOND, (start + length) * SECOND) for start, length in draw(SESSIONS)]
+        symbol.hours = Hours(spans, draw(st.sampled_from([0, NOW + SECOND])), 2_000 * SECOND)
+    if draw(st.integers(0, 9)) == 0:
+        symbol.rejection = Rejection("no_contract", 200, "no")
+    return symbol, net
+
+
+@given(situations())
+@settings(max_examples=500)
+def test_what_is_called_clear_is_clear_and_the_rest_has_a_reason(situation: tuple[Symbol, Net]) -> None:
+    symbol, net = situation
+    view = derive(symbol, net, NOW)
+    if view.state in ALL_CLEAR and view.reason is None:
+        fresh = symbol.last_tick > symbol.suspect_since and NOW - symbol.last_tick < 15 * SECOND
+        verified = symbol.verified_at > symbol.suspect_since and symbol.verified_until > NOW
+        assert net.outage is None
+        assert fresh or verified or (view.state == "closed" and not symbol.market_open(NOW))
+        assert not view.stale
+    else:
+        assert view.reason is not None
+        assert view.reason in REASONS or view.reason in ("connection_lost", "no_contract")
+    if view.state == "live":
+        assert NOW - symbol.last_tick < 15 * SECOND
+
+
+@given(situations(), st.floats(0, 1, exclude_min=True, exclude_max=True))
+@settings(max_examples=500)
+def test_nothing_changes_before_the_time_that_was_foreseen(situation: tuple[Symbol, Net], part: float) -> None:
+    symbol, net = situation
+    until = min(next_change(symbol, net, NOW), NOW + 200 * SECOND)
+    assert until > NOW
+    between = NOW + int((until - NOW) * part)
+    assert derive(symbol, net, between) == derive(symbol, net, NOW)
+
+
+def test_nothing_is_awaited_of_a_symbol_without_facts() -> None:
+    symbol = Symbol(PlannedSymbol("SPY", "test", 0), NOW - 100 * SECOND)
+    assert next_change(symbol, Net(15 * SECOND, 10 * SECOND), NOW) == NEVER
+
+
+def test_which_farm_serves_whom() -> None:
+    stock = PlannedSymbol("SPY", "", 0)
+    assert served_by("usfarm", stock) and served_by("usfarm.nj", stock) and served_by("secret", stock)
+    assert not served_by("cashfarm", stock) and not served_by("eufarm", stock) and not served_by("usfuture", stock)
+    assert served_by("cashfarm", PlannedSymbol("EUR", "", 0, sec_type="CASH"))
+    assert served_by("eufarm", PlannedSymbol("SAP", "", 0, currency="EUR"))
+    assert served_by("hfarm", PlannedSymbol("700", "", 0, currency="HKD"))
+    assert served_by("usfuture", PlannedSymbol("ES", "", 0, sec_type="FUT"))
