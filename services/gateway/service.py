@@ -33,7 +33,7 @@ from services.gateway.wire.endpoint_probe import Probe
 from services.gateway.wire.official_client import NEWEST_VERSION, OLDEST_VERSION, BadFrame, OfficialClient
 from services.gateway.wire.tick_decoder import Columns, FrameError, TickDecoder
 from services.journal import JournalReader
-from services.runtime.follow import Cursor
+from services.journal.cursor import Cursor
 from services.runtime.process import Service
 
 log = structlog.get_logger()

@@ -20,13 +20,13 @@ from messages.events import Block, EventBlock, Plan
 from messages.topics import CONTROL, LINK, PLAN, PLANNER_CONTROL, heartbeat_topic, sharded
 from services.base.files import replace_file
 from services.journal import JournalReader
+from services.journal.cursor import Cursor
 from services.planner.core import Answer, check_request, derive
 from services.planner.database import Database
 from services.planner.demo import ensure_demo
 from services.planner.reader import Reader
 from services.planner.sources import gather, with_project
 from services.planner.state import Defaults, Effect, Folded, PlannerState, Publish, Read
-from services.runtime.follow import Cursor
 from services.runtime.process import MAX_WAIT, Service
 
 log = structlog.get_logger()

@@ -19,10 +19,10 @@ from services.base.clock import SECOND
 from services.base.files import replace_file
 from services.base.symbols import file_name
 from services.journal import JournalReader, batches, streams_in
+from services.journal.cursor import Cursor
 from services.journal.days import all_days
 from services.quotes.projection import Projection, file_bytes, is_past_of
 from services.quotes.replay import files, merged
-from services.runtime.follow import Cursor
 
 HOUR = 3600 * SECOND
 DAY = 24 * HOUR

@@ -38,8 +38,8 @@ from messages.events import (
 from messages.topics import CONTROL, LINK, PLAN, TICKS, kind, shard
 from messages.views import Quote
 from services.journal import JournalReader
+from services.journal.cursor import Cursor
 from services.quotes.book import QuoteBook
-from services.runtime.follow import Cursor
 
 Overlay = tuple[bool, str | None]
 """Whether a price must not be trusted as current, and why."""

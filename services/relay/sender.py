@@ -11,9 +11,10 @@ from typing import Any
 
 from messages.codec import decode_block
 from messages.events import Block
+from services.journal.cursor import Cursor
 from services.relay.engine import Connection
 from services.relay.names import Position, Trouble, jetstream_name, message_id, position, subject
-from services.runtime.follow import Cursor, Follower, ReplaySource
+from services.runtime.follow import Follower, ReplaySource
 
 SLICE_BYTES = 256 << 10
 ACK_SECONDS = 5.0

@@ -15,13 +15,7 @@ import msgspec
 from messages.codec import decode_block
 from messages.events import Block, EventBlock, UnknownEvent
 from services.journal import JournalDamaged, JournalReader
-
-
-class Cursor(msgspec.Struct, frozen=True):
-    """How far a consumer has come in a stream: save it together with the state it belongs to."""
-
-    epoch: int = 0
-    seq: int = 0
+from services.journal.cursor import Cursor
 
 
 class ReplaySource(Protocol):

@@ -34,8 +34,9 @@ from services.base.clock import SystemClock
 from services.base.lock import OwnedLock
 from services.base.settings import Settings, load
 from services.journal import JournalWriter
+from services.journal.cursor import Cursor
 from services.runtime.bus import PlainSocket, Publisher, RemoteSource, ReplayServer, Server, Subscriber, prepare_run_dir
-from services.runtime.follow import Cursor, FileSource, Follower
+from services.runtime.follow import FileSource, Follower
 
 log = structlog.get_logger()
 

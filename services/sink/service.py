@@ -18,11 +18,11 @@ from messages.views import Status
 from services.base.settings import Settings
 from services.base.symbols import file_name
 from services.journal import streams_in
+from services.journal.cursor import Cursor
 from services.quotes.checkpoints import newest_checkpoint
 from services.quotes.projection import Projection, file_bytes, is_past_of
 from services.quotes.status_fallback import StatusKeeper
 from services.runtime.bus import is_listening
-from services.runtime.follow import Cursor
 from services.runtime.process import MAX_WAIT, Service
 from services.sink.core import Conflator
 from services.sink.writer import FileWriter

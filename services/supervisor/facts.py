@@ -31,7 +31,7 @@ from messages.fields import PRICE_TIME, SOURCE, SOURCE_MOCK, SOURCE_SNAPSHOT
 from messages.topics import LINK, kind, shard, sharded
 from messages.views import LastError
 from services.base.clock import SECOND, iso
-from services.runtime.follow import Cursor
+from services.journal.cursor import Cursor
 
 VERSION: Final = 3  # raise it when a fold changes: saved facts are then folded again from the journal
 

@@ -30,8 +30,9 @@ from messages.topics import (
 )
 from services.base.files import replace_file
 from services.base.lock import OwnedLock
+from services.journal.cursor import Cursor
 from services.quotes.projection import is_past_of
-from services.runtime.follow import Cursor, FileSource, Follower
+from services.runtime.follow import FileSource, Follower
 from services.runtime.process import Service
 from services.supervisor.alerts import AlertPolicy, Messenger
 from services.supervisor.core import Record, Supervisor, Validate

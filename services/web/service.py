@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 from messages.topics import CONTROL, HEARTBEAT_PREFIX, LINK, PLAN, QUOTE_PREFIX, SIDE_SERVICES, STATUS, sharded
 from services.base.clock import SECOND
 from services.journal import JournalReader
-from services.runtime.follow import Cursor
+from services.journal.cursor import Cursor
 from services.runtime.process import Service
 from services.web.app import create_app
 from services.web.backend import Backend, SupervisorControl

@@ -17,9 +17,10 @@ from messages.events import Block
 from messages.topics import STREAMS, TICKS, events_endpoint, heartbeat_topic
 from services.base.settings import Settings
 from services.journal import JournalReader
+from services.journal.cursor import Cursor
 from services.journal.verify import verify
 from services.runtime.bus import Subscriber
-from services.runtime.follow import Cursor, FileSource, Follower
+from services.runtime.follow import FileSource, Follower
 from tests.process.pipeline import Pipeline
 from tests.support import eventually
 

@@ -21,7 +21,8 @@ from messages.events import Block, EventBlock, IbError
 from messages.topics import CONTROL, LINK
 from services.journal import JournalReader, JournalWriter, day_files
 from services.journal import writer as writing
-from services.runtime.follow import Cursor, FileSource, Follower, ReplaySource
+from services.journal.cursor import Cursor
+from services.runtime.follow import FileSource, Follower, ReplaySource
 from tests.journals import NOON
 
 Event = tuple[int, int]

@@ -17,7 +17,8 @@ from messages.fields import BID, CURRENCY
 from messages.ticks import Tick, ticks
 from messages.topics import STREAMS, TICKS
 from services.journal import JournalReader, JournalWriter
-from services.runtime.follow import Cursor, Follower
+from services.journal.cursor import Cursor
+from services.runtime.follow import Follower
 from tests.journals import DAY, NOON, events_block, tick_block
 from tests.rebuilt import fold
 

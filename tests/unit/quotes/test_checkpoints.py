@@ -16,9 +16,9 @@ from services.base.clock import SECOND
 from services.base.settings import Settings
 from services.gateway.wire.tick_decoder import Columns
 from services.journal import JournalReader, JournalWriter
+from services.journal.cursor import Cursor
 from services.quotes import checkpoints
 from services.quotes.projection import Projection
-from services.runtime.follow import Cursor
 from services.sink import service as sink
 from tests.journals import DAY, NOON
 

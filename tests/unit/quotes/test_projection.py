@@ -16,8 +16,8 @@ from messages.topics import CONTROL, LINK, PLAN, SHARDED, STREAMS, TICKS, sharde
 from messages.topics import streams as names_of
 from messages.views import Quote
 from services.base.clock import SECOND
+from services.journal.cursor import Cursor
 from services.quotes.projection import Projection, file_bytes
-from services.runtime.follow import Cursor
 from tests import blocks
 from tests.blocks import NOW, TestWriter
 from tests.rebuilt import fold, rebuild

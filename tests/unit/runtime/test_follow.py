@@ -8,7 +8,8 @@ import pytest
 from messages.codec import decode_block, encode
 from messages.events import Block, EventBlock
 from services.journal import JournalDamaged, JournalWriter, day_files
-from services.runtime.follow import Cursor, FileSource, Follower
+from services.journal.cursor import Cursor
+from services.runtime.follow import FileSource, Follower
 from tests.journals import DAY, NOON, STREAM, append, events_block, fill, killed, open_writer
 
 
