@@ -39,6 +39,7 @@ class Quote(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     halted: bool | None = None
     stale: bool
     reason: str | None = None  # why it is stale: a stable word
+    good_until: str | None = None  # the price may be used before this moment; a stale quote has none
     epoch: int
     seq: int
     gateway: str | None = None  # where there are several: whose price it is, and so whose epoch and seq
@@ -142,6 +143,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     links: dict[str, LinkStatus] | msgspec.UnsetType = msgspec.UNSET  # of each, where there are several
     plan_problem: str | None = None
     warnings: list[str] = []
+    good_until: str | None = None  # what is said here holds before this moment
 
     @property
     def links_by_gateway(self) -> dict[str, LinkStatus]:
