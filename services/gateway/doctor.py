@@ -21,6 +21,7 @@ from messages.fields import MARKET_DATA_TYPES, QUOTE_FIELD
 from messages.topics import events_endpoint, sharded
 from services.base.clock import SECOND
 from services.base.settings import Settings, load
+from services.base.simulated import is_simulated
 from services.base.symbols import parse
 from services.gateway.core.ib_errors import look_up
 from services.gateway.core.interface import CurrentTimeSeen, Event, IbErrorSeen, MarketDataTypeSeen, Ready
@@ -211,7 +212,7 @@ def _ready(ready: Ready | None) -> Finding:
             "no nextValidId and managedAccounts",
             "log the gateway in; in its API settings tick 'Enable ActiveX and Socket Clients' and trust this address",
         )
-    simulated = any(account.startswith("SIMULATOR") for account in ready.accounts)
+    simulated = any(map(is_simulated, ready.accounts))
     kind = "the built-in simulator" if simulated else ("paper" if ready.accounts[0].startswith("D") else "live")
     return Finding("ready", "ok", f"{len(ready.accounts)} account(s), {kind}")
 

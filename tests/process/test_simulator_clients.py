@@ -33,7 +33,7 @@ def test_ib_async(tmp_path: Path, version: int) -> None:
         answer = run_client("ib_async_session", sim.port)
         assert answer["complaints"] == []
         assert answer["version"] == min(version, 178)
-        assert answer["accounts"] == ["SIMULATOR"]
+        assert answer["accounts"] == ["DUSIM01"]
         assert all(answer["ids"])
         spy, brk, spx, eur = answer["quotes"]
         for bid, ask, last, close in (spy, brk):

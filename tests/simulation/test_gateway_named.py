@@ -2,6 +2,8 @@
 
 import random
 
+import pytest
+
 from messages.events import CutSymbol, GapClosed, GapOpened, LinkChanged, Plan, PlannedSymbol, SymbolChanged
 from services.base.clock import SECOND
 from services.base.settings import Settings
@@ -27,8 +29,8 @@ class Rig:
             self.now += SECOND // 10
             self.effects += self.core.handle(event, self.now)
 
-    def connected(self, first: Plan) -> "Rig":
-        self.tell(fx.PlanChanged(first), fx.SocketOpened(), fx.Ready(200, ["DU1"]), fx.Timer())
+    def connected(self, first: Plan, account: str = "DU1") -> "Rig":
+        self.tell(fx.PlanChanged(first), fx.SocketOpened(), fx.Ready(200, [account]), fx.Timer())
         return self
 
     def subscribed(self) -> list[str]:
@@ -99,3 +101,8 @@ def test_a_first_price_that_came_with_the_refusal_of_its_stream_says_its_source(
     effects = rig.core.handle(cut, now) + rig.core.handle(fx.TicksSeen({stream}), now)
     rows = [row for effect in effects if isinstance(effect, fx.EmitTicks) for row in effect.rows]
     assert [row[0] for row in rows if row[0] == 201] == [201]
+
+
+@pytest.mark.parametrize(("account", "mock"), [("DUSIM01", True), ("SIMULATOR", True), ("DU1234567", False)])
+def test_the_account_tells_invented_prices_from_real_ones_in_ib_mode(account: str, mock: bool) -> None:
+    assert Rig().connected(plan(SPY="a"), account).core.desk.mock is mock

@@ -11,12 +11,12 @@ from typing import Final, Literal
 from messages.events import FarmChanged, LinkChanged, LinkPhase
 from services.base.reset_windows import ResetWindows
 from services.base.settings_rules import parse_endpoint
+from services.base.simulated import is_simulated
 from services.gateway.core.context import Desk
 from services.gateway.core.deadlines import SECOND, ns
 from services.gateway.core.ib_errors import FARM_CODES, IbCode
 from services.gateway.core.interface import Connect, Disconnect, ProbeEndpoint
 
-SIMULATOR_ACCOUNT: Final = "SIMULATOR"
 FIRST_PAUSE: Final = 0.5  # seconds
 CLIENT_ID_PAUSE: Final = 2.0  # IB keeps an id taken for a while after a restart
 TRIES_BEFORE_BACKUP: Final = 3
@@ -352,6 +352,6 @@ def _farm_name(message: str) -> str:
 
 
 def _account_kind(accounts: tuple[str, ...]) -> Literal["simulator", "paper", "live"]:
-    if SIMULATOR_ACCOUNT in accounts:
+    if any(map(is_simulated, accounts)):
         return "simulator"
     return "paper" if accounts and accounts[0].startswith("D") else "live"

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from services.base.simulated import SIMULATED_ACCOUNT
 from services.simulator.client import Client
 from services.simulator.protocol.requests_market import ignore
 from services.simulator.protocol.wire import Fields
@@ -14,7 +15,7 @@ from services.simulator.protocol.wire import Fields
 if TYPE_CHECKING:
     from services.simulator.core import Core
 
-ACCOUNT = "SIMULATOR"
+ACCOUNT = SIMULATED_ACCOUNT
 VALUES = (
     ("AccountType", "SIMULATED", ""),
     ("AvailableFunds", "1000000.00", "USD"),

@@ -85,7 +85,7 @@ def test_bytes_may_come_one_at_a_time() -> None:
         e for n in range(len(stream)) for e in core.handle_bytes(50, stream[n : n + 1], 0) if isinstance(e, Send)
     ]
     assert answers[0].data[4:].startswith(b"200\0")
-    assert b"SIMULATOR" in answers[1].data
+    assert b"DUSIM01" in answers[1].data
 
 
 def test_contract_errors() -> None:

@@ -21,7 +21,7 @@ def talk(request: pytest.FixtureRequest) -> Conversation:
 
 
 def test_ready(talk: Conversation) -> None:
-    assert talk.calls("managedAccounts", "nextValidId") == [("managedAccounts", "SIMULATOR"), ("nextValidId", 1)]
+    assert talk.calls("managedAccounts", "nextValidId") == [("managedAccounts", "DUSIM01"), ("nextValidId", 1)]
     errors = talk.calls("error")
     assert {error[3] for error in errors} == INFO
     assert all(error[1] == -1 and ":" in error[4] for error in errors)
@@ -121,7 +121,7 @@ def test_everything_that_clients_ask_at_connect_is_answered(talk: Conversation) 
     client.reqOpenOrders()
     client.reqAllOpenOrders()
     client.reqAutoOpenOrders(True)
-    client.reqAccountUpdates(True, "SIMULATOR")
+    client.reqAccountUpdates(True, "DUSIM01")
     client.reqAccountSummary(1, "All", "NetLiquidation,TotalCashValue")
     client.reqExecutions(2, ExecutionFilter())
     client.reqCompletedOrders(False)
@@ -144,8 +144,8 @@ def test_everything_that_clients_ask_at_connect_is_answered(talk: Conversation) 
 def test_requests_that_came_with_a_version(talk: Conversation) -> None:
     client = talk.client
     asked = {
-        103: ("accountUpdateMultiEnd", lambda: client.reqAccountUpdatesMulti(10, "SIMULATOR", "", True)),
-        103.5: ("positionMultiEnd", lambda: client.reqPositionsMulti(11, "SIMULATOR", "")),
+        103: ("accountUpdateMultiEnd", lambda: client.reqAccountUpdatesMulti(10, "DUSIM01", "", True)),
+        103.5: ("positionMultiEnd", lambda: client.reqPositionsMulti(11, "DUSIM01", "")),
         104: ("securityDefinitionOptionParameterEnd", lambda: client.reqSecDefOptParams(1, "SPY", "", "STK", 0)),
         106: ("softDollarTiers", lambda: client.reqSoftDollarTiers(2)),
         107: ("familyCodes", lambda: client.reqFamilyCodes()),
@@ -156,7 +156,7 @@ def test_requests_that_came_with_a_version(talk: Conversation) -> None:
         118: ("headTimestamp", lambda: client.reqHeadTimeStamp(5, contract(), "TRADES", 1, 1)),
         119: ("histogramData", lambda: client.reqHistogramData(6, contract(), True, "3 days")),
         126: ("marketRule", lambda: client.reqMarketRule(26)),
-        127: ("pnl", lambda: client.reqPnL(7, "SIMULATOR", "")),
+        127: ("pnl", lambda: client.reqPnL(7, "DUSIM01", "")),
         165: ("historicalSchedule", lambda: client.reqHistoricalData(
             8, contract(), "", "5 D", "1 day", "SCHEDULE", 1, 1, False, [])),
         167: ("userInfo", lambda: client.reqUserInfo(9)),
