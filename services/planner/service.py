@@ -24,7 +24,6 @@ from services.journal.cursor import Cursor
 from services.planner.core import Answer, check_request, derive
 from services.planner.database import Database
 from services.planner.demo import ensure_demo
-from services.planner.reader import Reader
 from services.planner.sources import gather, with_project
 from services.planner.state import Defaults, Effect, Folded, PlannerState, Publish, Read
 from services.runtime.process import MAX_WAIT, Service
@@ -71,7 +70,8 @@ class Planner:
         )
         self._caught_up = False
         # A read connects, asks and parses a file: each bounded, and all of them together here.
-        self._reader: Reader[Answer] = Reader(settings.database_timeout + 3.0)
+        self._read_seconds = settings.database_timeout + 3.0
+        self._reads = service.background("the read of the database and the snapshot's file", "database_unavailable", 6)
 
     def start(self) -> None:
         service, cursors = self._service, self._saved.cursors if self._saved is not None else {}
@@ -85,11 +85,10 @@ class Planner:
             service.follow(stream, partial(self._on_link, name), lambda: None, cursors.get(stream))
             if name:
                 service.on_topic(heartbeat_topic(sharded("gateway", name)), partial(self._on_beat, name))
-        service.on_readable(self._reader.wakeup, self._reader.drain)
         service.every(0.25, self._watch)
         service.every(SAVE_SECONDS, self._save)
         service.each_turn(self._turn)
-        service.on_close(self._close)
+        service.on_close(self._save)
         service.subscribe(["supervisor", *(sharded("gateway", name) for name in self._settings.gateway_names)])
 
     # --- what comes in ---
@@ -151,9 +150,7 @@ class Planner:
     def _submit(self, request: Start, then: Callable[[Answer | IbStreamError], None]) -> None:
         request = with_project(request, self._settings)
         database, settings = self._database, self._settings
-        self._reader.submit(
-            lambda: derive(request, gather(request, settings, database)), then, self._service.clock.monotonic()
-        )
+        self._reads.submit(lambda: derive(request, gather(request, settings, database)), then, self._read_seconds)
 
     def _on_answer(self, read: Read, outcome: Answer | IbStreamError) -> None:
         self._run(self._state.on_read(read.number, outcome, self._service.clock.now()))
@@ -187,7 +184,6 @@ class Planner:
             )
 
     def _watch(self) -> None:
-        self._reader.expire(self._service.clock.monotonic())
         self._journal.poll(self._service.clock.monotonic())
         plan = self._state.plan
         if plan is not None:
@@ -230,10 +226,6 @@ class Planner:
             log.warning("state_not_saved", error=str(error))
             return
         self._saved = saved
-
-    def _close(self) -> None:
-        self._save()
-        self._reader.close()
 
 
 def build(service: Service) -> Planner:

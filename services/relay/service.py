@@ -6,13 +6,10 @@ the journals on both ends say where to go on. While NATS is away, the heartbeat'
 """
 
 import asyncio
-import contextlib
-import queue
-import socket
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from messages.errors import IbStreamError
 from messages.topics import HEARTBEAT_PREFIX, STATUS, SUPERVISOR_CONTROL, writer_of
@@ -33,37 +30,17 @@ WATCH_SECONDS = 0.25
 POLL_SECONDS = 1.0
 
 
-class Desk:
-    """Calls from the engine's thread that are made on the main loop, one at a time each."""
+async def on_loop(service: Service, call: Callable[[], T]) -> T:
+    """The result of a call that is made on the service's loop; it waits while that is busy. What the call raises ends
+    the service, as it does anywhere on its loop."""
+    future: Future[T] = Future()
 
-    def __init__(self) -> None:
-        self._calls: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = queue.SimpleQueue()
-        self._here, self._there = socket.socketpair()
-        self._here.setblocking(False)
+    def make() -> None:
+        if future.set_running_or_notify_cancel():
+            future.set_result(call())
 
-    @property
-    def wakeup(self) -> int:
-        return self._here.fileno()
-
-    async def ask(self, call: Callable[[], T]) -> T:
-        """Its result; it waits while the main loop is busy. Raises what the call raises, as the main loop does."""
-        future: Future[T] = Future()
-        self._calls.put((call, future))
-        with contextlib.suppress(OSError):  # closed: nobody will answer, and this is cancelled
-            self._there.send(b"\0")
-        return await asyncio.wrap_future(future)
-
-    def drain(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            self._here.recv(4096)
-        while not self._calls.empty():
-            call, future = self._calls.get()
-            if future.set_running_or_notify_cancel():
-                future.set_result(call())
-
-    def close(self) -> None:
-        self._there.close()
-        self._here.close()
+    service.call_soon(make)
+    return await asyncio.wrap_future(future)
 
 
 class Relay:
@@ -76,7 +53,6 @@ class Relay:
                 "invalid_setting",
                 "IBSTREAM_RELAY_SEND and IBSTREAM_RELAY_RECEIVE are empty: the relay needs a stream in one of them",
             )
-        self._desk = Desk()
         self._mirrors: dict[str, Mirror] = {}
         for writer in dict.fromkeys(writer_of(stream) for stream in self._received):
             of_it = [stream for stream in self._received if writer_of(stream) == writer]
@@ -88,8 +64,6 @@ class Relay:
 
     def start(self) -> None:
         service = self._service
-        service.on_readable(self._desk.wakeup, self._desk.drain)
-        service.on_close(self._desk.close)
         for stream in self._sent:
             service.on_topic(stream, lambda _topic, _payload: self._engine.heard())
         for topic in values_of(self._sent):
@@ -115,16 +89,16 @@ class Relay:
         mirror = self._mirrors[writer_of(stream)]
 
         async def head() -> Position:
-            return await self._desk.ask(partial(mirror.head, stream))
+            return await on_loop(self._service, partial(mirror.head, stream))
 
         async def take(payloads: list[bytes]) -> Verdict:
-            return await self._desk.ask(partial(mirror.take, stream, payloads))
+            return await on_loop(self._service, partial(mirror.take, stream, payloads))
 
         return Receiver(stream, head, take)
 
     async def _value_came(self, topic: str, payload: bytes) -> None:
         writer = STATUS_WRITER if topic == STATUS else topic.removeprefix(HEARTBEAT_PREFIX)
-        await self._desk.ask(partial(self._mirrors[writer].on_value, topic, payload))
+        await on_loop(self._service, partial(self._mirrors[writer].on_value, topic, payload))
 
     # --- what is said of it ---
 

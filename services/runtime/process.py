@@ -10,6 +10,7 @@ import gc
 import heapq
 import math
 import os
+import queue
 import resource
 import signal
 import socket
@@ -35,6 +36,7 @@ from services.base.lock import OwnedLock
 from services.base.settings import Settings, load
 from services.journal import JournalWriter
 from services.journal.cursor import Cursor
+from services.runtime.background import Background
 from services.runtime.bus import PlainSocket, Publisher, RemoteSource, ReplayServer, Server, Subscriber, prepare_run_dir
 from services.runtime.follow import FileSource, Follower
 
@@ -69,6 +71,8 @@ class Service:
         self._closers: list[Callable[[], None]] = []
         self._threads: list[threading.Thread] = []
         self._servers: list[Server | ReplayServer] = []
+        self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._backgrounds: list[Background] = []
         self._stopping = False
         self.reload = False  # stopping only to start again with new settings
         self._lag = 0.0
@@ -106,6 +110,25 @@ class Service:
         """Call `handler` at the end of each turn of the loop, after all that the turn brought; it returns the
         seconds after which it wants to be called again even if nothing happens."""
         self._turn_handlers.append(handler)
+
+    def call_soon(self, call: Callable[[], None]) -> None:
+        """Have `call` made on the loop, in one of its next turns. May be used from any thread, and only this may."""
+        self._calls.put(call)
+        with contextlib.suppress(OSError):  # many wake-ups are waiting already
+            self._wakeup_end.send(b"\0")
+
+    def background(self, what: str, code: str, threads: int = 4) -> Background:
+        """Threads for one kind of job that may block, such as name lookups; the answers come back on the loop:
+
+            names = service.background("the name lookup", "invalid_setting")
+            names.submit(partial(socket.getaddrinfo, host, port), self._resolved, seconds=5.0)
+
+        `what` begins the sentence of an error, and `code` is its code: see Background, which also names the bounds.
+        """
+        made = Background(what, code, self.call_soon, self.clock.monotonic, threads)
+        self._backgrounds.append(made)
+        self.on_close(made.close)
+        return made
 
     def on_close(self, handler: Callable[[], None]) -> None:
         """Call at the end, in reverse order of registration, before sockets and journals close."""
@@ -269,6 +292,8 @@ class Service:
             if follower.behind:
                 follower.step()
         self._run_timers()
+        for background in self._backgrounds:
+            background.expire()
         self._patience = min((handler() for handler in self._turn_handlers), default=MAX_WAIT)
         if woken and self.pace and not self._stopping:
             # Under load a turn then takes many blocks at once; the first one after a quiet while never waits.
@@ -335,14 +360,15 @@ class Service:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: self.stop())
         signal.signal(signal.SIGHUP, lambda *_: self.reload_settings())
-        self.on_readable(here.fileno(), lambda: _swallow(here))
+        self.on_readable(here.fileno(), self._make_calls)
         self._wakeup_end = there
         return here
 
-
-def _swallow(sock: socket.socket) -> None:
-    with contextlib.suppress(BlockingIOError):
-        sock.recv(4096)
+    def _make_calls(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            self._wakeup.recv(4096)
+        for _ in range(self._calls.qsize()):
+            self._calls.get()()
 
 
 def _resident_bytes() -> float:

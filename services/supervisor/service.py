@@ -21,6 +21,7 @@ from messages.topics import (
     HEARTBEAT_PREFIX,
     LINK,
     PLAN,
+    PLANNER_CONTROL,
     SIDE_SERVICES,
     STATUS,
     SUPERVISOR_CONTROL,
@@ -32,13 +33,13 @@ from services.base.files import replace_file
 from services.base.lock import OwnedLock
 from services.journal.cursor import Cursor
 from services.quotes.projection import is_past_of
+from services.runtime.bus import request
 from services.runtime.follow import FileSource, Follower
 from services.runtime.process import Service
 from services.supervisor.alerts import AlertPolicy, Messenger
 from services.supervisor.core import Record, Supervisor, Validate
 from services.supervisor.facts import VERSION, Facts, decode_facts
 from services.supervisor.housekeeping import Housekeeping
-from services.supervisor.planner_client import PlannerDesk
 
 log = structlog.get_logger()
 
@@ -65,7 +66,7 @@ class SupervisorService:
         self._core = Supervisor(
             settings, facts, service.lock.owner, now=service.clock.now(), at=service.clock.monotonic()
         )
-        self._desk = PlannerDesk(settings, settings.database_timeout + VALIDATE_MARGIN)
+        self._questions = service.background("the planner", "planner_unreachable")
         self._housekeeping = Housekeeping(service.clock.monotonic())
         self._changed = True
         self._publish_due = 0.0
@@ -80,7 +81,6 @@ class SupervisorService:
             self._record(first)
             log.info("first_start", begins=type(first).__name__, api_mode=self._settings.api_mode)
         self._server = service.serve(SUPERVISOR_CONTROL, self._command)
-        service.on_readable(self._desk.wakeup, self._desk.drain)
         for gateway in self._settings.gateway_names:
             self._follow(sharded(LINK, gateway), partial(facts.apply_link, gateway=gateway))
             service.on_topic(sharded(TICKS, gateway), self._on_ticks)
@@ -133,17 +133,22 @@ class SupervisorService:
         return decision
 
     def _validate(self, wanted: Validate, route: list[bytes]) -> None:
-        def answered(failure: Failed | None) -> None:
+        def answered(outcome: AnyMessage | IbStreamError) -> None:
             self._core.validated()
+            reply: AnyMessage
             try:
-                reply = failure or self._recorded(wanted.event)
+                if isinstance(outcome, IbStreamError):
+                    raise outcome
+                reply = self._recorded(wanted.event)
             except IbStreamError as error:
+                log.warning("start_refused", code=error.code, message=error.message)
                 reply = Failed(code=error.code, message=error.message)
-            if isinstance(reply, Failed):
-                log.warning("start_refused", code=reply.code, message=reply.message)
             self._server.reply(route, reply)
 
-        self._desk.ask(ComputePlan(request=wanted.request), answered)
+        question = ComputePlan(request=wanted.request)
+        patience = self._settings.database_timeout + VALIDATE_MARGIN
+        ask = partial(request, self._settings, PLANNER_CONTROL, question, timeout=patience)
+        self._questions.submit(ask, answered, patience + 1.0)
 
     def _recorded(self, event: ControlEvent) -> Accepted:
         accepted = Accepted(seq=self._record(event))
@@ -260,7 +265,6 @@ class SupervisorService:
 
     def _close(self) -> None:
         self._save()
-        self._desk.close()
         if self._messenger is not None:
             self._messenger.close()
         self._lock.release()

@@ -13,7 +13,7 @@ from messages.events import MarketDataType, Plan
 from messages.views import Quote, Status
 from services.base.symbols import MAX_NOTATION, name_of
 from services.web import schema
-from services.web.backend import Backend, in_thread
+from services.web.backend import Backend
 from services.web.chart import MAX_MINUTES
 from services.web.events import EventStream
 from services.web.schema import answer, failures
@@ -169,13 +169,15 @@ def _past(router: APIRouter, backend: Backend) -> None:
         summary="Prices of the last minutes, for a chart",
         description="At most 600 points, from the journal: the last trade, or the middle of bid and ask.",
         responses=answer(schema.HistoryView, "The points, oldest first", schema.HISTORY_EXAMPLE)
-        | failures(*ALWAYS, "symbol_not_found", "invalid_symbol", "journal_damaged", checked=True),
+        | failures(
+            *ALWAYS, "symbol_not_found", "invalid_symbol", "journal_damaged", "journal_unavailable", checked=True
+        ),
     )
     async def history(symbol: Symbol, minutes: Annotated[int, Query(ge=1, le=MAX_MINUTES)] = 60) -> Response:
         name = name_of(symbol)
         quote = backend.hub.quote(name)
         now = backend.clock.now()
-        points = await in_thread(
+        points = await backend.read(
             lambda: backend.history.points(name, minutes, now, quote.source if quote is not None else None)
         )
         if not points and quote is None:
@@ -186,10 +188,10 @@ def _past(router: APIRouter, backend: Backend) -> None:
         "/gaps",
         summary="When prices were missing, and the link's history",
         responses=answer(schema.GapsView, "Gaps and changes of the last days, oldest first", schema.GAPS_EXAMPLE)
-        | failures(*ALWAYS),
+        | failures(*ALWAYS, "journal_unavailable"),
     )
     async def gaps() -> Response:
-        return json_response(encode_json(await in_thread(backend.ledger.view)))
+        return json_response(encode_json(await backend.read(backend.ledger.view)))
 
 
 def _events(router: APIRouter, backend: Backend) -> None:

@@ -1,11 +1,9 @@
 """What the endpoints stand on, in one place, so that a test can put in its own."""
 
 import asyncio
-import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -14,6 +12,7 @@ from messages.errors import IbStreamError
 from messages.topics import SUPERVISOR_CONTROL
 from services.base.clock import Clock
 from services.base.settings import Settings
+from services.runtime.background import Background
 from services.runtime.bus import request
 from services.web.chart import History
 from services.web.events import Room
@@ -24,11 +23,18 @@ T = TypeVar("T")
 
 MAX_COMMANDS = 8  # under way at once
 COMMAND_SECONDS = 10.0
+MAX_READS = 4  # of the journal, at once
+READ_SECONDS = 30.0
 
 
 class Control(Protocol):
     async def __call__(self, command: Command) -> AnyMessage:
         """The supervisor's answer. Raises IbStreamError."""
+
+
+class Read(Protocol):
+    def __call__(self, job: Callable[[], T]) -> Awaitable[T]:
+        """The result of a job that may block. Raises what the job raises as IbStreamError."""
 
 
 class Backend(msgspec.Struct, kw_only=True):
@@ -39,6 +45,7 @@ class Backend(msgspec.Struct, kw_only=True):
     ledger: Ledger
     history: History
     control: Control
+    read: Read
 
     def supervised(self) -> None:
         """Raises IbStreamError `supervisor_unreachable` while the supervisor is not heard."""
@@ -46,59 +53,67 @@ class Backend(msgspec.Struct, kw_only=True):
             raise IbStreamError("supervisor_unreachable", "the supervisor is not heard; is ibstream running?")
 
 
+class Threads:
+    """Jobs that may block, awaited on the server's loop: what a `Background` is for a service's loop. Made on it."""
+
+    def __init__(self, what: str, code: str, threads: int, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        self._background = Background(what, code, loop.call_soon_threadsafe, loop.time, threads)
+        self._seconds = seconds
+        self._waiting: set[asyncio.Future[Any]] = set()
+        self._closed: IbStreamError | None = None
+
+    async def __call__(self, job: Callable[[], T]) -> T:
+        """The job's result. Raises IbStreamError: the job's own, or one with this kind's code."""
+        if self._closed is not None:
+            raise self._closed
+        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._waiting.add(answer)
+        self._background.submit(job, partial(_settle, answer), self._seconds)
+        try:
+            return await answer
+        finally:
+            self._waiting.discard(answer)
+
+    def expire(self) -> None:
+        """Give up what has overrun its time. Call a few times a second."""
+        self._background.expire()
+
+    def close(self, error: IbStreamError) -> None:
+        """Wait for nothing any more: whoever awaits a job gets `error`."""
+        self._closed = error
+        self._background.close()
+        for answer in self._waiting:
+            _settle(answer, error)
+
+
+def _settle(answer: asyncio.Future[T], outcome: T | IbStreamError) -> None:
+    if answer.done():  # its client has left
+        return
+    if isinstance(outcome, IbStreamError):
+        answer.set_exception(outcome)
+    else:
+        answer.set_result(outcome)
+
+
+def reading() -> Threads:
+    """For what endpoints read from the journal: a chart of a day takes a second or two."""
+    return Threads("the journal's reader", "journal_unavailable", MAX_READS, READ_SECONDS)
+
+
 class SupervisorControl:
-    """Commands to the supervisor, each on a thread of its own: an answer may take seconds."""
+    """Commands to the supervisor: an answer may take seconds."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._slots = asyncio.Semaphore(MAX_COMMANDS)
-        self._waiting: set[asyncio.Future[AnyMessage]] = set()
-        self._closed = False
+        self.threads = Threads("the supervisor", "supervisor_unreachable", MAX_COMMANDS, COMMAND_SECONDS + 1.0)
 
     async def __call__(self, command: Command) -> AnyMessage:
-        async with self._slots:
-            if self._closed:
-                raise _ending()
-            answer = in_thread(partial(request, self._settings, SUPERVISOR_CONTROL, command, timeout=COMMAND_SECONDS))
-            self._waiting.add(answer)
-            try:
-                return await answer
-            finally:
-                self._waiting.discard(answer)
+        return await self.threads(
+            partial(request, self._settings, SUPERVISOR_CONTROL, command, timeout=COMMAND_SECONDS)
+        )
 
     def close(self) -> None:
         """Wait for no answer any more. Whether a command under way comes true, nobody here learns."""
-        self._closed = True
-        for answer in self._waiting:
-            if not answer.done():
-                answer.set_exception(_ending())
-
-
-def _ending() -> IbStreamError:
-    return IbStreamError("supervisor_unreachable", "the web service ends; `ibstream status` says what became of it")
-
-
-def in_thread(call: Callable[[], T]) -> asyncio.Future[T]:
-    """The call's result, from a thread that does not hold up the end of the process."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[T] = loop.create_future()
-
-    def finish(result: T | None, error: BaseException | None) -> None:
-        if future.done():
-            return
-        if error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(result)  # type: ignore[arg-type]
-
-    def run() -> None:
-        result, error = None, None
-        try:
-            result = call()
-        except Exception as raised:
-            error = raised
-        with suppress(RuntimeError):  # the loop has ended meanwhile
-            loop.call_soon_threadsafe(finish, result, error)
-
-    threading.Thread(target=run, daemon=True).start()
-    return future
+        words = "the web service ends; `ibstream status` says what became of it"
+        self.threads.close(IbStreamError("supervisor_unreachable", words))

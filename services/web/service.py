@@ -19,7 +19,7 @@ from services.journal import JournalReader
 from services.journal.cursor import Cursor
 from services.runtime.process import Service
 from services.web.app import create_app
-from services.web.backend import Backend, SupervisorControl
+from services.web.backend import Backend, SupervisorControl, Threads, reading
 from services.web.chart import History
 from services.web.events import Room
 from services.web.hub import Hub
@@ -32,7 +32,7 @@ TURN_SECONDS = 0.02  # between two drains of the bus, under load
 STEP_SECONDS = 0.1  # between two looks at what came: the most that the page is behind for it
 
 
-class Exchange:
+class LatestFrames:
     """The newest payload of each topic, from one thread to another."""
 
     def __init__(self) -> None:
@@ -52,15 +52,15 @@ class Exchange:
 def build(service: Service) -> None:
     settings = service.settings
     service.pace = TURN_SECONDS
-    exchange, ledger = Exchange(), Ledger()
+    latest, ledger = LatestFrames(), Ledger()
     for topic in (STATUS, PLAN, QUOTE_PREFIX, HEARTBEAT_PREFIX):
-        service.on_topic(topic, exchange.put)
+        service.on_topic(topic, latest.put)
     for gateway in settings.gateway_names:
         stream = sharded(LINK, gateway)
         forget = partial(ledger.forget_link, gateway)
         service.follow(stream, partial(ledger.apply, gateway=gateway), forget, _some_days_ago(service, stream))
     service.follow(CONTROL, ledger.apply, ledger.forget_control, _some_days_ago(service, CONTROL))
-    runner = Runner(service, exchange, ledger)
+    runner = Runner(service, latest, ledger)
     server = WebServer(settings, bind(settings), runner.start)
     service.on_close(server.close)
     service.on_close(runner.close)
@@ -72,9 +72,9 @@ def build(service: Service) -> None:
 class Runner:
     """What lives on the server's event loop."""
 
-    def __init__(self, service: Service, exchange: Exchange, ledger: Ledger) -> None:
+    def __init__(self, service: Service, latest: LatestFrames, ledger: Ledger) -> None:
         self._service = service
-        self._exchange = exchange
+        self._latest = latest
         self._ledger = ledger
         self._loop: asyncio.AbstractEventLoop | None = None
         self._leave: Callable[[], None] = lambda: None
@@ -83,7 +83,7 @@ class Runner:
     async def start(self) -> ASGIApp:
         settings, clock = self._service.settings, self._service.clock
         hub = Hub(settings.heartbeat_timeout, f"{self._service.started_at:x}", clock.monotonic())
-        control = SupervisorControl(settings)
+        control, read = SupervisorControl(settings), reading()
         backend = Backend(
             settings=settings,
             clock=clock,
@@ -92,6 +92,7 @@ class Runner:
             ledger=self._ledger,
             history=History(settings.journal_dir, self._ledger),
             control=control,
+            read=read,
         )
 
         def leave() -> None:
@@ -99,7 +100,7 @@ class Runner:
             control.close()
 
         self._loop, self._leave = asyncio.get_running_loop(), leave
-        self._tasks.append(asyncio.create_task(self._pass_on(backend)))
+        self._tasks.append(asyncio.create_task(self._pass_on(backend, control.threads, read)))
         return create_app(backend)
 
     def close(self) -> None:
@@ -108,10 +109,12 @@ class Runner:
             with suppress(RuntimeError):  # the server ended by itself, and its loop with it
                 self._loop.call_soon_threadsafe(self._leave)
 
-    async def _pass_on(self, backend: Backend) -> None:
+    async def _pass_on(self, backend: Backend, *threads: Threads) -> None:
         clock = backend.clock
         while True:
-            frames = self._exchange.take()
+            for kind in threads:
+                kind.expire()
+            frames = self._latest.take()
             if backend.hub.apply(frames.items(), clock.monotonic(), clock.now()):
                 backend.room.wake()
             await asyncio.sleep(STEP_SECONDS)

@@ -97,6 +97,7 @@ class Web:
             ledger=self.ledger,
             history=History(self.settings.journal_dir, self.ledger),
             control=self.control,
+            read=asyncio.to_thread,
         )
         self.app = create_app(self.backend)
 
