@@ -110,6 +110,12 @@ class ContractQualified(Event, tag="contract_qualified", frozen=True):
     time_zone: str = ""
     trading_hours: str = ""
     liquid_hours: str = ""
+    price_magnifier: int = 1  # IB sends prices times this number: 100 where it quotes cents of `currency`
+    multiplier: float = 1.0  # what one contract is worth in units of its price: 50 for ES; 1 for a stock
+    trading_class: str = ""
+    last_trade_date: str = ""  # of a future: YYYYMMDD
+    size_increment: float = 0.0  # 0: IB did not say
+    suggested_size_increment: float = 0.0  # the round lot; 0: IB did not say
 
 
 class Bar(msgspec.Struct, array_like=True, frozen=True):

@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable
 from contextlib import suppress
 from math import isfinite
-from typing import Any
+from typing import assert_never
 
 import structlog
 
@@ -178,7 +178,7 @@ class Gateway:
                 break
             taken += len(data)
             if self._recorder is not None:
-                self._recorder.record(self._time, data)
+                self._recorder.record(self._now(), data)
             self._decoder.feed(data, self._columns, self._rare)
             if len(data) < RECEIVE_SIZE and stage is Stage.OPEN:
                 break  # there was no more: asking again costs as much as decoding what came
@@ -250,7 +250,7 @@ class Gateway:
             queue = []
             for effect in pending:
                 try:
-                    _CARRY_OUT[type(effect)](self, effect)
+                    self._carry_out(effect)
                 except LinkClosed as error:
                     self._drop_connection()
                     kind = fx.SocketFailed if isinstance(effect, fx.Connect) else fx.SocketClosed
@@ -261,6 +261,38 @@ class Gateway:
         self._flush_ticks(now)
         self._flush_link(now)
         self._watch_writes()
+
+    def _carry_out(self, effect: fx.Effect) -> None:
+        """One effect of the core. Raises LinkClosed."""
+        match effect:
+            case fx.Emit():
+                self._emit(effect)
+            case fx.EmitTicks():
+                self._emit_ticks(effect)
+            case fx.Connect():
+                self._connect(effect)
+            case fx.Disconnect():
+                self._drop_connection()
+            case fx.ProbeEndpoint():
+                self._probe_endpoint(effect)
+            case fx.Subscribe():
+                self._subscribe(effect)
+            case fx.Snapshot():
+                self._snapshot(effect)
+            case fx.CancelMktData():
+                self._cancel(effect)
+            case fx.ContractDetails(req_id, planned):
+                self._request(lambda ib: ib.contract_details(req_id, planned))
+            case fx.History():
+                self._request(lambda ib: ib.history(effect))
+            case fx.CancelHistory(req_id):
+                self._request(lambda ib: ib.cancel_history(req_id))
+            case fx.SetMarketDataType(data_type):
+                self._request(lambda ib: ib.set_market_data_type(data_type))
+            case fx.AskTime():
+                self._request(OfficialClient.ask_time)
+            case _:
+                assert_never(effect)
 
     def _flush_ticks(self, now: int) -> None:
         columns = self._columns
@@ -424,22 +456,3 @@ def _explain(error: Exception) -> tuple[str, str]:
     if isinstance(error, LinkClosed):
         return error.reason, error.detail
     return "bad_frame", str(error)
-
-
-_CARRY_OUT: dict[type[Any], Callable[[Gateway, Any], None]] = {
-    fx.Connect: Gateway._connect,
-    fx.Disconnect: lambda gateway, _: gateway._drop_connection(),
-    fx.ProbeEndpoint: Gateway._probe_endpoint,
-    fx.Subscribe: Gateway._subscribe,
-    fx.Snapshot: Gateway._snapshot,
-    fx.CancelMktData: Gateway._cancel,
-    fx.ContractDetails: lambda gw, e: gw._request(lambda ib: ib.contract_details(e.req_id, e.planned)),
-    fx.History: lambda gw, e: gw._request(
-        lambda ib: ib.history(e.req_id, e.planned, e.con_id, e.end, e.duration, e.bar_size, e.what_to_show)
-    ),
-    fx.CancelHistory: lambda gw, e: gw._request(lambda ib: ib.cancel_history(e.req_id)),
-    fx.SetMarketDataType: lambda gw, e: gw._request(lambda ib: ib.set_market_data_type(e.data_type)),
-    fx.AskTime: lambda gw, _: gw._request(OfficialClient.ask_time),
-    fx.Emit: Gateway._emit,
-    fx.EmitTicks: Gateway._emit_ticks,
-}

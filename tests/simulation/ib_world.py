@@ -393,7 +393,7 @@ class World:
             return
         hours = self.hours.get(planned.symbol, OPEN_DAYS)
         con_id = sum(map(ord, planned.symbol))
-        info = fx.ContractInfo(con_id, "STK", "SMART", "USD", "ARCA", time_zone=ZONE, liquid_hours=hours)
+        info = ContractQualified("", con_id, "STK", "SMART", "USD", "ARCA", time_zone=ZONE, liquid_hours=hours)
         self._soon(0.2, fx.ContractSeen(req_id, info))
         self._soon(0.2, fx.ContractEnd(req_id))
 

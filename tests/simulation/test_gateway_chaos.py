@@ -106,7 +106,7 @@ def check_nothing_leaks(world: World) -> None:
     streams = [request for request in world.core.requests.by_id.values() if request.kind is Kind.STREAM]
     assert len(streams) == len(world.symbols) == len([r for r in world.requests.values() if not r.snapshot])
     assert len(world.core.requests.by_id) <= 3 * len(world.symbols)
-    assert len(world.core.desk.deadlines._heap) < 1000
+    assert len(world.core.context.deadlines._heap) < 1000
 
 
 def test_ten_minutes_of_everything_at_once() -> None:

@@ -10,7 +10,7 @@ from services.gateway.core import interface as fx
 from services.gateway.core.deadlines import NEVER, ns
 from services.gateway.core.governor import Kind, Request
 from services.gateway.core.ib_errors import IbCode
-from services.gateway.core.symbol_state import Symbol
+from services.gateway.core.symbol_state import Route, Symbol
 
 if TYPE_CHECKING:
     from services.gateway.core.core import GatewayCore
@@ -36,7 +36,7 @@ class Answers:
         self.core.requests.finish(request)
         symbol.snapshot = None
         self.core.recovery.snapshot_ended(symbol, request, event.prices, event.streamed)
-        self.core.desk.touch(symbol)
+        self.core.context.touch(symbol)
 
     def contract_end(self, event: fx.ContractEnd) -> None:
         request, symbol = self._open(event.req_id, Kind.DETAILS)
@@ -59,7 +59,7 @@ class Answers:
         request = self.core.requests.by_id.get(req_id)
         if request is None or request.kind is not kind:
             return None, None
-        return request, self.core.book.get(request.symbol)
+        return request, self.core.symbols.get(request.symbol)
 
     def _history_ended(self, request: Request, symbol: Symbol, bars: list[Bar]) -> None:
         self.core.requests.finish(request)
@@ -68,7 +68,24 @@ class Answers:
             self.core.gaps.filled(symbol, request, bars)
         else:
             self.core.ladder.history_came(symbol, bars)
-        self.core.desk.touch(symbol)
+        self.core.context.touch(symbol)
+
+    def rerouted(self, event: fx.RerouteSeen) -> None:
+        """The data of the symbol comes under another contract: ask for that, with the symbol's name."""
+        request = self.core.requests.by_id.get(event.req_id)
+        symbol = self.core.symbols.get(request.symbol) if request is not None else None
+        if request is None or symbol is None or event.con_id <= 0:
+            return
+        route = Route(event.con_id, event.exchange or "SMART")
+        if symbol.route == route:
+            return  # what it leads to leads to itself
+        symbol.route = route
+        self.core.requests.cancel(request)
+        if request is symbol.stream:
+            symbol.stream = None
+        elif request is symbol.snapshot:
+            symbol.snapshot = None
+        self.core.context.touch(symbol)
 
     # --- refusals ---
 
@@ -76,7 +93,7 @@ class Answers:
         """An error for a request of ours."""
         if entry.reaction == "note":
             return
-        self.core.desk.touch(symbol)
+        self.core.context.touch(symbol)
         if request.kind is Kind.DETAILS:
             self.core.requests.finish(request)
             self.core.contracts.failed(request, symbol)
@@ -112,7 +129,7 @@ class Answers:
         """Delayed data, if the user allows it and it was not tried yet."""
         core = self.core
         plan_allows = core.plan is not None and core.plan.allow_delayed
-        if plan_allows and core.desk.settings.allow_delayed and not symbol.delayed:
+        if plan_allows and core.context.settings.allow_delayed and not symbol.delayed:
             symbol.delayed = True
             symbol.data_type = None
             if entry.code != PARTLY:
@@ -143,7 +160,7 @@ class Answers:
     def _history_refused(self, request: Request, symbol: Symbol, message: str) -> None:
         text = message.lower()
         if "pacing" in text:
-            self.core.requests.governor.history.refused(self.core.desk.now)
+            self.core.requests.governor.history.refused(self.core.context.now)
         if request.purpose == "gap_fill" and "no data" not in text:
             self.core.requests.finish(request)
             symbol.history = None
@@ -155,7 +172,7 @@ class Answers:
 
     def check(self, symbol: Symbol) -> int:
         """Give up requests for details and bars that nobody answers. Returns when to look again."""
-        now = self.core.desk.now
+        now = self.core.context.now
         wake = NEVER
         for request in (symbol.details, symbol.history):
             if request is None or not request.sent_at:

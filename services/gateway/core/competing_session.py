@@ -4,15 +4,15 @@ One symbol is asked for again now and then, the others wait for its answer: a ph
 hour must not cost thousands of messages.
 """
 
-from services.gateway.core.context import Desk
+from services.gateway.core.context import Context
 from services.gateway.core.recovery import Recovery
 from services.gateway.core.symbol_state import Symbol
 from services.gateway.core.timing import Pace
 
 
 class Competing:
-    def __init__(self, desk: Desk, pace: Pace, recovery: Recovery) -> None:
-        self.desk = desk
+    def __init__(self, context: Context, pace: Pace, recovery: Recovery) -> None:
+        self.context = context
         self.pace = pace
         self.recovery = recovery
         self._canary: str | None = None
@@ -20,31 +20,31 @@ class Competing:
     def said(self, symbol: Symbol) -> None:
         """10197 came for its stream."""
         symbol.competing = True
-        symbol.suspect_since = self.desk.now
+        symbol.suspect_since = self.context.now
         symbol.step = "trust"
         if self._canary in (None, symbol.name):
             self._canary = None
             self._set_deadline("try", self.pace.competing)
-        self.desk.touch(symbol)
+        self.context.touch(symbol)
 
     def ticked(self, symbol: Symbol) -> None:
         """A symbol that the other session had ticks again: the others may come by themselves, for a moment."""
         symbol.competing = False
         self._canary = None
-        self.desk.deadlines.clear(("competing", "try"))
+        self.context.deadlines.clear(("competing", "try"))
         self._set_deadline("over", self.pace.competing_settle)
 
     def connection_lost(self) -> None:
         self._canary = None
 
     def due(self, what: str) -> None:
-        waiting = [symbol for symbol in self.desk.book.values() if symbol.competing]
+        waiting = [symbol for symbol in self.context.symbols.values() if symbol.competing]
         if what == "over":
             for symbol in waiting:
                 symbol.competing = False
                 if symbol.subscribed_at:
                     self.recovery.resubscribe(symbol)
-                self.desk.touch(symbol)
+                self.context.touch(symbol)
         elif asked := [symbol for symbol in waiting if symbol.subscribed_at]:
             canary = min(asked, key=lambda symbol: symbol.priority)
             self._canary = canary.name
@@ -54,4 +54,4 @@ class Competing:
             self._set_deadline("try", self.pace.competing)
 
     def _set_deadline(self, what: str, span: int) -> None:
-        self.desk.deadlines.set(("competing", what), self.desk.now + span)
+        self.context.deadlines.set(("competing", what), self.context.now + span)

@@ -11,17 +11,17 @@ from services.base.settings import Settings
 from services.gateway.core.deadlines import Deadlines, ns
 from services.gateway.core.interface import NAN, Effect, Emit, EmitTicks, Row
 from services.gateway.core.memory import Memory
-from services.gateway.core.symbol_state import Net, Symbol
+from services.gateway.core.symbol_state import SharedFacts, Symbol
 
 
-class Desk:
+class Context:
     def __init__(self, settings: Settings, rng: random.Random, memory: Memory) -> None:
         self.settings = settings
         self.rng = rng
         self.memory = memory
-        self.book: dict[str, Symbol] = {}
+        self.symbols: dict[str, Symbol] = {}
         self.given: dict[str, int] = {}  # symbols that left the plan: time of the newest price they had
-        self.net = Net(ns(settings.stale_after), ns(settings.link_stale_after))
+        self.shared = SharedFacts(ns(settings.stale_after), ns(settings.link_stale_after))
         self.deadlines = Deadlines()
         self.effects: list[Effect] = []
         self.now = 0
@@ -45,7 +45,7 @@ class Desk:
         self._touched[symbol.name] = symbol
 
     def touch_all(self) -> None:
-        self._touched.update(self.book)
+        self._touched.update(self.symbols)
 
     def untouch(self, symbol: Symbol) -> None:
         self._touched.pop(symbol.name, None)

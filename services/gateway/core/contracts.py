@@ -7,12 +7,13 @@ symbol is tried again on a slow schedule, when a refresh was asked for, and when
 from functools import lru_cache
 from typing import Final
 
+import msgspec
+
 from messages.events import ContractQualified, PlannedSymbol
-from services.gateway.core.context import Desk
+from services.gateway.core.context import Context
 from services.gateway.core.deadlines import NEVER, ns
 from services.gateway.core.governor import Request
 from services.gateway.core.ib_errors import IbCode
-from services.gateway.core.interface import ContractInfo
 from services.gateway.core.requests import Requests
 from services.gateway.core.symbol_state import Rejection, Symbol
 from services.gateway.core.trading_hours import Hours, parse_hours
@@ -27,23 +28,23 @@ hours_of = lru_cache(maxsize=512)(parse_hours)  # most symbols share a few texts
 
 
 class Contracts:
-    def __init__(self, desk: Desk, requests: Requests) -> None:
-        self.desk = desk
+    def __init__(self, context: Context, requests: Requests) -> None:
+        self.context = context
         self.requests = requests
-        self._answers: dict[int, list[ContractInfo]] = {}
+        self._answers: dict[int, list[ContractQualified]] = {}
 
     # --- details ---
 
     def adopt(self, symbol: Symbol) -> None:
         """Take over what memory holds, as far as it is about the same contract."""
-        known = self.desk.memory.contracts.get(symbol.name)
+        known = self.context.memory.contracts.get(symbol.name)
         if known is not None and _same_contract(known, symbol.planned):
             symbol.con_id = known.con_id
             symbol.hours = _hours(known)
 
     def check(self, symbol: Symbol) -> int:
         """Ask for details where they are missing or run out. Returns when to look again."""
-        now = self.desk.now
+        now = self.context.now
         if symbol.details is not None or symbol.rejection is not None:
             return NEVER
         hours = symbol.hours
@@ -55,10 +56,10 @@ class Contracts:
         return NEVER
 
     def _ask(self, symbol: Symbol) -> None:
-        symbol.contract_asked_at = self.desk.now
+        symbol.contract_asked_at = self.context.now
         self.requests.details(symbol)
 
-    def seen(self, req_id: int, details: ContractInfo) -> None:
+    def seen(self, req_id: int, details: ContractQualified) -> None:
         if req_id in self.requests.by_id:
             self._answers.setdefault(req_id, []).append(details)
 
@@ -66,38 +67,25 @@ class Contracts:
         """All answers are here. Of several contracts the one that fits the plan best is taken."""
         self.requests.finish(request)
         symbol.details = None
-        self.desk.touch(symbol)
+        self.context.touch(symbol)
         answers = self._answers.pop(request.req_id, [])
         if not answers:
             return
         best = max(answers, key=lambda info: _fit(info, symbol.planned))
-        event = ContractQualified(
-            symbol=symbol.name,
-            con_id=best.con_id,
-            sec_type=best.sec_type,
-            exchange=best.exchange,
-            currency=best.currency,
-            primary_exchange=best.primary_exchange,
-            local_symbol=best.local_symbol,
-            long_name=best.long_name,
-            min_tick=best.min_tick,
-            time_zone=best.time_zone,
-            trading_hours=best.trading_hours,
-            liquid_hours=best.liquid_hours,
-        )
-        if event != self.desk.memory.contracts.get(symbol.name):
-            self.desk.emit(event)
+        event = msgspec.structs.replace(best, symbol=symbol.name)
+        if event != self.context.memory.contracts.get(symbol.name):
+            self.context.emit(event)
         symbol.con_id = best.con_id
         symbol.hours = _hours(event)
         if symbol.told_contract:
-            self.desk.ticks(symbol.name, self.desk.contract_rows(symbol))
+            self.context.ticks(symbol.name, self.context.contract_rows(symbol))
         if symbol.rejection is not None and symbol.rejection.code == NO_CONTRACT and symbol.rejections == 1:
             self.retry(symbol)  # the contract was ambiguous; its id settles it
 
     def failed(self, request: Request, symbol: Symbol) -> None:
         self._answers.pop(request.req_id, None)
         symbol.details = None
-        self.desk.touch(symbol)
+        self.context.touch(symbol)
 
     def connection_lost(self) -> None:
         self._answers.clear()
@@ -119,15 +107,15 @@ class Contracts:
             if symbol.rejections == 1:
                 self._ask(symbol)
         pause = min(LAST_RETRY, FIRST_RETRY * 2.0 ** (symbol.rejections - 1))
-        self.desk.deadlines.set(("rejected", symbol.name), self.desk.now + ns(pause))
-        self.desk.touch(symbol)
+        self.context.deadlines.set(("rejected", symbol.name), self.context.now + ns(pause))
+        self.context.touch(symbol)
 
     def retry(self, symbol: Symbol) -> None:
         """Give a rejected symbol another chance."""
         symbol.rejection = None
         symbol.answerless = 0
-        self.desk.deadlines.clear(("rejected", symbol.name))
-        self.desk.touch(symbol)
+        self.context.deadlines.clear(("rejected", symbol.name))
+        self.context.touch(symbol)
 
 
 def same_contract(one: PlannedSymbol, other: PlannedSymbol) -> bool:
@@ -145,7 +133,7 @@ def _same_contract(known: ContractQualified, planned: PlannedSymbol) -> bool:
     return not planned.primary_exchange or planned.primary_exchange in (known.primary_exchange, known.exchange)
 
 
-def _fit(info: ContractInfo, planned: PlannedSymbol) -> tuple[bool, bool, bool]:
+def _fit(info: ContractQualified, planned: PlannedSymbol) -> tuple[bool, bool, bool]:
     return (
         info.currency == planned.currency,
         bool(planned.primary_exchange) and planned.primary_exchange in (info.primary_exchange, info.exchange),

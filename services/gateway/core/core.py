@@ -6,9 +6,8 @@ recovery, the ladder, and what to say follow from the facts (symbols.py).
 """
 
 import random
-from collections.abc import Callable
 from itertools import islice
-from typing import Any, Final
+from typing import Final, assert_never
 
 from messages.events import IbError, Plan, PlannedSymbol, SymbolChanged
 from messages.fields import MARKET_DATA_TYPE, MARKET_DATA_TYPES, SOURCE_SNAPSHOT, SOURCE_STREAM
@@ -16,16 +15,16 @@ from services.base.settings import Settings
 from services.gateway.core import interface as fx
 from services.gateway.core.answers import Answers
 from services.gateway.core.competing_session import Competing
-from services.gateway.core.context import Desk
+from services.gateway.core.context import Context
 from services.gateway.core.contracts import Contracts, same_contract
-from services.gateway.core.deadlines import NEVER
+from services.gateway.core.deadlines import NEVER, Part
 from services.gateway.core.fallback import Ladder
 from services.gateway.core.farms import Farms
 from services.gateway.core.gap_ledger import Gaps
 from services.gateway.core.governor import Kind
 from services.gateway.core.ib_errors import look_up
 from services.gateway.core.lines import Lines
-from services.gateway.core.link import Link, Turn
+from services.gateway.core.link import Link, LinkStep
 from services.gateway.core.link_silence import Silence
 from services.gateway.core.memory import Memory
 from services.gateway.core.recovery import Recovery
@@ -47,96 +46,125 @@ class GatewayCore:
 
     def __init__(self, settings: Settings, rng: random.Random, memory: Memory | None = None, *, name: str = "") -> None:
         self.name = name
-        self.desk = desk = Desk(settings, rng, memory or Memory())
-        self.book = desk.book
-        self.net = desk.net
-        self.link = Link(desk)
-        self.requests = Requests(desk)
-        self.contracts = Contracts(desk, self.requests)
-        self.lines = Lines(desk, self.requests)
+        self.context = context = Context(settings, rng, memory or Memory())
+        self.symbols = context.symbols
+        self.shared = context.shared
+        self.link = Link(context)
+        self.requests = Requests(context)
+        self.contracts = Contracts(context, self.requests)
+        self.lines = Lines(context, self.requests)
         pace = pace_of(settings)
-        self.farms = Farms(desk, pace)
-        self.recovery = Recovery(desk, pace, self.requests, self.link, self.farms)
-        self.silence = Silence(desk, pace, self.requests, self.link, self.recovery)
-        self.competing = Competing(desk, pace, self.recovery)
-        self.ladder = Ladder(desk, pace, self.requests, self.link, self.farms)
-        self.gaps = Gaps(desk, self.requests)
+        self.farms = Farms(context, pace)
+        self.recovery = Recovery(context, pace, self.requests, self.link, self.farms)
+        self.silence = Silence(context, pace, self.requests, self.link, self.recovery)
+        self.competing = Competing(context, pace, self.recovery)
+        self.ladder = Ladder(context, pace, self.requests, self.link, self.farms)
+        self.gaps = Gaps(context, self.requests)
         self.answers = Answers(self)
         self.plan: Plan | None = None
-        self.next_wake = NEVER  # UTC ns: call with Timer at this time, or in 0.25 s if that is sooner
-        self._handlers: dict[type, Callable[[Any], None]] = {
-            fx.PlanChanged: self._plan_changed,
-            fx.Timer: lambda event: None,
-            fx.SocketOpened: lambda event: self.link.opened(),
-            fx.SocketFailed: lambda event: self.turned(self.link.failed(event.reason, event.detail)),
-            fx.SocketClosed: lambda event: self.turned(self.link.closed(event.reason, event.detail)),
-            fx.Ready: lambda event: self.turned(self.link.ready(event.server_version, event.accounts)),
-            fx.EndpointSeen: lambda event: self.turned(self.link.endpoint_seen(event.up)),
-            fx.TicksSeen: self._ticks_seen,
-            fx.MarketDataTypeSeen: self._data_type_seen,
-            fx.HaltSeen: self._halt_seen,
-            fx.IbErrorSeen: self._error_seen,
-            fx.ContractSeen: lambda event: self.contracts.seen(event.req_id, event.details),
-            fx.ContractEnd: self.answers.contract_end,
-            fx.SnapshotEnd: self.answers.snapshot_end,
-            fx.BarsSeen: self.answers.bars_seen,
-            fx.BarsEnd: self.answers.bars_end,
-            fx.CurrentTimeSeen: lambda event: self.silence.time_seen(),
-        }
 
     def handle(self, event: fx.Event, now: int) -> list[fx.Effect]:
         """Take one input. `now` is UTC nanoseconds and never goes back."""
-        desk = self.desk
-        assert now >= desk.now
-        desk.now = now
+        context = self.context
+        assert now >= context.now
+        context.now = now
         effects: list[fx.Effect] = []
-        desk.effects = effects
+        context.effects = effects
         if type(event) not in _OURS:
             self.silence.heard_at = now
         self.link.announce()
-        self._handlers[type(event)](event)
-        for key in islice(desk.deadlines.due(now), MOST_DUE):
-            self._due(*key)  # type: ignore[misc]
+        self._take(event)
+        for part, name in islice(context.deadlines.due(now), MOST_DUE):
+            self._due(part, name)
         self._settle()
         self._rest_when_stopped()
-        self.next_wake = min(desk.deadlines.next, self.requests.governor.next_room(now))
         return effects
+
+    def _take(self, event: fx.Event) -> None:
+        """Write down what the input says."""
+        match event:
+            case fx.TicksSeen():
+                self._ticks_seen(event)
+            case fx.Timer():
+                pass
+            case fx.PlanChanged():
+                self._plan_changed(event)
+            case fx.SocketOpened():
+                self.link.opened()
+            case fx.SocketFailed(reason, detail):
+                self.link_stepped(self.link.failed(reason, detail))
+            case fx.SocketClosed(reason, detail):
+                self.link_stepped(self.link.closed(reason, detail))
+            case fx.GreetingSeen(missing):
+                self.link.greeted(missing)
+            case fx.Ready(server_version, accounts):
+                self.link_stepped(self.link.ready(server_version, accounts))
+            case fx.EndpointSeen():
+                self.link_stepped(self.link.endpoint_seen(event.up))
+            case fx.CurrentTimeSeen():
+                self.silence.time_seen()
+            case fx.IbErrorSeen():
+                self._error_seen(event)
+            case _:
+                self._answer_seen(event)
+
+    def _answer_seen(self, event: fx.Answer) -> None:
+        """What IB sends in answer to one request."""
+        match event:
+            case fx.MarketDataTypeSeen():
+                self._data_type_seen(event)
+            case fx.HaltSeen():
+                self._halt_seen(event)
+            case fx.RerouteSeen():
+                self.answers.rerouted(event)
+            case fx.ContractSeen(req_id, details):
+                self.contracts.seen(req_id, details)
+            case fx.ContractEnd():
+                self.answers.contract_end(event)
+            case fx.SnapshotEnd():
+                self.answers.snapshot_end(event)
+            case fx.BarsSeen():
+                self.answers.bars_seen(event)
+            case fx.BarsEnd():
+                self.answers.bars_end(event)
+            case _:
+                assert_never(event)
 
     def _settle(self) -> None:
         """Review what was touched and send what may be sent, until nothing more follows from it."""
         for _ in range(4):
             if self.lines.unbalanced:
                 self.lines.balance()
-            touched = self.desk.take_touched()
+            touched = self.context.take_touched()
             if self.link.connected:
                 for symbol in touched.values():
                     self._keep_subscribed(symbol)
                 self.requests.pump()
-                touched |= self.desk.take_touched()
+                touched |= self.context.take_touched()
             if not touched:
                 return
             for symbol in touched.values():
                 self._review(symbol)
 
-    def _due(self, part: str, name: str) -> None:
+    def _due(self, part: Part, name: str) -> None:
         match part:
             case "symbol":
-                self.desk.touch(self.book[name])
+                self.context.touch(self.symbols[name])
             case "link":
-                self.turned(self.link.due(name))
+                self.link_stepped(self.link.due(name))
             case "silence":
-                self.turned(self.silence.due(name))
+                self.link_stepped(self.silence.due(name))
             case "competing":
                 self.competing.due(name)
             case "lines":
                 self.lines.due(name)
             case "fill":
-                self.gaps.fill(self.book[name], self.link.phase == "ready")
+                self.gaps.fill(self.symbols[name], self.link.phase == "ready")
             case "rejected":
-                self.contracts.retry(self.book[name])
+                self.contracts.retry(self.symbols[name])
                 self.lines.unbalanced = True
             case _:
-                raise AssertionError(part)
+                assert_never(part)
 
     # --- the plan ---
 
@@ -147,8 +175,8 @@ class GatewayCore:
         if before is None and plan.started:
             elsewhere = {planned.symbol for planned in plan.symbols if planned.gateway != self.name}
             self.gaps.left_to_others(elsewhere, plan.time)
-        for name in [name for name in self.book if name not in wanted]:
-            self._remove(self.book[name])
+        for name in [name for name in self.symbols if name not in wanted]:
+            self._remove(self.symbols[name])
         for name, planned in wanted.items():
             self._add(name, planned, cut.get(name))
         if before is not None:
@@ -160,13 +188,13 @@ class GatewayCore:
         self._set_outage()
 
     def _add(self, name: str, planned: PlannedSymbol, cut_message: str | None) -> None:
-        symbol = self.book.get(name)
+        symbol = self.symbols.get(name)
         if symbol is not None and not same_contract(symbol.planned, planned):
             self._remove(symbol)
             symbol = None
         if symbol is None:
-            symbol = self.book[name] = Symbol(planned, self.desk.now)
-            symbol.floor = self.desk.given.pop(name, 0)
+            symbol = self.symbols[name] = Symbol(planned, self.context.now)
+            symbol.floor = self.context.given.pop(name, 0)
             self.contracts.adopt(symbol)
             self.gaps.adopt(symbol)
         symbol.planned = planned
@@ -177,24 +205,24 @@ class GatewayCore:
         elif cut_message is None and symbol.cut_reason == "plan_limit":
             symbol.cut_reason = None
         symbol.cut_message = cut_message
-        self.desk.touch(symbol)
+        self.context.touch(symbol)
 
     def _remove(self, symbol: Symbol) -> None:
         for request in (symbol.stream, symbol.snapshot, symbol.history, symbol.details):
             self.requests.cancel(request)
         self.gaps.removed(symbol)
-        self.desk.given[symbol.name] = max(symbol.price_time, symbol.floor)
-        del self.book[symbol.name]
-        self.desk.untouch(symbol)
-        for part in ("symbol", "rejected"):
-            self.desk.deadlines.clear((part, symbol.name))
-        self.desk.emit(SymbolChanged(symbol=symbol.name, state="removed", stale=True, reason="not_planned"))
+        self.context.given[symbol.name] = max(symbol.price_time, symbol.floor)
+        del self.symbols[symbol.name]
+        self.context.untouch(symbol)
+        self.context.deadlines.clear(("symbol", symbol.name))
+        self.context.deadlines.clear(("rejected", symbol.name))
+        self.context.emit(SymbolChanged(symbol=symbol.name, state="removed", stale=True, reason="not_planned"))
 
     def _renew_for(self, before: Plan, plan: Plan) -> None:
         """Changes of the plan that bear on symbols which stay."""
         refresh = plan.refresh_token > before.refresh_token
         retype = before.market_data_type != plan.market_data_type
-        for symbol in self.book.values():
+        for symbol in self.symbols.values():
             if symbol.rejection is not None and (refresh or plan.allow_delayed != before.allow_delayed):
                 self.contracts.retry(symbol)
             # Delayed data may be live data by now: type 3 brings the better one of the two.
@@ -205,10 +233,10 @@ class GatewayCore:
 
     def _rest_when_stopped(self) -> None:
         """Nothing planned: the connection goes once the cancellations are out."""
-        if self.book or not self.link.wanted or self._stands_by():
+        if self.symbols or not self.link.wanted or self._stands_by():
             return
         if not (self.link.connected and self.requests.governor.waiting):
-            self.turned(self.link.want(False))
+            self.link_stepped(self.link.want(False))
 
     def _stands_by(self) -> bool:
         """One of several keeps its connection without a symbol too: only so is it known to be of use again."""
@@ -216,48 +244,48 @@ class GatewayCore:
 
     # --- the link ---
 
-    def turned(self, turn: Turn | None) -> None:
+    def link_stepped(self, step: LinkStep | None) -> None:
         """A step of the link: what it means for requests and trust."""
-        if turn is not None:
-            if turn is Turn.UP:
-                self.desk.mock = self.desk.settings.api_mode == "mock" or self.link.account_kind == "simulator"
+        if step is not None:
+            if step is LinkStep.UP:
+                self.context.mock = self.context.settings.api_mode == "mock" or self.link.account_kind == "simulator"
                 self.requests.connected()
-            elif turn is Turn.DOWN:
+            elif step is LinkStep.DOWN:
                 self.requests.connection_lost()
                 self.contracts.connection_lost()
                 self.answers.connection_lost()
                 self.farms.connection_lost()
                 self.competing.connection_lost()
-                for symbol in self.book.values():
+                for symbol in self.symbols.values():
                     symbol.snapshot = symbol.history = symbol.details = None
-            elif turn is Turn.DATA_LOST:
-                for symbol in self.book.values():
+            elif step is LinkStep.DATA_LOST:
+                for symbol in self.symbols.values():
                     self.answers.forget_stream(symbol)
-            self.recovery.turned(turn)
-            self.silence.turned(turn)
-            if turn is Turn.UP:
-                for name in self.desk.memory.unfilled.keys() & self.book.keys():
+            self.recovery.link_stepped(step)
+            self.silence.link_stepped(step)
+            if step is LinkStep.UP:
+                for name in self.context.memory.unfilled.keys() & self.symbols.keys():
                     self.gaps.fill_soon(name)
         self._set_outage()
 
     def _set_outage(self) -> None:
         outage = None if self.link.phase == "ready" else self.link.reason or self.link.phase
-        self.net.outage = outage
-        self.desk.touch_all()
+        self.shared.outage = outage
+        self.context.touch_all()
 
     # --- what IB sends ---
 
     def _ticks_seen(self, event: fx.TicksSeen) -> None:
         """The hot path: a symbol that is live already costs a few look-ups."""
-        now, region_ticked = self.desk.now, self.recovery.region_ticked
-        by_id, book = self.requests.by_id, self.book
+        now, region_ticked = self.context.now, self.recovery.region_ticked
+        by_id, symbols = self.requests.by_id, self.symbols
         streamed = False
         for req_id in event.req_ids:
             request = by_id.get(req_id)
             if request is None:
                 self._last_ticks(req_id)
                 continue
-            symbol = book[request.symbol]
+            symbol = symbols[request.symbol]
             request.got = True
             if request.kind is Kind.STREAM:
                 streamed = True
@@ -267,24 +295,24 @@ class GatewayCore:
                 if symbol.source != SOURCE_STREAM or symbol.said is None or symbol.said.state not in _SETTLED:
                     self._stream_came(symbol)
             else:
-                self.desk.priced_by(symbol, SOURCE_SNAPSHOT, now)
+                self.context.priced_by(symbol, SOURCE_SNAPSHOT, now)
         self.requests.cancelled.clear()  # what comes for these from now on is not decoded any more
         if streamed:
-            self.net.newest_tick = now
+            self.shared.newest_tick = now
             self.silence.ticked()
             if self.link.phase == "no_ib":
-                turn = self.link.ticked()
-                if turn is not None:
-                    self.turned(turn)
+                step = self.link.ticked()
+                if step is not None:
+                    self.link_stepped(step)
 
     def _last_ticks(self, req_id: int) -> None:
         """They came together with the message for which the stream was given up: a first price must say its source."""
-        symbol = self.book.get(self.requests.cancelled.get(req_id, ""))
+        symbol = self.symbols.get(self.requests.cancelled.get(req_id, ""))
         if symbol is not None and symbol.mark is None:
-            self.desk.priced_by(symbol, SOURCE_STREAM, self.desk.now)
+            self.context.priced_by(symbol, SOURCE_STREAM, self.context.now)
 
     def _stream_came(self, symbol: Symbol) -> None:
-        self.desk.priced_by(symbol, SOURCE_STREAM, self.desk.now)
+        self.context.priced_by(symbol, SOURCE_STREAM, self.context.now)
         if symbol.data_type is None and self.requests.data_type == 1 and not symbol.delayed:
             self._set_data_type(symbol, 1)  # IB says nothing when it is what was asked for
         if symbol.competing:
@@ -298,35 +326,37 @@ class GatewayCore:
     def _set_data_type(self, symbol: Symbol, data_type: int) -> None:
         if symbol.data_type != data_type:
             symbol.data_type = data_type
-            self.desk.ticks(symbol.name, [(MARKET_DATA_TYPE, float(data_type), fx.NAN, "")])
-            self.desk.touch(symbol)
+            self.context.ticks(symbol.name, [(MARKET_DATA_TYPE, float(data_type), fx.NAN, "")])
+            self.context.touch(symbol)
 
     def _halt_seen(self, event: fx.HaltSeen) -> None:
         symbol = self._symbol_of(event.req_id)
         if symbol is not None and event.value >= 0 and symbol.halted != (event.value > 0):
             symbol.halted = event.value > 0
-            self.desk.touch(symbol)
+            self.context.touch(symbol)
 
     def _symbol_of(self, req_id: int) -> Symbol | None:
         request = self.requests.by_id.get(req_id)
-        return self.book.get(request.symbol) if request is not None else None
+        return self.symbols.get(request.symbol) if request is not None else None
 
     def _error_seen(self, event: fx.IbErrorSeen) -> None:
         entry = look_up(event.code)
         request = self.requests.by_id.get(event.req_id)
-        symbol = self.book.get(request.symbol) if request is not None else None
+        symbol = self.symbols.get(request.symbol) if request is not None else None
         name = symbol.name if symbol is not None else None
-        self.desk.emit(IbError(code=event.code, name=entry.name, kind=entry.kind, message=event.message, symbol=name))
+        self.context.emit(
+            IbError(code=event.code, name=entry.name, kind=entry.kind, message=event.message, symbol=name)
+        )
         if entry.reaction == "farm":
             self._farm_said(event.code, event.message)
         elif entry.reaction == "slow_down":
-            self.requests.governor.strike(self.desk.now)
+            self.requests.governor.strike(self.context.now)
         elif entry.kind in ("link", "fatal"):
-            self.turned(self.link.ib_said(entry, event.message))
+            self.link_stepped(self.link.ib_said(entry, event.message))
         elif request is not None and symbol is not None:
             self.answers.refused(request, symbol, entry, event.message)
         elif entry.reaction == "competing":
-            for other in self.book.values():
+            for other in self.symbols.values():
                 if other.stream is not None:
                     self.competing.said(other)
 
@@ -339,17 +369,17 @@ class GatewayCore:
 
     def _review(self, symbol: Symbol) -> None:
         """Let every part do what the symbol's facts call for, say what changed, and set the next look."""
-        now = self.desk.now
+        now = self.context.now
         wake = NEVER
         if self.link.connected:
             wake = min(self._keep_subscribed(symbol), self.answers.check(symbol))
         if self.link.phase == "ready":
             wake = min(wake, self.contracts.check(symbol), self.recovery.check(symbol))
         wake = min(wake, self.ladder.check(symbol))
-        view = derive(symbol, self.net, now)
+        view = derive(symbol, self.shared, now)
         if view != symbol.said or symbol.data_type != symbol.said_type:
             symbol.said, symbol.said_type = view, symbol.data_type
-            self.desk.emit(
+            self.context.emit(
                 SymbolChanged(
                     symbol=symbol.name,
                     state=view.state,
@@ -361,13 +391,13 @@ class GatewayCore:
                 )
             )
         self.gaps.note(symbol, view)
-        self.desk.deadlines.set(("symbol", symbol.name), min(wake, next_change(symbol, self.net, now)))
+        self.context.deadlines.set(("symbol", symbol.name), min(wake, next_change(symbol, self.shared, now)))
 
     def _keep_subscribed(self, symbol: Symbol) -> int:
         """Every symbol that has a line has a stream, also while the gateway lacks IB: it ticks when IB is back."""
         if symbol.stream is not None or symbol.cut_reason is not None or symbol.rejection is not None:
             return NEVER
-        if self.desk.now < symbol.hold_until:
+        if self.context.now < symbol.hold_until:
             return symbol.hold_until
         self.requests.stream(symbol)
         return NEVER

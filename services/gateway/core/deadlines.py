@@ -1,8 +1,8 @@
 """Deadlines by key, for the gateway's core: set, move and clear in O(log n), nothing to do while none is due."""
 
 import heapq
-from collections.abc import Hashable, Iterator
-from typing import Final
+from collections.abc import Iterator
+from typing import Final, Literal
 
 SECOND: Final = 1_000_000_000
 NEVER: Final = 2**62
@@ -13,15 +13,22 @@ def ns(seconds: float) -> int:
     return int(seconds * SECOND)
 
 
+Part = Literal["symbol", "link", "silence", "competing", "lines", "fill", "rejected"]
+"""Whose deadline it is."""
+
+Key = tuple[Part, str]
+"""The part, and what of it is due: a symbol's name, or the part's own word."""
+
+
 class Deadlines:
     """One time per key, UTC nanoseconds."""
 
     def __init__(self) -> None:
-        self._at: dict[Hashable, int] = {}
-        self._heap: list[tuple[int, int, Hashable]] = []
+        self._at: dict[Key, int] = {}
+        self._heap: list[tuple[int, int, Key]] = []
         self._order = 0
 
-    def set(self, key: Hashable, at: int) -> None:
+    def set(self, key: Key, at: int) -> None:
         """The key is due at this time, and no longer at an earlier one. NEVER clears it."""
         if at >= NEVER:
             self.clear(key)
@@ -34,10 +41,10 @@ class Deadlines:
         if len(self._heap) > 4 * len(self._at) + 64:
             self._rebuild()
 
-    def clear(self, key: Hashable) -> None:
+    def clear(self, key: Key) -> None:
         self._at.pop(key, None)
 
-    def due(self, now: int) -> Iterator[Hashable]:
+    def due(self, now: int) -> Iterator[Key]:
         """Take out the keys whose time has come, earliest first. Each may be set again while iterating."""
         while self.next <= now:
             _, _, key = heapq.heappop(self._heap)

@@ -10,7 +10,7 @@ from typing import Final
 
 from messages.events import Bar, BarsReceived
 from messages.fields import LAST, PRICE_TIME, SOURCE_HISTORY
-from services.gateway.core.context import Desk
+from services.gateway.core.context import Context
 from services.gateway.core.deadlines import NEVER, SECOND
 from services.gateway.core.farms import Farms
 from services.gateway.core.governor import Kind, Request
@@ -23,13 +23,12 @@ from services.gateway.core.timing import Pace
 IN_VAIN: Final = 2  # snapshots without a price after which they are asked for rarely
 FALLBACK_SPAN: Final = "3600 S"
 LAST_IN_LINE: Final = 1_000_000_000  # rotation comes after every snapshot that a streamed symbol needs
-BAR: Final = 60 * SECOND
 
 
 class Ladder:
-    def __init__(self, desk: Desk, pace: Pace, requests: Requests, link: Link, farms: Farms) -> None:
-        self.desk = desk
-        self.net = desk.net
+    def __init__(self, context: Context, pace: Pace, requests: Requests, link: Link, farms: Farms) -> None:
+        self.context = context
+        self.shared = context.shared
         self.pace = pace
         self.requests = requests
         self.link = link
@@ -53,8 +52,8 @@ class Ladder:
         return wake
 
     def _needed(self, symbol: Symbol) -> bool:
-        now = self.desk.now
-        if symbol.fresh(self.net, now) or symbol.quiet(now):
+        now = self.context.now
+        if symbol.fresh(self.shared, now) or symbol.quiet(now):
             return False
         if not symbol.market_open(now):
             return symbol.price_time == 0 and symbol.last_tick == 0 and symbol.step == "trust"
@@ -70,7 +69,7 @@ class Ladder:
             return NEVER
         every = self.pace.snapshot if symbol.answerless < IN_VAIN else self.pace.snapshot_rarely
         due = symbol.snapshot_at + every if symbol.snapshot_at else 0
-        if self.desk.now < due:
+        if self.context.now < due:
             return due
         self.requests.snapshot(symbol, purpose, LAST_IN_LINE if purpose == "rotation" else symbol.priority)
         return NEVER
@@ -81,7 +80,7 @@ class Ladder:
         if snapshot is None or not snapshot.sent_at or symbol.step == "probing":
             return NEVER
         due = snapshot.sent_at + self.pace.probe_timeout
-        if self.desk.now < due:
+        if self.context.now < due:
             return due
         self.requests.cancel(snapshot)
         symbol.snapshot = None
@@ -94,16 +93,16 @@ class Ladder:
         if symbol.history is not None and symbol.history.waiting and symbol.history.purpose == "gap_fill":
             self.requests.cancel(symbol.history)  # a price now is worth more than an old gap
             symbol.history = None
-            self.desk.deadlines.set(("fill", symbol.name), self.desk.now + self.pace.history)
+            self.context.deadlines.set(("fill", symbol.name), self.context.now + self.pace.history)
         if symbol.history is not None:
             return NEVER
         due = symbol.history_at + self.pace.history if symbol.history_at else 0
-        if self.desk.now < due:
+        if self.context.now < due:
             return due
-        symbol.history_at = self.desk.now
+        symbol.history_at = self.context.now
         if not self.farms.history_works:
             self.serve_local(symbol)
-            return self.desk.now + self.pace.history
+            return self.context.now + self.pace.history
         request = Request(Kind.HISTORY, symbol.name, symbol.priority)
         request.purpose = "fallback"
         request.duration = FALLBACK_SPAN
@@ -113,11 +112,11 @@ class Ladder:
 
     def history_came(self, symbol: Symbol, bars: list[Bar]) -> None:
         """Bars for the fallback; none when history had nothing to give."""
-        known = self.desk.memory.newest_bar.get(symbol.name)
+        known = self.context.memory.newest_bar.get(symbol.name)
         news = [bar for bar in bars if known is None or (bar.time >= known[0].time and bar != known[0])]
         if news:
-            self.desk.emit(
-                BarsReceived(symbol=symbol.name, bar_seconds=60, bars=news, purpose="fallback", mock=self.desk.mock)
+            self.context.emit(
+                BarsReceived(symbol=symbol.name, bar_seconds=60, bars=news, purpose="fallback", mock=self.context.mock)
             )
         self.serve_local(symbol)
 
@@ -125,21 +124,21 @@ class Ladder:
 
     def serve_local(self, symbol: Symbol) -> None:
         """Give the newest bar's close as the price, if nothing newer was ever given."""
-        known = self.desk.memory.newest_bar.get(symbol.name)
-        if known is None or symbol.fresh(self.net, self.desk.now):
+        known = self.context.memory.newest_bar.get(symbol.name)
+        if known is None or symbol.fresh(self.shared, self.context.now):
             return
         bar, length, mock = known
         # Of a bar that is still growing only its start is certain.
-        end = bar.time + length if bar.time + length <= self.desk.now else bar.time
-        if end <= max(symbol.price_time, symbol.floor, self._priced_before(symbol)) or mock != self.desk.mock:
+        end = bar.time + length if bar.time + length <= self.context.now else bar.time
+        if end <= max(symbol.price_time, symbol.floor, self._priced_before(symbol)) or mock != self.context.mock:
             return
-        self.desk.priced_by(symbol, SOURCE_HISTORY, end)
-        self.desk.ticks(symbol.name, [(LAST, bar.close, NAN, ""), (PRICE_TIME, end / SECOND, NAN, "")])
+        self.context.priced_by(symbol, SOURCE_HISTORY, end)
+        self.context.ticks(symbol.name, [(LAST, bar.close, NAN, ""), (PRICE_TIME, end / SECOND, NAN, "")])
 
     def _priced_before(self, symbol: Symbol) -> int:
         """Until when an earlier run of the gateway may have given prices of this symbol."""
-        gap = self.desk.memory.open_gaps.get(symbol.name)
-        return gap.start if gap is not None else self.desk.memory.streamed_until
+        gap = self.context.memory.open_gaps.get(symbol.name)
+        return gap.start if gap is not None else self.context.memory.streamed_until
 
 
 def what_to_show(symbol: Symbol) -> str:

@@ -7,7 +7,7 @@ may serve anybody. A symbol that goes on ticking is not served by the farm that 
 from typing import Final
 
 from messages.events import PlannedSymbol
-from services.gateway.core.context import Desk
+from services.gateway.core.context import Context
 from services.gateway.core.link import Farm
 from services.gateway.core.symbol_state import Symbol, region
 from services.gateway.core.timing import Pace
@@ -28,8 +28,8 @@ _REGION_OF_FARM: Final = (
 class Farms:
     """Market data farms. Guarantees: the socket and what other farms serve are never touched."""
 
-    def __init__(self, desk: Desk, pace: Pace) -> None:
-        self.desk = desk
+    def __init__(self, context: Context, pace: Pace) -> None:
+        self.context = context
         self.pace = pace
         self.broken: dict[str, int] = {}  # and since when
         self.history_works = True  # false while all of IB's history farms are broken
@@ -40,7 +40,7 @@ class Farms:
             states = [state for (kind, _), state in all_farms.items() if kind == "history"]
             self.history_works = any(state != "broken" for state in states)
         elif kind == "market_data" and state == "broken":
-            self.broken[name] = self.desk.now
+            self.broken[name] = self.context.now
             self._touch(name)
         elif kind == "market_data" and before == "broken":
             self._restored(name)
@@ -52,7 +52,7 @@ class Farms:
     def trouble(self, symbol: Symbol) -> int | None:
         """Silent since a farm broke that may serve it: wait for its return, but not for ever, as its word may be
         lost. Returns until when to wait, None when there is nothing to wait for."""
-        now = self.desk.now
+        now = self.context.now
         if symbol.quiet(now):
             return None
         for name, since in self.broken.items():
@@ -72,18 +72,18 @@ class Farms:
 
     def _restored(self, name: str) -> None:
         """It is back: those that went silent must show a tick soon."""
-        since = self.broken.pop(name, self.desk.now)
-        for symbol in self.desk.book.values():
+        since = self.broken.pop(name, self.context.now)
+        for symbol in self.context.symbols.values():
             if symbol.last_tick <= since + self.pace.in_flight and served_by(name, symbol.planned):
                 symbol.farm_down = False
-                symbol.suspect_since = self.desk.now - 1
+                symbol.suspect_since = self.context.now - 1
                 symbol.step = "trust"
-                self.desk.touch(symbol)
+                self.context.touch(symbol)
 
     def _touch(self, name: str) -> None:
-        for symbol in self.desk.book.values():
+        for symbol in self.context.symbols.values():
             if served_by(name, symbol.planned):
-                self.desk.touch(symbol)
+                self.context.touch(symbol)
 
 
 def served_by(farm: str, planned: PlannedSymbol) -> bool:

@@ -7,7 +7,7 @@ when ticks flow again or the market closes. One-minute bars from history fill it
 from typing import Final
 
 from messages.events import Bar, BarsReceived, GapClosed, GapFilled, GapOpened
-from services.gateway.core.context import Desk
+from services.gateway.core.context import Context
 from services.gateway.core.deadlines import SECOND, ns
 from services.gateway.core.fallback import what_to_show
 from services.gateway.core.governor import Kind, Request
@@ -24,23 +24,23 @@ MISSING: Final = frozenset({"stale", "snapshot", "history", "pending"})
 
 
 class Gaps:
-    def __init__(self, desk: Desk, requests: Requests) -> None:
-        self.desk = desk
+    def __init__(self, context: Context, requests: Requests) -> None:
+        self.context = context
         self.requests = requests
 
     def adopt(self, symbol: Symbol) -> None:
         """A gap that an earlier run left open goes on; one that its end tore open is noticed."""
-        gap = self.desk.memory.open_gaps.get(symbol.name)
+        gap = self.context.memory.open_gaps.get(symbol.name)
         if gap is not None:
             symbol.gap_start = gap.start
-        elif symbol.name in self.desk.memory.streamed and self.desk.memory.streamed_until:
-            symbol.torn_at = self.desk.memory.streamed_until
-        if symbol.name in self.desk.memory.unfilled:
+        elif symbol.name in self.context.memory.streamed and self.context.memory.streamed_until:
+            symbol.torn_at = self.context.memory.streamed_until
+        if symbol.name in self.context.memory.unfilled:
             self.fill_soon(symbol.name)
 
     def note(self, symbol: Symbol, view: View) -> None:
         """The symbol was just reviewed."""
-        now = self.desk.now
+        now = self.context.now
         if view.state in MISSING and symbol.market_open(now):
             if symbol.gap_start == 0 and (view.state != "pending" or self._waited(symbol)):
                 self._open(symbol, view)
@@ -57,53 +57,53 @@ class Gaps:
 
     def left_to_others(self, names: set[str], since: int) -> None:
         """Symbols of an earlier run that another gateway serves since the time `since`: there their gaps end."""
-        memory = self.desk.memory
+        memory = self.context.memory
         for name in sorted(memory.streamed & names - memory.open_gaps.keys()):
             if 0 < memory.streamed_until < since:
-                self.desk.emit(GapOpened(symbol=name, start=memory.streamed_until, reason="gateway_restarted"))
+                self.context.emit(GapOpened(symbol=name, start=memory.streamed_until, reason="gateway_restarted"))
         for name in sorted(memory.open_gaps.keys() & names):
             gap = memory.open_gaps[name]
-            self.desk.emit(GapClosed(symbol=name, start=gap.start, end=max(gap.start, since), reason=gap.reason))
+            self.context.emit(GapClosed(symbol=name, start=gap.start, end=max(gap.start, since), reason=gap.reason))
         memory.streamed -= names
 
     def removed(self, symbol: Symbol) -> None:
-        self._close(symbol, self.desk.now, "not_planned")
-        self.desk.deadlines.clear(("fill", symbol.name))
+        self._close(symbol, self.context.now, "not_planned")
+        self.context.deadlines.clear(("fill", symbol.name))
 
     def _waited(self, symbol: Symbol) -> bool:
-        return self.desk.now - symbol.planned_at >= self.desk.net.stale_after
+        return self.context.now - symbol.planned_at >= self.context.shared.stale_after
 
     def _open(self, symbol: Symbol, view: View) -> None:
-        opened = symbol.hours.opened_at(self.desk.now) if symbol.hours is not None else None
+        opened = symbol.hours.opened_at(self.context.now) if symbol.hours is not None else None
         trusted = max(symbol.last_tick, symbol.verified_at)
         symbol.gap_start = max(symbol.torn_at or trusted or symbol.planned_at, opened or 0)
         reason = "gateway_restarted" if symbol.torn_at else view.reason or view.state
         symbol.torn_at = 0
-        self.desk.emit(GapOpened(symbol=symbol.name, start=symbol.gap_start, reason=reason))
+        self.context.emit(GapOpened(symbol=symbol.name, start=symbol.gap_start, reason=reason))
 
     def _close(self, symbol: Symbol, end: int, reason: str) -> None:
         start, symbol.gap_start = symbol.gap_start, 0
         if start == 0:
             return
-        opened = self.desk.memory.open_gaps.get(symbol.name)
+        opened = self.context.memory.open_gaps.get(symbol.name)
         why = opened.reason if opened is not None else reason
         end = max(start, end)
-        self.desk.emit(GapClosed(symbol=symbol.name, start=start, end=end, reason=why))
+        self.context.emit(GapClosed(symbol=symbol.name, start=start, end=end, reason=why))
         self._fill_at(symbol.name, end - end % MINUTE + MINUTE + SETTLE)
 
     # --- filling ---
 
     def fill_soon(self, name: str) -> None:
-        self._fill_at(name, self.desk.now + SETTLE)
+        self._fill_at(name, self.context.now + SETTLE)
 
     def _fill_at(self, name: str, at: int) -> None:
-        if self.desk.settings.gap_fill:
-            self.desk.deadlines.set(("fill", name), at)
+        if self.context.settings.gap_fill:
+            self.context.deadlines.set(("fill", name), at)
 
     def fill(self, symbol: Symbol, connected: bool) -> None:
         """Ask for the bars of all its closed gaps, in one request where they fit in a day."""
-        now = self.desk.now
-        gaps = [gap for gap in self.desk.memory.unfilled.get(symbol.name, ()) if gap.start > now - OLDEST]
+        now = self.context.now
+        gaps = [gap for gap in self.context.memory.unfilled.get(symbol.name, ()) if gap.start > now - OLDEST]
         if not gaps:
             return
         if not connected or symbol.rejection is not None:
@@ -129,15 +129,15 @@ class Gaps:
         """History answered; with nothing, when it had nothing."""
         bars = [bar for bar in bars if request.start <= bar.time < request.end]
         if bars:
-            self.desk.emit(
-                BarsReceived(symbol=symbol.name, bar_seconds=60, bars=bars, purpose="gap_fill", mock=self.desk.mock)
+            self.context.emit(
+                BarsReceived(symbol=symbol.name, bar_seconds=60, bars=bars, purpose="gap_fill", mock=self.context.mock)
             )
-        for gap in list(self.desk.memory.unfilled.get(symbol.name, ())):
+        for gap in list(self.context.memory.unfilled.get(symbol.name, ())):
             if request.start <= gap.start and gap.end <= request.end:
                 covered = sum(gap.start < bar.time + MINUTE and bar.time <= gap.end for bar in bars)
-                self.desk.emit(GapFilled(symbol=symbol.name, start=gap.start, end=gap.end, bars=covered))
-        if symbol.name in self.desk.memory.unfilled:
+                self.context.emit(GapFilled(symbol=symbol.name, start=gap.start, end=gap.end, bars=covered))
+        if symbol.name in self.context.memory.unfilled:
             self.fill_soon(symbol.name)
 
     def failed(self, symbol: Symbol) -> None:
-        self._fill_at(symbol.name, self.desk.now + TRY_AGAIN)
+        self._fill_at(symbol.name, self.context.now + TRY_AGAIN)

@@ -12,6 +12,7 @@ history keeps them.
 import heapq
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
@@ -42,41 +43,25 @@ class Kind(IntEnum):
     HISTORY = 6
 
 
+@dataclass(slots=True, eq=False)
 class Request:
     """One message to IB, queued or sent. `req_id` and `sent_at` are 0 while it waits."""
 
-    __slots__ = (
-        "bar_size",
-        "data_type",
-        "duration",
-        "end",
-        "got",
-        "kind",
-        "priority",
-        "purpose",
-        "req_id",
-        "sent_at",
-        "start",
-        "symbol",
-        "waiting",
-        "what_to_show",
-    )
-
-    def __init__(self, kind: Kind, symbol: str = "", priority: int = 0, *, data_type: int = 0, req_id: int = 0):
-        self.kind = kind
-        self.symbol = symbol
-        self.priority = priority
-        self.req_id = req_id
-        self.sent_at = 0
-        self.waiting = False
-        self.data_type = data_type  # streams and snapshots: the market data type to ask for
-        self.purpose = ""
-        self.got = False  # something came in answer
-        self.end = 0  # history: until when, UTC ns, 0 for now
-        self.start = 0
-        self.duration = ""
-        self.bar_size = "1 min"
-        self.what_to_show = "TRADES"
+    kind: Kind
+    symbol: str = ""
+    priority: int = 0
+    data_type: int = 0  # streams and snapshots: the market data type to ask for
+    req_id: int = 0
+    sent_at: int = 0
+    waiting: bool = False
+    purpose: str = ""
+    got: bool = False  # a price came in answer
+    error: tuple[int, str] | None = None  # code and text of the last error that named it
+    end: int = 0  # history: until when, UTC ns, 0 for now
+    start: int = 0
+    duration: str = ""
+    bar_size: str = "1 min"
+    what_to_show: str = "TRADES"
 
     @property
     def history_key(self) -> tuple[str, int, str, str, str]:
@@ -226,29 +211,6 @@ class Governor:
     def open_streams(self) -> int:
         return len(self._streams)
 
-    @property
-    def open_snapshots(self) -> int:
-        return len(self._snapshots)
-
-    def next_room(self, now: int) -> int:
-        """When `take` may hand out more; NEVER while nothing waits, or only answers can free a place."""
-        if not self.waiting:
-            return NEVER
-        waiting = [request for kind in Kind if (request := self._first(kind)) is not None]
-        at = self.history.parked_until()
-        if not waiting:
-            return at
-        if now < self._paused_until:
-            return self._paused_until
-        room = self._room(now)
-        for request in waiting:
-            missing = self.cost(request) + self._kept_free(request.kind) - room
-            if missing > 0:
-                at = min(at, self._sent[min(missing, len(self._sent)) - 1] + WINDOW if self._sent else now + WINDOW)
-            elif request.kind is Kind.HISTORY:
-                at = min(at, max(now + 1, self.history.free_at(request, now)))
-        return at
-
 
 class HistoryBudget:
     """IB's history pacing, and what it holds open. Survives a reconnect: IB counts per user."""
@@ -311,11 +273,6 @@ class HistoryBudget:
     def unpark(self, now: int, queue: list[tuple[int, int, Request]]) -> None:
         while self.parked and self.parked[0][0] <= now:
             heapq.heappush(queue, heapq.heappop(self.parked)[2])
-
-    def parked_until(self) -> int:
-        while self.parked and not self.parked[0][2][2].waiting:
-            heapq.heappop(self.parked)
-        return self.parked[0][0] if self.parked else NEVER
 
     def connection_lost(self) -> None:
         for _, _, (_, _, request) in self.parked:

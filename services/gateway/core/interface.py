@@ -9,12 +9,12 @@ What the adapter guarantees:
 - Inputs come in the order in which IB sent their messages. What one drain of the socket held is: the rare
   messages one by one, then one `TicksSeen`.
 - `EmitTicks` rows go into the tick block of the same turn, after the rows that IB sent in it.
-- `Timer` comes at least every 0.25 s, and as soon as `core.next_wake` has passed.
+- `Timer` comes at least every 0.25 s: what is due comes so much late at most.
 """
 
 import msgspec
 
-from messages.events import Bar, LinkEvent, Plan, PlannedSymbol
+from messages.events import Bar, ContractQualified, LinkEvent, Plan, PlannedSymbol
 
 NAN = float("nan")
 
@@ -56,6 +56,12 @@ class SocketClosed(Input, frozen=True):
 
     reason: str
     detail: str = ""
+
+
+class GreetingSeen(Input, frozen=True):
+    """A part of the greeting came; `missing` names what has not come yet: nextValidId, managedAccounts."""
+
+    missing: str
 
 
 class Ready(Input, frozen=True):
@@ -102,25 +108,11 @@ class IbErrorSeen(Input, frozen=True):
     message: str
 
 
-class ContractInfo(msgspec.Struct, frozen=True):
-    """One answer to a contract details request. Hours are IB's own text, in `time_zone`."""
-
-    con_id: int
-    sec_type: str
-    exchange: str
-    currency: str
-    primary_exchange: str = ""
-    local_symbol: str = ""
-    long_name: str = ""
-    min_tick: float = 0.0
-    time_zone: str = ""
-    trading_hours: str = ""
-    liquid_hours: str = ""
-
-
 class ContractSeen(Input, frozen=True):
+    """One answer to a contract details request. The adapter leaves its `symbol` empty: the core knows it."""
+
     req_id: int
-    details: ContractInfo
+    details: ContractQualified
 
 
 class ContractEnd(Input, frozen=True):
@@ -164,24 +156,31 @@ class HaltSeen(Input, frozen=True):
     value: int
 
 
+class RerouteSeen(Input, frozen=True):
+    """Message 91: the data of this request is that of another contract, and must be asked for as such (a CFD's is
+    that of its stock). Message 92 says the same of market depth, which nobody here asks for."""
+
+    req_id: int
+    con_id: int
+    exchange: str
+
+
+Answer = MarketDataTypeSeen | HaltSeen | RerouteSeen | ContractSeen | ContractEnd | SnapshotEnd | BarsSeen | BarsEnd
+"""What comes for one request alone."""
+
 Event = (
     PlanChanged
     | Timer
     | SocketOpened
     | SocketFailed
     | SocketClosed
+    | GreetingSeen
     | Ready
     | EndpointSeen
     | TicksSeen
-    | MarketDataTypeSeen
     | IbErrorSeen
-    | ContractSeen
-    | ContractEnd
-    | SnapshotEnd
-    | BarsSeen
-    | BarsEnd
     | CurrentTimeSeen
-    | HaltSeen
+    | Answer
 )
 
 

@@ -8,7 +8,7 @@ are shared with the user's desktop.
 from typing import Final
 
 from messages.events import LineLimitLearned
-from services.gateway.core.context import Desk
+from services.gateway.core.context import Context
 from services.gateway.core.deadlines import ns
 from services.gateway.core.governor import Request
 from services.gateway.core.requests import Requests
@@ -22,8 +22,8 @@ RAISED: Final = ns(10)  # a line that was not refused for so long is ours
 
 
 class Lines:
-    def __init__(self, desk: Desk, requests: Requests) -> None:
-        self.desk = desk
+    def __init__(self, context: Context, requests: Requests) -> None:
+        self.context = context
         self.requests = requests
         self.unbalanced = False
         self.raise_every = FIRST_RAISE
@@ -35,21 +35,21 @@ class Lines:
         """Give the lines to the most important symbols that IB does not refuse."""
         self.unbalanced = False
         ranked = sorted(
-            (s for s in self.desk.book.values() if s.cut_reason != "plan_limit" and s.rejection is None),
+            (s for s in self.context.symbols.values() if s.cut_reason != "plan_limit" and s.rejection is None),
             key=lambda symbol: (symbol.priority, symbol.name),
         )
         lines = self._for_streams(len(ranked))
         for symbol in ranked[:lines]:
             if symbol.cut_reason is not None:
                 symbol.cut_reason = None
-                self.desk.touch(symbol)
+                self.context.touch(symbol)
         for symbol in ranked[lines:]:
             if symbol.cut_reason is None:
                 symbol.cut_reason = "line_limit"
                 self.requests.cancel(symbol.stream)
                 symbol.stream = None
-                self.desk.touch(symbol)
-        if len(ranked) > lines and self.requests.governor.line_limit < self.desk.settings.ib_line_limit:
+                self.context.touch(symbol)
+        if len(ranked) > lines and self.requests.governor.line_limit < self.context.settings.ib_line_limit:
             self._set_deadline("raise", ns(self.raise_every))
 
     def _for_streams(self, wanted: int) -> int:
@@ -74,14 +74,14 @@ class Lines:
                 self.raise_every = min(2 * self.raise_every, LAST_RAISE)
             self._set_deadline("learned", SETTLE)
         self.unbalanced = True
-        self.desk.touch(symbol)
+        self.context.touch(symbol)
 
     def due(self, what: str) -> None:
         governor = self.requests.governor
         if what == "learned":
             self._say(governor.line_limit)
         elif what == "raise":
-            governor.line_limit = min(governor.line_limit + self._raise_by, self.desk.settings.ib_line_limit)
+            governor.line_limit = min(governor.line_limit + self._raise_by, self.context.settings.ib_line_limit)
             self._raising = True
             self.unbalanced = True
             self._set_deadline("raised", RAISED)
@@ -95,7 +95,7 @@ class Lines:
     def _say(self, limit: int) -> None:
         if limit != self._said:
             self._said = limit
-            self.desk.emit(LineLimitLearned(limit=limit))
+            self.context.emit(LineLimitLearned(limit=limit))
 
     def _set_deadline(self, what: str, span: int) -> None:
-        self.desk.deadlines.set(("lines", what), self.desk.now + span)
+        self.context.deadlines.set(("lines", what), self.context.now + span)

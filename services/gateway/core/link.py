@@ -12,7 +12,7 @@ from messages.events import FarmChanged, LinkChanged, LinkPhase
 from services.base.reset_windows import ResetWindows
 from services.base.settings_rules import parse_endpoint
 from services.base.simulated import is_simulated
-from services.gateway.core.context import Desk
+from services.gateway.core.context import Context
 from services.gateway.core.deadlines import SECOND, ns
 from services.gateway.core.ib_errors import FARM_CODES, IbCode
 from services.gateway.core.interface import Connect, Disconnect, ProbeEndpoint
@@ -25,6 +25,7 @@ PRIMARY_PROBE: Final = 10.0
 PRIMARY_PROBE_MAX: Final = 300.0
 PROBES_BEFORE_HAND_BACK: Final = 2
 SETTLED: Final = 60.0  # seconds of readiness after which earlier failures are forgotten
+HALF_GREETING: Final = 4  # times `ib_connect_timeout` that the rest of a greeting is waited for
 IN_FLIGHT: Final = ns(2)  # ticks this soon after 1100 were under way before it
 
 FAILURE_REASON: Final = {
@@ -38,7 +39,7 @@ FAILURE_REASON: Final = {
 }
 
 
-class Turn(Enum):
+class LinkStep(Enum):
     """What a step of the link means for the symbols."""
 
     UP = "up"  # a fresh connection: nothing is subscribed
@@ -54,9 +55,9 @@ Farm = tuple[Literal["market_data", "history", "sec_def"], str]
 class Link:
     """`phase` is where it stands; `reason` a stable word while that is not `ready`, else None."""
 
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
-        settings = desk.settings
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        settings = context.settings
         self.windows = ResetWindows(settings.reset_windows, settings.reset_time_zone)
         self.endpoints = [(settings.ib_host, settings.ib_port)]
         if settings.ib_backup:
@@ -74,6 +75,7 @@ class Link:
         self.no_ib_since = 0
         self.probes_up = 0
         self.probe_every = PRIMARY_PROBE
+        self._missing = ""  # which part of the greeting has not come, once the other one has
         self._refusal: tuple[str, str] | None = None  # why the gateway is about to close the socket
         self._said: LinkChanged | None = None
 
@@ -93,7 +95,7 @@ class Link:
 
     # --- wishes of the core ---
 
-    def want(self, wanted: bool) -> Turn | None:
+    def want(self, wanted: bool) -> LinkStep | None:
         """Should there be a connection?"""
         if wanted == self.wanted:
             return None
@@ -105,34 +107,40 @@ class Link:
             return None
         return self._rest()
 
-    def drop(self, reason: str, detail: str | None = None) -> Turn | None:
+    def drop(self, reason: str, detail: str | None = None) -> LinkStep | None:
         """Close a connection that is of no use, and connect again at once."""
         if not self.has_socket:
             return None
-        self.desk.out(Disconnect(reason))
+        self.context.out(Disconnect(reason))
         return self._lost(reason, detail)
 
-    def _rest(self) -> Turn | None:
+    def _rest(self) -> LinkStep | None:
         had_socket = self.has_socket
         if had_socket:
-            self.desk.out(Disconnect("nothing_planned"))
+            self.context.out(Disconnect("nothing_planned"))
         self._clear_deadlines()
         self._go("idle", "nothing_planned")
-        return Turn.DOWN if had_socket else None
+        return LinkStep.DOWN if had_socket else None
 
     # --- what the socket did ---
 
     def opened(self) -> None:
         if self.phase == "connecting":
             self._go("handshake", self.reason if self.tries else "handshake", self.detail)
-            self._deadline("give_up", self.desk.settings.ib_connect_timeout)
+            self._deadline("give_up", self.context.settings.ib_connect_timeout)
 
-    def failed(self, reason: str, detail: str) -> Turn | None:
+    def greeted(self, missing: str) -> None:
+        """A part of the greeting came: the gateway lives, and may be waited for longer."""
+        if self.phase == "handshake" and not self._missing:
+            self._deadline("give_up", HALF_GREETING * self.context.settings.ib_connect_timeout)
+        self._missing = missing
+
+    def failed(self, reason: str, detail: str) -> LinkStep | None:
         if self.phase != "connecting":
             return None
         return self._lost(FAILURE_REASON.get(reason, reason), detail or None)
 
-    def closed(self, reason: str, detail: str) -> Turn | None:
+    def closed(self, reason: str, detail: str) -> LinkStep | None:
         if not self.has_socket:
             return None
         word = FAILURE_REASON.get(reason, reason)
@@ -140,28 +148,29 @@ class Link:
             word = "handshake_refused"
         return self._lost(word, detail or None)
 
-    def ready(self, server_version: int, accounts: tuple[str, ...]) -> Turn | None:
+    def ready(self, server_version: int, accounts: tuple[str, ...]) -> LinkStep | None:
         if self.phase != "handshake":
             return None
         self.server_version = server_version
         self.account_kind = _account_kind(accounts)
-        self.desk.deadlines.clear(("link", "give_up"))
+        self.context.deadlines.clear(("link", "give_up"))
         self.farms.clear()
         self._go("ready")
         self._deadline("settled", SETTLED)
         if self.using > 0:
             self.probes_up = 0
             self._deadline("probe_primary", self.probe_every)
-        return Turn.UP
+        return LinkStep.UP
 
     def _connect(self, reason: str, detail: str | None = None) -> None:
         host, port = self.endpoint
         self._refusal = None
+        self._missing = ""
         self._go("connecting", reason, detail)
-        self.desk.out(Connect(host, port))
-        self._deadline("give_up", self.desk.settings.ib_connect_timeout)
+        self.context.out(Connect(host, port))
+        self._deadline("give_up", self.context.settings.ib_connect_timeout)
 
-    def _lost(self, reason: str, detail: str | None) -> Turn:
+    def _lost(self, reason: str, detail: str | None) -> LinkStep:
         """The connection is gone, or never came: pause, then try again, perhaps at the other endpoint."""
         was_ready = self.connected
         if self._refusal is not None:
@@ -172,14 +181,14 @@ class Link:
         pause = 0.0 if was_ready and reason == "port_changed" else self._pause(reason)
         self._go("backoff", reason, detail, retry_in=round(pause, 3))
         self._deadline("retry", pause)
-        return Turn.DOWN
+        return LinkStep.DOWN
 
     def _pause(self, reason: str) -> float:
         """Seconds: doubling from the first, with jitter between half of it and all of it."""
         first = CLIENT_ID_PAUSE if reason == "client_id_in_use" else FIRST_PAUSE
-        most = self.desk.settings.ib_backoff_max
+        most = self.context.settings.ib_backoff_max
         pause = min(most, first * 2.0 ** min(self.tries - 1, 20))
-        return pause * (0.5 + 0.5 * self.desk.rng.random())
+        return pause * (0.5 + 0.5 * self.context.rng.random())
 
     def _choose_endpoint(self, reason: str) -> None:
         if self.port_override is not None and reason != "port_changed" and self.tries >= 2:
@@ -198,17 +207,17 @@ class Link:
 
     # --- what IB said about the link ---
 
-    def ib_said(self, entry: IbCode, message: str) -> Turn | None:
+    def ib_said(self, entry: IbCode, message: str) -> LinkStep | None:
         """A message of the link's own kind. Farm messages go to `farm_said`."""
         match entry.reaction:
             case "ib_lost" if self.connected:
                 return self._ib_lost(entry.name)
             case "ib_restored_lost" if self.connected:
                 self._ib_back()
-                return Turn.DATA_LOST
+                return LinkStep.DATA_LOST
             case "ib_restored_kept" if self.connected:
                 self._ib_back()
-                return Turn.DATA_KEPT
+                return LinkStep.DATA_KEPT
             case "client_id_taken":
                 self._refusal = (entry.name, message)
             case "new_port":
@@ -219,34 +228,34 @@ class Link:
                 pass
         return None
 
-    def _ib_lost(self, reason: str) -> Turn | None:
+    def _ib_lost(self, reason: str) -> LinkStep | None:
         if self.phase == "no_ib":
             return None
-        self.no_ib_since = self.desk.now
+        self.no_ib_since = self.context.now
         self._go("no_ib", reason)
         if len(self.endpoints) > 1:
             self._deadline("no_ib_too_long", NO_IB_BEFORE_BACKUP)
-        return Turn.IB_LOST
+        return LinkStep.IB_LOST
 
     def _ib_back(self) -> None:
-        self.desk.deadlines.clear(("link", "no_ib_too_long"))
+        self.context.deadlines.clear(("link", "no_ib_too_long"))
         self._go("ready")
 
-    def ticked(self) -> Turn | None:
+    def ticked(self) -> LinkStep | None:
         """A stream brought a tick. In phase no_ib that means that IB is back, said or not."""
-        if self.phase == "no_ib" and self.desk.now > self.no_ib_since + IN_FLIGHT:
+        if self.phase == "no_ib" and self.context.now > self.no_ib_since + IN_FLIGHT:
             self._ib_back()
-            return Turn.DATA_KEPT
+            return LinkStep.DATA_KEPT
         return None
 
-    def _new_port(self, message: str) -> Turn | None:
+    def _new_port(self, message: str) -> LinkStep | None:
         ports = [int(word) for word in re.findall(r"\b\d{1,5}\b", message) if 0 < int(word) < 65536]
         if not self.has_socket:
             return None
         if ports:
             self.port_override = ports[-1]
         self.tries = 0
-        self.desk.out(Disconnect("port_changed"))
+        self.context.out(Disconnect("port_changed"))
         return self._lost("port_changed", message)
 
     def farm_said(self, code: int, message: str) -> tuple[Farm, str, str] | None:
@@ -257,17 +266,16 @@ class Link:
         if before == state:
             return None
         self.farms[farm] = state
-        self.desk.emit(FarmChanged(farm=farm[1], kind=farm[0], state=state))  # type: ignore[arg-type]
+        self.context.emit(FarmChanged(farm=farm[1], kind=farm[0], state=state))  # type: ignore[arg-type]
         return farm, before, state
 
     # --- time ---
 
-    def due(self, what: str) -> Turn | None:
+    def due(self, what: str) -> LinkStep | None:
         """A deadline of the link has come."""
         match what:
             case "give_up":
-                opened = self.phase == "handshake"
-                return self.drop("gateway_silent" if opened else "gateway_unreachable", "no answer in time")
+                return self._give_up()
             case "retry":
                 self._connect(self.reason or "connecting", self.detail)
             case "settled":
@@ -276,10 +284,10 @@ class Link:
                     self.probe_every = PRIMARY_PROBE
             case "no_ib_too_long":
                 if self.phase == "no_ib":
-                    self.desk.out(Disconnect("no_ib_too_long"))
+                    self.context.out(Disconnect("no_ib_too_long"))
                     return self._lost("no_ib_too_long", None)
             case "probe_primary":
-                self.desk.out(ProbeEndpoint(*self.endpoints[0]))
+                self.context.out(ProbeEndpoint(*self.endpoints[0]))
             case "silent" if self.phase == "ready":
                 return self.drop("link_silent", "subscriptions bring nothing, renewed or not")
             case "silent":
@@ -290,7 +298,14 @@ class Link:
                 raise AssertionError(what)
         return None
 
-    def endpoint_seen(self, up: bool) -> Turn | None:
+    def _give_up(self) -> LinkStep | None:
+        if self.phase != "handshake":
+            return self.drop("gateway_unreachable", "no answer in time")
+        if self._missing:
+            return self.drop("greeting_incomplete", f"{self._missing} did not come in time; is the login complete?")
+        return self.drop("gateway_silent", "no answer in time")
+
+    def endpoint_seen(self, up: bool) -> LinkStep | None:
         """The primary was probed while the backup serves."""
         if self.using == 0 or not self.connected:
             return None
@@ -300,10 +315,10 @@ class Link:
             return None
         self.probe_every = min(2 * self.probe_every, PRIMARY_PROBE_MAX)  # a primary that fails again waits longer
         self._use(0)
-        self.desk.out(Disconnect("hand_back"))
+        self.context.out(Disconnect("hand_back"))
         self._clear_deadlines()
         self._connect("hand_back")
-        return Turn.DOWN
+        return LinkStep.DOWN
 
     # --- saying it ---
 
@@ -326,23 +341,23 @@ class Link:
             port=port,
             server_version=self.server_version if self.connected else None,
             account_kind=self.account_kind if self.connected else None,
-            expected=down and self.windows.expected(self.desk.now),
+            expected=down and self.windows.expected(self.context.now),
             retry_in=retry_in,
         )
         if event != self._said:
             self._said = event
-            self.desk.emit(event)
+            self.context.emit(event)
         if down:
-            self._deadline("window", 60 - self.desk.now / SECOND % 60)  # windows begin and end on a full minute
+            self._deadline("window", 60 - self.context.now / SECOND % 60)  # windows begin and end on a full minute
         else:
-            self.desk.deadlines.clear(("link", "window"))
+            self.context.deadlines.clear(("link", "window"))
 
     def _deadline(self, what: str, seconds: float) -> None:
-        self.desk.deadlines.set(("link", what), self.desk.now + max(1, ns(seconds)))
+        self.context.deadlines.set(("link", what), self.context.now + max(1, ns(seconds)))
 
     def _clear_deadlines(self) -> None:
         for what in ("give_up", "retry", "settled", "no_ib_too_long", "probe_primary", "window"):
-            self.desk.deadlines.clear(("link", what))
+            self.context.deadlines.clear(("link", what))
 
 
 def _farm_name(message: str) -> str:

@@ -7,10 +7,10 @@ First the gateway is asked for the time, and IB for snapshots of a few important
 import heapq
 from typing import Final
 
-from services.gateway.core.context import Desk
+from services.gateway.core.context import Context
 from services.gateway.core.deadlines import NEVER
 from services.gateway.core.governor import Request
-from services.gateway.core.link import Link, Turn
+from services.gateway.core.link import Link, LinkStep
 from services.gateway.core.recovery import Recovery
 from services.gateway.core.requests import Requests
 from services.gateway.core.symbol_state import Symbol
@@ -20,9 +20,9 @@ CANARIES: Final = 3
 
 
 class Silence:
-    def __init__(self, desk: Desk, pace: Pace, requests: Requests, link: Link, recovery: Recovery) -> None:
-        self.desk = desk
-        self.net = desk.net
+    def __init__(self, context: Context, pace: Pace, requests: Requests, link: Link, recovery: Recovery) -> None:
+        self.context = context
+        self.shared = context.shared
         self.pace = pace
         self.requests = requests
         self.link = link
@@ -33,14 +33,14 @@ class Silence:
 
     # --- the link's turns ---
 
-    def turned(self, turn: Turn) -> None:
-        now = self.desk.now
+    def link_stepped(self, step: LinkStep) -> None:
+        now = self.context.now
         self._since = now
-        if turn is Turn.UP:
+        if step is LinkStep.UP:
             self.heard_at = now
             self._set_deadline("ping", now + self.pace.ping)
             self._watch()
-        elif turn is Turn.DOWN:
+        elif step is LinkStep.DOWN:
             self._time = None
             for what in ("ping", "look", "time"):
                 self._set_deadline(what, NEVER)
@@ -50,33 +50,35 @@ class Silence:
     def ticked(self) -> None:
         """At least one stream brought a tick just now. After silence: if a fresh subscription ticks, the others
         need one too."""
-        if not self.net.silent:
+        if not self.shared.silent:
             return
-        self.net.silent = False
-        now = self.desk.now
-        cured = any(symbol.step == "resubscribed" and symbol.last_tick == now for symbol in self.desk.book.values())
-        for symbol in self.desk.book.values():
+        self.shared.silent = False
+        now = self.context.now
+        cured = any(
+            symbol.step == "resubscribed" and symbol.last_tick == now for symbol in self.context.symbols.values()
+        )
+        for symbol in self.context.symbols.values():
             if symbol.last_tick == now or not symbol.subscribed_at:
                 continue
             symbol.suspect_since = max(symbol.suspect_since, now - 1)
             if cured and symbol.step in ("trust", "probing") and symbol.market_open(now):
                 self.recovery.resubscribe(symbol)
-        self.desk.touch_all()
+        self.context.touch_all()
 
     def time_seen(self) -> None:
         self._time = None
 
     # --- time ---
 
-    def due(self, what: str) -> Turn | None:
+    def due(self, what: str) -> LinkStep | None:
         if what == "look":
             if self.link.phase == "ready":
                 self._look()
             self._watch()
         elif what == "ping":
-            if self.desk.now - self.heard_at >= self.pace.ping:
+            if self.context.now - self.heard_at >= self.pace.ping:
                 self._ask_time()
-            self._set_deadline("ping", max(self.heard_at + self.pace.ping, self.desk.now + self.pace.ping // 2))
+            self._set_deadline("ping", max(self.heard_at + self.pace.ping, self.context.now + self.pace.ping // 2))
         elif what == "time" and self._time is not None:
             return self._judge_time(self._time)
         return None
@@ -84,16 +86,18 @@ class Silence:
     def _watch(self) -> None:
         """Set the next look: at half of the limit, at the limit, and at times after it."""
         half = self.pace.link_stale_after // 2
-        newest = max(self.net.newest_tick, self._since)
-        due = next((due for due in (newest + half, newest + 2 * half) if due > self.desk.now), self.desk.now + half)
+        newest = max(self.shared.newest_tick, self._since)
+        due = next(
+            (due for due in (newest + half, newest + 2 * half) if due > self.context.now), self.context.now + half
+        )
         self._set_deadline("look", due)
 
     def _look(self) -> None:
         """Is nobody ticking who should?"""
-        net = self.net
-        silence = self.desk.now - max(net.newest_tick, self._since)
-        streaming = [symbol for symbol in self.desk.book.values() if self._should_tick(symbol)]
-        expected = [symbol for symbol in streaming if not symbol.quiet(self.desk.now)]
+        shared = self.shared
+        silence = self.context.now - max(shared.newest_tick, self._since)
+        streaming = [symbol for symbol in self.context.symbols.values() if self._should_tick(symbol)]
+        expected = [symbol for symbol in streaming if not symbol.quiet(self.context.now)]
         if silence < self.pace.link_stale_after // 2 or not expected:
             return
         canaries = heapq.nsmallest(CANARIES, expected, key=lambda symbol: symbol.priority)
@@ -103,25 +107,25 @@ class Silence:
             for symbol in canaries:
                 if symbol.step == "trust" and not symbol.suspect:
                     self.recovery.probe(symbol)
-        elif not net.silent and not any(symbol.verified_at > net.newest_tick for symbol in streaming):
-            net.silent = True
+        elif not shared.silent and not any(symbol.verified_at > shared.newest_tick for symbol in streaming):
+            shared.silent = True
             for symbol in canaries:
                 if symbol.step == "probing":
                     self.recovery.unanswered(symbol)
-            self.desk.touch_all()
+            self.context.touch_all()
 
     def _should_tick(self, symbol: Symbol) -> bool:
-        return bool(symbol.subscribed_at) and not symbol.competing and symbol.market_open(self.desk.now)
+        return bool(symbol.subscribed_at) and not symbol.competing and symbol.market_open(self.context.now)
 
     def _ask_time(self) -> None:
         """Is anybody there? One question at a time."""
         if self._time is None:
             self._time = self.requests.time()
-            self._set_deadline("time", self.desk.now + self.pace.answer)
+            self._set_deadline("time", self.context.now + self.pace.answer)
 
-    def _judge_time(self, asked: Request) -> Turn | None:
-        due = (asked.sent_at or self.desk.now) + self.pace.answer
-        if due > self.desk.now:
+    def _judge_time(self, asked: Request) -> LinkStep | None:
+        due = (asked.sent_at or self.context.now) + self.pace.answer
+        if due > self.context.now:
             self._set_deadline("time", due)
             return None
         self._time = None
@@ -130,4 +134,4 @@ class Silence:
         return self.link.drop("gateway_silent", "the gateway did not answer when asked for the time")
 
     def _set_deadline(self, what: str, at: int) -> None:
-        self.desk.deadlines.set(("silence", what), at)
+        self.context.deadlines.set(("silence", what), at)

@@ -7,11 +7,11 @@ resubscribed only after something spoke against its stream; the pauses between t
 from typing import Final
 
 from messages.fields import ASK, BID, LAST, QUOTE_FIELD, SOURCE_STREAM, VOLUME
-from services.gateway.core.context import Desk
+from services.gateway.core.context import Context
 from services.gateway.core.deadlines import NEVER
 from services.gateway.core.farms import Farms
 from services.gateway.core.governor import Request
-from services.gateway.core.link import Link, Turn
+from services.gateway.core.link import Link, LinkStep
 from services.gateway.core.requests import Requests
 from services.gateway.core.symbol_state import Symbol
 from services.gateway.core.timing import Pace, growing
@@ -20,9 +20,9 @@ _COMPARED: Final = {"bid": BID, "ask": ASK, "last": LAST, "volume": VOLUME}
 
 
 class Recovery:
-    def __init__(self, desk: Desk, pace: Pace, requests: Requests, link: Link, farms: Farms) -> None:
-        self.desk = desk
-        self.net = desk.net
+    def __init__(self, context: Context, pace: Pace, requests: Requests, link: Link, farms: Farms) -> None:
+        self.context = context
+        self.shared = context.shared
         self.pace = pace
         self.requests = requests
         self.link = link
@@ -33,13 +33,13 @@ class Recovery:
         self._reconnected_at = 0
         self._reconnect_pause = pace.first_reconnect
 
-    def turned(self, turn: Turn) -> None:
+    def link_stepped(self, step: LinkStep) -> None:
         """What a step of the link does to trust: what came before it proves nothing about now."""
-        self.net.silent = False
-        for symbol in self.desk.book.values():
-            symbol.suspect_since = self.desk.now - 1  # ticks of this very turn came after it
+        self.shared.silent = False
+        for symbol in self.context.symbols.values():
+            symbol.suspect_since = self.context.now - 1  # ticks of this very turn came after it
             symbol.step = "trust"
-            if turn in (Turn.DOWN, Turn.DATA_LOST):
+            if step in (LinkStep.DOWN, LinkStep.DATA_LOST):
                 symbol.stream = None
                 symbol.dead = symbol.farm_down = symbol.competing = symbol.halted = False
                 symbol.resubscribes = symbol.answerless = 0
@@ -48,7 +48,7 @@ class Recovery:
 
     def check(self, symbol: Symbol) -> int:
         """Do what its silence calls for. Returns when to look again."""
-        now = self.desk.now
+        now = self.context.now
         if not symbol.subscribed_at or symbol.competing:
             return NEVER
         if symbol.last_tick > max(symbol.suspect_since, symbol.subscribed_at - 1):
@@ -76,7 +76,7 @@ class Recovery:
 
     def _patience(self, symbol: Symbol) -> int:
         """When its silence becomes a reason to check."""
-        since = symbol.silent_since(self.desk.now)
+        since = symbol.silent_since(self.context.now)
         if symbol.suspect:
             return since + self.pace.verify
         limit = self.pace.stale_after
@@ -87,9 +87,9 @@ class Recovery:
     def _doubt(self, symbol: Symbol) -> int:
         if symbol.suspect and self.region_ticked.get(symbol.region, 0) <= symbol.suspect_since:
             return self.resubscribe(symbol)  # all is back, it was said, and nothing at all flows
-        all_silent = self.desk.now - self.net.newest_tick >= self.pace.link_stale_after // 2
+        all_silent = self.context.now - self.shared.newest_tick >= self.pace.link_stale_after // 2
         if all_silent and not symbol.suspect and symbol.name not in self.canaries:
-            return self.desk.now + self.pace.verify // 5  # the canaries are asked; their answer tells for all
+            return self.context.now + self.pace.verify // 5  # the canaries are asked; their answer tells for all
         return self.probe(symbol)
 
     def probe(self, symbol: Symbol) -> int:
@@ -97,7 +97,7 @@ class Recovery:
         symbol.step = "probing"
         if symbol.snapshot is None:
             self.requests.snapshot(symbol, "probe")
-        return self.desk.now + self.pace.probe_timeout
+        return self.context.now + self.pace.probe_timeout
 
     def resubscribe(self, symbol: Symbol) -> int:
         """With a fresh request id. Its deadline starts when the request was sent."""
@@ -111,7 +111,7 @@ class Recovery:
     def renew(self, symbol: Symbol) -> None:
         """IB ended its stream, or asks to renew it: at once, and with growing pauses if that happens again soon,
         also when it ticks in between."""
-        now = self.desk.now
+        now = self.context.now
         if now - symbol.renewed_at > self.pace.last_pause:
             symbol.renewals = 0
         pause = growing(self.pace.first_pause, self.pace.last_pause, symbol.renewals - 1)
@@ -120,7 +120,7 @@ class Recovery:
         symbol.renewed_at = symbol.hold_until
         symbol.stream = None
         symbol.step = "resubscribed"
-        self.desk.touch(symbol)
+        self.context.touch(symbol)
 
     def unanswered(self, symbol: Symbol) -> int:
         """The probe did not come back in time."""
@@ -132,7 +132,7 @@ class Recovery:
     def _failed(self, symbol: Symbol) -> int:
         symbol.step = "failed"
         pause = growing(self.pace.first_pause, self.pace.last_pause, symbol.resubscribes - 1)
-        symbol.retry_at = self.desk.now + (self.pace.last_pause if symbol.farm_down else pause)
+        symbol.retry_at = self.context.now + (self.pace.last_pause if symbol.farm_down else pause)
         self._escalate(symbol)
         return symbol.retry_at
 
@@ -142,7 +142,7 @@ class Recovery:
         self, symbol: Symbol, request: Request, prices: dict[int, float], streamed: dict[int, float]
     ) -> None:
         """A snapshot came back, whoever wanted it: what does it say of the stream?"""
-        symbol.probe_took = self.desk.now - request.sent_at
+        symbol.probe_took = self.context.now - request.sent_at
         image = _comparable(prices)
         symbol.answerless = 0 if image else symbol.answerless + 1
         if symbol.step != "probing":
@@ -155,24 +155,24 @@ class Recovery:
             return
         if image:
             symbol.dead = True
-            symbol.suspect_since = self.desk.now
+            symbol.suspect_since = self.context.now
         self.resubscribe(symbol)
 
     def _verified(self, symbol: Symbol) -> None:
         """IB has nothing newer than what the stream brought: quiet. The longer it is, the rarer it is asked."""
-        now = self.desk.now
+        now = self.context.now
         often = 4 if symbol.verified_at > symbol.last_tick else 2
         symbol.verified_at = now
         symbol.verified_until = now + often * self.pace.stale_after
         symbol.dead = False
         symbol.suspect_since = min(symbol.suspect_since, now - 1)
-        self.desk.priced_by(symbol, SOURCE_STREAM, now)
+        self.context.priced_by(symbol, SOURCE_STREAM, now)
 
     # --- its region, and all ---
 
     def _escalate(self, symbol: Symbol) -> None:
         """Its own resubscription was in vain. Is it alone?"""
-        now = self.desk.now
+        now = self.context.now
         if not (symbol.dead or symbol.proven):
             return  # it never ticked, and nothing says that it should
         if self.region_ticked.get(symbol.region, 0) > now - self.pace.stale_after:
@@ -181,27 +181,27 @@ class Recovery:
             self._region_cured[symbol.region] = now
             if self._cure_region(symbol.region):
                 return
-        if self.net.newest_tick <= now - self.pace.stale_after:
+        if self.shared.newest_tick <= now - self.pace.stale_after:
             self._reconnect()
 
     def _cure_region(self, region: str) -> bool:
         """Resubscribe its silent symbols that have not been. False when there is none."""
-        now = self.desk.now
+        now = self.context.now
         silent = [
             other
-            for other in self.desk.book.values()
+            for other in self.context.symbols.values()
             if other.region == region and other.subscribed_at and other.step in ("trust", "probing")
-            if not other.competing and not other.fresh(self.net, now) and other.market_open(now)
+            if not other.competing and not other.fresh(self.shared, now) and other.market_open(now)
         ]
         for other in silent:
             self.resubscribe(other)
-            self.desk.touch(other)
+            self.context.touch(other)
         return bool(silent)
 
     def _reconnect(self) -> None:
         """The last resort, and rare. Not for what a new connection cannot cure."""
-        now = self.desk.now
-        if self.farms.broken or any(symbol.competing for symbol in self.desk.book.values()):
+        now = self.context.now
+        if self.farms.broken or any(symbol.competing for symbol in self.context.symbols.values()):
             return
         if self._reconnected_at and now - self._reconnected_at < self._reconnect_pause:
             return
@@ -209,7 +209,7 @@ class Recovery:
         pause = 2 * self._reconnect_pause if again else self.pace.first_reconnect
         self._reconnect_pause = min(pause, self.pace.last_reconnect)
         self._reconnected_at = now
-        self.desk.deadlines.set(("link", "silent"), now)  # not in the midst of a review of all symbols
+        self.context.deadlines.set(("link", "silent"), now)  # not in the midst of a review of all symbols
 
 
 def _trust(symbol: Symbol) -> None:

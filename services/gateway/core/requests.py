@@ -6,7 +6,8 @@ IB answers a reused one with 322, then 300, then 10197; what came in answer to a
 
 from typing import Final
 
-from services.gateway.core.context import Desk
+from messages.events import PlannedSymbol
+from services.gateway.core.context import Context
 from services.gateway.core.deadlines import SECOND
 from services.gateway.core.governor import Governor, Kind, Request
 from services.gateway.core.interface import (
@@ -26,10 +27,10 @@ FIRST_IDS: Final = 1_000_000_000  # ids start at 1000 times the seconds, modulo 
 
 
 class Requests:
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
-        settings = desk.settings
-        limit = min(settings.ib_line_limit, desk.memory.line_limit or settings.ib_line_limit)
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        settings = context.settings
+        limit = min(settings.ib_line_limit, context.memory.line_limit or settings.ib_line_limit)
         rate = min(settings.ib_message_rate, max(LEAST_LINES, settings.ib_line_limit) // 2)
         self.governor = Governor(rate, limit)
         self.by_id: dict[int, Request] = {}
@@ -46,7 +47,7 @@ class Requests:
     def snapshot(self, symbol: Symbol, purpose: str, priority: int | None = None) -> None:
         assert symbol.snapshot is None
         symbol.snapshot = self._make(Kind.SNAPSHOT, symbol, purpose, priority)
-        symbol.snapshot_at = self.desk.now
+        symbol.snapshot_at = self.context.now
 
     def details(self, symbol: Symbol) -> None:
         if symbol.details is None:
@@ -99,21 +100,21 @@ class Requests:
 
     def connected(self) -> None:
         """A fresh connection: fresh ids."""
-        self._next_id = max(self._next_id, self.desk.now // SECOND * 1000 % FIRST_IDS + 1)
+        self._next_id = max(self._next_id, self.context.now // SECOND * 1000 % FIRST_IDS + 1)
 
     # --- sending ---
 
     def pump(self) -> None:
         """Send what the governor lets through."""
-        for request in self.governor.take(self.desk.now):
+        for request in self.governor.take(self.context.now):
             self._send(request)
 
     def _send(self, request: Request) -> None:
-        out = self.desk.out
+        out = self.context.out
         if request.data_type and request.data_type != self.governor.data_type:
             out(SetMarketDataType(request.data_type))
             self.governor.data_type = request.data_type
-        request.sent_at = self.desk.now
+        request.sent_at = self.context.now
         if request.kind is Kind.TIME:
             out(AskTime())
             return
@@ -122,21 +123,21 @@ class Requests:
         elif request.kind is Kind.CANCEL_HISTORY:
             out(CancelHistory(request.req_id))
         else:
-            self._send_for(request, self.desk.book[request.symbol])
-        self.governor.sent(request, self.desk.now)
+            self._send_for(request, self.context.symbols[request.symbol])
+        self.governor.sent(request, self.context.now)
 
     def _send_for(self, request: Request, symbol: Symbol) -> None:
         self._next_id += 1
         request.req_id = self._next_id
         self.by_id[request.req_id] = request
-        self.desk.touch(symbol)
+        self.context.touch(symbol)
         planned = symbol.planned
-        out = self.desk.out
+        out = self.context.out
         if request.kind is Kind.STREAM:
-            out(Subscribe(request.req_id, planned, symbol.con_id))
+            out(Subscribe(request.req_id, *_market_data_of(symbol)))
         elif request.kind is Kind.SNAPSHOT:
             stream = symbol.stream.req_id if symbol.stream is not None and symbol.stream.req_id else -1
-            out(Snapshot(request.req_id, planned, symbol.con_id, stream))
+            out(Snapshot(request.req_id, *_market_data_of(symbol), stream))
         elif request.kind is Kind.DETAILS:
             out(ContractDetails(request.req_id, planned))
         else:
@@ -151,3 +152,13 @@ class Requests:
                     symbol.con_id,
                 )
             )
+
+
+def _market_data_of(symbol: Symbol) -> tuple[PlannedSymbol, int]:
+    """The contract to ask market data of, and its id: its own, or the one that IB named instead."""
+    if symbol.route is None:
+        return symbol.planned, symbol.con_id
+    rerouted = PlannedSymbol(
+        symbol.name, symbol.planned.reason, symbol.priority, sec_type="", exchange=symbol.route.exchange, currency=""
+    )
+    return rerouted, symbol.route.con_id

@@ -5,6 +5,7 @@ decides what these facts are called, so that a state is never left over from an 
 state that is not all clear always has a reason.
 """
 
+from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
 from messages.events import PlannedSymbol
@@ -78,139 +79,96 @@ class View(NamedTuple):
     message: str | None = None
 
 
+class Route(NamedTuple):
+    """The contract under which IB delivers a symbol's market data, where it is not the symbol's own."""
+
+    con_id: int
+    exchange: str
+
+
 class Rejection(NamedTuple):
     name: str
     code: int
     message: str
 
 
-class Net:
-    """What all symbols share, as far as it bears on their state."""
+@dataclass(slots=True)
+class SharedFacts:
+    """What all symbols share, as far as it bears on their state. Times and spans are nanoseconds."""
 
-    __slots__ = ("broken_farms", "competing_since", "link_limit", "newest_tick", "outage", "silent", "stale_after")
-
-    def __init__(self, stale_after: int, link_limit: int) -> None:
-        self.stale_after = stale_after  # ns
-        self.link_limit = link_limit  # ns
-        self.outage: str | None = "nothing_planned"  # the link's reason while no prices can come, else None
-        self.competing_since = 0
-        self.silent = False  # no symbol ticks, and nothing has confirmed that this is right
-        self.broken_farms: set[str] = set()
-        self.newest_tick = 0
+    stale_after: int
+    link_limit: int
+    outage: str | None = "nothing_planned"  # the link's reason while no prices can come, else None
+    silent: bool = False  # no symbol ticks, and nothing has confirmed that this is right
+    newest_tick: int = 0
 
 
+@dataclass(slots=True, eq=False)
 class Symbol:
     """The facts of one symbol. Times are UTC ns, 0 for never."""
 
-    __slots__ = (
-        "answerless",
-        "competing",
-        "con_id",
-        "contract_asked_at",
-        "cut_message",
-        "cut_reason",
-        "data_type",
-        "dead",
-        "delayed",
-        "details",
-        "farm_down",
-        "floor",
-        "gap_start",
-        "halted",
-        "history",
-        "history_at",
-        "hold_until",
-        "hours",
-        "last_tick",
-        "mark",
-        "name",
-        "planned",
-        "planned_at",
-        "price_time",
-        "probe_took",
-        "proven",
-        "region",
-        "rejection",
-        "rejections",
-        "renewals",
-        "renewed_at",
-        "resubscribes",
-        "retry_at",
-        "rhythm",
-        "rhythm_since",
-        "said",
-        "said_type",
-        "snapshot",
-        "snapshot_at",
-        "source",
-        "step",
-        "step_until",
-        "stream",
-        "suspect_since",
-        "ticks",
-        "told_contract",
-        "torn_at",
-        "verified_at",
-        "verified_until",
-    )
+    planned: PlannedSymbol
+    planned_at: int
+    name: str = ""
+    region: str = ""
+    cut_reason: str | None = None  # line_limit or plan_limit: it is not streamed
+    cut_message: str | None = None
+    # the requests that it holds
+    stream: Request | None = None
+    snapshot: Request | None = None
+    history: Request | None = None
+    details: Request | None = None
+    # prices
+    last_tick: int = 0  # of the stream
+    ticks: int = 0  # turns of the loop that brought some, since `rhythm_since`
+    rhythm: int = 0  # usual time between two of them
+    rhythm_since: int = 0
+    price_time: int = 0  # the newest price of any source: when it was current
+    floor: int = 0  # a price of this time was given when it was planned before
+    source: int | None = None  # what the price in its file comes from (messages.fields.SOURCE_*)
+    mark: int | None = None  # the source as last written to the tick stream
+    fields_since: int = 0  # likewise: since when its source brings the fields of its quote
+    data_type: int | None = None  # 1 to 4, as IB said
+    said_type: int | None = None
+    halted: bool = False
+    # trust
+    proven: bool = False  # ticks came from the stream at least once
+    suspect_since: int = 0  # ticks and checks up to here prove nothing about now
+    verified_at: int = 0
+    verified_until: int = 0
+    dead: bool = False
+    answerless: int = 0  # snapshots in a row without a price
+    farm_down: bool = False
+    competing: bool = False
+    # recovery
+    step: Literal["trust", "probing", "resubscribed", "failed"] = "trust"
+    resubscribes: int = 0  # in vain, in a row
+    retry_at: int = 0
+    renewals: int = 0  # since IB ended its stream again and again
+    renewed_at: int = 0
+    hold_until: int = 0  # it is not subscribed before
+    probe_took: int = 0  # how long its last snapshot took
+    # the ladder
+    snapshot_at: int = 0  # when the last one was asked for
+    history_at: int = 0
+    # the contract
+    con_id: int = 0
+    hours: Hours | None = None
+    contract_asked_at: int = 0
+    told_contract: bool = False
+    route: Route | None = None  # a CFD's market data is that of its stock
+    rejection: Rejection | None = None
+    rejections: int = 0
+    delayed: bool = False  # ask for delayed data: the live one is not entitled
+    # what was said last
+    said: View | None = None
+    gap_start: int = 0
+    torn_at: int = 0  # until when an earlier run of the gateway streamed it
 
-    def __init__(self, planned: PlannedSymbol, now: int) -> None:
-        self.name = planned.symbol
-        self.planned = planned
-        self.planned_at = now
-        self.region = region(planned)
-        self.cut_reason: str | None = None  # line_limit or plan_limit: it is not streamed
-        self.cut_message: str | None = None
-        # the requests that it holds
-        self.stream: Request | None = None
-        self.snapshot: Request | None = None
-        self.history: Request | None = None
-        self.details: Request | None = None
-        # prices
-        self.last_tick = 0  # of the stream
-        self.ticks = 0  # turns of the loop that brought some, since `rhythm_since`
-        self.rhythm = 0  # usual time between two of them
-        self.rhythm_since = now
-        self.price_time = 0  # the newest price of any source: when it was current
-        self.floor = 0  # a price of this time was given when it was planned before
-        self.source: int | None = None  # what the price in its file comes from (messages.fields.SOURCE_*)
-        self.mark: int | None = None  # the source as last written to the tick stream
-        self.data_type: int | None = None  # 1 to 4, as IB said
-        self.said_type: int | None = None
-        self.halted = False
-        # trust
-        self.proven = False  # ticks came from the stream at least once
-        self.suspect_since = 0  # ticks and checks up to here prove nothing about now
-        self.verified_at = 0
-        self.verified_until = 0
-        self.dead = False
-        self.answerless = 0  # snapshots in a row without a price
-        self.farm_down = False
-        self.competing = False
-        # recovery
-        self.step: Literal["trust", "probing", "resubscribed", "failed"] = "trust"
-        self.step_until = 0
-        self.resubscribes = 0  # in vain, in a row
-        self.retry_at = 0
-        self.renewals = 0  # since IB ended its stream again and again
-        self.renewed_at = 0
-        self.hold_until = 0  # it is not subscribed before
-        self.probe_took = 0  # how long its last snapshot took
-        # the ladder
-        self.snapshot_at = 0  # when the last one was asked for
-        self.history_at = 0
-        # the contract
-        self.con_id = 0
-        self.hours: Hours | None = None
-        self.contract_asked_at = 0
-        self.told_contract = False
-        self.rejection: Rejection | None = None
-        self.rejections = 0
-        self.delayed = False  # ask for delayed data: the live one is not entitled
-        # what was said last
-        self.said: View | None = None
-        self.gap_start = 0
-        self.torn_at = 0  # until when an earlier run of the gateway streamed it
+    def __post_init__(self) -> None:
+        self.name = self.planned.symbol
+        self.region = region(self.planned)
+        self.rhythm_since = self.planned_at
 
     @property
     def priority(self) -> int:
@@ -240,9 +198,9 @@ class Symbol:
         opened = self.hours.opened_at(now) if self.hours is not None else None
         return max(self.last_tick, self.subscribed_at, self.suspect_since, opened or 0)
 
-    def fresh(self, net: Net, now: int) -> bool:
+    def fresh(self, shared: SharedFacts, now: int) -> bool:
         """Its stream brought a tick so lately that it may be trusted."""
-        limit = min(net.stale_after, net.link_limit) if net.silent else net.stale_after
+        limit = min(shared.stale_after, shared.link_limit) if shared.silent else shared.stale_after
         return self.last_tick > self.suspect_since and now - self.last_tick < limit
 
     def quiet(self, now: int) -> bool:
@@ -250,32 +208,32 @@ class Symbol:
         return self.verified_at > self.suspect_since and now < self.verified_until
 
 
-def derive(symbol: Symbol, net: Net, now: int) -> View:
+def derive(symbol: Symbol, shared: SharedFacts, now: int) -> View:
     """What the facts amount to."""
     if symbol.rejection is not None:
         name, code, message = symbol.rejection
         return View("rejected", True, name, code, message)
     if symbol.cut_reason is not None:
-        reason = net.outage or symbol.cut_reason
-        return View("over_limit", not _served_by_snapshot(symbol, net, now), reason, None, symbol.cut_message)
-    if net.outage is None and (symbol.fresh(net, now) or symbol.quiet(now)):
+        reason = shared.outage or symbol.cut_reason
+        return View("over_limit", not _served_by_snapshot(symbol, shared, now), reason, None, symbol.cut_message)
+    if shared.outage is None and (symbol.fresh(shared, now) or symbol.quiet(now)):
         if symbol.halted:
             return View("halted", False, "halted")
         if symbol.data_type in (3, 4):
             return View("delayed", False, "no_entitlement" if symbol.delayed else "delayed_asked")
-        return View("live" if symbol.fresh(net, now) else "quiet", False)
+        return View("live" if symbol.fresh(shared, now) else "quiet", False)
     if not symbol.market_open(now):
         unpriced = symbol.price_time == 0
-        return View("closed", unpriced, net.outage or ("no_price" if unpriced else None))
-    reason = net.outage or cause(symbol, net, now)
-    if net.outage is None and symbol.source == SOURCE_SNAPSHOT and _served_by_snapshot(symbol, net, now):
+        return View("closed", unpriced, shared.outage or ("no_price" if unpriced else None))
+    reason = shared.outage or cause(symbol, shared, now)
+    if shared.outage is None and symbol.source == SOURCE_SNAPSHOT and _served_by_snapshot(symbol, shared, now):
         return View("snapshot", False, reason)
     if symbol.source == SOURCE_HISTORY:
         return View("history", True, reason)
-    return View("stale" if symbol.price_time or not _in_grace(symbol, net, now) else "pending", True, reason)
+    return View("stale" if symbol.price_time or not _in_grace(symbol, shared, now) else "pending", True, reason)
 
 
-def cause(symbol: Symbol, net: Net, now: int) -> str:
+def cause(symbol: Symbol, shared: SharedFacts, now: int) -> str:
     """Why a symbol with a working link has no trusted stream. The wider cause comes first."""
     if symbol.competing:
         return "competing_session"
@@ -283,7 +241,7 @@ def cause(symbol: Symbol, net: Net, now: int) -> str:
         return "farm_down"
     if symbol.dead:
         return "feed_dead"
-    if net.silent:
+    if shared.silent:
         return "link_silent"
     if symbol.answerless:
         return "no_answer"
@@ -291,19 +249,19 @@ def cause(symbol: Symbol, net: Net, now: int) -> str:
         return "subscribing"
     if symbol.suspect:
         return "verifying"
-    if symbol.last_tick < symbol.subscribed_at and now - symbol.subscribed_at < net.stale_after:
+    if symbol.last_tick < symbol.subscribed_at and now - symbol.subscribed_at < shared.stale_after:
         return "awaiting_tick"
     return "no_ticks"
 
 
-def next_change(symbol: Symbol, net: Net, now: int) -> int:
+def next_change(symbol: Symbol, shared: SharedFacts, now: int) -> int:
     """The earliest time at which `derive` may say something else, without a further input."""
     times = [
-        symbol.last_tick + net.stale_after,
-        symbol.last_tick + min(net.stale_after, net.link_limit),
+        symbol.last_tick + shared.stale_after,
+        symbol.last_tick + min(shared.stale_after, shared.link_limit),
         symbol.verified_until,
-        symbol.price_time + snapshot_life(net),
-        max(symbol.planned_at, symbol.subscribed_at) + net.stale_after,
+        symbol.price_time + snapshot_life(shared),
+        max(symbol.planned_at, symbol.subscribed_at) + shared.stale_after,
     ]
     edge = symbol.hours.next_change(now) if symbol.hours is not None else None
     if edge is not None:
@@ -311,17 +269,17 @@ def next_change(symbol: Symbol, net: Net, now: int) -> int:
     return min((time for time in times if time > now), default=NEVER)
 
 
-def snapshot_life(net: Net) -> int:
+def snapshot_life(shared: SharedFacts) -> int:
     """For how long a snapshot's price may stand for a current one, ns."""
-    return 2 * net.stale_after
+    return 2 * shared.stale_after
 
 
-def _served_by_snapshot(symbol: Symbol, net: Net, now: int) -> bool:
-    return symbol.source == SOURCE_SNAPSHOT and now - symbol.price_time < snapshot_life(net)
+def _served_by_snapshot(symbol: Symbol, shared: SharedFacts, now: int) -> bool:
+    return symbol.source == SOURCE_SNAPSHOT and now - symbol.price_time < snapshot_life(shared)
 
 
-def _in_grace(symbol: Symbol, net: Net, now: int) -> bool:
+def _in_grace(symbol: Symbol, shared: SharedFacts, now: int) -> bool:
     """A new symbol may wait for its first price as long as any other may be silent, or until it is asked for."""
-    if net.outage is not None or symbol.subscribed_at == 0:
+    if shared.outage is not None or symbol.subscribed_at == 0:
         return True
-    return now - max(symbol.planned_at, symbol.subscribed_at) < net.stale_after
+    return now - max(symbol.planned_at, symbol.subscribed_at) < shared.stale_after

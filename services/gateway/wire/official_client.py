@@ -18,19 +18,21 @@ from ibapi.contract import Contract
 from ibapi.decoder import Decoder
 from ibapi.wrapper import EWrapper
 
-from messages.events import Bar, PlannedSymbol
+from messages.events import Bar, ContractQualified, PlannedSymbol
 from services.base.clock import SECOND
 from services.gateway.core.interface import (
     BarsEnd,
     BarsSeen,
     ContractEnd,
-    ContractInfo,
     ContractSeen,
     CurrentTimeSeen,
     Event,
+    GreetingSeen,
+    History,
     IbErrorSeen,
     MarketDataTypeSeen,
     Ready,
+    RerouteSeen,
 )
 
 log = structlog.get_logger()
@@ -109,13 +111,12 @@ class OfficialClient(EWrapper):  # type: ignore[misc]
     def contract_details(self, req_id: int, planned: PlannedSymbol) -> None:
         self._client.reqContractDetails(req_id, contract_of(planned, 0))
 
-    def history(
-        self, req_id: int, planned: PlannedSymbol, con_id: int, end: int, duration: str, bar_size: str, what: str
-    ) -> None:
-        until = f"{datetime.fromtimestamp(end // SECOND, UTC):%Y%m%d-%H:%M:%S}" if end else ""
-        self._bars[req_id] = []
+    def history(self, ask: History) -> None:
+        until = f"{datetime.fromtimestamp(ask.end // SECOND, UTC):%Y%m%d-%H:%M:%S}" if ask.end else ""
+        self._bars[ask.req_id] = []
+        contract = contract_of(ask.planned, ask.con_id)
         self._client.reqHistoricalData(
-            req_id, contract_of(planned, con_id), until, duration, bar_size, what, 0, 2, False, []
+            ask.req_id, contract, until, ask.duration, ask.bar_size, ask.what_to_show, 0, 2, False, []
         )
 
     def cancel_history(self, req_id: int) -> None:
@@ -159,9 +160,13 @@ class OfficialClient(EWrapper):  # type: ignore[misc]
 
     def _check_ready(self) -> None:
         """Requests sent before both messages may be dropped (TWS API documentation, "Connectivity")."""
-        if self._next_id_seen and self._accounts and not self._ready:
+        if self._ready:
+            return
+        if self._next_id_seen and self._accounts:
             self._ready = True
             self.inputs.append(Ready(self.server_version, self._accounts))
+        else:
+            self.inputs.append(GreetingSeen("managedAccounts" if self._next_id_seen else "nextValidId"))
 
     def error(self, *args: Any) -> None:
         """3, 4 or 5 arguments by version: (id, code, text), with advanced JSON, with a time after the id."""
@@ -172,12 +177,16 @@ class OfficialClient(EWrapper):  # type: ignore[misc]
     def marketDataType(self, reqId: int, marketDataType: int) -> None:
         self.inputs.append(MarketDataTypeSeen(reqId, int(marketDataType)))
 
+    def rerouteMktDataReq(self, reqId: int, conId: int, exchange: str) -> None:
+        self.inputs.append(RerouteSeen(reqId, int(conId), exchange))
+
     def contractDetails(self, reqId: int, contractDetails: Any) -> None:
         contract = contractDetails.contract
         self.inputs.append(
             ContractSeen(
                 reqId,
-                ContractInfo(
+                ContractQualified(
+                    symbol="",
                     con_id=int(contract.conId),
                     sec_type=contract.secType,
                     exchange=contract.exchange,
@@ -189,6 +198,12 @@ class OfficialClient(EWrapper):  # type: ignore[misc]
                     time_zone=contractDetails.timeZoneId or "",
                     trading_hours=contractDetails.tradingHours or "",
                     liquid_hours=contractDetails.liquidHours or "",
+                    price_magnifier=int(contractDetails.priceMagnifier or 1),
+                    multiplier=_number(contract.multiplier) or 1.0,
+                    trading_class=contract.tradingClass or "",
+                    last_trade_date=contract.lastTradeDateOrContractMonth or "",
+                    size_increment=_number(getattr(contractDetails, "sizeIncrement", None)),
+                    suggested_size_increment=_number(getattr(contractDetails, "suggestedSizeIncrement", None)),
                 ),
             )
         )
@@ -216,9 +231,22 @@ class OfficialClient(EWrapper):  # type: ignore[misc]
         self.inputs.append(CurrentTimeSeen(int(time)))
 
 
+def _number(value: Any) -> float:
+    """A number of contract details, be it a text, a Decimal or unset; 0 for none."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return 0.0
+    return number if 0 < number < 1e30 else 0.0
+
+
 def contract_of(planned: PlannedSymbol, con_id: int) -> Contract:
-    """The official contract for a planned symbol; the exchange always goes with a contract id."""
+    """The official contract for a planned symbol; the exchange always goes with a contract id. One without a type is
+    what IB named in a reroute: its id and exchange alone."""
     contract = Contract()
+    if not planned.sec_type:
+        contract.conId, contract.exchange = con_id, planned.exchange
+        return contract
     contract.symbol = planned.ib_symbol or planned.symbol
     contract.secType = planned.sec_type
     contract.exchange = planned.exchange

@@ -7,7 +7,7 @@ from messages.events import PlannedSymbol
 from services.gateway.core.deadlines import NEVER, SECOND
 from services.gateway.core.farms import served_by
 from services.gateway.core.governor import Kind, Request
-from services.gateway.core.symbol_state import ALL_CLEAR, REASONS, Net, Rejection, Symbol, derive, next_change
+from services.gateway.core.symbol_state import ALL_CLEAR, REASONS, Rejection, SharedFacts, Symbol, derive, next_change
 from services.gateway.core.trading_hours import Hours
 
 NOW = 1_000 * SECOND
@@ -16,10 +16,10 @@ SESSIONS = st.lists(st.tuples(st.integers(900, 1100), st.integers(1, 60)), max_s
 
 
 @st.composite
-def situations(draw: st.DrawFn) -> tuple[Symbol, Net]:
-    net = Net(15 * SECOND, 10 * SECOND)
-    net.outage = draw(st.sampled_from([None, None, "connection_lost"]))
-    net.silent = draw(st.booleans())
+def situations(draw: st.DrawFn) -> tuple[Symbol, SharedFacts]:
+    shared = SharedFacts(15 * SECOND, 10 * SECOND)
+    shared.outage = draw(st.sampled_from([None, None, "connection_lost"]))
+    shared.silent = draw(st.booleans())
     symbol = Symbol(PlannedSymbol("SPY", "test", 0), draw(TIMES) or NOW)
     for name in ("last_tick", "suspect_since", "verified_at", "price_time"):
         setattr(symbol, name, draw(TIMES))
@@ -38,18 +38,18 @@ def situations(draw: st.DrawFn) -> tuple[Symbol, Net]:
         symbol.hours = Hours(spans, draw(st.sampled_from([0, NOW + SECOND])), 2_000 * SECOND)
     if draw(st.integers(0, 9)) == 0:
         symbol.rejection = Rejection("no_contract", 200, "no")
-    return symbol, net
+    return symbol, shared
 
 
 @given(situations())
 @settings(max_examples=500)
-def test_what_is_called_clear_is_clear_and_the_rest_has_a_reason(situation: tuple[Symbol, Net]) -> None:
-    symbol, net = situation
-    view = derive(symbol, net, NOW)
+def test_what_is_called_clear_is_clear_and_the_rest_has_a_reason(situation: tuple[Symbol, SharedFacts]) -> None:
+    symbol, shared = situation
+    view = derive(symbol, shared, NOW)
     if view.state in ALL_CLEAR and view.reason is None:
         fresh = symbol.last_tick > symbol.suspect_since and NOW - symbol.last_tick < 15 * SECOND
         verified = symbol.verified_at > symbol.suspect_since and symbol.verified_until > NOW
-        assert net.outage is None
+        assert shared.outage is None
         assert fresh or verified or (view.state == "closed" and not symbol.market_open(NOW))
         assert not view.stale
     else:
@@ -61,17 +61,17 @@ def test_what_is_called_clear_is_clear_and_the_rest_has_a_reason(situation: tupl
 
 @given(situations(), st.floats(0, 1, exclude_min=True, exclude_max=True))
 @settings(max_examples=500)
-def test_nothing_changes_before_the_time_that_was_foreseen(situation: tuple[Symbol, Net], part: float) -> None:
-    symbol, net = situation
-    until = min(next_change(symbol, net, NOW), NOW + 200 * SECOND)
+def test_nothing_changes_before_the_time_that_was_foreseen(situation: tuple[Symbol, SharedFacts], part: float) -> None:
+    symbol, shared = situation
+    until = min(next_change(symbol, shared, NOW), NOW + 200 * SECOND)
     assert until > NOW
     between = NOW + int((until - NOW) * part)
-    assert derive(symbol, net, between) == derive(symbol, net, NOW)
+    assert derive(symbol, shared, between) == derive(symbol, shared, NOW)
 
 
 def test_nothing_is_awaited_of_a_symbol_without_facts() -> None:
     symbol = Symbol(PlannedSymbol("SPY", "test", 0), NOW - 100 * SECOND)
-    assert next_change(symbol, Net(15 * SECOND, 10 * SECOND), NOW) == NEVER
+    assert next_change(symbol, SharedFacts(15 * SECOND, 10 * SECOND), NOW) == NEVER
 
 
 def test_which_farm_serves_whom() -> None:
