@@ -1,51 +1,52 @@
-"""Another React app, of another origin, imports the built card by its package name and shows two of them."""
+"""Other React apps, of another origin and outside this repository, install the packed card and show two of them."""
 
-import shutil
-import subprocess
-import threading
-from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.browser.conftest import SCREENSHOTS, UI, await_page, missing
+from tests.browser.conftest import SCREENSHOTS, await_page
+from tests.browser.host_app import make_host, pack_card, served
 from tests.process.pipeline import ALL, Pipeline
 
-BUILD_SECONDS = 120
-
-
-class Silent(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:
-        pass
+HOSTS = [
+    pytest.param(19, "npm", id="react-19"),
+    pytest.param(18, "npm", id="react-18"),
+    pytest.param(19, "pnpm", id="react-19-pnpm", marks=pytest.mark.slow),
+    pytest.param(18, "pnpm", id="react-18-pnpm", marks=pytest.mark.slow),
+]
+HostApp = Callable[[int, str], str]
 
 
 @pytest.fixture(scope="module")
-def host_app() -> Iterator[str]:
-    """The host app, built and served; its origin."""
-    npm = shutil.which("npm")
-    if npm is None or not (UI / "node_modules").exists():
-        missing("the card's packages are not installed; run `npm ci` in services/web/ui")
-    done = subprocess.run([npm, "run", "build:host"], cwd=UI, capture_output=True, text=True, timeout=BUILD_SECONDS)
-    assert done.returncode == 0, done.stdout + done.stderr
-    folder = UI / "tests" / "host" / "dist"
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Silent, directory=str(folder))) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+def host_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostApp]:
+    """Makes a host app, of each kind once, and serves it: `host_app(18, "pnpm")` is its origin."""
+    card = pack_card(tmp_path_factory.mktemp("card"))
+    origins: dict[tuple[int, str], str] = {}
+    with ExitStack() as stack:
+
+        def make(react: int, installer: str) -> str:
+            if (react, installer) not in origins:
+                folder = tmp_path_factory.mktemp(f"host-{react}-{installer}")
+                origins[react, installer] = stack.enter_context(served(make_host(folder, card, react, installer)))
+            return origins[react, installer]
+
+        yield make
 
 
-def test_two_cards_in_another_app(host_app: str, browser: Browser, tmp_path: Path) -> None:
-    with Pipeline(tmp_path, ALL, {"web_origins": host_app}) as pipeline:
+@pytest.mark.parametrize(("react", "installer"), HOSTS)
+def test_two_cards_in_another_app(
+    react: int, installer: str, host_app: HostApp, browser: Browser, tmp_path: Path
+) -> None:
+    origin = host_app(react, installer)
+    with Pipeline(tmp_path, ALL, {"web_origins": origin}) as pipeline:
         await_page(pipeline)
         page = browser.new_page(viewport={"width": 1000, "height": 900})
         errors: list[str] = []
         page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(f"{host_app}/?api=http://127.0.0.1:{pipeline.web_port}")
+        page.goto(f"{origin}/?api=http://127.0.0.1:{pipeline.web_port}")
         ours, chinese = page.get_by_role("region", name="Our feed"), page.locator(".second")
 
         # each speaks for itself, in the host's words where it gave some
@@ -72,11 +73,14 @@ def test_two_cards_in_another_app(host_app: str, browser: Browser, tmp_path: Pat
         page.close()
 
 
-def test_an_app_of_an_origin_that_is_not_allowed_gets_nothing(host_app: str, browser: Browser, tmp_path: Path) -> None:
+def test_an_app_of_an_origin_that_is_not_allowed_gets_nothing(
+    host_app: HostApp, browser: Browser, tmp_path: Path
+) -> None:
+    origin = host_app(19, "npm")
     with Pipeline(tmp_path, ALL) as pipeline:
         await_page(pipeline)
         page = browser.new_page()
-        page.goto(f"{host_app}/?api=http://127.0.0.1:{pipeline.web_port}")
+        page.goto(f"{origin}/?api=http://127.0.0.1:{pipeline.web_port}")
         badge = page.get_by_role("region", name="Our feed").get_by_test_id("status-badge")
         expect(badge).to_have_text("Backend away")
         expect(page.locator("tr[data-symbol]")).to_have_count(0)

@@ -9,6 +9,7 @@ from messages.control import Start, Stop
 from messages.errors import CODES, IbStreamError
 from messages.events import GapClosed, GapFilled, GapOpened, StatusChanged
 from messages.views import LinkStatus, ServiceStatus, SymbolStatus
+from services.web.page import STATIC, accepts_gzip
 from tests import blocks
 from tests.blocks import NOW
 from tests.unit.web.support import API, error_of, heartbeat_frame, quote_frame, status, status_frame
@@ -218,6 +219,55 @@ def test_the_page_is_kept_as_long_as_is_right(web):
     script = page.text.partition('src="./')[2].partition('"')[0]
     assert "immutable" in web.get(f"/{script}").headers["cache-control"]
     assert error_of(web.get("/assets/none.js")) == (404, "not_found")
+
+
+def script_of(web):
+    return "/" + web.get("/").text.partition('src="./')[2].partition('"')[0]
+
+
+def test_the_page_travels_compressed_and_stays_under_300_kb(web):
+    plain = web.get(script_of(web), headers={"Accept-Encoding": "identity"})
+    packed = web.get(script_of(web), headers={"Accept-Encoding": "gzip, br"})
+    assert "content-encoding" not in plain.headers
+    assert packed.headers["content-encoding"] == "gzip"
+    assert packed.content == plain.content
+    assert int(packed.headers["content-length"]) < int(plain.headers["content-length"]) / 2
+    assert plain.headers["vary"] == packed.headers["vary"] == "Accept-Encoding"
+    assert packed.headers["content-type"] == plain.headers["content-type"]
+    assert packed.headers["cache-control"] == plain.headers["cache-control"]
+    files = [path for path in STATIC.rglob("*") if path.is_file() and not path.name.startswith("licenses")]
+    answers = [web.get(f"/{path.relative_to(STATIC)}", headers={"Accept-Encoding": "gzip"}) for path in files]
+    assert {answer.status_code for answer in answers} == {200}
+    assert sum(int(answer.headers["content-length"]) for answer in answers) < 300_000
+
+
+def test_a_compressed_file_that_a_browser_has_is_not_sent_again(web):
+    first = web.get("/", headers={"Accept-Encoding": "gzip"})
+    again = web.get("/", headers={"Accept-Encoding": "gzip", "If-None-Match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+
+
+def test_nothing_but_files_of_the_page_is_compressed(web):
+    web.hear(status_frame(), quote_frame("SPY"))
+    for path in (f"{API}/quotes", f"{API}/status", "/metrics", "/healthz"):
+        assert "content-encoding" not in web.get(path, headers={"Accept-Encoding": "gzip"}).headers
+
+
+@pytest.mark.parametrize(
+    ("header", "accepted"),
+    [
+        ("gzip", True),
+        ("br, GZIP;q=0.5", True),
+        ("*", True),
+        ("", False),
+        ("br", False),
+        ("gzip;q=0, *", False),
+        ("*;q=0", False),
+        ("gzip; q=0.0", False),
+    ],
+)
+def test_who_takes_gzip(header, accepted):
+    assert accepts_gzip(header) is accepted
 
 
 def test_the_documentation_needs_nothing_from_elsewhere(web):

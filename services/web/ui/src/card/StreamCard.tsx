@@ -53,7 +53,7 @@ export function StreamCard({
   useUnauthorized(store, onUnauthorized)
 
   return (
-    <Card value={card}>
+    <Card.Provider value={card}>
       <section
         className={[styles.card, className].filter(Boolean).join(' ')}
         data-theme={theme}
@@ -74,6 +74,6 @@ export function StreamCard({
           <Announcer />
         </div>
       </section>
-    </Card>
+    </Card.Provider>
   )
 }

@@ -1,6 +1,6 @@
 // How components read the store: one topic each, so that a component renders for what it shows and no more.
 
-import { createContext, use, useCallback, useEffect, useState, useSyncExternalStore } from 'react'
+import { createContext, useCallback, useContext, useEffect, useState, useSyncExternalStore } from 'react'
 import type { Api } from './api'
 import type { Format } from './format'
 import { type Health, healthOf } from './health'
@@ -18,7 +18,7 @@ export interface CardContext {
 export const Card = createContext<CardContext | null>(null)
 
 export function useCard(): CardContext {
-  const card = use(Card)
+  const card = useContext(Card)
   if (!card) throw new Error('used outside StreamCard')
   return card
 }

@@ -1,10 +1,10 @@
-// Another app, as somebody else would write it: the built card by its package name, twice, among own styles.
+// Another app, as somebody else would write it: the packed card by its package name, twice, among own styles.
+// The tests copy it to an empty folder, install what it needs there, build it and look at it.
 // The backend's address comes as ?api=…
 
 import { StreamCard, type StringsOverride } from '@ibstream/stream-card'
 import '@ibstream/stream-card/stream-card.css'
 import { createRoot } from 'react-dom/client'
-import './host.css'
 
 const api = new URLSearchParams(location.search).get('api') ?? ''
 const words: StringsOverride = { title: 'Our feed', status: { connected: 'All is well' } }
