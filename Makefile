@@ -6,7 +6,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 export PATH := $(BIN):$(PATH)
 
-.PHONY: setup run test soak long bench bench-short peers lock
+.PHONY: setup run check test soak long bench bench-short peers lock
 
 setup: $(VENV)/.installed
 
@@ -31,11 +31,19 @@ run: setup
 	@$(PIP) --no-deps --upgrade --target .venvs/ibapi-9.81.1 ibapi==9.81.1.post1
 	@touch $@
 
-# Two files at a time: real processes are waited for most of the time.
+# Two tests at a time: real processes are waited for most of the time.
 JOBS ?= 2
 
+# What a change must pass before anything else, in under a minute: no process is started, Hypothesis tries a tenth.
+check: $(VENV)/.installed-dev
+	ruff check .
+	ruff format --check .
+	mypy
+	lint-imports
+	TEST_EXAMPLES=quick pytest --numprocesses $(JOBS) tests/unit tests/simulation
+
 test: $(VENV)/.installed-dev .venvs/ibapi-9.81.1/ibapi
-	pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
+	pytest --numprocesses $(JOBS) --dist worksteal
 
 # Everything runs for so many seconds, under faults; exits 1 with a sentence for what leaks, is lost or does not heal.
 soak: $(VENV)/.installed-dev

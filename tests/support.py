@@ -13,6 +13,13 @@ import pytest
 
 T = TypeVar("T")
 
+QUICK = os.environ.get("TEST_EXAMPLES") == "quick"
+
+
+def examples(count: int) -> int:
+    """How many examples Hypothesis tries: `count`, or a tenth of it in the quick check."""
+    return max(count // 10, 5) if QUICK else count
+
 
 def eventually(probe: Callable[[], T], timeout: float = 30.0, message: str = "") -> T:
     """The first true value of `probe`, asked again and again. Fails after `timeout` seconds with the last one."""

@@ -60,10 +60,12 @@ def verified(folder: Path) -> str:
     return found.stdout + found.stderr
 
 
+@pytest.mark.tools
 def test_systemd_has_nothing_to_say_about_the_units(units: Path) -> None:
     assert verified(units) == ""
 
 
+@pytest.mark.tools
 def test_a_wrong_unit_would_be_told(units: Path) -> None:
     text = UNIT.read_text().replace("Restart=always", "Restart=sometimes")
     (units / UNIT.name).write_text(text.replace("/opt/ibstream", "/nowhere"))
@@ -71,6 +73,7 @@ def test_a_wrong_unit_would_be_told(units: Path) -> None:
     assert "/nowhere/.venv/bin/python is not executable" in verified(units)
 
 
+@pytest.mark.tools
 def test_the_unit_exposes_little(units: Path) -> None:
     analyze = program("systemd-analyze", "apt-get install systemd")
     security = (analyze, "security", "--offline=true", "--no-pager")
@@ -112,11 +115,13 @@ def test_the_procfile_for_a_real_gateway_is_the_other_less_the_simulator() -> No
 # --- containers ---
 
 
+@pytest.mark.tools
 def test_hadolint_accepts_the_dockerfile() -> None:
     linted = run(program("hadolint", "make test installs it"), DEPLOY / "container" / "Dockerfile")
     assert (linted.returncode, linted.stdout) == (0, "")
 
 
+@pytest.mark.tools
 def test_the_compose_file_holds_to_the_compose_specification(tmp_path: Path) -> None:
     check = (program("check-jsonschema", "make test installs it"), "--builtin-schema", "vendor.compose-spec")
     compose = DEPLOY / "container" / "compose.yaml"
@@ -170,6 +175,7 @@ def source(tmp_path: Path) -> Path:
 
 
 @pytest.mark.timeout(400)
+@pytest.mark.tools
 def test_install_upgrade_and_remove(tmp_path: Path, source: Path) -> None:
     """One test, as each step costs an environment: what is installed runs, an upgrade brings the new version and
     leaves data and settings alone, and a removal leaves nothing but those."""

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from services.gateway.core.governor import Kind
 from tests.simulation.ib_world import World, fx
+from tests.support import examples
 
 SYMBOLS = [f"S{number}" for number in range(6)]
 SUBSETS = st.lists(st.sampled_from(SYMBOLS), max_size=4, unique=True)
@@ -86,7 +87,7 @@ def calm(world: World) -> None:
 
 
 @given(st.lists(st.tuples(ACTIONS, PAUSES), max_size=25), st.integers(0, 9))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_never_silently_blind_and_always_healing(
     script: list[tuple[tuple, float]],  # type: ignore[type-arg]
     seed: int,

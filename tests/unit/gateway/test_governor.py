@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from services.gateway.core.deadlines import SECOND
 from services.gateway.core.governor import MAX_SNAPSHOTS, Governor, Kind, Request
+from tests.support import examples
 
 RATE, LINES = 45, 20
 
@@ -110,7 +111,7 @@ STEPS = st.one_of(
 
 
 @given(st.lists(STEPS, max_size=40))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_no_rule_is_ever_broken(steps: list[tuple]) -> None:  # type: ignore[type-arg]
     wire = Wire()
     governor = wire.governor

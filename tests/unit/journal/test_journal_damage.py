@@ -24,8 +24,9 @@ from services.base.settings import Settings
 from services.journal import JournalReader, Row
 from services.journal.verify import Report, verify
 from tests.journals import DAY, NOON, events_block, fill, killed, open_writer, tick_block
+from tests.support import examples
 
-EXAMPLES = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+EXAMPLES = settings(max_examples=examples(120), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def make_journal(root: Path) -> None:

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.planner.placement import Place, place
+from tests.support import examples
 
 LINES = {"a": 100, "b": 100}
 
@@ -97,7 +98,7 @@ def steps(draw: st.DrawFn) -> list[tuple[list[str], list[str], dict[str, int], s
     return found
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(steps())
 def test_whatever_happens(listed) -> None:
     before: dict[str, Place] = {}
@@ -122,7 +123,7 @@ def test_whatever_happens(listed) -> None:
         before = places
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(pool, gateways, st.data())
 def test_after_failures_and_returns_everything_is_where_it_was(symbols, lines, data) -> None:
     symbols = symbols[: sum(lines.values())]

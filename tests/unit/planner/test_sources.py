@@ -22,6 +22,7 @@ from services.planner.core import Limits, derive, select
 from services.planner.database import Database
 from services.planner.demo import CONFIG, TABLES, ensure_demo
 from services.planner.sources import gather, with_project
+from tests.support import examples
 
 NOW = 1_767_623_400_000_000_000
 
@@ -265,7 +266,7 @@ request = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     request=request,
     archived=mostly(st.sampled_from([0, ""]), cell),

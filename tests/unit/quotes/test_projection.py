@@ -21,6 +21,7 @@ from services.quotes.projection import Projection, file_bytes
 from tests import blocks
 from tests.blocks import NOW, TestWriter
 from tests.rebuilt import fold, rebuild
+from tests.support import examples
 
 
 def live(symbol: str) -> SymbolChanged:
@@ -222,7 +223,7 @@ def files_of(projection: Projection) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("gateways", ["", "a,b", ",a"])
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.data(), st.randoms(use_true_random=False))
 def test_files_depend_neither_on_the_order_of_streams_nor_on_restarts(gateways, data, random):
     streams = streams_of(data.draw(history(gateways)), gateways)

@@ -12,6 +12,7 @@ from messages.events import CutSymbol, LinkChanged, StreamStarted, StreamStopped
 from messages.views import Status
 from services.base.settings import Settings
 from services.supervisor.verdict import SILENCE_FACTOR
+from tests.support import examples
 from tests.unit.supervisor.world import World, live, state
 
 
@@ -313,11 +314,13 @@ class Blindness(RuleBasedStateMachine):
 
 
 def test_never_connected_while_blind() -> None:
-    run_state_machine_as_test(Blindness, settings=settings(max_examples=60, stateful_step_count=30, deadline=None))
+    run_state_machine_as_test(
+        Blindness, settings=settings(max_examples=examples(60), stateful_step_count=30, deadline=None)
+    )
 
 
 @given(st.lists(st.sampled_from(STATES), min_size=1, max_size=6))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_one_bad_symbol_is_enough(words: list[str]) -> None:
     names = [f"S{i}" for i in range(len(words))]
     world = World().started(*names)

@@ -12,6 +12,7 @@ from messages.codec import encode
 from messages.control import Accepted
 from messages.errors import IbStreamError
 from tests import blocks
+from tests.support import examples
 from tests.unit.web.support import API, Web, heartbeat_frame, quote_frame, status_frame
 
 HERE = {"Host": "127.0.0.1:8765"}
@@ -52,7 +53,7 @@ DESCRIBED = schemathesis.openapi.from_asgi("/openapi.json", RUNNING.app, headers
 # The event stream never ends: test_events.py and the process tests have it.
 @DESCRIBED.exclude(path_regex="/events$").parametrize()
 @hypothesis.settings(
-    max_examples=30, deadline=None, suppress_health_check=list(hypothesis.HealthCheck), derandomize=True
+    max_examples=examples(30), deadline=None, suppress_health_check=list(hypothesis.HealthCheck), derandomize=True
 )
 def test_every_answer_is_as_documented(case):
     # What a symbol or a project is, no schema can say: a well-formed request may be refused.
