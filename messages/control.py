@@ -8,15 +8,20 @@ from typing import Literal
 
 import msgspec
 
+from messages.errors import IbStreamError
 from messages.events import MarketDataType, Plan
-from messages.views import Status
+from messages.views import ProjectChoice, SnapshotChoice, Status
 
 
 class Message(msgspec.Struct, tag_field="type", frozen=True, omit_defaults=True):
-    """Base of commands and replies."""
+    """Base of commands and replies. A reader of replies passes over fields that it does not know."""
 
 
-class Start(Message, tag="start", frozen=True):
+class Request(Message, frozen=True, forbid_unknown_fields=True):
+    """Base of commands: one with a field that is not known here is refused by its name, never half obeyed."""
+
+
+class Start(Request, tag="start", frozen=True):
     """Start streaming. Fails with `ib_stream_lock_busy` when the stream is started already."""
 
     project_id: int | None = None
@@ -27,25 +32,35 @@ class Start(Message, tag="start", frozen=True):
     refresh_interval_seconds: float | None = None
 
 
-class Stop(Message, tag="stop", frozen=True):
+class Stop(Request, tag="stop", frozen=True):
     """Stop streaming; stopping a stopped stream is not an error."""
 
 
-class GetStatus(Message, tag="get_status", frozen=True):
+class GetStatus(Request, tag="get_status", frozen=True):
     pass
 
 
-class RefreshPlan(Message, tag="refresh_plan", frozen=True):
+class RefreshPlan(Request, tag="refresh_plan", frozen=True):
     """Read the database now, and try rejected symbols again."""
 
 
-class ComputePlan(Message, tag="compute_plan", frozen=True):
+class ComputePlan(Request, tag="compute_plan", frozen=True):
     """To the planner: what would be planned for this request? Validates it and changes nothing."""
 
     request: Start
 
 
-class ReplayRequest(Message, tag="replay", frozen=True):
+class ListProjects(Request, tag="list_projects", frozen=True):
+    """To the planner: which projects are there to choose from?"""
+
+
+class ListSnapshots(Request, tag="list_snapshots", frozen=True):
+    """To the planner: which decision snapshots does a project have? Fails with `project_not_found`."""
+
+    project_id: int
+
+
+class ReplayRequest(Request, tag="replay", frozen=True):
     """To a stream's writer: blocks from the one that holds `from_seq` on, about `max_bytes` of them.
 
     With `from_time` (UTC nanoseconds) not before the first block of that time or later; with `symbols` only
@@ -67,8 +82,15 @@ class Accepted(Message, tag="accepted", frozen=True):
 
 
 class Failed(Message, tag="failed", frozen=True):
+    """`field` is the part of the request that caused it, where one did."""
+
     code: str
     message: str
+    field: str | None = None
+
+    @classmethod
+    def by(cls, error: IbStreamError) -> "Failed":
+        return cls(code=error.code, message=error.message, field=error.field)
 
 
 class StatusReply(Message, tag="status", frozen=True):
@@ -77,6 +99,20 @@ class StatusReply(Message, tag="status", frozen=True):
 
 class PlanReply(Message, tag="plan_reply", frozen=True):
     plan: Plan
+
+
+class ProjectsReply(Message, tag="projects", frozen=True):
+    """By id; of very many the newest, and then `more` is true."""
+
+    projects: list[ProjectChoice]
+    more: bool = False
+
+
+class SnapshotsReply(Message, tag="snapshots", frozen=True):
+    """The newest first; `more` is true when there are older ones."""
+
+    snapshots: list[SnapshotChoice]
+    more: bool = False
 
 
 class ReplayReply(Message, tag="replay_reply", frozen=True):
@@ -90,8 +126,8 @@ class ReplayReply(Message, tag="replay_reply", frozen=True):
 
 
 Command = Start | Stop | GetStatus | RefreshPlan
-PlannerCommand = ComputePlan | RefreshPlan
-Reply = Accepted | Failed | StatusReply | PlanReply | ReplayReply
-AnyMessage = Command | ComputePlan | ReplayRequest | Reply
+PlannerCommand = ComputePlan | RefreshPlan | ListProjects | ListSnapshots
+Reply = Accepted | Failed | StatusReply | PlanReply | ProjectsReply | SnapshotsReply | ReplayReply
+AnyMessage = Command | PlannerCommand | ReplayRequest | Reply
 
 ServiceName = Literal["simulator", "gateway", "planner", "sink", "supervisor", "web"]

@@ -11,21 +11,22 @@ import msgspec
 class ErrorCode(msgspec.Struct, frozen=True):
     exit: int
     http: int
+    field: str | None = None  # of a start request: the one that usually causes it
 
 
 CODES: Final[dict[str, ErrorCode]] = {
     "invalid_request": ErrorCode(exit=2, http=400),
     "invalid_setting": ErrorCode(exit=2, http=400),
     "ib_stream_lock_busy": ErrorCode(exit=3, http=409),
-    "project_not_found": ErrorCode(exit=4, http=404),
-    "decision_snapshot_not_found": ErrorCode(exit=5, http=404),
-    "symbols_empty": ErrorCode(exit=6, http=422),
-    "invalid_symbol": ErrorCode(exit=7, http=422),
+    "project_not_found": ErrorCode(exit=4, http=404, field="project_id"),
+    "decision_snapshot_not_found": ErrorCode(exit=5, http=404, field="decision_snapshot_id"),
+    "symbols_empty": ErrorCode(exit=6, http=422, field="symbols"),
+    "invalid_symbol": ErrorCode(exit=7, http=422, field="symbols"),
     "supervisor_unreachable": ErrorCode(exit=8, http=503),
     "planner_unreachable": ErrorCode(exit=9, http=503),
     "database_unavailable": ErrorCode(exit=10, http=503),
     "schema_unexpected": ErrorCode(exit=11, http=503),
-    "snapshot_unreadable": ErrorCode(exit=12, http=422),
+    "snapshot_unreadable": ErrorCode(exit=12, http=422, field="decision_snapshot_id"),
     "symbol_not_found": ErrorCode(exit=13, http=404),
     "journal_unavailable": ErrorCode(exit=14, http=503),
     "journal_damaged": ErrorCode(exit=15, http=503),
@@ -33,13 +34,17 @@ CODES: Final[dict[str, ErrorCode]] = {
 
 
 class IbStreamError(Exception):
-    """A failure with a stable code and one sentence for the person who caused or meets it."""
+    """A failure with a stable code and one sentence for the person who caused or meets it.
 
-    def __init__(self, code: str, message: str) -> None:
+    `field` is the part of the request that caused it, where one did: `max_symbols`.
+    """
+
+    def __init__(self, code: str, message: str, field: str | None = None) -> None:
         assert code in CODES, code
         super().__init__(message)
         self.code = code
         self.message = message
+        self.field = field or CODES[code].field
 
     @property
     def exit_code(self) -> int:

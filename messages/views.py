@@ -119,6 +119,25 @@ class LinkStatus(msgspec.Struct, frozen=True, kw_only=True):
     farms: dict[str, str] = {}
 
 
+class SnapshotChoice(msgspec.Struct, frozen=True, kw_only=True):
+    """A decision snapshot that a start may name."""
+
+    id: int
+    date: str | None = None  # its snapshot_date: YYYY-MM-DD where the database has a date
+    usable: bool = True  # its status is `success`
+    count: int | None = None  # symbols in its CSV; null when it was not counted, or cannot be
+    problem: str | None = None  # why its CSV cannot be read
+
+
+class ProjectChoice(msgspec.Struct, frozen=True, kw_only=True):
+    """A project that a start may name, with the snapshot that it would stream: the newest usable one."""
+
+    id: int
+    name: str
+    archived: bool = False  # a start refuses it
+    snapshot: SnapshotChoice | None = None
+
+
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """The whole status: `_status.json`, the topic `status`, `ibstream status --json` and GET /status."""
 

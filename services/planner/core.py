@@ -95,12 +95,12 @@ def check_request(request: Start) -> None:
         for text in request.symbols:
             parse(text)
     if request.max_symbols is not None and request.max_symbols < 1:
-        raise IbStreamError("invalid_request", f"max_symbols is {request.max_symbols}; expected at least 1")
+        message = f"max_symbols is {request.max_symbols}; expected at least 1"
+        raise IbStreamError("invalid_request", message, "max_symbols")
     interval = request.refresh_interval_seconds
     if interval is not None and not interval >= MIN_REFRESH:
-        raise IbStreamError(
-            "invalid_request", f"refresh_interval_seconds is {interval}; expected at least {MIN_REFRESH:.0f}"
-        )
+        message = f"refresh_interval_seconds is {interval}; expected at least {MIN_REFRESH:.0f}"
+        raise IbStreamError("invalid_request", message, "refresh_interval_seconds")
 
 
 def derive(request: Start, sources: Sources) -> Answer:
@@ -173,14 +173,15 @@ def _add_themes(builder: "_Builder", config: ProjectConfig, universe: Sequence[M
 
 
 def _empty(sources: Sources, builder: "_Builder") -> IbStreamError:
+    field = "project_id"
     if sources.items is not None:
-        where = f"decision snapshot {sources.snapshot_id} has no symbols"
+        field, where = "decision_snapshot_id", f"decision snapshot {sources.snapshot_id} has no symbols"
     elif sources.project is not None:
         where = f"project {sources.project.id} has no usable decision snapshot and no symbols in its configuration"
     else:
         where = "neither a project nor symbols were named"
     refused = f"; {builder.refused} could not be read as symbols" if builder.refused else ""
-    return IbStreamError("symbols_empty", where + refused)
+    return IbStreamError("symbols_empty", where + refused, field)
 
 
 class _Builder:

@@ -8,8 +8,9 @@ holds the password.
 
 import re
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import quote, quote_plus, unquote
 
 import msgspec
@@ -18,6 +19,8 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from messages.errors import IbStreamError
+
+T = TypeVar("T")
 
 _DRIVERS: Final = {
     "sqlite": "sqlite",
@@ -63,6 +66,20 @@ class SnapshotRow(msgspec.Struct, frozen=True):
     project_id: int | None
     status: str
     items_path: str
+    date: str | None = None  # as the database writes it
+
+    @property
+    def usable(self) -> bool:
+        return self.status.strip().lower() == "success"
+
+
+class Listing(msgspec.Struct, frozen=True):
+    """A project with its newest usable snapshot."""
+
+    id: int
+    name: str
+    is_archived: bool
+    snapshot: SnapshotRow | None
 
 
 class Rows(msgspec.Struct, frozen=True):
@@ -100,12 +117,24 @@ class Database:
 
         Raises IbStreamError `database_unavailable` (gone, slow, locked, refused) or `schema_unexpected`.
         """
+        return self._ask(lambda connection: _read(connection, project_id, snapshot_id, want_snapshot))
+
+    def projects(self, most: int) -> list[Listing]:
+        """The newest projects, archived ones too, at most so many, by id. Raises as `read` does."""
+        return self._ask(lambda connection: _projects_of(connection, most))
+
+    def snapshots(self, project_id: int, most: int) -> list[SnapshotRow] | None:
+        """A project's snapshots, usable or not, the newest first, at most so many; None when there is no such
+        project. Raises as `read` does."""
+        return self._ask(lambda connection: _snapshots_of(connection, project_id, most))
+
+    def _ask(self, query: Callable[[sa.Connection], T]) -> T:
         try:
             if self._path is not None and not self._path.exists():
                 raise IbStreamError("database_unavailable", f"{self.display} does not exist")
             with self._engine.connect() as connection:
                 self._begin(connection)
-                return _read(connection, project_id, snapshot_id, want_snapshot)
+                return query(connection)
         except DBAPIError as error:
             raise self._explain(error) from None
         except (SQLAlchemyError, OSError, TypeError, ValueError, OverflowError) as error:
@@ -206,8 +235,7 @@ def _read(connection: sa.Connection, project_id: int | None, snapshot_id: int | 
         .limit(1)
     ).first()
     if snapshot_id is None and want_snapshot:
-        usable = sa.and_(_snapshots.c.project_id == project_id, _text(_snapshots.c.status) == "success")
-        snapshot = _snapshot(connection, usable)
+        snapshot = _snapshot(connection, _usable(project_id))
     project = ProjectRow(
         id=project_id,
         name=_decoded(found.name),
@@ -218,22 +246,46 @@ def _read(connection: sa.Connection, project_id: int | None, snapshot_id: int | 
     return Rows(project, snapshot)
 
 
+def _projects_of(connection: sa.Connection, most: int) -> list[Listing]:
+    newest = sa.select(_projects).order_by(_projects.c.id.desc()).limit(most)
+    return [
+        Listing(int(row.id), _decoded(row.name), _truth(row.is_archived), _snapshot(connection, _usable(row.id)))
+        for row in reversed(connection.execute(newest).all())
+    ]
+
+
+def _snapshots_of(connection: sa.Connection, project_id: int, most: int) -> list[SnapshotRow] | None:
+    if connection.execute(sa.select(_projects.c.id).where(_projects.c.id == project_id)).first() is None:
+        return None
+    return _newest_snapshots(connection, _snapshots.c.project_id == project_id, most)
+
+
+def _usable(project_id: int) -> sa.ColumnElement[bool]:
+    return sa.and_(_snapshots.c.project_id == project_id, _text(_snapshots.c.status) == "success")
+
+
 def _snapshot(connection: sa.Connection, condition: sa.ColumnElement[bool]) -> SnapshotRow | None:
+    return next(iter(_newest_snapshots(connection, condition, 1)), None)
+
+
+def _newest_snapshots(connection: sa.Connection, condition: sa.ColumnElement[bool], most: int) -> list[SnapshotRow]:
     c = _snapshots.c
-    found = connection.execute(
-        sa.select(c.id, c.project_id, c.status, c.items_path)
+    query = (
+        sa.select(c.id, c.project_id, c.status, c.items_path, _text(c.snapshot_date).label("date"))
         .where(condition)
         .order_by(*_newest(c.snapshot_date), *_newest(c.created_at), c.id.desc())
-        .limit(1)
-    ).first()
-    if found is None:
-        return None
-    return SnapshotRow(
-        id=int(found.id),
-        project_id=int(found.project_id) if found.project_id is not None else None,
-        status=_decoded(found.status),
-        items_path=_decoded(found.items_path),
+        .limit(most)
     )
+    return [
+        SnapshotRow(
+            id=int(found.id),
+            project_id=int(found.project_id) if found.project_id is not None else None,
+            status=_decoded(found.status),
+            items_path=_decoded(found.items_path),
+            date=_decoded(found.date) or None,
+        )
+        for found in connection.execute(query)
+    ]
 
 
 def _newest(column: sa.ColumnElement[Any]) -> tuple[sa.ColumnElement[Any], ...]:

@@ -14,13 +14,24 @@ import msgspec
 import structlog
 
 from messages.codec import decode_heartbeat, decode_plan, encode
-from messages.control import Accepted, AnyMessage, ComputePlan, Failed, PlanReply, RefreshPlan, Start
+from messages.control import (
+    Accepted,
+    AnyMessage,
+    ComputePlan,
+    Failed,
+    ListProjects,
+    ListSnapshots,
+    PlanReply,
+    RefreshPlan,
+    Start,
+)
 from messages.errors import IbStreamError
 from messages.events import Block, EventBlock, Plan
 from messages.topics import CONTROL, LINK, PLAN, PLANNER_CONTROL, heartbeat_topic, sharded
 from services.base.files import replace_file
 from services.journal import JournalReader
 from services.journal.cursor import Cursor
+from services.planner.catalogue import Catalogue
 from services.planner.core import Answer, check_request, derive
 from services.planner.database import Database
 from services.planner.demo import ensure_demo
@@ -72,6 +83,9 @@ class Planner:
         # A read connects, asks and parses a file: each bounded, and all of them together here.
         self._read_seconds = settings.database_timeout + 3.0
         self._reads = service.background("the read of the database and the snapshot's file", "database_unavailable", 6)
+        self._catalogue = Catalogue(settings, self._database)
+        # Threads of their own: whoever looks at lists never delays a plan.
+        self._lookups = service.background("the list of what is in the database", "database_unavailable", 2)
 
     def start(self) -> None:
         service, cursors = self._service, self._saved.cursors if self._saved is not None else {}
@@ -114,20 +128,33 @@ class Planner:
         self._state.reset()
 
     def _command(self, message: AnyMessage) -> AnyMessage | None:
-        """`ComputePlan` is answered late, when its read is done. Raises IbStreamError."""
-        if isinstance(message, RefreshPlan):
-            self._state.refresh()
-            return Accepted()
-        if not isinstance(message, ComputePlan):
-            raise IbStreamError("invalid_request", "this endpoint takes compute_plan and refresh_plan")
-        check_request(message.request)
+        """What needs the database is answered late, when its read is done. Raises IbStreamError."""
         route = self._server.route
-        self._submit(message.request, lambda outcome: self._server.reply(route, self._preview(message, outcome)))
+        match message:
+            case RefreshPlan():
+                self._state.refresh()
+                return Accepted()
+            case ComputePlan():
+                check_request(message.request)
+                self._submit(message.request, lambda found: self._server.reply(route, self._preview(message, found)))
+            case ListProjects():
+                self._browse(self._catalogue.projects, route)
+            case ListSnapshots():
+                self._browse(partial(self._catalogue.snapshots, message.project_id), route)
+            case _:
+                known = "compute_plan, refresh_plan, list_projects and list_snapshots"
+                raise IbStreamError("invalid_request", f"this endpoint takes {known}")
         return None
+
+    def _browse(self, read: Callable[[], AnyMessage], route: list[bytes]) -> None:
+        def answer(outcome: AnyMessage | IbStreamError) -> None:
+            self._server.reply(route, Failed.by(outcome) if isinstance(outcome, IbStreamError) else outcome)
+
+        self._lookups.submit(read, answer, self._read_seconds)
 
     def _preview(self, message: ComputePlan, outcome: Answer | IbStreamError) -> AnyMessage:
         if isinstance(outcome, IbStreamError):
-            return Failed(code=outcome.code, message=outcome.message)
+            return Failed.by(outcome)
         return PlanReply(plan=self._state.preview(message.request, outcome, self._service.clock.now()))
 
     # --- what goes out ---

@@ -51,7 +51,7 @@ def gather(request: Start, settings: Settings, database: Database) -> Sources:
     if request.symbols is not None:
         return Sources(project, snapshot.id if snapshot else None)
     if snapshot is not None:
-        return Sources(project, snapshot.id, items=_items(snapshot, settings))
+        return Sources(project, snapshot.id, items=read_items(snapshot, settings))
     return _configured(project, settings)
 
 
@@ -66,7 +66,7 @@ def _checked_snapshot(request: Start, snapshot: SnapshotRow | None) -> SnapshotR
             "decision_snapshot_not_found",
             f"decision snapshot {wanted} belongs to project {snapshot.project_id}, not {request.project_id}",
         )
-    if snapshot.status.strip().lower() != "success":
+    if not snapshot.usable:
         raise IbStreamError(
             "decision_snapshot_not_found",
             f"decision snapshot {wanted} is not usable: its status is {snapshot.status[:40]!r}, not 'success'",
@@ -84,7 +84,8 @@ def _checked_project(request: Start, row: ProjectRow | None, snapshot: SnapshotR
     return Project(row.id, row.name, parse_config(row.content, where))
 
 
-def _items(snapshot: SnapshotRow, settings: Settings) -> list[Item]:
+def read_items(snapshot: SnapshotRow, settings: Settings) -> list[Item]:
+    """The rows of its CSV. Raises IbStreamError `snapshot_unreadable`."""
     what = f"the CSV of decision snapshot {snapshot.id}"
     path = find_items(snapshot.items_path, settings.items_root, settings.root, what)
     return parse_items(read_file(path, what), what)

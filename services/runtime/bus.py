@@ -249,7 +249,7 @@ class Server:
         try:
             return self._handle(message)
         except IbStreamError as error:
-            return Failed(code=error.code, message=error.message)
+            return Failed.by(error)
 
     def show_out(self) -> None:
         """End every connection over tcp: a key was revoked. An answer that is under way may be lost."""
@@ -283,7 +283,7 @@ def request(settings: Settings, endpoint: str, message: AnyMessage, *, timeout: 
     finally:
         context.term()
     if isinstance(reply, Failed):
-        raise IbStreamError(reply.code, reply.message)
+        raise IbStreamError(reply.code, reply.message, reply.field)
     return reply
 
 

@@ -142,7 +142,7 @@ class SupervisorService:
                 reply = self._recorded(wanted.event)
             except IbStreamError as error:
                 log.warning("start_refused", code=error.code, message=error.message)
-                reply = Failed(code=error.code, message=error.message)
+                reply = Failed.by(error)
             self._server.reply(route, reply)
 
         question = ComputePlan(request=wanted.request)

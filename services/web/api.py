@@ -3,11 +3,23 @@
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Body, FastAPI, Header, HTTPException, Query
+from fastapi import Path as PathParameter
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from messages.codec import encode_json
-from messages.control import Accepted, Command, Start, Stop
+from messages.control import (
+    Accepted,
+    Command,
+    ComputePlan,
+    ListProjects,
+    ListSnapshots,
+    PlanReply,
+    ProjectsReply,
+    SnapshotsReply,
+    Start,
+    Stop,
+)
 from messages.errors import IbStreamError
 from messages.events import MarketDataType, Plan
 from messages.views import Quote, Status
@@ -51,6 +63,35 @@ class StartBody(BaseModel):
     refresh_interval_seconds: Annotated[float, Field(ge=5, le=86_400, allow_inf_nan=False)] | None = None
 
 
+REFUSED: Final = (
+    "request_too_large",
+    "project_not_found",
+    "decision_snapshot_not_found",
+    "symbols_empty",
+    "invalid_symbol",
+    "snapshot_unreadable",
+    "planner_unreachable",
+    "database_unavailable",
+    "schema_unexpected",
+)
+"""Why the planner may refuse a request to start."""
+
+
+def _start(body: StartBody | None) -> Start:
+    """The command. Raises IbStreamError for what could not be a symbol, without asking anybody."""
+    wanted = (body or StartBody()).model_dump()
+    for symbol in wanted["symbols"] or ():
+        name_of(symbol)
+    return Start(**wanted)
+
+
+def _name(symbol: str) -> str:
+    try:
+        return name_of(symbol)
+    except IbStreamError as error:
+        raise IbStreamError(error.code, error.message, "symbol") from None
+
+
 class _EventStreamType(Response):
     """Names the content type in the OpenAPI document."""
 
@@ -64,6 +105,7 @@ def json_response(body: bytes) -> Response:
 def install(app: FastAPI, backend: Backend) -> None:
     router = APIRouter(prefix=PREFIX, tags=["stream"])
     _commands(router, backend)
+    _choices(router, backend)
     _current(router, backend)
     _past(router, backend)
     _events(router, backend)
@@ -84,26 +126,27 @@ def _commands(router: APIRouter, backend: Backend) -> None:
         | failures(
             *ALWAYS,
             "forbidden",
-            "request_too_large",
             "ib_stream_lock_busy",
-            "project_not_found",
-            "decision_snapshot_not_found",
-            "symbols_empty",
-            "invalid_symbol",
-            "snapshot_unreadable",
+            *REFUSED,
             "supervisor_unreachable",
-            "planner_unreachable",
-            "database_unavailable",
-            "schema_unexpected",
             "journal_unavailable",
             checked=True,
         ),
     )
     async def start(body: Annotated[StartBody | None, Body()] = None) -> Response:
-        wanted = (body or StartBody()).model_dump()
-        for symbol in wanted["symbols"] or ():
-            name_of(symbol)  # refuses what could not be one, without asking anybody
-        return await ask(Start(**wanted))
+        return await ask(_start(body))
+
+    @router.post(
+        "/plan",
+        summary="What a start would stream",
+        description="The plan that a start with the same body would make. Changes nothing.",
+        responses=answer(Plan, "The plan that would come of it")
+        | failures(*ALWAYS, "forbidden", *REFUSED, checked=True),
+    )
+    async def preview(body: Annotated[StartBody | None, Body()] = None) -> Response:
+        reply = await backend.planner(ComputePlan(request=_start(body)))
+        assert isinstance(reply, PlanReply), reply
+        return json_response(encode_json(reply.plan))
 
     @router.post(
         "/stop",
@@ -114,6 +157,35 @@ def _commands(router: APIRouter, backend: Backend) -> None:
     )
     async def stop() -> Response:
         return await ask(Stop())
+
+
+def _choices(router: APIRouter, backend: Backend) -> None:
+    unread = ("planner_unreachable", "database_unavailable", "schema_unexpected")
+
+    @router.get(
+        "/projects",
+        summary="The projects to choose from",
+        description="Each with its newest usable decision snapshot, which a start would stream.",
+        responses=answer(schema.ProjectsView, "The projects, by id", schema.PROJECTS_EXAMPLE)
+        | failures(*ALWAYS, *unread),
+    )
+    async def projects() -> Response:
+        reply = await backend.planner(ListProjects())
+        assert isinstance(reply, ProjectsReply), reply
+        return json_response(encode_json({"projects": reply.projects, "more": reply.more}))
+
+    @router.get(
+        "/projects/{project_id}/snapshots",
+        summary="The decision snapshots of a project",
+        responses=answer(
+            schema.SnapshotsView, "The newest first", {"snapshots": [schema.SNAPSHOT_EXAMPLE], "more": False}
+        )
+        | failures(*ALWAYS, "project_not_found", *unread, checked=True),
+    )
+    async def snapshots(project_id: Annotated[int, PathParameter(ge=1, le=BIGINT)]) -> Response:
+        reply = await backend.planner(ListSnapshots(project_id=project_id))
+        assert isinstance(reply, SnapshotsReply), reply
+        return json_response(encode_json({"snapshots": reply.snapshots, "more": reply.more}))
 
 
 def _current(router: APIRouter, backend: Backend) -> None:
@@ -136,7 +208,7 @@ def _current(router: APIRouter, backend: Backend) -> None:
         | failures(*ALWAYS, "symbol_not_found", "invalid_symbol", checked=True),
     )
     async def snapshot(symbol: Symbol) -> Response:
-        name = name_of(symbol)
+        name = _name(symbol)
         quote = backend.hub.quote_json(name)
         if quote is None:
             raise IbStreamError("symbol_not_found", f"no price of {name} was ever received")
@@ -174,7 +246,7 @@ def _past(router: APIRouter, backend: Backend) -> None:
         ),
     )
     async def history(symbol: Symbol, minutes: Annotated[int, Query(ge=1, le=MAX_MINUTES)] = 60) -> Response:
-        name = name_of(symbol)
+        name = _name(symbol)
         quote = backend.hub.quote(name)
         now = backend.clock.now()
         points = await backend.read(

@@ -7,9 +7,8 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from messages.control import AnyMessage, Command
+from messages.control import AnyMessage, Command, PlannerCommand
 from messages.errors import IbStreamError
-from messages.topics import SUPERVISOR_CONTROL
 from services.base.clock import Clock
 from services.base.settings import Settings
 from services.runtime.background import Background
@@ -23,13 +22,14 @@ T = TypeVar("T")
 
 MAX_COMMANDS = 8  # under way at once
 COMMAND_SECONDS = 10.0
+READ_MARGIN = 5.0  # beyond what a read of the database may take
 MAX_READS = 4  # of the journal, at once
 READ_SECONDS = 30.0
 
 
 class Control(Protocol):
-    async def __call__(self, command: Command) -> AnyMessage:
-        """The supervisor's answer. Raises IbStreamError."""
+    async def __call__(self, command: Command | PlannerCommand) -> AnyMessage:
+        """The service's answer. Raises IbStreamError."""
 
 
 class Read(Protocol):
@@ -44,7 +44,8 @@ class Backend(msgspec.Struct, kw_only=True):
     room: Room
     ledger: Ledger
     history: History
-    control: Control
+    control: Control  # of the supervisor
+    planner: Control
     read: Read
 
     def supervised(self) -> None:
@@ -101,17 +102,18 @@ def reading() -> Threads:
     return Threads("the journal's reader", "journal_unavailable", MAX_READS, READ_SECONDS)
 
 
-class SupervisorControl:
-    """Commands to the supervisor: an answer may take seconds."""
+class ServiceControl:
+    """Commands to one service's endpoint: an answer may take seconds."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, endpoint: str, seconds: float) -> None:
         self._settings = settings
-        self.threads = Threads("the supervisor", "supervisor_unreachable", MAX_COMMANDS, COMMAND_SECONDS + 1.0)
+        self._endpoint = endpoint
+        self._seconds = seconds
+        service = endpoint.partition(".")[0]
+        self.threads = Threads(f"the {service}", f"{service}_unreachable", MAX_COMMANDS, seconds + 1.0)
 
-    async def __call__(self, command: Command) -> AnyMessage:
-        return await self.threads(
-            partial(request, self._settings, SUPERVISOR_CONTROL, command, timeout=COMMAND_SECONDS)
-        )
+    async def __call__(self, command: Command | PlannerCommand) -> AnyMessage:
+        return await self.threads(partial(request, self._settings, self._endpoint, command, timeout=self._seconds))
 
     def close(self) -> None:
         """Wait for no answer any more. Whether a command under way comes true, nobody here learns."""

@@ -1,4 +1,6 @@
-"""Every error that leaves the web has one shape: `{"detail": {"code", "message"}}`.
+"""Every error that leaves the web has one shape: `{"detail": {"code", "message", "field"?}}`.
+
+`field` is the part of the request that caused it, where one did.
 
 Codes are those of messages/errors.py, and these few that only HTTP knows.
 """
@@ -28,8 +30,11 @@ HTTP_CODES: Final[dict[int, str]] = {
 }
 
 
-def error_response(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> Response:
-    body = encode_json({"detail": {"code": code, "message": message}})
+def error_response(
+    status: int, code: str, message: str, headers: Mapping[str, str] | None = None, field: str | None = None
+) -> Response:
+    blame = {"field": field} if field else {}
+    body = encode_json({"detail": {"code": code, "message": message} | blame})
     return Response(body, status, headers, media_type="application/json")
 
 
@@ -43,7 +48,7 @@ def install(app: FastAPI) -> None:
 
 async def _ours(_: Request, error: Exception) -> Response:
     assert isinstance(error, IbStreamError)
-    return error_response(error.http_status, error.code, error.message)
+    return error_response(error.http_status, error.code, error.message, field=error.field)
 
 
 async def _invalid(_: Request, error: Exception) -> Response:
@@ -51,7 +56,8 @@ async def _invalid(_: Request, error: Exception) -> Response:
     found = error.errors()
     malformed = any(item.get("type") == "json_invalid" for item in found)
     status = 400 if malformed else 422
-    return error_response(status, "invalid_request", "; ".join(map(_sentence, found[:5])))
+    field = next(filter(None, map(_field, found)), None)
+    return error_response(status, "invalid_request", "; ".join(map(_sentence, found[:5])), field=field)
 
 
 async def _http(_: Request, error: Exception) -> Response:
@@ -63,6 +69,13 @@ async def _http(_: Request, error: Exception) -> Response:
 
 async def _unexpected(_: Request, __: Exception) -> Response:
     return error_response(500, "internal_error", "something went wrong in ibstream's web service; its log says what")
+
+
+def _field(item: Mapping[str, Any]) -> str | None:
+    """The outermost name: `symbols` of `symbols.3`."""
+    if item.get("type") == "json_invalid":
+        return None
+    return next((part for part in item.get("loc", ())[1:] if isinstance(part, str)), None)
 
 
 def _sentence(item: Mapping[str, Any]) -> str:

@@ -9,14 +9,15 @@ from fastapi.openapi.utils import get_openapi
 
 from messages.errors import CODES
 from messages.events import Plan
-from messages.views import Quote, Status
+from messages.views import ProjectChoice, Quote, SnapshotChoice, Status
 from services.web.errors import HTTP_CODES
 
 TITLE: Final = "ibstream"
 DESCRIPTION: Final = """\
 The current price of every planned symbol, and whether it can be trusted.
 
-Every error is `{"detail": {"code", "message"}}` with a stable code. When `IBSTREAM_WEB_TOKEN` is set, send it
+Every error is `{"detail": {"code", "message"}}` with a stable code, and with `field` where a part of the request
+caused it. When `IBSTREAM_WEB_TOKEN` is set, send it
 as `Authorization: Bearer ...`; the event stream takes it as `?access_token=` too.
 """
 
@@ -75,6 +76,17 @@ GAPS_EXAMPLE: Final[dict[str, Any]] = {
     ],
     "link": [{"time": "2026-01-05T14:29:58.000000Z", "status": "degraded", "reason": "farm_down"}],
 }
+SNAPSHOT_EXAMPLE: Final[dict[str, Any]] = {
+    "id": 12,
+    "date": "2026-01-05",
+    "usable": True,
+    "count": 48,
+    "problem": None,
+}
+PROJECTS_EXAMPLE: Final[dict[str, Any]] = {
+    "projects": [{"id": 3, "name": "Momentum", "archived": False, "snapshot": SNAPSHOT_EXAMPLE}],
+    "more": False,
+}
 EVENTS_EXAMPLE: Final = (
     'event: quotes\ndata: [{"symbol":"SPY","last":687.12,"stale":false,"epoch":3,"seq":48211}]\nid: 1-7\n\n'
 )
@@ -128,20 +140,49 @@ class AcceptedView(msgspec.Struct):
     seq: int | None
 
 
+class ProjectsView(msgspec.Struct):
+    """By id, each with its newest usable snapshot; of very many the newest, and then more is true."""
+
+    projects: list[ProjectChoice]
+    more: bool
+
+
+class SnapshotsView(msgspec.Struct):
+    """The newest first; more is true when there are older ones."""
+
+    snapshots: list[SnapshotChoice]
+    more: bool
+
+
 class HealthView(msgspec.Struct):
     status: str
 
 
-class ErrorDetail(msgspec.Struct):
+class ErrorDetail(msgspec.Struct, omit_defaults=True):
+    """`field` is the part of the request that caused it, where one did."""
+
     code: str
     message: str
+    field: str | None = None
 
 
 class ErrorBody(msgspec.Struct):
     detail: ErrorDetail
 
 
-VIEWS: Final = (Quote, Status, Plan, QuotesView, HistoryView, GapsView, AcceptedView, HealthView, ErrorBody)
+VIEWS: Final = (
+    Quote,
+    Status,
+    Plan,
+    QuotesView,
+    HistoryView,
+    GapsView,
+    AcceptedView,
+    ProjectsView,
+    SnapshotsView,
+    HealthView,
+    ErrorBody,
+)
 _REF: Final = "#/components/schemas/{name}"
 
 

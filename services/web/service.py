@@ -13,13 +13,24 @@ from functools import partial
 import structlog
 from starlette.types import ASGIApp
 
-from messages.topics import CONTROL, HEARTBEAT_PREFIX, LINK, PLAN, QUOTE_PREFIX, SIDE_SERVICES, STATUS, sharded
+from messages.topics import (
+    CONTROL,
+    HEARTBEAT_PREFIX,
+    LINK,
+    PLAN,
+    PLANNER_CONTROL,
+    QUOTE_PREFIX,
+    SIDE_SERVICES,
+    STATUS,
+    SUPERVISOR_CONTROL,
+    sharded,
+)
 from services.base.clock import SECOND
 from services.journal import JournalReader
 from services.journal.cursor import Cursor
 from services.runtime.process import Service
 from services.web.app import create_app
-from services.web.backend import Backend, SupervisorControl, Threads, reading
+from services.web.backend import COMMAND_SECONDS, READ_MARGIN, Backend, ServiceControl, Threads, reading
 from services.web.chart import History
 from services.web.events import Room
 from services.web.hub import Hub
@@ -83,7 +94,8 @@ class Runner:
     async def start(self) -> ASGIApp:
         settings, clock = self._service.settings, self._service.clock
         hub = Hub(settings.heartbeat_timeout, f"{self._service.started_at:x}", clock.monotonic())
-        control, read = SupervisorControl(settings), reading()
+        control, read = ServiceControl(settings, SUPERVISOR_CONTROL, COMMAND_SECONDS), reading()
+        planner = ServiceControl(settings, PLANNER_CONTROL, settings.database_timeout + READ_MARGIN)
         backend = Backend(
             settings=settings,
             clock=clock,
@@ -92,15 +104,17 @@ class Runner:
             ledger=self._ledger,
             history=History(settings.journal_dir, self._ledger),
             control=control,
+            planner=planner,
             read=read,
         )
 
         def leave() -> None:
             backend.room.close()
             control.close()
+            planner.close()
 
         self._loop, self._leave = asyncio.get_running_loop(), leave
-        self._tasks.append(asyncio.create_task(self._pass_on(backend, control.threads, read)))
+        self._tasks.append(asyncio.create_task(self._pass_on(backend, control.threads, planner.threads, read)))
         return create_app(backend)
 
     def close(self) -> None:

@@ -7,10 +7,30 @@ from typing import Any
 import httpx
 
 from messages.codec import encode
-from messages.control import Accepted, AnyMessage, Command
+from messages.control import (
+    Accepted,
+    AnyMessage,
+    Command,
+    ListProjects,
+    ListSnapshots,
+    PlannerCommand,
+    PlanReply,
+    ProjectsReply,
+    SnapshotsReply,
+)
 from messages.errors import IbStreamError
 from messages.topics import heartbeat_topic, quote_topic, shard, sharded
-from messages.views import Head, Heartbeat, LinkStatus, Quote, ServiceStatus, Status, SymbolStatus
+from messages.views import (
+    Head,
+    Heartbeat,
+    LinkStatus,
+    ProjectChoice,
+    Quote,
+    ServiceStatus,
+    SnapshotChoice,
+    Status,
+    SymbolStatus,
+)
 from services.base.clock import ManualClock
 from services.base.settings import load
 from services.web.app import create_app
@@ -19,7 +39,7 @@ from services.web.chart import History
 from services.web.events import Room
 from services.web.hub import Hub
 from services.web.ledger import Ledger
-from tests.blocks import NOW
+from tests.blocks import NOW, plan
 
 BASE = "http://127.0.0.1:8765"
 API = "/api/ib/stream"
@@ -29,14 +49,29 @@ class FakeControl:
     """Answers commands, or refuses them with `error`."""
 
     def __init__(self) -> None:
-        self.asked: list[Command] = []
+        self.asked: list[Command | PlannerCommand] = []
         self.error: IbStreamError | None = None
 
-    async def __call__(self, command: Command) -> AnyMessage:
+    async def __call__(self, command: Command | PlannerCommand) -> AnyMessage:
         self.asked.append(command)
         if self.error is not None:
             raise self.error
         return Accepted(seq=len(self.asked))
+
+
+class FakePlanner(FakeControl):
+    """Knows one project with one snapshot."""
+
+    async def __call__(self, command: Command | PlannerCommand) -> AnyMessage:
+        await super().__call__(command)
+        snapshot = SnapshotChoice(id=12, date="2026-01-05", count=2)
+        match command:
+            case ListProjects():
+                return ProjectsReply(projects=[ProjectChoice(id=3, name="Momentum", snapshot=snapshot)])
+            case ListSnapshots():
+                return SnapshotsReply(snapshots=[snapshot])
+            case _:
+                return PlanReply(plan=plan("SPY"))
 
 
 def quote(symbol: str, last: float = 1.0, **more: Any) -> Quote:
@@ -86,6 +121,7 @@ class Web:
     def __init__(self, root: Path, **env: str) -> None:
         self.clock = ManualClock(NOW)
         self.control = FakeControl()
+        self.planner = FakePlanner()
         self.settings = load({"IBSTREAM_DATA_ROOT": str(root)} | env)
         self.hub = Hub(2.0, "test", self.clock.monotonic())
         self.ledger = Ledger()
@@ -97,6 +133,7 @@ class Web:
             ledger=self.ledger,
             history=History(self.settings.journal_dir, self.ledger),
             control=self.control,
+            planner=self.planner,
             read=asyncio.to_thread,
         )
         self.app = create_app(self.backend)
@@ -126,6 +163,6 @@ class Web:
 def error_of(response: httpx.Response) -> tuple[int, str]:
     body = response.json()
     assert set(body) == {"detail"}
-    assert set(body["detail"]) == {"code", "message"}
+    assert set(body["detail"]) - {"field"} == {"code", "message"}
     assert body["detail"]["message"]
     return response.status_code, body["detail"]["code"]

@@ -5,7 +5,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from messages.codec import encode
-from messages.control import Start, Stop
+from messages.control import ComputePlan, ListProjects, ListSnapshots, Start, Stop
 from messages.errors import CODES, IbStreamError
 from messages.events import GapClosed, GapFilled, GapOpened, StatusChanged
 from messages.views import LinkStatus, ServiceStatus, SymbolStatus
@@ -348,3 +348,44 @@ def test_the_rate_is_of_all_gateways(web):
         for name, head in zip("ab", heads, strict=True):
             web.hear(heartbeat_frame(f"gateway.{name}", head))
     assert "ibstream_ticks_per_second 1000.0" in web.get("/metrics").text
+
+
+def test_projects_and_snapshots_to_choose_from(web):
+    snapshot = {"id": 12, "date": "2026-01-05", "usable": True, "count": 2, "problem": None}
+    answer = web.get(f"{API}/projects").json()
+    assert answer == {
+        "projects": [{"id": 3, "name": "Momentum", "archived": False, "snapshot": snapshot}],
+        "more": False,
+    }
+    assert web.get(f"{API}/projects/3/snapshots").json() == {"snapshots": [snapshot], "more": False}
+    assert web.planner.asked == [ListProjects(), ListSnapshots(project_id=3)]
+    web.planner.error = IbStreamError("database_unavailable", "it is away")
+    assert error_of(web.get(f"{API}/projects")) == (503, "database_unavailable")
+
+
+def test_the_plan_that_would_come_of_a_start(web):
+    answer = web.post(f"{API}/plan", json={"project_id": 3, "max_symbols": 5})
+    assert [symbol["symbol"] for symbol in answer.json()["symbols"]] == ["SPY"]
+    assert web.planner.asked == [ComputePlan(request=Start(project_id=3, max_symbols=5))]
+    assert web.control.asked == []
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"max_symbols": 0}, "max_symbols"),
+        ({"symbols": ["SPY", 3]}, "symbols"),
+        ({"symbols": ["../x"]}, "symbols"),
+        ({"projekt_id": 3}, "projekt_id"),
+    ],
+)
+@pytest.mark.parametrize("endpoint", ["start", "plan"])
+def test_a_refusal_names_the_field(web, endpoint, body, field):
+    assert web.post(f"{API}/{endpoint}", json=body).json()["detail"]["field"] == field
+
+
+def test_what_the_planner_refuses_names_the_field_too(web):
+    web.planner.error = IbStreamError("project_not_found", "there is no project 9")
+    assert web.post(f"{API}/plan", json={"project_id": 9}).json()["detail"]["field"] == "project_id"
+    assert web.get(f"{API}/snapshot", params={"symbol": " "}).json()["detail"]["field"] == "symbol"
+    assert "field" not in web.post(f"{API}/plan", content=b"{").json()["detail"]

@@ -62,7 +62,7 @@ def test_every_answer_is_as_documented(case):
 
 def test_everything_is_described_with_an_example():
     document = RUNNING.get("/openapi.json").json()
-    for path in ("start", "stop", "status", "snapshot", "quotes", "plan", "gaps", "history", "events"):
+    for path in ("start", "stop", "status", "snapshot", "quotes", "plan", "projects", "gaps", "history", "events"):
         assert f"{API}/{path}" in document["paths"]
     assert {"/healthz", "/readyz", "/metrics"} <= document["paths"].keys()
     for path, methods in document["paths"].items():
