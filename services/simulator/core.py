@@ -12,7 +12,9 @@ from services.base.clock import SECOND
 from services.simulator.client import Client
 from services.simulator.effects import Close, Effect, Listen, Log, Send
 from services.simulator.market import market_data
-from services.simulator.market.contracts import Instrument, Master, usual
+from services.simulator.market.contracts import Instrument, Master
+from services.simulator.market.invented import invent
+from services.simulator.market.listed import usual
 from services.simulator.market.market import Market, Source
 from services.simulator.protocol import requests, requests_history
 from services.simulator.protocol.message_limits import MessageRate
@@ -31,7 +33,7 @@ FIRST_ORDER_ID = 1
 @dataclass(frozen=True)
 class Config:
     """How this server differs from an ordinary gateway. `rate`: ticks a second over all that is subscribed,
-    0 for the natural pace. `server_version`: what the gateway calls itself."""
+    0 for the natural pace. `server_version`: what the gateway calls itself. `known_only`: no stock is invented."""
 
     seed: int = 1
     rate: int = 0
@@ -41,6 +43,7 @@ class Config:
     message_limit: int = 50
     strikes_allowed: int = 3
     history_pacing: bool = True
+    known_only: bool = False
 
 
 class Core:
@@ -57,8 +60,7 @@ class Core:
             history_pacing=config.history_pacing,
         )
         self.market: Source = market or Market(config.seed, config.rate, self.world.hours)
-        today = self.world.hours.local(now).date()
-        self.master = Master(usual(today), config.symbols) if listed is None else Master(listed, 0)
+        self.master = self._master(now) if listed is None else Master(listed, 0)
         self.book = market_data.Book()
         self.stats = Stats()
         self.clients: dict[int, Client] = {}
@@ -72,6 +74,10 @@ class Core:
         self._effects: list[Effect] = []
         self._timers: list[tuple[int, int, Callable[[], None]]] = []
         self._timer_count = 0
+
+    def _master(self, now: int) -> Master:
+        today = self.world.hours.local(now).date()
+        return Master(usual(today), self.config.symbols, None if self.config.known_only else invent)
 
     # --- events ---
 

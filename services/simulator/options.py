@@ -27,6 +27,7 @@ def parser(settings: Settings) -> argparse.ArgumentParser:
     add("--rate", type=_count, default=0, metavar="TICKS", help="ticks a second over all lines; 0: the natural pace")
     add("--symbols", type=_count, default=DEFAULTS.symbols, metavar="N",
         help="synthetic stocks SIM0001 to SIM<N> beside the real names (default %(default)s)")  # fmt: skip
+    add("--known-only", action="store_true", help="invent no stock: 200 for every name that is not listed")
     add("--server-version", type=_version, default=HIGHEST, metavar="N", help=f"{LOWEST} to {HIGHEST}, the default")
     add("--lines", type=_count, default=DEFAULTS.line_limit, metavar="N",
         help="market data lines before error 101 (default %(default)s)")  # fmt: skip
@@ -102,4 +103,5 @@ def config(arguments: argparse.Namespace) -> Config:
         message_limit=arguments.message_limit,
         strikes_allowed=arguments.strikes,
         history_pacing=not arguments.no_history_pacing,
+        known_only=arguments.known_only,
     )

@@ -67,7 +67,7 @@ class MarketHours:
         if day in self.overrides:
             return self.overrides[day]
         midnight = datetime(day.year, day.month, day.day)
-        if self.schedule == "always":
+        if self.schedule == "always" or sec_type == "CRYPTO":
             return [Span(midnight, midnight + timedelta(days=1))]
         if sec_type in ("CASH", "FUT"):
             begins = midnight + timedelta(hours=17 if sec_type == "CASH" else 18, minutes=15 * (sec_type == "CASH"))

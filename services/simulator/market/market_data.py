@@ -247,7 +247,7 @@ def _send_tick_by_tick(core: Core, feed: Quotes, made: list[Tick]) -> None:
     fields, at = {tick.field for tick in made}, core.market.time(core.now) // SECOND
     for client in core.ready_clients():
         for request, (instrument, kind) in client.tick_by_tick.items():
-            if instrument is not feed.instrument:
+            if instrument.con_id != feed.instrument.con_id:
                 continue
             (bid, bid_size), (ask, ask_size), (last, size) = map(feed.quote, ("bid", "ask", "last"))
             if kind in ("Last", "AllLast") and LAST_SIZE in fields:

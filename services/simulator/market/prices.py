@@ -23,6 +23,8 @@ _DAY = 86_400 * SECOND
 _PERIODS = [2 * SECOND * 4**n for n in range(11)]  # two seconds to 24 days
 _STOCK_SIZES = (100, 100, 100, 200, 200, 300, 400, 500, 700, 900, 1200, 1600, 2500)
 _TRADES = (1, 5, 10, 25, 40, 50, 100, 100, 100, 100, 200, 300, 500)
+_CONTRACTS = (1, 1, 1, 2, 3, 5, 10)
+_COINS = (0.001, 0.0025, 0.01, 0.05, 0.125, 0.5, 1)
 _LETTERS = "NPQZVU"
 
 
@@ -115,17 +117,24 @@ class Feed:
         self._hours = hours
         self._walk = Walk(seed, instrument)
         self._random = random.Random(f"{seed}/{instrument.con_id}")  # noqa: S311
-        self._sizes = {"STK": _STOCK_SIZES, "FUT": tuple(range(1, 60)), "CASH": (500_000, 1_000_000, 2_500_000)}.get(
-            instrument.sec_type, (0,)
-        )
+        self._sizes = {
+            "STK": _STOCK_SIZES,
+            "FUT": tuple(range(1, 60)),
+            "CASH": (500_000, 1_000_000, 2_500_000),
+            "CRYPTO": _COINS,
+        }.get(instrument.sec_type, (0,))
+        self._trades = {"STK": _TRADES, "CRYPTO": _COINS}.get(instrument.sec_type, _CONTRACTS)
         self._trade_chance = min(0.9, max(0.05, instrument.volume / 86_400 / 400))
         if instrument.sec_type == "IND":
             self._trade_chance = 1.0
         self.activity = 1.0 if instrument.sec_type != "STK" else min(1.0, 0.4 + instrument.volume / 10_000_000)
         self.day = Day(0, 0, 0)
         self.bid = self.ask = self.last = self.open = self.high = self.low = self.close = 0
-        self.bid_size = self.ask_size = self._sizes[0]  # never 0: that would say that there is no quote
-        self.last_size = self.volume = self.last_time = 0
+        self.bid_size: float = self._sizes[0]  # never 0: that would say that there is no quote
+        self.ask_size: float = self._sizes[0]
+        self.last_size: float = 0
+        self.volume: float = 0
+        self.last_time = 0
         self.letters = (0, 0, 0)
 
     def price(self, ticks: int) -> str:
@@ -224,7 +233,7 @@ class Feed:
             self.last = self._level(now)
         else:
             self.last = self.bid if self._random.random() < 0.5 else self.ask
-            self.last_size = self._random.choice(_TRADES if self.instrument.in_lots else (1, 1, 1, 2, 3, 5, 10))
+            self.last_size = self._random.choice(self._trades)
         self.high, self.low = max(self.high, self.last), min(self.low, self.last)
         self.last_time = now
 
@@ -235,7 +244,7 @@ class Feed:
         if self.last != was_last:
             out.append(Tick(PRICE, LAST, self.price(self.last), self.last_size))
         out.append(Tick(SIZE, LAST_SIZE, "", self.last_size))
-        volume = max(self.volume + self.last_size, traded(self.instrument, self.day, self.last_time))
+        volume = max(round(self.volume + self.last_size, 6), traded(self.instrument, self.day, self.last_time))
         if self.instrument.volume and volume != self.volume:
             self.volume = volume
             out.append(Tick(SIZE, VOLUME, "", volume))

@@ -140,9 +140,11 @@ class Replies:
         fields += [found.con_id, found.tick_text]
         if MD_SIZE_MULTIPLIER <= version < SIZE_RULES:
             fields.append(100 if found.in_lots else 1)
-        fields += [found.multiplier, "ACTIVETIM,LMT,MKT,STP", found.valid_exchanges, 1, found.under_con_id]
+        fields += [found.multiplier, "ACTIVETIM,LMT,MKT,STP", found.valid_exchanges, found.magnifier]
+        fields.append(found.under_con_id)
         fields += [found.name, found.primary, found.contract_month, found.industry, found.category, found.subcategory]
-        fields += [hours.time_zone, hours.trading, hours.liquid, "", 0, 0]
+        fields += [hours.time_zone, hours.trading, hours.liquid, "", 0]
+        fields += [1, "ISIN", found.isin] if found.isin else [0]
         if version >= AGG_GROUP:
             fields.append(1)
         if version >= UNDERLYING_INFO:

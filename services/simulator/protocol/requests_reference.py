@@ -7,7 +7,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from services.simulator.client import Client
-from services.simulator.market.contracts import SMART_COMPONENTS, third_friday
+from services.simulator.market.contracts import SMART_COMPONENTS, Instrument, Wanted
+from services.simulator.market.listed import third_friday
 from services.simulator.protocol.requests_market import ignore, read_contract
 from services.simulator.protocol.wire import Fields
 
@@ -29,9 +30,16 @@ def contract_details(core: Core, client: Client, fields: Fields) -> None:
         return
     for one in found:
         hours = core.world.hours.describe(one.sec_type, core.now)
-        exchange = wanted.exchange or one.exchange
-        core.send(client, client.replies.contract_details(request, one, exchange, hours))
+        for exchange in rows_of(one, wanted):
+            core.send(client, client.replies.contract_details(request, one, exchange, hours))
     core.send(client, client.replies.contract_details_end(request))
+
+
+def rows_of(found: Instrument, wanted: Wanted) -> list[str]:
+    """The exchanges that get a row each: of a stock that was asked for by name without one, all where it trades."""
+    if wanted.exchange or wanted.con_id or found.sec_type != "STK":
+        return [wanted.exchange or found.exchange]
+    return found.valid_exchanges.split(",")
 
 
 def matching_symbols(core: Core, client: Client, fields: Fields) -> None:

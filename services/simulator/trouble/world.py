@@ -8,7 +8,7 @@ from typing import Literal
 from services.simulator.market.contracts import Instrument
 from services.simulator.market.hours import MarketHours
 
-MARKET_FARMS = ("usfarm", "usfarm.nj", "cashfarm", "usfuture")
+MARKET_FARMS = ("usfarm", "usfarm.nj", "cashfarm", "usfuture", "eufarm", "hfarm")
 HISTORY_FARM = "ushmds"
 SEC_DEF_FARM = "secdefil"
 

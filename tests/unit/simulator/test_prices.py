@@ -7,8 +7,9 @@ import pytest
 
 from services.base.clock import SECOND
 from services.simulator.market import bars
-from services.simulator.market.contracts import Instrument, Master, usual
+from services.simulator.market.contracts import Instrument, Master
 from services.simulator.market.hours import MarketHours
+from services.simulator.market.listed import usual
 from services.simulator.market.prices import (
     ASK,
     ASK_SIZE,

@@ -434,8 +434,8 @@ def test_unknown_symbols_and_farms_are_named() -> None:
     director = Director(Conversation().core)
     with pytest.raises(ScenarioError, match="no symbol 'NOSUCH'"):
         director.do(parse_step({"do": "starve", "symbol": "SPY, NOSUCH"}))
-    with pytest.raises(ScenarioError, match="no farm 'eufarm'"):
-        director.do(parse_step({"do": "farm_down", "farm": "eufarm"}))
+    with pytest.raises(ScenarioError, match="no farm 'nofarm'"):
+        director.do(parse_step({"do": "farm_down", "farm": "nofarm"}))
 
 
 @pytest.mark.parametrize("name", STEPS)

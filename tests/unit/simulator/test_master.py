@@ -1,0 +1,161 @@
+"""What exists at the simulator: the listed, by name and by their real ids, and any other US stock."""
+
+from datetime import date
+
+import pytest
+from ibapi.contract import Contract
+
+from services.simulator.market.contracts import Master, Wanted
+from services.simulator.market.identity import (
+    INVENTED_IDS,
+    invented_id,
+    invented_isin,
+    invented_ticker,
+    is_ticker,
+    isin_digit,
+)
+from services.simulator.market.invented import invent
+from services.simulator.market.listed import usual
+from tests.unit.simulator.conversation import Conversation, contract
+
+NAMES = ["A", "Z", "GE", "IBMX", "ZZZZZ", "BF A", "BF B", "BAC PRL", "BAC PR", "ACHR WS", "XYZ RT"]
+NO_NAMES = ["", "TOOLONG", "BRK.B", "BRK-B", "IBM1", "ibm", "A  B", "ABC PRLX", "BRK BB", "Ä"]
+
+
+def master(**more: object) -> Master:
+    return Master(usual(date(2026, 1, 5)), invent=invent, **more)  # type: ignore[arg-type]
+
+
+def wanted(symbol: str = "", sec_type: str = "STK", exchange: str = "SMART", primary: str = "", currency: str = "USD",
+           con_id: int = 0) -> Wanted:  # fmt: skip
+    return Wanted(con_id, symbol, sec_type, "", exchange, primary, currency, "", "")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_id_gives_its_name_back(name: str) -> None:
+    assert is_ticker(name)
+    assert invented_ticker(invented_id(name)) == name
+    assert INVENTED_IDS < invented_id(name) < 2**31
+
+
+def test_ids_of_different_names_differ_and_other_ids_are_nobody_s() -> None:
+    assert len({invented_id(name) for name in NAMES}) == len(NAMES)
+    assert [invented_ticker(one) for one in (-1, 0, 265598, INVENTED_IDS, 2**31 - 1)] == [None] * 5
+
+
+@pytest.mark.parametrize("name", NO_NAMES)
+def test_what_is_no_ticker(name: str) -> None:
+    assert not is_ticker(name)
+
+
+@pytest.mark.parametrize("isin", ["US0378331005", "US5949181045", "DE0007164600", "KYG875721634", "NL0010273215"])
+def test_the_check_digit_is_the_registrars(isin: str) -> None:
+    assert isin_digit(isin[:-1]) == isin[-1]
+
+
+def test_every_isin_checks() -> None:
+    isins = [one.isin for one in master() if one.sec_type == "STK"] + [invented_isin(name) for name in NAMES]
+    assert isins and all(len(isin) == 12 and isin_digit(isin[:-1]) == isin[-1] for isin in isins)
+
+
+def test_real_ids_find_the_well_known() -> None:
+    ids = {4391: "AMD", 265598: "AAPL", 756733: "SPY", 8314: "IBM", 272093: "MSFT", 416904: "SPX", 14204: "SAP"}
+    for con_id, symbol in ids.items():
+        (found,) = master().find(wanted(con_id=con_id, sec_type="", exchange="", currency=""))
+        assert found.symbol == symbol
+    assert master().find(wanted(con_id=12345)) == []
+
+
+def test_an_invented_stock_is_the_same_in_every_run_and_by_its_id() -> None:
+    (one,), (again,) = master().find(wanted("GEV")), master().find(wanted("GEV"))
+    assert one == again
+    assert master().find(wanted(con_id=one.con_id, sec_type="", currency="")) == [one]
+    assert master().by_key("GEV") == one
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_invented_stock_could_be_true(name: str) -> None:
+    stock = invent(name)
+    assert 2 < stock.price <= 900 and 150_000 <= stock.volume <= 30_000_000 and 0 < stock.daily < 0.05
+    assert stock.primary in ("NYSE", "NASDAQ") and stock.name.startswith(name)
+
+
+def test_an_invented_stock_is_listed_where_the_client_says() -> None:
+    for primary in ("NYSE", "NASDAQ", "ARCA"):
+        (found,) = master().find(wanted("GEV", primary=primary))
+        assert (found.primary, found.con_id) == (primary, invented_id("GEV"))
+    assert master().find(wanted("GEV", primary="ISLAND"))[0].primary == "NASDAQ"
+
+
+@pytest.mark.parametrize(
+    "unknown",
+    [wanted(name) for name in NO_NAMES if name != "ibm"]
+    + [
+        wanted("GEV", currency="EUR"), wanted("GEV", exchange="IBIS"), wanted("GEV", primary="LSE"),
+        wanted("GEV", sec_type="FUT"), wanted("GEV", sec_type="IND"), wanted("SPX"), wanted("SPY", primary="NYSE"),
+    ],
+)  # fmt: skip
+def test_what_is_no_us_stock_is_unknown(unknown: Wanted) -> None:
+    assert master().find(unknown) == []
+
+
+def test_nothing_is_invented_where_only_the_known_exists() -> None:
+    assert Master(usual(date(2026, 1, 5))).find(wanted("GEV")) == []
+    talk = Conversation(known_only=True)
+    talk.client.reqMktData(1, contract("GEV"), "", False, False, [])
+    talk.client.reqMktData(2, contract("IBM"), "", False, False, [])
+    assert talk.errors() == [(1, 200)]
+
+
+def test_a_stock_without_exchange_and_currency_is_ambiguous() -> None:
+    talk = Conversation()
+    talk.client.reqContractDetails(1, contract("AMD", exchange="", currency=""))
+    rows = [call[2].contract for call in talk.calls("contractDetails")]
+    assert {row.conId for row in rows} > {4391} and len(rows) > 10
+    assert {(row.exchange, row.currency) for row in rows} > {("SMART", "USD"), ("NYSE", "USD"), ("MEXI", "MXN")}
+    talk.client.reqMktData(2, contract("AMD", exchange="", currency=""), "", False, False, [])
+    assert talk.errors() == [(2, 200)]
+    assert "ambiguous" in talk.calls("error")[-1][4]
+
+
+def test_a_stock_by_its_id_alone_is_one_row() -> None:
+    talk = Conversation()
+    one = contract("", "", "", "")
+    one.conId = 265598
+    talk.client.reqContractDetails(1, one)
+    ((_, _, details),) = talk.calls("contractDetails")
+    assert (details.contract.symbol, details.contract.exchange, details.contract.currency) == ("AAPL", "SMART", "USD")
+
+
+@pytest.mark.parametrize("version", [100, 163, 176, 200])
+def test_details_bring_isin_and_magnifier(version: int) -> None:
+    talk = Conversation(version)
+    talk.client.reqContractDetails(1, contract("AAPL"))
+    talk.client.reqContractDetails(2, contract("GEV"))
+    talk.client.reqContractDetails(3, contract("ZC", "FUT", "CBOT"))
+    rows = {call[1]: call[2] for call in talk.calls("contractDetails")}
+    assert [(one.tag, one.value) for one in rows[1].secIdList] == [("ISIN", "US0378331005")]
+    assert rows[2].secIdList[0].value == invented_isin("GEV") and rows[2].priceMagnifier == 1
+    assert rows[3].priceMagnifier == 100 and not rows[3].secIdList
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [contract("GEV"), contract("SAP", "STK", "IBIS", "EUR"), contract("BTC", "CRYPTO", "PAXOS"),
+     contract("VUSD", "STK", "LSEETF")],
+    ids=lambda asked: asked.symbol,
+)  # fmt: skip
+def test_it_streams(asked: Contract) -> None:
+    talk = Conversation()
+    talk.client.reqMktData(1, asked, "", False, False, [])
+    assert {call[2] for call in talk.calls("tickPrice")} >= {1, 2, 4}
+    talk.take()
+    talk.turn(10)
+    assert talk.errors() == []
+    assert len(talk.calls("tickSize", "tickPrice")) > 5
+
+
+def test_search_names_the_known_first_and_the_invented_last() -> None:
+    found = master().search("apple")
+    assert (found[0].symbol, found[-1].symbol) == ("AAPL", "APPLE")
+    assert [one.symbol for one in master().search("GEV")] == ["GEV"]
