@@ -61,7 +61,7 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     time: int  # UTC nanoseconds
     started_at: int
     interval: float  # seconds until the next one
-    loop_lag_ms: float  # the longest that the loop was late since the last heartbeat
+    loop_lag_ms: float  # the longest that the loop was late in the last ten seconds
     heads: dict[str, Head] = {}  # streams that it writes
     cursors: dict[str, int] = {}  # streams that it follows: the last sequence number applied
     problem: str | None = None  # a sentence, while something is wrong with the service itself

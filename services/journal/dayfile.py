@@ -36,7 +36,7 @@ SCHEMA_VERSION = 1
 PAGE = 4096  # bytes: a small block costs one page of log, a large one is spread over many
 CHECKPOINT_BYTES = 16 << 20  # of log written since the last checkpoint, after which the next one runs
 RECYCLE_BYTES = 64 << 20  # of log, after which it is begun anew: this holds the writer up for one short sync
-RECYCLE_WAIT = 0.01  # seconds that beginning the log anew may wait for readers, and the writer with it
+READER_WAIT = 0.01  # seconds that beginning the log anew, or emptying it, waits for readers, and the writer with it
 CHECK_BYTES = 32 << 20  # of payload at the end of the day that are checked when it is opened,
 CHECK_BLOCKS = 50_000  # in at most so many blocks: opening takes as long for a long day as for a short one
 
@@ -202,7 +202,7 @@ class DayFile:
         self.sync()
 
     def finish(self, epoch: int) -> None:
-        """Make all of it durable and let go; the log is emptied if no reader is using it.
+        """Make all of it durable and let go; the log is emptied unless a reader is in the middle of a read.
 
         Raises OSError when the sync failed.
         """
@@ -210,7 +210,7 @@ class DayFile:
             self.sync()
             self.mark(self.written, epoch)
             try:
-                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                empty_log(self._db)
             except sqlite3.Error as error:
                 raise_failed_sync(error)
                 log.warning("journal_checkpoint_failed", stream=self.stream, error=str(error))
@@ -250,7 +250,7 @@ class DayFile:
                 self._checkpoint()
 
     def _checkpoint(self) -> None:
-        with contextlib.closing(sqlite3.connect(self.path, isolation_level=None, timeout=RECYCLE_WAIT)) as db:
+        with contextlib.closing(sqlite3.connect(self.path, isolation_level=None, timeout=READER_WAIT)) as db:
             try:
                 db.execute("PRAGMA synchronous = NORMAL")
                 _busy, frames, _done = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
@@ -275,6 +275,13 @@ class DayFile:
                 if handle >= 0:
                     os.close(handle)
             self._wal = self._marker = -1
+
+
+def empty_log(db: sqlite3.Connection) -> None:
+    """Move the whole log into the database and cut it to nothing; where a reader uses it, it is left as it is, and
+    belongs to the day as before. Raises sqlite3.Error."""
+    db.execute(f"PRAGMA busy_timeout = {READER_WAIT * 1000:.0f}")
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def raise_failed_sync(error: sqlite3.Error) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from messages.errors import IbStreamError
 from messages.events import Block
-from services.journal.dayfile import DayFile, sync_path, unavailable
+from services.journal.dayfile import DayFile, empty_log, sync_path, unavailable
 from services.journal.days import MARKER_SUFFIX, Marker, day_files
 from services.journal.writer import JournalWriter
 
@@ -61,6 +61,6 @@ def rewind(directory: Path, stream: str, through: int) -> None:
             sync_path(marker)
             db.execute("PRAGMA synchronous = FULL")
             db.execute("DELETE FROM block WHERE first_seq > ?", (through,))
-            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            empty_log(db)
     except (sqlite3.Error, OSError) as error:
         raise unavailable(stream, error) from None

@@ -5,6 +5,7 @@ works beside running services. What it says: clean, damaged (what and where), or
 """
 
 import contextlib
+import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -35,6 +36,9 @@ from services.journal.reader import open_day
 
 TRIES = 5  # for a stream whose files are archived or retired meanwhile
 MOST_FINDINGS = 100  # of one stream: a file that is all noise needs no more
+
+FIRST_ROW = -1 << 63  # the least that SQLite can number: a damaged row may have any
+_SLICE = "SELECT first_seq, count, epoch, time, payload, crc FROM block WHERE first_seq > ? ORDER BY 1 LIMIT 200"
 
 Progress = Callable[[str, int, int], None]
 """Called with the file, and how many bytes of how many are done."""
@@ -213,14 +217,23 @@ class _Examiner:
                 for (problem,) in db.execute("PRAGMA integrity_check(10)"):
                     if problem != "ok":
                         self._say("damaged", path, f"{path}: {' '.join(str(problem).split())}")
-                for columns in db.execute("SELECT first_seq, count, epoch, time, payload, crc FROM block ORDER BY 1"):
-                    try:
-                        yield checked_row(path, columns)
-                    except JournalDamaged as error:
-                        self._say("damaged", path, error.message, columns[0])
-                        self._expected = self._after(columns)
+                yield from self._rows_in_slices(path, db)
             except SqliteError as error:
                 raise explain(path, error) from None
+
+    def _rows_in_slices(self, path: Path, db: sqlite3.Connection) -> Iterator[Row]:
+        """In short reads: within a long one the writer could never begin its log anew."""
+        after = FIRST_ROW
+        while found := db.execute(_SLICE, (after,)).fetchall():
+            for columns in found:
+                if columns[0] <= after:
+                    raise JournalDamaged(f"{path}: the block at sequence number {columns[0]} is not in its place")
+                after = columns[0]
+                try:
+                    yield checked_row(path, columns)
+                except JournalDamaged as error:
+                    self._say("damaged", path, error.message, columns[0])
+                    self._expected = self._after(columns)
 
     @staticmethod
     def _after(columns: tuple[Any, ...]) -> int | None:

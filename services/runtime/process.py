@@ -7,7 +7,6 @@ takes well under five seconds. Handlers run on the loop's thread, one at a time;
 
 import contextlib
 import gc
-import heapq
 import math
 import os
 import queue
@@ -39,6 +38,7 @@ from services.journal.cursor import Cursor
 from services.runtime.background import Background
 from services.runtime.bus import PlainSocket, Publisher, RemoteSource, ReplayServer, Server, Subscriber, prepare_run_dir
 from services.runtime.follow import FileSource, Follower
+from services.runtime.timers import Timers
 
 log = structlog.get_logger()
 
@@ -61,8 +61,7 @@ class Service:
         self._context: zmq.Context[PlainSocket] = zmq.Context()
         self._poller = zmq.Poller()
         self._readers: dict[Any, Callable[[], None]] = {}
-        self._timers: list[tuple[float, int, float, Callable[[], None]]] = []
-        self._timer_count = 0
+        self._timers = Timers()
         self._turn_handlers: list[Callable[[], float]] = []
         self._patience = MAX_WAIT
         self.pace = 0.0  # least seconds between the beginnings of two turns that the sockets woke; set by `build`
@@ -75,7 +74,6 @@ class Service:
         self._backgrounds: list[Background] = []
         self._stopping = False
         self.reload = False  # stopping only to start again with new settings
-        self._lag = 0.0
         self.malformed = 0  # frames from other services that could not be read
         self._wakeup = self._catch_signals()
         if name in settings.peers:
@@ -103,8 +101,8 @@ class Service:
             self._poller.unregister(source)
 
     def every(self, seconds: float, handler: Callable[[], None]) -> None:
-        self._timer_count += 1
-        heapq.heappush(self._timers, (self.clock.monotonic(), self._timer_count, seconds, handler))
+        """Call `handler` at once and then every `seconds`; after a stall once, not once for each time missed."""
+        self._timers.add(seconds, handler, self.clock.monotonic())
 
     def each_turn(self, handler: Callable[[], float]) -> None:
         """Call `handler` at the end of each turn of the loop, after all that the turn brought; it returns the
@@ -225,13 +223,12 @@ class Service:
             time=now,
             started_at=self.started_at,
             interval=self.settings.heartbeat_interval,
-            loop_lag_ms=round(self._lag * 1000, 3),
+            loop_lag_ms=round(self._timers.lag.longest(self.clock.monotonic()) * 1000, 3),
             heads={stream: writer.head for stream, writer in self.journals.items()},
             cursors={stream: follower.cursor.seq for stream, follower in self.followers.items()},
             problem=self.problem or next((w.problem for w in self.journals.values() if w.problem), None),
             metrics=self.metrics | self._own_metrics(),
         )
-        self._lag = 0.0
         self.publisher.set_last(heartbeat_topic(self.name), encode(heartbeat))
         notify_systemd("WATCHDOG=1")
 
@@ -279,7 +276,7 @@ class Service:
         self.lock.release()
 
     def _turn(self) -> None:
-        wait = min(MAX_WAIT, self._patience, max(0.0, self._timers[0][0] - self.clock.monotonic()))
+        wait = min(MAX_WAIT, self._patience, self._timers.wait(self.clock.monotonic()))
         if any(follower.behind for follower in self.followers.values()):
             wait = min(wait, 0.02)
         woken = self._poller.poll(math.ceil(wait * 1000))
@@ -291,21 +288,13 @@ class Service:
         for follower in self.followers.values():
             if follower.behind:
                 follower.step()
-        self._run_timers()
+        self._timers.run(self.clock.monotonic())
         for background in self._backgrounds:
             background.expire()
         self._patience = min((handler() for handler in self._turn_handlers), default=MAX_WAIT)
         if woken and self.pace and not self._stopping:
             # Under load a turn then takes many blocks at once; the first one after a quiet while never waits.
             time.sleep(max(0.0, min(self.pace, began + self.pace - self.clock.monotonic())))
-
-    def _run_timers(self) -> None:
-        now = self.clock.monotonic()
-        while self._timers[0][0] <= now:
-            due, number, seconds, handler = self._timers[0]
-            self._lag = max(self._lag, now - due)
-            heapq.heapreplace(self._timers, (max(due + seconds, now), number, seconds, handler))
-            handler()
 
     def _drain(self) -> None:
         assert self._subscriber is not None

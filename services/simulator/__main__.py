@@ -19,7 +19,7 @@ from services.base.clock import SystemClock
 from services.base.settings import Settings, load
 from services.simulator.control import Control
 from services.simulator.core import Core
-from services.simulator.heartbeat import Pulse
+from services.simulator.heartbeat import PipelineHeartbeat
 from services.simulator.options import config, loopback, parser
 from services.simulator.server import Server
 from services.simulator.tape.flight_tape import FlightTape, is_flight
@@ -55,11 +55,11 @@ async def serve(settings: Settings, arguments: argparse.Namespace, host: str) ->
         core = build(settings, arguments)
         stack.callback(core.market.close)
         director = Director(core, arguments.speed or 1.0)
-        pulse = Pulse(settings, core) if arguments.pipeline else None
-        if pulse is not None:
-            stack.callback(pulse.close)
+        heartbeat = PipelineHeartbeat(settings, core) if arguments.pipeline else None
+        if heartbeat is not None:
+            stack.callback(heartbeat.close)
         server = Server(core, host, arguments.port, buffer=arguments.buffer, stats=arguments.stats,
-                        port_file=arguments.port_file, on_turn=pulse)  # fmt: skip
+                        port_file=arguments.port_file, on_turn=heartbeat)  # fmt: skip
         control = Control(director, server.carry, server.counts)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):

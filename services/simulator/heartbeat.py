@@ -15,12 +15,13 @@ from services.base.clock import SystemClock
 from services.base.lock import OwnedLock
 from services.base.settings import Settings
 from services.runtime.bus import PlainSocket, Publisher, prepare_run_dir
+from services.runtime.timers import LoopLag
 from services.simulator.core import Core
 
 NAME = "simulator"
 
 
-class Pulse:
+class PipelineHeartbeat:
     """Call it after each turn of the loop, with the loop's lag in seconds."""
 
     def __init__(self, settings: Settings, core: Core) -> None:
@@ -32,22 +33,23 @@ class Pulse:
         self._context: zmq.Context[PlainSocket] = zmq.Context()
         self._publisher = Publisher(self._context, settings, events_endpoint(NAME))
         self._due = 0.0
-        self._lag = 0.0
+        self._lag = LoopLag()
 
     def __call__(self, lag: float) -> None:
-        self._lag = max(self._lag, lag)
+        at = self._clock.monotonic()
+        self._lag.note(lag, at)
         self._publisher.on_readable()
-        if self._clock.monotonic() >= self._due:
-            self._due = self._clock.monotonic() + self._settings.heartbeat_interval
-            self._publisher.set_last(heartbeat_topic(NAME), encode(self._heartbeat()))
-            self._lag = 0.0
+        self._publisher.door.drain()
+        if at >= self._due:
+            self._due = at + self._settings.heartbeat_interval
+            self._publisher.set_last(heartbeat_topic(NAME), encode(self._heartbeat(at)))
 
     def close(self) -> None:
         self._publisher.close()
         self._context.term()
         self._lock.release()
 
-    def _heartbeat(self) -> Heartbeat:
+    def _heartbeat(self, at: float) -> Heartbeat:
         stats, usage = self._core.stats, resource.getrusage(resource.RUSAGE_SELF)
         return Heartbeat(
             service=NAME,
@@ -55,8 +57,9 @@ class Pulse:
             time=self._clock.now(),
             started_at=self._started_at,
             interval=self._settings.heartbeat_interval,
-            loop_lag_ms=round(self._lag * 1000, 3),
-            metrics={
+            loop_lag_ms=round(self._lag.longest(at) * 1000, 3),
+            metrics=self._publisher.metrics()
+            | {
                 "cpu_seconds_total": usage.ru_utime + usage.ru_stime,
                 "memory_peak_bytes": usage.ru_maxrss * 1024.0,
                 "simulator_ticks_sent_total": float(stats.ticks),

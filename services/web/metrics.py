@@ -87,7 +87,7 @@ class PipelineCollector(Collector):
         backend, at = self._backend, self._backend.clock.monotonic()
         up = GaugeMetricFamily(f"{PREFIX}service_up", "1 while the service is heard", labels=["service"])
         lag = GaugeMetricFamily(
-            f"{PREFIX}loop_lag_seconds", "Longest delay of its loop since the last heartbeat", labels=["service"]
+            f"{PREFIX}loop_lag_seconds", "Longest delay of its loop in the last ten seconds", labels=["service"]
         )
         started = GaugeMetricFamily(
             f"{PREFIX}service_start_time_seconds", "When the process started", labels=["service"]

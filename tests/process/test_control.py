@@ -157,6 +157,13 @@ def test_a_planner_that_hangs_does_not_hold_up_the_supervisor(pipeline: Make) ->
         assert "planner_unreachable" in start.communicate()[1]
     finally:
         p.processes["planner"].send_signal(signal.SIGCONT)
+    told = eventually(lambda: _lag(p, "planner") > 1000.0, message="the stall is told as lag")
+    assert told
+
+
+def _lag(p: Pipeline, service: str) -> float:
+    status = p.status()
+    return (status.services[service].loop_lag_ms or 0.0) if status is not None else 0.0
 
 
 def test_plan_shows_what_and_why_and_a_dry_run_changes_nothing(pipeline: Make) -> None:

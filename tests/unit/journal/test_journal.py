@@ -1,5 +1,6 @@
 """The journal: what a writer guarantees, what a reader finds, and what either says of damage."""
 
+import contextlib
 import errno
 import os
 import shutil
@@ -7,6 +8,7 @@ import sqlite3
 import struct
 import threading
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -17,6 +19,7 @@ from messages.views import Head
 from services.base.clock import SECOND
 from services.journal import JournalDamaged, JournalReader, day_files, dayfile, days
 from services.journal import writer as writing
+from services.journal.verify import verify
 from tests.journals import DAY, NOON, STREAM, append, fill, killed, numbers, open_writer
 from tests.support import eventually
 
@@ -240,6 +243,41 @@ def test_a_reader_in_the_middle_of_a_read_holds_nobody_up(tmp_path: Path, monkey
     reader.close()
     writer.close()
     assert len(numbers(tmp_path)) == 301
+
+
+def test_an_open_cursor_holds_the_writer_up_neither_at_midnight_nor_at_the_end(tmp_path: Path) -> None:
+    writer = open_writer(tmp_path)
+    for _ in range(50):
+        append(writer)
+    cursors = []
+    for day in range(2):
+        db = sqlite3.connect(day_files(tmp_path / STREAM)[-1])
+        cursors.append(db.execute("SELECT * FROM block"))
+        assert cursors[-1].fetchone(), "a read has begun"
+        began = monotonic()
+        if day == 0:
+            append(writer, 1, NOON + DAY)
+        else:
+            writer.close()
+        assert monotonic() - began < 1.0, day
+    assert len(numbers(tmp_path)) == 51
+
+
+def test_verify_reads_beside_a_writer_in_short_reads(tmp_path: Path) -> None:
+    """Within a long one the writer could not begin its log anew: it would grow for as long as verify runs."""
+    writer = open_writer(tmp_path)
+    for _ in range(50):
+        append(writer)
+    busy: list[int] = []
+
+    def while_it_reads(*_: object) -> None:
+        with contextlib.closing(sqlite3.connect(day_files(tmp_path / STREAM)[-1], timeout=0)) as db:
+            busy.append(db.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()[0])
+
+    report = verify(tmp_path, progress=while_it_reads)
+    assert (report.verdict, sum(one.events for one in report.streams), len(busy)) == ("clean", 50, 50)
+    assert not any(busy)
+    writer.close()
 
 
 def test_the_log_does_not_grow_with_the_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
