@@ -8,7 +8,7 @@ from messages.codec import encode
 from messages.events import EventBlock, IbError, TickBlock
 from messages.fields import BID
 from services.base.clock import SECOND
-from services.gateway.wire.tick_decoder import Columns
+from services.gateway.wire.columns import Columns
 from services.journal import JournalReader, JournalWriter
 
 NOON = 1_767_614_400 * SECOND  # 2026-01-05T12:00:00Z

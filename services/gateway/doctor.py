@@ -25,9 +25,11 @@ from services.base.simulated import is_simulated
 from services.base.symbols import parse
 from services.gateway.core.ib_errors import look_up
 from services.gateway.core.interface import CurrentTimeSeen, Event, IbErrorSeen, MarketDataTypeSeen, Ready
+from services.gateway.wire.columns import Columns
 from services.gateway.wire.connection import Connection, LinkClosed, Stage
 from services.gateway.wire.official_client import NEWEST_VERSION, OLDEST_VERSION, BadFrame, OfficialClient
-from services.gateway.wire.tick_decoder import Columns, FrameError, TickDecoder
+from services.gateway.wire.text_ticks import FrameError
+from services.gateway.wire.tick_decoder import TickDecoder, tick_decoder
 from services.runtime.bus import is_listening
 
 STAGES = (
@@ -96,7 +98,7 @@ class Session:
             data = self.connection.receive()
             if self._decoder is None and self.connection.stage is Stage.OPEN:
                 self._official = OfficialClient(self._client_id, self.connection.server_version)
-                self._decoder = TickDecoder(self.connection.server_version)
+                self._decoder = tick_decoder(self.connection.server_version)
                 self._decoder.add(REQUEST, REQUEST)
                 self._official.start_api()
                 self.send()

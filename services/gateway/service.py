@@ -2,7 +2,7 @@
 
 Run by `python -m services.gateway [NAME]`. It owns the socket to TWS or IB Gateway and the journal streams `ticks`
 and `link` (`ticks.NAME` and `link.NAME`); what to do is decided by the pure core (core.py), what is said on the
-wire by the official client (official.py) and the tick fast path (fastpath.py).
+wire by the official client (official_client.py) and the fast decoders of ticks (tick_decoder.py).
 Journal first, then publish; nobody can hold it up.
 """
 
@@ -28,10 +28,12 @@ from services.base.clock import SECOND, iso
 from services.gateway.core import interface as fx
 from services.gateway.core.core import GatewayCore
 from services.gateway.core.memory import Memory
+from services.gateway.wire.columns import Columns
 from services.gateway.wire.connection import RECEIVE_SIZE, Connection, LinkClosed, Stage
 from services.gateway.wire.endpoint_probe import Probe
 from services.gateway.wire.official_client import NEWEST_VERSION, OLDEST_VERSION, BadFrame, OfficialClient
-from services.gateway.wire.tick_decoder import Columns, FrameError, TickDecoder
+from services.gateway.wire.text_ticks import FrameError
+from services.gateway.wire.tick_decoder import TickDecoder, tick_decoder
 from services.journal import JournalReader
 from services.journal.cursor import Cursor
 from services.runtime.process import Service
@@ -64,7 +66,7 @@ class Gateway:
         jitter = random.Random()  # noqa: S311 - no secret
         self._core = GatewayCore(service.settings, jitter, self._remember(), name=self._name)
         self._connection: Connection | None = None
-        self._decoder = TickDecoder(OLDEST_VERSION)
+        self._decoder: TickDecoder = tick_decoder(OLDEST_VERSION)
         self._official = OfficialClient(self._settings.ib_client_id, OLDEST_VERSION)
         self._columns = Columns()
         self._rare: list[bytes] = []
@@ -84,7 +86,8 @@ class Gateway:
         self._dump_again = 0
         self._time = max(self._ticks.time, self._link.time)
         self._counts = service.metrics
-        self._counts.update(ticks_total=0, ticks_dropped_total=0, connections_total=0, frames_malformed_total=0)
+        self._counts.update(ticks_total=0, ticks_dropped_total=0, connections_total=0)
+        self._counts.update(frames_malformed_total=0, frames_unknown_total=0)
         service.follow(PLAN, self._on_plan, restart=lambda: None, cursor=self._before_last_plan())
         service.subscribe(["planner"])
         service.every(TIMER_SECONDS, self._on_timer)
@@ -332,11 +335,12 @@ class Gateway:
             journal.poll(self._service.clock.monotonic())
         self._counts["ticks_unrouted_total"] = self._decoder.unrouted
         self._counts["frames_malformed_total"] = self._official.malformed
+        self._counts["frames_unknown_total"] = self._official.unknown
 
     # --- effects: connection ---
 
     def _begin_session(self, connection: Connection) -> None:
-        self._decoder = TickDecoder(connection.server_version)
+        self._decoder = tick_decoder(connection.server_version)
         self._official = OfficialClient(self._settings.ib_client_id, connection.server_version)
         self._names = {own: symbol for symbol, own in self._own_ids.items()}
         self._retired.clear()
@@ -367,7 +371,7 @@ class Gateway:
         self._latest.clear()
         self._settled.clear()
         self._fresh.clear()
-        self._decoder = TickDecoder(OLDEST_VERSION)
+        self._decoder = tick_decoder(OLDEST_VERSION)
 
     def _dump_recorder(self, reason: str) -> None:
         """Keep what led to a fault, at most once a minute."""

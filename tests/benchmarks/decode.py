@@ -9,7 +9,8 @@ import struct
 from functools import partial
 
 from messages.codec import encode
-from services.gateway.wire.tick_decoder import Columns, TickDecoder
+from services.gateway.wire.columns import Columns
+from services.gateway.wire.tick_decoder import TickDecoder, tick_decoder
 from tests.benchmarks.burst import END_REQUEST, FIRST_REQUEST, SERVER_VERSION, burst, frame
 from tests.benchmarks.feeder import Feeder
 from tests.benchmarks.harness import Case, Sample, ask_peer, cpu_ns, in_turn, median, report, spread, thousands, timed
@@ -35,7 +36,7 @@ def splitter(data: bytes, frames: int) -> Sample:
 
 
 def new_decoder() -> TickDecoder:
-    decoder = TickDecoder(SERVER_VERSION)
+    decoder = tick_decoder(SERVER_VERSION)
     for request in NAMES:
         decoder.add(request, request)
     return decoder

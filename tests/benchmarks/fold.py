@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from messages.codec import decode_ticks, encode, encode_json
-from services.gateway.wire.tick_decoder import Columns
+from services.gateway.wire.columns import Columns
 from services.quotes.book import QuoteBook
 from tests.benchmarks.harness import Case, Sample, in_turn, median, report, spread, thousands, timed
 

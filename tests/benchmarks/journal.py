@@ -26,7 +26,7 @@ from messages.topics import TICKS, events_endpoint, heartbeat_topic
 from services.archive.compaction import archive_day
 from services.base.clock import SECOND
 from services.base.settings import Settings
-from services.gateway.wire.tick_decoder import Columns
+from services.gateway.wire.columns import Columns
 from services.journal import JournalReader, JournalWriter, batches, day_files
 from services.quotes.book import QuoteBook
 from services.quotes.checkpoints import BATCH_EVENTS

@@ -33,16 +33,23 @@ class Peer:
 
     def handshake(self) -> None:
         """Version answer, then the two messages that make a client ready."""
-        assert self._take(4) == b"API\0"
-        (size,) = struct.unpack(">I", self._take(4))
-        self._take(size)
-        self.sock.sendall(frame(SERVER_VERSION, "20260105 09:30:00 EST"))
+        self.answer_versions(SERVER_VERSION)
         self.read_message()  # startApi
         self.sock.sendall(frame(15, 1, "DU0000001") + frame(9, 1, 1))
 
-    def read_message(self) -> list[str]:
+    def answer_versions(self, version: int) -> str:
+        """Returns what the client offers, such as `v100..176`."""
+        assert self._take(4) == b"API\0"
+        offer = self.read_payload().decode()
+        self.sock.sendall(frame(version, "20260105 09:30:00 EST"))
+        return offer
+
+    def read_payload(self) -> bytes:
         (size,) = struct.unpack(">I", self._take(4))
-        return self._take(size).decode().split("\0")[:-1]
+        return self._take(size)
+
+    def read_message(self) -> list[str]:
+        return self.read_payload().decode().split("\0")[:-1]
 
     def await_subscriptions(self, count: int) -> None:
         """Read until `count` market data requests came; answer nothing."""

@@ -1,12 +1,14 @@
 """IB's official client, used for what it is best at: encoding requests and decoding rare messages.
 
 Called by the gateway's loop. The official socket, reader thread and run loop are not used: requests are
-collected as bytes in `outgoing`, messages are decoded one by one into the core's inputs. Works with
-`nautilus_ibapi` 10.46 (the dependency) and with `ibapi` 9.81.1, whose callbacks differ in their signatures.
+collected as bytes, messages are decoded one by one into the core's inputs. Which messages are text and which
+protobuf, at the version that the gateway answered with, the official client knows. Works with every release that
+speaks version 100 or more, whose callbacks differ in their signatures.
 """
 
 import inspect
 import logging
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -38,7 +40,10 @@ from services.gateway.core.interface import (
 log = structlog.get_logger()
 
 OLDEST_VERSION = 100
-NEWEST_VERSION = min(200, server_versions.MAX_CLIENT_VER)  # from 201 on message ids are binary, then protobuf
+NEWEST_VERSION: int = server_versions.MAX_CLIENT_VER
+BINARY_IDS = 201  # server version from which a message begins with its id as 4 bytes
+PROTOBUF = 200  # from that version on, a message of an id over this is protobuf, and that of a text message plus this
+ID_BYTES = 4
 
 logging.getLogger("ibapi").setLevel(logging.CRITICAL)
 
@@ -70,14 +75,15 @@ class OfficialClient(EWrapper):  # type: ignore[misc]
     """One connection's worth of the official client: its encoders and its decoder.
 
     `inputs` collects what the callbacks said; `snapshots_done` the request ids of finished snapshots; the
-    caller empties both. `malformed` counts messages that the decoder could not read.
+    caller empties both. `malformed` counts messages that the decoder could not read, `unknown` those that the
+    installed client has no decoder for.
     """
 
     def __init__(self, client_id: int, server_version: int) -> None:
         super().__init__()
         self.inputs: list[Event] = []
         self.snapshots_done: list[int] = []
-        self.malformed = 0
+        self.malformed = self.unknown = 0
         self._outgoing = _Outgoing()
         self._bars: dict[int, list[Bar]] = {}
         self._next_id_seen = False
@@ -132,21 +138,42 @@ class OfficialClient(EWrapper):  # type: ignore[misc]
     # --- messages ---
 
     def interpret(self, frame: bytes) -> None:
-        """Decode one message into `inputs`. Raises BadFrame when it has no numeric message id; a message that
-        fails to decode is counted and dropped, and the rest goes on."""
-        fields = tuple(frame.split(b"\0")[:-1])
+        """Decode one message into `inputs`. Raises BadFrame when it has no message id; a message that the installed
+        client does not know, or fails to decode, is counted and dropped, and the rest goes on."""
+        message_id, body = self._split(frame)
+        protobuf = self.server_version >= BINARY_IDS and message_id > PROTOBUF
+        if protobuf:
+            message_id -= PROTOBUF
+        known = self._decoder.msgId2handleInfoProtoBuf if protobuf else self._decoder.msgId2handleInfo
+        if message_id not in known:
+            self.unknown += 1
+            log.warning("message_unknown", message_id=message_id, protobuf=protobuf, size=len(frame))
+            return
         try:
-            message_id = int(fields[0])
-        except (ValueError, IndexError):
-            raise BadFrame(f"a frame of {len(frame)} bytes that begins with {frame[:16]!r}") from None
-        try:
-            if _DECODER_TAKES_ID:
-                self._decoder.interpret(fields[1:], message_id)
+            if protobuf:
+                self._decoder.processProtoBuf(body, message_id)
             else:
-                self._decoder.interpret(fields)
+                self._interpret_text(tuple(body.split(b"\0")[:-1]), message_id)
         except Exception as error:  # the official decoder raises whatever its parsing meets
             self.malformed += 1
             log.warning("message_malformed", message_id=message_id, size=len(frame), error=str(error)[:200])
+
+    def _split(self, frame: bytes) -> tuple[int, bytes]:
+        """The message id, and what follows it."""
+        if self.server_version >= BINARY_IDS:
+            if len(frame) >= ID_BYTES:
+                return int.from_bytes(frame[:ID_BYTES], "big"), frame[ID_BYTES:]
+        else:
+            text, _, body = frame.partition(b"\0")
+            with suppress(ValueError):
+                return int(text), body
+        raise BadFrame(f"a frame of {len(frame)} bytes that begins with {frame[:16]!r}")
+
+    def _interpret_text(self, fields: tuple[bytes, ...], message_id: int) -> None:
+        if _DECODER_TAKES_ID:
+            self._decoder.interpret(fields, message_id)
+        else:
+            self._decoder.interpret((b"%d" % message_id, *fields))
 
     # --- callbacks: names and signatures are IB's ---
 

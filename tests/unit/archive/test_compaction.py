@@ -17,7 +17,7 @@ from messages.topics import TICKS
 from services.archive import compaction
 from services.base.clock import SECOND
 from services.base.settings import Settings
-from services.gateway.wire.tick_decoder import Columns
+from services.gateway.wire.columns import Columns
 from services.journal import JournalDamaged, JournalReader, JournalWriter, Row, day_files, parquet
 from services.journal.days import all_days
 from tests.journals import DAY, NOON, STREAM, append, fill, open_writer

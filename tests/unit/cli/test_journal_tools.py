@@ -17,7 +17,7 @@ from messages.fields import ASK, BID, CURRENCY, LAST
 from messages.topics import CONTROL, LINK, PLAN, TICKS
 from services.base.clock import SECOND, iso
 from services.cli import app
-from services.gateway.wire.tick_decoder import Columns
+from services.gateway.wire.columns import Columns
 from services.journal import day_files
 from services.quotes.replay import Pace, parse_speed
 from tests.journals import DAY, NOON, open_writer

@@ -1,6 +1,6 @@
 """What the installed official client (`ibapi`, any release) makes of frames: the oracle of the fast path.
 
-Imported by test_fastpath.py, and run as a script by the interpreter of another environment, to ask another
+Imported by the tests of the decoders, and run as a script by the interpreter of another environment, to ask another
 release: reads `[server_version, [payload, ...]]` (payloads as latin-1 text) as JSON lines, answers line by line.
 """
 
@@ -54,11 +54,17 @@ def calls(payload: bytes, server_version: int) -> list[Call] | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of texts with escapes that Python does not know
         try:
-            if ONE_ARGUMENT:
+            if server_version >= 201:  # the id is binary, and over 200 it announces protobuf
+                kind, body = int.from_bytes(payload[:4], "big"), payload[4:]
+                if kind > 200:
+                    official.processProtoBuf(body, kind - 200)
+                else:
+                    official.interpret(tuple(body.split(b"\0")[:-1]), kind)
+            elif ONE_ARGUMENT:
                 official.interpret(tuple(payload.split(b"\0")[:-1]))
             else:
-                kind, text = payload.split(b"\0", 1)
-                official.interpret(tuple(text.split(b"\0")[:-1]), int(kind))
+                message_id, text = payload.split(b"\0", 1)
+                official.interpret(tuple(text.split(b"\0")[:-1]), int(message_id))
         except Exception:
             return None
     return recorder.calls

@@ -12,7 +12,7 @@ from messages import fields as f
 from messages.codec import decode_ticks, encode
 from messages.events import TickBlock
 from messages.views import Quote
-from services.gateway.wire.tick_decoder import Columns
+from services.gateway.wire.columns import Columns
 from services.quotes.book import QuoteBook
 
 T0 = 1_700_000_000_000_000_000  # 2023-11-14T22:13:20Z

@@ -14,7 +14,7 @@ from messages.topics import CONTROL, LINK, PLAN, TICKS
 from services.archive import compaction
 from services.base.clock import SECOND
 from services.base.settings import Settings
-from services.gateway.wire.tick_decoder import Columns
+from services.gateway.wire.columns import Columns
 from services.journal import JournalReader, JournalWriter
 from services.journal.cursor import Cursor
 from services.quotes import checkpoints

@@ -14,7 +14,7 @@ from messages.fields import BID
 from messages.topics import LINK, TICKS, replay_endpoint
 from services.base.clock import SECOND
 from services.base.settings import Settings
-from services.gateway.wire.tick_decoder import Columns
+from services.gateway.wire.columns import Columns
 from services.quotes.replay import FilePast, RemotePast
 from services.runtime.bus import ReplayServer, prepare_run_dir, request
 from tests.journals import DAY, NOON, open_writer

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from messages.codec import decode_ticks, encode
 from messages.fields import NUMERIC_STRING_FIELDS, SIZE_FIELD
-from services.gateway.wire.tick_decoder import FIRST_OWN_FIELD, MAX_FRAME, SLAB, Columns, FrameError, TickDecoder
+from services.gateway.wire.columns import Columns
+from services.gateway.wire.text_ticks import FIRST_OWN_FIELD, MAX_FRAME, SLAB, FrameError, TextTickDecoder
 from tests.benchmarks import peers
 from tests.unit.gateway import official
 
@@ -41,7 +42,7 @@ class Decoded:
     """What a decoder made of bytes that came in the given cuts."""
 
     def __init__(self, *cuts: bytes, version: int = 176, routes: dict[int, int] = ROUTES) -> None:
-        decoder = TickDecoder(version)
+        decoder = TextTickDecoder(version)
         for request, symbol_id in routes.items():
             decoder.add(request, symbol_id)
         columns = Columns()
@@ -259,7 +260,7 @@ def test_input_types() -> None:
 
 
 def test_ticks_of_a_cancelled_request_are_counted_and_dropped() -> None:
-    decoder, columns, rare = TickDecoder(176), Columns(), []
+    decoder, columns, rare = TextTickDecoder(176), Columns(), []
     decoder.add(1, 10)
     decoder.add(2, 20)
     ticks = b"".join(frame(payload(2, 6, request, 0, 5)) for request in (1, 2, 1))
@@ -273,7 +274,7 @@ def test_ticks_of_a_cancelled_request_are_counted_and_dropped() -> None:
 
 @pytest.mark.parametrize("length", [0, MAX_FRAME + 1, 0x47455420])  # the last one: somebody's HTTP
 def test_an_absurd_length_is_an_error_that_names_it_after_the_frames_before(length: int) -> None:
-    decoder, columns = TickDecoder(176), Columns()
+    decoder, columns = TextTickDecoder(176), Columns()
     decoder.add(1001, 1)
     good = frame(payload(2, 6, 1001, 0, 5)) * 3
     with pytest.raises(FrameError, match=str(length)):
