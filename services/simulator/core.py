@@ -18,9 +18,11 @@ from services.simulator.market.listed import usual
 from services.simulator.market.market import Market, Source
 from services.simulator.protocol import requests, requests_history
 from services.simulator.protocol.message_limits import MessageRate
-from services.simulator.protocol.replies import HIGHEST, LOWEST, Replies
+from services.simulator.protocol.replies import Replies
+from services.simulator.protocol.requested import StartApi
 from services.simulator.protocol.requests_account import ACCOUNT
-from services.simulator.protocol.wire import BadRequest, Fields, Garbage, frame, parse_versions, split
+from services.simulator.protocol.versions import HIGHEST, LOWEST
+from services.simulator.protocol.wire import BadRequest, Garbage, frame, parse_versions, unwrap
 from services.simulator.stats import Stats
 from services.simulator.trouble.world import HISTORY_FARM, MARKET_FARMS, SEC_DEF_FARM, World
 
@@ -194,20 +196,19 @@ class Core:
         if client.phase == "greeting":
             self._greet(client, payload)
             return
-        fields = split(payload)
+        envelope = unwrap(payload, client.replies.version)
         if client.rate.breached(self.now, self.lag):
             self._strike(client)
             if client.is_closing():
                 return
-        try:
-            kind = int(fields[0])
-        except ValueError:
-            raise Garbage(f"a message id of {fields[0][:20]!r}") from None
-        self.stats.requests[kind] += 1
+        self.stats.requests[envelope.kind] += 1
         if client.phase == "ready":
-            requests.dispatch(self, client, kind, fields[1:])
-        elif kind == START_API:
-            self._start(client, fields[1:])
+            requests.dispatch(self, client, envelope)
+        elif envelope.kind == START_API:
+            try:
+                self._start(client, requests.read(envelope, client.replies.version))
+            except BadRequest as error:
+                raise Garbage(f"startApi: {error}") from None
 
     def _greet(self, client: Client, payload: bytes) -> None:
         low, high = parse_versions(payload)
@@ -221,13 +222,8 @@ class Core:
         clock = f"{self.world.hours.local(self.now):%Y%m%d %H:%M:%S} US/Eastern"
         self.send(client, frame(f"{version}\0{clock}\0".encode()))
 
-    def _start(self, client: Client, fields: list[str]) -> None:
-        try:
-            reader = Fields(fields)
-            reader.skip()
-            client_id = reader.number()
-        except BadRequest as error:
-            raise Garbage(f"startApi: {error}") from None
+    def _start(self, client: Client, asked: StartApi) -> None:
+        client_id = asked.client_id
         taken = any(other.client_id == client_id for other in self.ready_clients())
         if taken or self.world.ids_taken:
             self.error(client, -1, 326, "Unable to connect as the client id is already in use: use a unique client id.")

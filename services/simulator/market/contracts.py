@@ -57,6 +57,26 @@ class Instrument:
         return self.sec_type == "STK" and self.currency == "USD" and self.exchange in US_EXCHANGES
 
     @property
+    def round_lot(self) -> int:
+        """Shares in a round lot."""
+        return 100 if self.in_lots else 1
+
+    @property
+    def expires(self) -> str:
+        """The last trade date as contract details give it first: with the time of day, where there is one."""
+        return self.expiry
+
+    @property
+    def market_rules(self) -> str:
+        """A market rule for each of the valid exchanges."""
+        return ",".join([str(self.market_rule)] * (self.valid_exchanges.count(",") + 1))
+
+    @property
+    def sec_ids(self) -> tuple[tuple[str, str], ...]:
+        """Identifiers by their tags."""
+        return (("ISIN", self.isin),) if self.isin else ()
+
+    @property
     def key(self) -> str:
         """How scenarios, statistics and logs call it: `SPY`, `EUR.USD`, `ESZ5`."""
         return self.called or (self.symbol if self.sec_type in ("STK", "IND") else self.local_symbol)

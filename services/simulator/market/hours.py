@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from services.base.clock import SECOND
-from services.simulator.protocol.replies import Hours
+from services.simulator.protocol.rows import Hours
 
 Schedule = Literal["always", "regular"]
 DAYS_SHOWN = 7

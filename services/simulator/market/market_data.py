@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SNAPSHOT_LIMIT = 11.0  # seconds after which a snapshot ends, whatever came
 RT_VOLUME_REQUEST = "233"
+Cache = dict[tuple[bool, ticks.Form], ticks.Encoded]
 _QUOTE_FIELDS = {BID, ASK, BID_SIZE, ASK_SIZE}
 COMPETING = "No market data during competing live session"
 NOT_ENTITLED = {
@@ -59,7 +60,7 @@ def subscribe(
     client.subscriptions[request] = subscription
     core.book.by_instrument.setdefault(instrument.con_id, []).append(subscription)
     core.market.activate(instrument, core.now)
-    core.send(client, client.replies.tick_req_params(request, instrument.tick, BBO_EXCHANGE))
+    core.send(client, client.replies.tick_req_params(request, instrument, BBO_EXCHANGE))
     _tell_type(core, subscription)
     if core.world.flows(instrument):
         send_image(core, subscription)
@@ -130,7 +131,7 @@ def turn(core: Core) -> None:
     for feed, made in core.market.advance(core.now):
         if made and feed.instrument.key in core.world.odd:
             made = oddities.mix_in(made, feed)
-        encoded: dict[tuple[bool, bool], ticks.Encoded] = {}
+        encoded: Cache = {}
         flows = core.world.flows(feed.instrument)
         for subscription in core.book.by_instrument.get(feed.instrument.con_id, ()):
             if subscription.dead:
@@ -150,7 +151,7 @@ def turn(core: Core) -> None:
 
 def tell(core: Core, instrument: Instrument, made: list[Tick]) -> None:
     """Ticks out of turn, to every subscriber whose line flows."""
-    cache: dict[tuple[bool, bool], ticks.Encoded] = {}
+    cache: Cache = {}
     for subscription in core.book.by_instrument.get(instrument.con_id, ()):
         if core.world.flows(instrument) and not subscription.dead:
             _deliver(core, subscription, made, cache)
@@ -173,20 +174,22 @@ def _deliver(
     core: Core,
     subscription: Subscription,
     made: list[Tick],
-    cache: dict[tuple[bool, bool], ticks.Encoded],
+    cache: Cache,
     feed: Quotes | None = None,
 ) -> None:
     """`cache` holds what was encoded for other subscribers of the same ticks."""
     instrument, client = subscription.instrument, subscription.client
-    variant = (subscription.delayed, client.replies.lots)
+    variant = (subscription.delayed, subscription.form)
     encoded = cache.get(variant)
     if encoded is None or subscription.partial:
         chosen = [tick for tick in made if tick.field not in _QUOTE_FIELDS] if subscription.partial else made
-        encoded = ticks.encode(chosen, delayed=variant[0], lots=variant[1], stock=instrument.in_lots)
+        encoded = ticks.encode(chosen, subscription.form, instrument, delayed=subscription.delayed)
         if not subscription.partial:
             cache[variant] = encoded
     if feed is not None and RT_VOLUME_REQUEST in subscription.generic and any(tick.field == LAST for tick in made):
-        encoded = encoded + ticks.encode([feed.rt_volume()], delayed=variant[0], lots=False, stock=False)
+        encoded = encoded + ticks.encode(
+            [feed.rt_volume()], subscription.form, instrument, delayed=subscription.delayed
+        )
     if encoded:
         core.send(client, ticks.frames(subscription.head, encoded), len(encoded))
         core.stats.symbols[instrument.key] += len(encoded)

@@ -56,7 +56,7 @@ def drop(on: Director, how: Literal["close", "reset", "mid_frame"] = "close") ->
     """End every connection: in good order, with a TCP reset, or in the middle of a frame."""
     for client in list(on.core.clients.values()):
         if how == "mid_frame":
-            on.core.send_raw(client, bytes_of.unknown_message()[:9])
+            on.core.send_raw(client, bytes_of.unknown_message(client.replies.version)[:9])
         on.core.close(client, f"scenario: {how}", abort=how == "reset")
 
 
@@ -129,7 +129,8 @@ def garbage(on: Director, kind: Literal["bytes", "fields"] = "bytes", count: int
     """Frames of an honest length that hold nonsense."""
     for client in on.core.ready_clients():
         for _ in range(count):
-            on.core.send_raw(client, bytes_of.garbage(on.random) if kind == "bytes" else bytes_of.bad_fields())
+            version = client.replies.version
+            on.core.send_raw(client, bytes_of.garbage(on.random) if kind == "bytes" else bytes_of.bad_fields(version))
 
 
 @step
@@ -143,7 +144,7 @@ def absurd_length(on: Director) -> None:
 def unknown_message(on: Director) -> None:
     """A well-formed message of an id that no client knows."""
     for client in on.core.ready_clients():
-        on.core.send_raw(client, bytes_of.unknown_message())
+        on.core.send_raw(client, bytes_of.unknown_message(client.replies.version))
 
 
 @step
