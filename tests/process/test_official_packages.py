@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from ibapi.server_versions import MAX_CLIENT_VER
 
 from messages.events import ContractQualified, LinkChanged
 from tests.process.pipeline import REPOSITORY, Pipeline
@@ -33,9 +34,9 @@ def check_stream(pipeline: Pipeline, version: int) -> None:
     assert "message_malformed" not in pipeline.log("gateway")
 
 
-def test_the_current_package_speaks_text_up_to_version_200(tmp_path: Path) -> None:
+def test_the_current_package_speaks_the_newest_version_that_it_knows(tmp_path: Path) -> None:
     with Pipeline(tmp_path) as pipeline:
-        check_stream(pipeline, 200)
+        check_stream(pipeline, MAX_CLIENT_VER)
 
 
 def test_the_package_of_2020_works_as_well(tmp_path: Path, old_package: Path) -> None:
