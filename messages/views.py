@@ -64,6 +64,7 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     loop_lag_ms: float  # the longest that the loop was late in the last ten seconds
     heads: dict[str, Head] = {}  # streams that it writes
     cursors: dict[str, int] = {}  # streams that it follows: the last sequence number applied
+    source_heard: int | None = None  # gateway: when IB was last heard, UTC nanoseconds; 0 without a connection
     problem: str | None = None  # a sentence, while something is wrong with the service itself
     metrics: dict[str, float] = {}  # `name` or `name{label="value"}`, Prometheus style
 

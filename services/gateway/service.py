@@ -28,6 +28,7 @@ from services.base.clock import SECOND, iso
 from services.gateway.core import interface as fx
 from services.gateway.core.core import GatewayCore
 from services.gateway.core.memory import Memory
+from services.gateway.pulse import Pulse
 from services.gateway.wire.columns import Columns
 from services.gateway.wire.connection import RECEIVE_SIZE, Connection, LinkClosed, Stage
 from services.gateway.wire.endpoint_probe import Probe
@@ -44,6 +45,7 @@ MAX_DRAIN = 1 << 18  # bytes taken from the socket in one turn of the loop
 OWN_FIELDS = 200  # tick fields below are IB's
 OWN_IDS = 1 << 31  # symbol ids from here on are ours, below are IB request ids
 TIMER_SECONDS = 0.1
+PULSE_SHARE = 0.2  # of the span for which prices are vouched for: silence after which IB is asked for the time
 DUMP_PAUSE = 60 * SECOND
 MEMORY = 30 * 86_400 * SECOND  # how much of the link stream is read again at the start
 
@@ -85,6 +87,8 @@ class Gateway:
         self._recorder = self._open_recorder()
         self._dump_again = 0
         self._time = max(self._ticks.time, self._link.time)
+        self._pulse = Pulse(self._settings.good_for_seconds * PULSE_SHARE)
+        service.source_heard = self._source_heard
         self._counts = service.metrics
         self._counts.update(ticks_total=0, ticks_dropped_total=0, connections_total=0)
         self._counts.update(frames_malformed_total=0, frames_unknown_total=0)
@@ -136,12 +140,25 @@ class Gateway:
         assert isinstance(plan, Plan)
         self._turn([fx.PlanChanged(plan)])
 
+    def _source_heard(self) -> int:
+        """When IB was last heard, UTC ns; 0 while no prices can come."""
+        if self._core.link.phase != "ready":
+            return 0
+        return self._pulse.heard_at(self._service.clock.monotonic(), self._service.clock.now())
+
+    def _ask_time(self) -> None:
+        self._pulse.asked(self._service.clock.monotonic())
+        self._request(OfficialClient.ask_time)
+
     def _on_timer(self) -> None:
         if self._connection is not None and self._connection.stage is Stage.CONNECTING:
             self._on_socket()
         if self._probe is not None and self._probe.finished is not None:
             seen, self._probe = self._probe.finished, None
             self._turn([seen])
+        clock = self._service.clock
+        if self._core.link.phase == "ready" and self._pulse.wants(clock.monotonic(), clock.now()):
+            self._ask_time()
         self._turn([fx.Timer()])
 
     def _on_socket(self) -> None:
@@ -180,14 +197,21 @@ class Gateway:
             if data is None:
                 break
             taken += len(data)
+            self._pulse.heard(self._service.clock.monotonic(), self._service.clock.now())
             if self._recorder is not None:
                 self._recorder.record(self._now(), data)
             self._decoder.feed(data, self._columns, self._rare)
             if len(data) < RECEIVE_SIZE and stage is Stage.OPEN:
                 break  # there was no more: asking again costs as much as decoding what came
         self._interpret(inputs)
+        self._count_answers(inputs)
         self._pass_on_ticks(inputs)
         self._seen_snapshots(inputs)
+
+    def _count_answers(self, inputs: list[fx.Event]) -> None:
+        for event in inputs:
+            if isinstance(event, fx.CurrentTimeSeen):
+                self._pulse.answered(self._service.clock.monotonic(), self._service.clock.now())
 
     def _interpret(self, inputs: list[fx.Event]) -> None:
         frames, self._rare = self._rare, []
@@ -293,7 +317,7 @@ class Gateway:
             case fx.SetMarketDataType(data_type):
                 self._request(lambda ib: ib.set_market_data_type(data_type))
             case fx.AskTime():
-                self._request(OfficialClient.ask_time)
+                self._ask_time()
             case _:
                 assert_never(effect)
 
@@ -361,6 +385,7 @@ class Gateway:
     def _drop_connection(self) -> None:
         """Close, and forget all that belongs to the connection; ticks already decoded are still published."""
         connection, self._connection = self._connection, None
+        self._pulse.begin()
         if connection is not None:
             self._service.forget(connection.fd)
             connection.close()

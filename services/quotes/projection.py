@@ -115,6 +115,10 @@ class Projection:
         quote = self._books[gateway].quote(symbol, stale=stale, reason=reason)
         return msgspec.structs.replace(quote, gateway=gateway) if gateway and quote is not None else quote
 
+    def gateway_of(self, symbol: str) -> str:
+        """The name of the gateway that speaks for the symbol; empty when there is one alone, or none."""
+        return self._planned.get(symbol, "")
+
     def overlay(self, symbol: str) -> Overlay:
         """The most far-reaching cause first, so that a symbol shows why it really is silent."""
         if not self._wanted:
