@@ -300,6 +300,7 @@ class Plan(msgspec.Struct, tag="plan", tag_field="type", frozen=True):
     problem_since: int | None = None
     warnings: list[str] = []
     refresh_token: int = 0  # rises when a refresh was asked for by hand: rejected symbols are tried again
+    answers: int = 0  # sequence number, in `control`, of the start or stop that it answers; 0: not known
 
     @property
     def count(self) -> int:

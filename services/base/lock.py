@@ -6,11 +6,13 @@ The lock is the operating system's own and goes with its holder; the name beside
 import contextlib
 import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 from filelock import FileLock, Timeout
 
+from messages.codec import json_decoder
 from messages.errors import IbStreamError
 from messages.views import LockOwner
 from services.base.clock import iso
@@ -43,9 +45,12 @@ class OwnedLock:
             self._lock.release()
 
 
+_decode_owner: Callable[[bytes], LockOwner] = json_decoder(LockOwner)
+
+
 def _held_by(path: Path) -> str:
     try:
-        owner = msgspec.json.decode(path.read_bytes(), type=LockOwner)
+        owner = _decode_owner(path.read_bytes())
     except (OSError, msgspec.MsgspecError):
         return ""
     return f": held by {owner.owner} since {owner.since}"

@@ -19,7 +19,7 @@ block's). What the rows mean (TWS API documentation, "Available Tick Types"):
 import sys
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
 from math import isfinite
 from operator import itemgetter
@@ -27,7 +27,7 @@ from typing import Any, Final
 
 import msgspec
 
-from messages.codec import encode
+from messages.codec import decoder, encode
 from messages.events import TickBlock
 from messages.fields import (
     MARKET_DATA_TYPES,
@@ -183,7 +183,7 @@ class _Symbol(msgspec.Struct, array_like=True):
     cells: dict[int, Cell]
 
 
-_decode_saved = msgspec.msgpack.Decoder(dict[str, _Symbol]).decode
+_decode_saved: Callable[[bytes], dict[str, _Symbol]] = decoder(dict[str, _Symbol])
 
 
 def _batches(blocks: Sequence[TickBlock]) -> Iterator[tuple[dict[int, str], list[TickBlock]]]:

@@ -7,22 +7,23 @@ and cursors are saved together about once a second, so a restart costs the tail 
 """
 
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import msgspec
 import structlog
 
-from messages.codec import decode_heartbeat, decode_status, encode, encode_json
+from messages.codec import decode_heartbeat, decode_status, encode, encode_json, json_decoder
 from messages.topics import HEARTBEAT_PREFIX, STATUS, events_endpoint, heartbeat_topic, quote_topic, sharded, writer_of
 from messages.views import Head, Quote, Status
 from services.base.clock import SECOND, iso
 from services.base.settings import Settings
 from services.base.symbols import file_name
-from services.journal import streams_in
+from services.journal import saved_state, streams_in
 from services.journal.cursor import Cursor
 from services.quotes.checkpoints import newest_checkpoint
-from services.quotes.projection import Projection, file_bytes, is_past_of
+from services.quotes.projection import Projection, file_bytes
 from services.quotes.status_fallback import StatusKeeper
 from services.runtime.bus import is_listening
 from services.runtime.process import MAX_WAIT, Service
@@ -313,28 +314,21 @@ class Sink:
 def _load_state(path: Path, settings: Settings) -> tuple[Projection, dict[str, Cursor]]:
     """The saved projection, less what is not of this journal; that is folded from the whole of it then. Without
     one, the journal's newest checkpoint: it also knows what was retired."""
-    try:
-        projection, cursors = Projection.load(path.read_bytes())
-    except FileNotFoundError:
+    saved = saved_state.read(path, Projection.load)
+    if saved is None:
         return newest_checkpoint(settings.journal_dir)
-    except (OSError, ValueError) as error:
-        log.warning("state_unusable", path=str(path), error=str(error), then="rebuilt from the journal")
-        return newest_checkpoint(settings.journal_dir)
-    for stream, cursor in list(cursors.items()):
-        here = writer_of(stream) not in settings.peers
-        if (
-            here
-            and cursor.seq
-            and not is_past_of(settings.journal_dir, stream, cursor, projection.times.get(stream, 0))
-        ):
-            log.warning("state_of_another_journal", stream=stream, seq=cursor.seq, then="folded again")
-            projection.reset(stream)
-            del cursors[stream]
+    projection, cursors = saved
+    for stream in saved_state.of_another_journal(settings, cursors, projection.times):
+        projection.reset(stream)
+        del cursors[stream]
     return projection, cursors
+
+
+_decode_status_file: Callable[[bytes], Status] = json_decoder(Status)
 
 
 def _read_status(path: Path) -> Status | None:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Status)
+        return _decode_status_file(path.read_bytes())
     except (OSError, msgspec.MsgspecError):
         return None

@@ -5,12 +5,13 @@ holds up no other file; what is on the disk already is not written again after a
 """
 
 import contextlib
-from collections.abc import Container
+from collections.abc import Callable, Container
 from pathlib import Path
 
 import msgspec
 import structlog
 
+from messages.codec import json_decoder
 from messages.views import Quote
 from services.base.files import clear_temporaries, overwrite_file, replace_file
 from services.quotes.projection import file_bytes
@@ -20,7 +21,7 @@ log = structlog.get_logger()
 ROOM = 4096  # bytes: `_status.json` is a multiple of it
 SPARE = 1024  # bytes of it at least that are left for a longer status
 
-_decode_quote = msgspec.json.Decoder(Quote).decode
+_decode_quote: Callable[[bytes], Quote] = json_decoder(Quote)
 
 
 class FileWriter:

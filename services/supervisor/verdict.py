@@ -67,12 +67,14 @@ class Limits(NamedTuple):
 
 def judge(facts: Facts, watch: Watch, limits: Limits) -> Verdict:
     if facts.request is None:
+        if facts.plan is not None and facts.plan.started:
+            return Verdict("stopped", None, "the stream is stopped; its subscriptions end once the planner has said so")
         return Verdict("stopped", None, "the stream is stopped; `ibstream start` starts it")
     missing = watch.missing()
     if set(watch.gateways) <= set(missing):
         return Verdict("disconnected", "service_down", _down_sentence(missing))
     plan = facts.plan
-    if plan is None or not plan.started:
+    if plan is None or not plan.started or not facts.plan_answers:
         if missing:
             return Verdict("disconnected", "service_down", _down_sentence(missing))
         waiting = watch.waiting()

@@ -288,15 +288,20 @@ def test_the_journal_counts_and_not_what_was_saved_beside_it(pipeline: Make) -> 
     assert isinstance(events[0], StreamStarted)
 
 
-@pytest.mark.parametrize("damage", [b"", b"garbage", None])
+@pytest.mark.parametrize("damage", [b"flipped", b"garbage", None])
 def test_without_its_saved_state_a_supervisor_folds_the_journal(pipeline: Make, damage: bytes | None) -> None:
     p = pipeline(["supervisor"])
     assert eventually(lambda: p.status())
     done(p.cli("stop"))
+    p.await_status("stopped")
     p.stop()
     state = p.settings.state_dir / "supervisor.state"
     if damage is None:
         state.unlink()
+    elif damage == b"flipped":
+        whole = state.read_bytes()
+        text = whole.index(b"stopped")  # a value that is no text any more
+        state.write_bytes(whole[:text] + b"\xff" + whole[text + 1 :])
     else:
         state.write_bytes(damage)
     p.start("supervisor")
