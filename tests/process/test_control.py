@@ -300,7 +300,7 @@ def test_without_its_saved_state_a_supervisor_folds_the_journal(pipeline: Make, 
         state.unlink()
     elif damage == b"flipped":
         whole = state.read_bytes()
-        text = whole.index(b"stopped")  # a value that is no text any more
+        text = whole.index(b"control")  # the name of its stream, which is no text any more
         state.write_bytes(whole[:text] + b"\xff" + whole[text + 1 :])
     else:
         state.write_bytes(damage)
