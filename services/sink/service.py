@@ -15,7 +15,7 @@ import msgspec
 import structlog
 
 from messages.codec import decode_heartbeat, decode_status, encode, encode_json, json_decoder
-from messages.topics import HEARTBEAT_PREFIX, STATUS, events_endpoint, heartbeat_topic, quote_topic, sharded, writer_of
+from messages.topics import HEARTBEAT_PREFIX, STATUS, events_endpoint, heartbeat_topic, quote_topic, sharded
 from messages.views import Head, Quote, Status
 from services.base.clock import SECOND, iso
 from services.base.settings import Settings
