@@ -116,6 +116,7 @@ class ContractQualified(Event, tag="contract_qualified", frozen=True):
     last_trade_date: str = ""  # of a future: YYYYMMDD
     size_increment: float = 0.0  # 0: IB did not say
     suggested_size_increment: float = 0.0  # the round lot; 0: IB did not say
+    note: str = ""  # where IB knows several: which one was taken, and by what rule
 
 
 class Bar(msgspec.Struct, array_like=True, frozen=True):

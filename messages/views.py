@@ -15,12 +15,15 @@ StatusWord = Literal["stopped", "starting", "connected", "degraded", "disconnect
 class Quote(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """The current quote of one symbol. A field that was never received, or that IB withdrew, is absent.
 
-    Prices in `currency`; sizes and volume in the units that IB delivered (shares for US stocks).
+    Every field of prices and sizes was brought by `source` at `since` or later; what it did not bring is absent.
+    Prices in `currency`: where IB sends them times a `price_magnifier`, they are divided here. Sizes and volume in
+    the units that IB delivered (shares for US stocks).
     """
 
     symbol: str
-    timestamp: str | None = None  # when the price was received
+    timestamp: str | None = None  # when the newest of its bid, ask and last was received
     source: PriceSource | None = None
+    since: str | None = None  # absent before version 0.2.0: there fields of several sources may stand together
     bid: float | None = None
     ask: float | None = None
     last: float | None = None
@@ -34,6 +37,8 @@ class Quote(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     volume: float | None = None
     currency: str | None = None
     exchange: str | None = None
+    price_magnifier: int | None = None  # where it is not 1: IB sends so many times the prices that stand here
+    multiplier: float | None = None  # where it is not 1: what one contract is worth in units of its price
     market_data_type: MarketDataType | None = None
     exchange_time: str | None = None
     halted: bool | None = None
