@@ -273,6 +273,20 @@ def _accepted(p: Pipeline) -> bool:
         return False
 
 
+def test_a_journal_deleted_under_its_writer_takes_no_command(pipeline: Make) -> None:
+    p = pipeline(["supervisor"])
+    assert eventually(lambda: p.status())
+    for path in (p.settings.journal_dir / CONTROL).glob("*.sqlite*"):
+        path.unlink()
+    with pytest.raises(IbStreamError) as refusal:
+        p.ask(Stop())
+    assert refusal.value.code in ("journal_unavailable", "supervisor_unreachable"), "acknowledged is kept"
+    assert p.processes["supervisor"].wait(10) == CODES["journal_unavailable"].exit
+    assert "was deleted or moved away under its writer" in p.log_path("supervisor").read_text()
+    p.start("supervisor")
+    assert eventually(lambda: p.status()).status != "stopped"
+
+
 def test_the_journal_counts_and_not_what_was_saved_beside_it(pipeline: Make) -> None:
     """A data root whose journal was deleted is a fresh one, whatever state files say."""
     p = pipeline(["supervisor"])
