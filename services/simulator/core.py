@@ -234,11 +234,19 @@ class Core:
         self.log("client ready", conn=client.conn, client_id=client_id, version=client.replies.version)
         self.send(client, client.replies.managed_accounts(ACCOUNT))
         self.send(client, client.replies.next_valid_id(FIRST_ORDER_ID))
-        for farm in MARKET_FARMS:
-            code, text = farm_message("market data", farm, self.world.farms[farm])
+        for code, text in self._farm_notices():
             self.error(client, -1, code, text)
-        self.error(client, -1, *farm_message("HMDS data", HISTORY_FARM, self.world.farms[HISTORY_FARM]))
-        self.error(client, -1, *farm_message("Sec-def data", SEC_DEF_FARM, self.world.farms[SEC_DEF_FARM]))
+
+    def _farm_notices(self) -> list[tuple[int, str]]:
+        """What a new client hears of the farms: none at all, where a scenario names none."""
+        farms, chosen = self.world.farms, self.world.notices
+        if chosen is None:
+            chosen = tuple((farm, farms[farm]) for farm in MARKET_FARMS)
+        notices = [farm_message("market data", farm, state) for farm, state in chosen]
+        if notices:
+            notices.append(farm_message("HMDS data", HISTORY_FARM, farms[HISTORY_FARM]))
+            notices.append(farm_message("Sec-def data", SEC_DEF_FARM, farms[SEC_DEF_FARM]))
+        return notices
 
     def _strike(self, client: Client) -> None:
         self.stats.strikes += 1

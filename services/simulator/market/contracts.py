@@ -49,6 +49,8 @@ class Instrument:
     magnifier: int = 1  # prices are in this part of the currency: 100 for cents
     isin: str = ""
     invented: bool = False  # by its name alone, see invented.py
+    time_zone: str = ""  # of its hours, where that is not the market's own
+    expires_at: str = ""  # the time of day and its zone, which follow the last trade date
     called: str = ""  # what scenarios and statistics call it, where that is not its symbol
 
     @property
@@ -64,7 +66,7 @@ class Instrument:
     @property
     def expires(self) -> str:
         """The last trade date as contract details give it first: with the time of day, where there is one."""
-        return self.expiry
+        return f"{self.expiry} {self.expires_at}".rstrip()
 
     @property
     def market_rules(self) -> str:
@@ -253,7 +255,7 @@ def _match(one: Instrument, wanted: Wanted) -> Instrument | None:
         and (not wanted.currency or wanted.currency == one.currency)
         and (not wanted.local_symbol or wanted.local_symbol.upper() == one.local_symbol)
         and (not wanted.trading_class or wanted.trading_class == one.trading_class)
-        and (not wanted.expiry or one.expiry.startswith(wanted.expiry))
+        and (not wanted.expiry or one.expiry.startswith(wanted.expiry[:8]))
         and (not exchange or exchange in one.valid_exchanges.split(","))
     )
     if not matches:

@@ -27,9 +27,11 @@ _QUOTE_FIELDS = {BID, ASK, BID_SIZE, ASK_SIZE}
 COMPETING = "No market data during competing live session"
 NOT_ENTITLED = {
     354: "Requested market data is not subscribed.",
-    10089: "Requested market data requires additional subscription for API.",
+    10089: "Requested market data requires additional subscription for API. See link in 'Market Data Connections' "
+    "dialog for more details.",
     10090: "Part of requested market data is not subscribed. Subscription-independent ticks are still active.",
     10091: "Part of requested market data requires additional subscription for API.",
+    10168: "Requested market data is not subscribed. Delayed market data is not enabled.",
 }
 
 
@@ -60,8 +62,7 @@ def subscribe(
     client.subscriptions[request] = subscription
     core.book.by_instrument.setdefault(instrument.con_id, []).append(subscription)
     core.market.activate(instrument, core.now)
-    core.send(client, client.replies.tick_req_params(request, instrument, BBO_EXCHANGE))
-    _tell_type(core, subscription)
+    _announce(core, subscription)
     if core.world.flows(instrument):
         send_image(core, subscription)
         if snapshot:
@@ -80,11 +81,18 @@ def cancel(core: Core, client: Client, request: int) -> None:
             return
         core.error(client, request, 300, f"Can't find EId with tickerId:{request}")
         return
-    forget(core, subscription)
+    if not core.world.late_ticks:
+        forget(core, subscription)
+        return
+    client.subscriptions.pop(request)
+    if core.world.flows(subscription.instrument):
+        send_image(core, subscription)
+    core.after(core.world.late_ticks, lambda: forget(core, subscription))
 
 
 def forget(core: Core, subscription: Subscription) -> None:
-    subscription.client.subscriptions.pop(subscription.request, None)
+    if subscription.client.subscriptions.get(subscription.request) is subscription:
+        subscription.client.subscriptions.pop(subscription.request)
     con_id = subscription.instrument.con_id
     others = core.book.by_instrument.get(con_id, [])
     if subscription in others:
@@ -122,6 +130,7 @@ def refuse(core: Core, subscription: Subscription, entitlement: Entitlement) -> 
         forget(core, subscription)
         return
     _tell_type(core, subscription)
+    _advise(core, subscription)
     subscription.image_due = True
 
 
@@ -206,17 +215,36 @@ def _entitle(core: Core, subscription: Subscription, entitlement: Entitlement | 
         subscription.partial = True
         return True
     if client.data_type < 3:
-        hint = " Delayed market data is available." if entitlement.delayed else ""
+        hint = "Delayed market data is available." if entitlement.delayed else ""
         core.error(client, request, code, NOT_ENTITLED[code] + hint)
         return False
     if not entitlement.delayed:
-        core.error(
-            client, request, 10168, "Requested market data is not subscribed. Delayed market data is not enabled."
-        )
+        code = code if code == 10089 else 10168
+        core.error(client, request, code, NOT_ENTITLED[code])
         return False
-    core.error(client, request, 10167, "Requested market data is not subscribed. Displaying delayed market data.")
     subscription.delayed = True
     return True
+
+
+def _announce(core: Core, subscription: Subscription) -> None:
+    """What comes before the first tick of a line: its parameters, its type, and that it is delayed."""
+    client, order = subscription.client, core.world.params
+    params = client.replies.tick_req_params(subscription.request, subscription.instrument, BBO_EXCHANGE)
+    if order == "first":
+        core.send(client, params)
+    _tell_type(core, subscription)
+    if order == "second":
+        core.send(client, params)
+    _advise(core, subscription)
+
+
+def _advise(core: Core, subscription: Subscription) -> None:
+    """10167 for a delayed line; captured gateways say it once for lines of one client on the same contract."""
+    same = core.book.by_instrument.get(subscription.instrument.con_id, ())
+    told = any(one.delayed and one is not subscription and one.client is subscription.client for one in same)
+    if subscription.delayed and not told:
+        text = "Requested market data is not subscribed. Displaying delayed market data."
+        core.error(subscription.client, subscription.request, 10167, text)
 
 
 def _tell_type(core: Core, subscription: Subscription) -> None:

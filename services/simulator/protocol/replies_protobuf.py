@@ -45,6 +45,7 @@ from ibapi.protobuf.PositionEnd_pb2 import PositionEnd
 from ibapi.protobuf.PositionMultiEnd_pb2 import PositionMultiEnd
 from ibapi.protobuf.RealTimeBarTick_pb2 import RealTimeBarTick
 from ibapi.protobuf.ReceiveFA_pb2 import ReceiveFA
+from ibapi.protobuf.RerouteMarketDataRequest_pb2 import RerouteMarketDataRequest
 from ibapi.protobuf.ScannerData_pb2 import ScannerData
 from ibapi.protobuf.ScannerParameters_pb2 import ScannerParameters
 from ibapi.protobuf.SecDefOptParameter_pb2 import SecDefOptParameter
@@ -73,7 +74,7 @@ class ProtobufReplies:
     # --- connection ---
 
     def error(self, request: int, code: int, text: str, now_ms: int) -> bytes:
-        return _frame(4, ErrorMessage(id=request, errorTime=now_ms, errorCode=code, errorMsg=text))
+        return _frame(4, ErrorMessage(id=request, errorTime=now_ms, errorCode=code or None, errorMsg=text))
 
     def next_valid_id(self, order: int) -> bytes:
         return _frame(9, NextValidId(orderId=order))
@@ -101,6 +102,9 @@ class ProtobufReplies:
         if found.sec_type == "STK":
             made.lastPricePrecision = made.lastSizePrecision = PRECISION
         return _frame(81, made)
+
+    def reroute_market_data(self, request: int, con_id: int, exchange: str) -> bytes:
+        return _frame(91, RerouteMarketDataRequest(reqId=request, conId=con_id, exchange=exchange))
 
     def tick_snapshot_end(self, request: int) -> bytes:
         return _frame(57, TickSnapshotEnd(reqId=request))

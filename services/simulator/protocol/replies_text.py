@@ -57,6 +57,7 @@ class TextReplies:
     # --- connection ---
 
     def error(self, request: int, code: int, text: str, now_ms: int) -> bytes:
+        """Code 0 stands for none: as protobuf, such a message was seen without the field."""
         fields: list[object] = [4]
         if self.version < ERROR_TIME:
             fields.append(2)
@@ -92,6 +93,9 @@ class TextReplies:
         if self.version < SMART_COMPONENTS:
             return b""
         return self._message(81, request, found.tick_text, bbo_exchange, SNAPSHOT_PERMISSIONS)
+
+    def reroute_market_data(self, request: int, con_id: int, exchange: str) -> bytes:
+        return self._message(91, request, con_id, exchange)
 
     def tick_snapshot_end(self, request: int) -> bytes:
         return self._message(57, 1, request)

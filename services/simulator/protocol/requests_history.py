@@ -104,29 +104,30 @@ def bar_row(
 
 
 def moment_text(core: Core, client: Client, at: int) -> str:
-    """Exchange time; from 174 on with its zone."""
-    local = core.world.hours.local(at)
+    """Time in the session's zone; from 174 on with that zone."""
+    zone = core.world.session_zone or core.world.hours.time_zone
+    local = datetime.fromtimestamp(at // SECOND, ZoneInfo(zone))
     if client.replies.version >= INSTRUMENT_TIMEZONE:
-        return f"{local:%Y%m%d %H:%M:%S} {core.world.hours.time_zone}"
+        return f"{local:%Y%m%d %H:%M:%S} {zone}"
     return f"{local:%Y%m%d  %H:%M:%S}"
 
 
 def parse_end(text: str, core: Core) -> int:
-    """The end of a request: empty for now, exchange time, time with a zone, or UTC as yyyymmdd-hh:mm:ss.
-    Raises ValueError."""
+    """The end of a request: empty for now, time in the session's zone or with a zone, or UTC as yyyymmdd-hh:mm:ss
+    with or without the Z of newer clients. Raises ValueError."""
     if not text:
         return core.market.time(core.now)
     parts = text.split(None, 2)
     if len(parts) == 1 and "-" in text:
-        moment = datetime.strptime(text, "%Y%m%d-%H:%M:%S").replace(tzinfo=UTC)
+        moment = datetime.strptime(text.removesuffix("Z"), "%Y%m%d-%H:%M:%S").replace(tzinfo=UTC)
         return int(moment.timestamp()) * SECOND
     local = datetime.strptime(" ".join(parts[:2]), "%Y%m%d %H:%M:%S" if len(parts) > 1 else "%Y%m%d")
     if len(parts) < 3:
-        return core.world.hours.to_ns(local)
+        parts.append(core.world.session_zone or core.world.hours.time_zone)
     try:
-        return int(local.replace(tzinfo=ZoneInfo(parts[2])).timestamp()) * SECOND
+        return int(local.replace(tzinfo=ZoneInfo(parts[-1])).timestamp()) * SECOND
     except (ZoneInfoNotFoundError, ValueError):
-        raise ValueError(f"{parts[2]!r} is not a time zone") from None
+        raise ValueError(f"{parts[-1]!r} is not a time zone") from None
 
 
 def _send_schedule(core: Core, client: Client, request: int, instrument: Instrument, start: int, end: int) -> None:

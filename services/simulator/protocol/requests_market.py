@@ -34,6 +34,9 @@ def market_data_request(core: Core, client: Client, asked: MarketData) -> None:
     if wanted.sec_type == "BAG":
         core.error(client, request, 200, "No security definition has been found for the request")
         return
+    if wanted.sec_type == "CFD":
+        reroute(core, client, request, wanted)
+        return
     generic = frozenset(asked.generic.replace(" ", "").split(",")) - {""}
     if asked.regulatory:
         core.error(client, request, 321, "Error validating request: no regulatory snapshots here, they cost money")
@@ -48,6 +51,13 @@ def market_data_request(core: Core, client: Client, asked: MarketData) -> None:
     instrument = resolve(core, client, request, wanted)
     if instrument is not None:
         market_data.subscribe(core, client, request, instrument, generic, asked.snapshot)
+
+
+def reroute(core: Core, client: Client, request: int, wanted: Wanted) -> None:
+    """The prices of a stock's CFD are the stock's: ask for that."""
+    stock = resolve(core, client, request, wanted._replace(con_id=0, sec_type="STK", local_symbol="", trading_class=""))
+    if stock is not None:
+        core.send(client, client.replies.reroute_market_data(request, stock.con_id, stock.exchange))
 
 
 def cancel_market_data(core: Core, client: Client, asked: ById) -> None:

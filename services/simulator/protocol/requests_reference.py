@@ -36,7 +36,9 @@ def contract_details(core: Core, client: Client, asked: ContractDetails) -> None
         core.error(client, request, 200, "No security definition has been found for the request")
         return
     for one in found:
-        hours = core.world.hours.describe(one.sec_type, core.now)
+        hours = core.world.hours.describe(one.sec_type, core.now, one.time_zone)
+        if core.world.empty_hours:
+            hours = hours._replace(trading=f";{hours.trading}")
         for exchange in rows_of(one, wanted):
             core.send(client, client.replies.contract_details(request, one, exchange, hours))
     core.send(client, client.replies.contract_details_end(request))

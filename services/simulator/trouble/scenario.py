@@ -20,12 +20,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
+from zoneinfo import available_timezones
 
 import msgspec
 
 from services.simulator.core import Core
 from services.simulator.market.contracts import Instrument
-from services.simulator.trouble import steps
+from services.simulator.trouble import habits, steps  # noqa: F401 - habits adds its steps to STEPS
 from services.simulator.trouble.chaos import plan
 
 FOLDER = Path(__file__).parent / "scenarios"
@@ -149,6 +150,9 @@ class Director:
         farm = timed.arguments.get("farm")
         if farm is not None and farm not in self.core.world.farms:
             raise ScenarioError(f"there is no farm {farm!r}; there are {', '.join(self.core.world.farms)}")
+        zone = timed.arguments.get("zone")
+        if zone is not None and zone not in available_timezones():
+            raise ScenarioError(f"there is no time zone {zone!r}")
         self.instruments(timed.arguments.get("symbol", ""))
 
     def chaos(self, seed: int, seconds: float) -> None:

@@ -27,6 +27,7 @@ Undo = Callable[[], None]
 Step = Callable[..., Undo | None]
 S = TypeVar("S", bound=Step)
 STEPS: dict[str, Step] = {}
+HABITS = ("params", "late_ticks", "session_zone", "empty_hours", "notices")  # what the steps of habits.py change
 LASTING = 3600.0  # seconds: silence and dribbling without `for` end here
 
 
@@ -298,7 +299,8 @@ def not_entitled(
     on: Director, symbol: str, code: Literal[354, 10089, 10090, 10091] = 354, delayed: bool = True
 ) -> Undo:
     """The account may not see the live prices of these symbols. With `delayed`, it may see delayed ones (10167 for
-    clients that ask for type 3 or 4), else they get 10168. 10090 and 10091: only bid and ask are missing."""
+    clients that ask for type 3 or 4), else they get 10168, or 10089 alone. 10090 and 10091: only bid and ask are
+    missing."""
     entitlement = Entitlement(code, delayed)
     for key in on.keys(symbol):
         on.core.world.entitlements[key] = entitlement
@@ -351,7 +353,7 @@ def even(on: Director, symbol: str = "") -> None:
 
 @step
 def error(on: Director, code: int, message: str, symbol: str = "") -> None:
-    """Any error message: for the lines of these symbols, or for the system (id -1)."""
+    """Any error message: for the lines of these symbols, or for the system (id -1). Code 0: without a code."""
     if not symbol:
         on.core.tell_all(code, message)
     for one in subscriptions(on, symbol) if symbol else ():
@@ -433,7 +435,7 @@ def calm(on: Director) -> None:
         farm_up(on, farm)
     if not world.ib_link:
         ib_up(on)
-    for name in ("ids_taken", "competing", "all_starved", "starved", "rejected", "odd", "entitlements"):
+    for name in ("ids_taken", "competing", "all_starved", "starved", "rejected", "odd", "entitlements", *HABITS):
         setattr(world, name, getattr(fresh, name))
     hours(on, "always")
     resume(on, "")

@@ -13,6 +13,8 @@ HISTORY_FARM = "ushmds"
 SEC_DEF_FARM = "secdefil"
 
 FarmState = Literal["ok", "idle", "broken"]
+Params = Literal["first", "second", "never"]
+"""Whether tickReqParams (81) comes before the market data type (58), after it, or not at all."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,11 @@ class World:
     rejected: set[str] = field(default_factory=set)  # error 200
     odd: set[str] = field(default_factory=set)  # -1 prices, unset sizes, "0" times
     entitlements: dict[str, Entitlement] = field(default_factory=dict)
+    params: Params = "first"
+    late_ticks: float = 0.0  # seconds for which ticks go on after a cancel
+    session_zone: str = ""  # the zone of bars' times; empty: the exchange's
+    empty_hours: bool = False  # hours begin with an empty segment
+    notices: tuple[tuple[str, FarmState], ...] | None = None  # market farms that a new client hears of; None: all
     farms: dict[str, FarmState] = field(
         default_factory=lambda: dict.fromkeys((*MARKET_FARMS, HISTORY_FARM, SEC_DEF_FARM), "ok")
     )
