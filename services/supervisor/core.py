@@ -17,14 +17,16 @@ from messages.events import (
     StreamStopped,
     TickBlock,
 )
-from messages.topics import LINK, shard, sharded
+from messages.topics import LINK, TICKS, kind, shard, sharded
 from messages.views import Heartbeat, LockOwner, Status
+from services.base.clock import SECOND
 from services.base.settings import Settings
 from services.supervisor import status
 from services.supervisor.facts import Facts
 from services.supervisor.heartbeats import Watch
 from services.supervisor.verdict import Limits, Verdict, judge, limits_at
 
+STALL_NS: Final = SECOND
 SETTLE: Final = 2.0  # seconds after the start in which services that have not been heard yet are no news
 
 
@@ -53,6 +55,11 @@ class Supervisor:
         self._listening_since = now
         self._settled_at = at + SETTLE
         self._validating = False
+        self._reviewed = 0  # UTC ns; 0 while what was heard may be of before this process was held up
+        self._hears_again = at  # what is said from then on is of now
+        self._with_files: set[str] = set()  # symbols that were connected, and had their files
+        self._ticks_seen: dict[str, int] = {}
+        self._awaited: dict[str, int] = {}
         self.verdict = Verdict("starting", "service_starting", "the supervisor starts")
 
     # --- what comes in ---
@@ -65,8 +72,9 @@ class Supervisor:
             if epoch is not None:
                 self.facts.link_of(gateway).meet(epoch)
 
-    def see_ticks(self, block: TickBlock) -> None:
+    def see_ticks(self, block: TickBlock, stream: str = TICKS) -> None:
         self.facts.see_ticks(block)
+        self._ticks_seen[stream] = block.first_seq + block.count - 1
 
     # --- commands ---
 
@@ -119,7 +127,9 @@ class Supervisor:
         """
         if self.watch.check(at):
             self._listening_since = now  # nor were any ticks seen
-        self.verdict = judge(self.facts, self.watch, self._limits(now))
+            self._hears_again = at + self._settings.heartbeat_timeout
+        self._reviewed = now if at >= self._hears_again else 0
+        self.verdict = self._after_files(judge(self.facts, self.watch, self._limits(now)))
         self._note_degraded(now)
         if not settled or (self.watch.waiting() and at < self._settled_at):
             return []
@@ -138,7 +148,33 @@ class Supervisor:
             now=now,
             api_mode=self._settings.api_mode,
             lock=self._lock,
+            good_until=self._good_until(now),
         )
+
+    def _good_until(self, now: int) -> int | None:
+        """Until when this supervisor vouches for its status; None when its last look was not just now."""
+        if abs(now - self._reviewed) > STALL_NS:
+            return None
+        return now + int(self._settings.good_for_seconds * SECOND)
+
+    def _after_files(self, verdict: Verdict) -> Verdict:
+        """`connected` is not said before each symbol's file is there: the sink has applied all that was seen here
+        when it was due, and written it."""
+        plan = self.facts.plan
+        if verdict.word != "connected" or plan is None:
+            self._awaited = {}
+            return verdict
+        symbols = {planned.symbol for planned in plan.symbols}
+        if symbols <= self._with_files or "sink" not in self._settings.expected:
+            self._with_files = symbols
+            return verdict
+        if not self._awaited:
+            links = {stream: cursor.seq for stream, cursor in self.facts.cursors.items() if kind(stream) == LINK}
+            self._awaited = links | self._ticks_seen
+        if not self.watch.has_files("sink", self._awaited):
+            return Verdict("starting", "awaiting_files", "waiting for the files of the first prices")
+        self._with_files = symbols
+        return verdict
 
     @property
     def outage_expected(self) -> bool:

@@ -103,9 +103,9 @@ class SupervisorService:
         log.warning("stream_folded_again", stream=stream)
         self._core.facts.restart(stream)
 
-    def _on_ticks(self, _topic: str, payload: bytes) -> None:
+    def _on_ticks(self, topic: str, payload: bytes) -> None:
         try:
-            self._core.see_ticks(decode_ticks(payload))
+            self._core.see_ticks(decode_ticks(payload), topic)
         except (msgspec.MsgspecError, ValueError):
             self._service.malformed += 1
 

@@ -107,6 +107,8 @@ def _judge_link(facts: Facts, watch: Watch, plan: Plan, missing: list[str], limi
         return _judge_absent(plan, missing, failures, troubles)
     if failing := watch.failing():
         return Verdict("degraded", "service_failing", "; ".join(f"{name}: {why}" for name, why in failing.items()))
+    if behind := watch.behind():
+        return Verdict("degraded", "reader_behind", _behind_sentence(behind))
     # Who wanted more symbols than IB has lines for has some on snapshots; a limit of the user's own is no trouble.
     bad = {cut.symbol: "line_limit" for cut in plan.cut if cut.limit == "lines"}
     planned = len(plan.symbols) + len(bad)
@@ -191,6 +193,15 @@ def limits_at(now: int, listening_since: int, stale_after: float) -> Limits:
 def _down_sentence(missing: list[str]) -> str:
     verb = "is" if len(missing) == 1 else "are"
     return f"{', '.join(missing)} {verb} not running"
+
+
+def _behind_sentence(behind: dict[str, dict[str, int]]) -> str:
+    said = [
+        f"the {name} is behind by {events:,} events of the stream {stream}"
+        for name, streams in behind.items()
+        for stream, events in streams.items()
+    ]
+    return "; ".join(said)
 
 
 def _link_sentence(reason: str, detail: str | None) -> str:
