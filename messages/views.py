@@ -3,11 +3,14 @@
 Contract: the field names here are those of the files and of the last-value topics.
 """
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
 from messages.events import MarketDataType, PriceSource
+
+UNVOUCHED: Final = "quotes_unvouched"
+"""Metric in the sink's heartbeat: prices that the streams call current and that it does not vouch for in a file."""
 
 StatusWord = Literal["stopped", "starting", "connected", "degraded", "disconnected"]
 

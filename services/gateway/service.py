@@ -66,6 +66,7 @@ class Gateway:
         self._time = max(self._ticks.time, self._link.time)
         self._pulse = Pulse(self._settings.good_for_seconds * PULSE_SHARE)
         service.source_heard = self._source_heard
+        self._told_heard = False
         self._counts = service.metrics
         self._counts.update(ticks_total=0, ticks_dropped_total=0, connections_total=0)
         self._counts.update(frames_malformed_total=0, frames_unknown_total=0)
@@ -137,6 +138,10 @@ class Gateway:
         if self._core.link.phase == "ready" and self._pulse.wants(clock.monotonic(), clock.now()):
             self._ask_time()
         self._turn([fx.Timer()])
+        hears = self._source_heard() > 0
+        if hears != self._told_heard:
+            self._told_heard = hears
+            self._service.beat()  # nothing is vouched for before it is told
 
     def _on_socket(self) -> None:
         """The socket can be read or written: move on, drain it, and make one turn of what it held."""

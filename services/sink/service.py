@@ -9,6 +9,7 @@ and cursors are saved together about once a second, so a restart costs the tail 
 import time
 from collections.abc import Callable
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import msgspec
@@ -16,7 +17,7 @@ import structlog
 
 from messages.codec import decode_heartbeat, decode_status, encode, encode_json, json_decoder
 from messages.topics import HEARTBEAT_PREFIX, STATUS, events_endpoint, heartbeat_topic, quote_topic, sharded
-from messages.views import Head, Quote, Status
+from messages.views import UNVOUCHED, Head, Quote, Status
 from services.base.clock import SECOND, iso
 from services.base.settings import Settings
 from services.base.symbols import file_name
@@ -40,6 +41,7 @@ RENEW_SHARE = 0.4  # of the span: a file of which less is left is renewed
 SAVE_SECONDS = 1.0
 SAVE_SHARE = 0.05  # most of the loop's time that saving may take
 RETRY_SECONDS = 1.0
+COUNT_SECONDS = 0.05
 IDLE_SECONDS = 2.0  # after which files are written though a stream is behind; at start, without progress
 TURN_SECONDS = 0.01  # files are conflated to a longer interval anyway
 ALONE_SECONDS = 0.4  # for one of those followed to begin to end too
@@ -79,7 +81,7 @@ class Sink:
         )
         self._keeper = StatusKeeper(last, settings.heartbeat_timeout, self._clock.monotonic())
         self._status: Status | None = None  # to be written
-        self._save_due = self._retry_due = 0.0
+        self._save_due = self._retry_due = self._count_due = 0.0
         self._caught_up = False
         self._progress = (-1, self._clock.monotonic())  # events applied when last behind, and since when as many
         self._published = 0
@@ -144,8 +146,16 @@ class Sink:
             self._put(symbol)
         self._write_status(at)
         self._service.problem = self._files.problem
+        self._tell_when_whole(at)
         self._save(at)
         return self._conflator.wait(at)
+
+    def _tell_when_whole(self, at: float) -> None:
+        """The supervisor waits for all files to be there before it says connected: do not let it wait for a beat."""
+        if self._service.metrics.get(UNVOUCHED) and at >= self._count_due and not self._unvouched():
+            self._count()
+            self._service.beat()
+            self._count_due = at + COUNT_SECONDS
 
     # --- vouching ---
 
@@ -268,9 +278,16 @@ class Sink:
         spent = self._clock.monotonic() - now
         self._save_due = now + max(SAVE_SECONDS, spent / SAVE_SHARE)
 
+    def _unvouched(self) -> int:
+        """How many current prices are in no file that says so."""
+        vouched = self._landed.intersection(chain.from_iterable(self._vouched.values()))
+        projection = self._projection
+        current = (symbol for symbol in projection.symbols() if not projection.overlay(symbol)[0])
+        return sum(symbol not in vouched and projection.quote(symbol) is not None for symbol in current)
+
     def _count(self) -> None:
         self._service.metrics.update(
-            files_missing=len(set(self._projection.symbols()) - self._landed),
+            {UNVOUCHED: self._unvouched()},
             files_written_total=self._files.written,
             file_errors_total=self._files.errors,
             quotes_published_total=self._published,

@@ -27,6 +27,7 @@ from services.supervisor.heartbeats import Watch
 from services.supervisor.verdict import Limits, Verdict, judge, limits_at
 
 STALL_NS: Final = SECOND
+FILES_PATIENCE: Final = 3.0  # seconds for which the sink may vouch for fewer prices than are current
 SETTLE: Final = 2.0  # seconds after the start in which services that have not been heard yet are no news
 
 
@@ -57,9 +58,10 @@ class Supervisor:
         self._validating = False
         self._reviewed = 0  # UTC ns; 0 while what was heard may be of before this process was held up
         self._hears_again = at  # what is said from then on is of now
-        self._with_files: set[str] = set()  # symbols that were connected, and had their files
-        self._ticks_seen: dict[str, int] = {}
-        self._awaited: dict[str, int] = {}
+        self._ticks_seen: dict[str, int] = {}  # sequence number of the last tick, by stream
+        self._arriving: dict[str, int] = {}  # what the sink must have applied before all is called connected
+        self._arrived = False
+        self._vouched_at = at  # when the sink last vouched for all that is current
         self.verdict = Verdict("starting", "service_starting", "the supervisor starts")
 
     # --- what comes in ---
@@ -129,7 +131,7 @@ class Supervisor:
             self._listening_since = now  # nor were any ticks seen
             self._hears_again = at + self._settings.heartbeat_timeout
         self._reviewed = now if at >= self._hears_again else 0
-        self.verdict = self._after_files(judge(self.facts, self.watch, self._limits(now)))
+        self.verdict = self._after_files(judge(self.facts, self.watch, self._limits(now)), at)
         self._note_degraded(now)
         if not settled or (self.watch.waiting() and at < self._settled_at):
             return []
@@ -157,23 +159,24 @@ class Supervisor:
             return None
         return now + int(self._settings.good_for_seconds * SECOND)
 
-    def _after_files(self, verdict: Verdict) -> Verdict:
-        """`connected` is not said before each symbol's file is there: the sink has applied all that was seen here
-        when it was due, and written it."""
-        plan = self.facts.plan
-        if verdict.word != "connected" or plan is None:
-            self._awaited = {}
+    def _after_files(self, verdict: Verdict, at: float) -> Verdict:
+        """`connected` is not said before each current price is in its file, and not for long while the sink vouches for
+        fewer."""
+        if verdict.word != "connected":
+            self._arriving = {}
             return verdict
-        symbols = {planned.symbol for planned in plan.symbols}
-        if symbols <= self._with_files or "sink" not in self._settings.expected:
-            self._with_files = symbols
+        if "sink" not in self._settings.expected:
             return verdict
-        if not self._awaited:
+        if not self._arriving:
             links = {stream: cursor.seq for stream, cursor in self.facts.cursors.items() if kind(stream) == LINK}
-            self._awaited = links | self._ticks_seen
-        if not self.watch.has_files("sink", self._awaited):
+            self._arriving, self._arrived, self._vouched_at = links | self._ticks_seen, False, at
+        missing = self.watch.unvouched("sink")
+        if not missing and (self._arrived or self.watch.has_applied("sink", self._arriving)):
+            self._arrived, self._vouched_at = True, at
+        if at - self._vouched_at > FILES_PATIENCE:
+            return Verdict("degraded", "not_vouched", f"the sink does not vouch for {missing} of the prices")
+        if not self._arrived:
             return Verdict("starting", "awaiting_files", "waiting for the files of the first prices")
-        self._with_files = symbols
         return verdict
 
     @property

@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from messages.events import ServiceChanged
 from messages.topics import SERVICES, SIDE_SERVICES, kind
-from messages.views import Head, Heartbeat, ServiceStatus
+from messages.views import UNVOUCHED, Head, Heartbeat, ServiceStatus
 from services.base.clock import iso
 
 REQUIRED: Final = ("gateway", "planner", "sink")
@@ -128,14 +128,17 @@ class Watch:
             if streams and name not in self._optional and self.state(name) in ("up", "failing")
         }
 
-    def has_files(self, service: str, cursors: dict[str, int]) -> bool:
-        """Whether a service has applied all of this, and each symbol's file is there; one that does not tell has."""
+    def has_applied(self, service: str, cursors: dict[str, int]) -> bool:
+        """Whether a service has got so far in these streams; one that does not tell has."""
         beat = self._beats.get(service)
-        if beat is None or "files_missing" not in beat.metrics:
-            return True
-        return not beat.metrics["files_missing"] and all(
-            beat.cursors.get(stream, 0) >= seq for stream, seq in cursors.items()
+        return (
+            beat is None or not beat.cursors or all(beat.cursors.get(name, 0) >= seq for name, seq in cursors.items())
         )
+
+    def unvouched(self, service: str) -> int:
+        """How many current prices the sink does not vouch for, as it says itself."""
+        beat = self._beats.get(service)
+        return int(beat.metrics.get(UNVOUCHED, 0)) if beat is not None else 0
 
     def epoch(self, service: str, stream: str) -> int | None:
         """The epoch in which a service that is up writes a stream."""
