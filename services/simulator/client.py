@@ -8,6 +8,7 @@ from services.simulator.market.ticks import Form, Heads, form, heads
 from services.simulator.protocol.message_limits import HistoryPacing, MessageRate
 from services.simulator.protocol.replies import Replies
 from services.simulator.protocol.wire import FrameReader
+from services.simulator.trouble.faults import Asked
 
 Phase = Literal["greeting", "versioned", "ready", "closing"]
 
@@ -46,6 +47,7 @@ class Subscription:
     instrument: Instrument
     generic: frozenset[str]
     delayed: bool = False
+    asked: Asked = "stream"
     partial: bool = False  # 10090: only last, volume and the day's prices are entitled
     feed_type: int = 1  # the market data type that the client was told of, less our own doing
     dead: bool = False

@@ -7,12 +7,14 @@ effects come out (bytes to send, connections to close). No sockets, no clock, no
 import heapq
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from services.base.clock import SECOND
 from services.simulator.client import Client
 from services.simulator.effects import Close, Effect, Listen, Log, Send
 from services.simulator.market import market_data
 from services.simulator.market.contracts import Instrument, Master
+from services.simulator.market.derived import derive
 from services.simulator.market.invented import invent
 from services.simulator.market.listed import usual
 from services.simulator.market.market import Market, Source
@@ -24,6 +26,7 @@ from services.simulator.protocol.requests_account import ACCOUNT
 from services.simulator.protocol.versions import HIGHEST, LOWEST
 from services.simulator.protocol.wire import BadRequest, Garbage, frame, parse_versions, unwrap
 from services.simulator.stats import Stats
+from services.simulator.trouble.languages import localised
 from services.simulator.trouble.world import HISTORY_FARM, MARKET_FARMS, SEC_DEF_FARM, World
 
 START_API = 71
@@ -79,7 +82,8 @@ class Core:
 
     def _master(self, now: int) -> Master:
         today = self.world.hours.local(now).date()
-        return Master(usual(today), self.config.symbols, None if self.config.known_only else invent)
+        invention = None if self.config.known_only else invent
+        return Master(usual(today), self.config.symbols, invention, partial(derive, today))
 
     # --- events ---
 
@@ -159,7 +163,13 @@ class Core:
 
     def error(self, client: Client, request: int, code: int, text: str) -> None:
         self.stats.errors[code] += 1
-        self.send(client, client.replies.error(request, code, text, self.now // 1_000_000))
+        text = localised(self.world.faults.language, code, text)
+        self.send(client, client.replies.error(request, code, text, self.clock // 1_000_000))
+
+    @property
+    def clock(self) -> int:
+        """What the gateway takes for the time."""
+        return self.now + int(self.world.faults.clock_offset * SECOND)
 
     def tell_all(self, code: int, text: str) -> None:
         """A system message to every client that is ready."""
@@ -219,7 +229,7 @@ class Core:
             return
         client.replies = Replies(version)
         client.phase = "versioned"
-        clock = f"{self.world.hours.local(self.now):%Y%m%d %H:%M:%S} US/Eastern"
+        clock = f"{self.world.hours.local(self.clock):%Y%m%d %H:%M:%S} US/Eastern"
         self.send(client, frame(f"{version}\0{clock}\0".encode()))
 
     def _start(self, client: Client, asked: StartApi) -> None:
@@ -232,8 +242,7 @@ class Core:
         client.client_id, client.phase = client_id, "ready"
         self.stats.started(client.conn, client_id, client.replies.version)
         self.log("client ready", conn=client.conn, client_id=client_id, version=client.replies.version)
-        self.send(client, client.replies.managed_accounts(ACCOUNT))
-        self.send(client, client.replies.next_valid_id(FIRST_ORDER_ID))
+        self._introduce(client)
         for code, text in self._farm_notices():
             self.error(client, -1, code, text)
 
@@ -247,6 +256,19 @@ class Core:
             notices.append(farm_message("HMDS data", HISTORY_FARM, farms[HISTORY_FARM]))
             notices.append(farm_message("Sec-def data", SEC_DEF_FARM, farms[SEC_DEF_FARM]))
         return notices
+
+    def _introduce(self, client: Client) -> None:
+        """The accounts and the first order id: what makes a client ready, all of it or only a part."""
+        parts = {
+            "accounts": client.replies.managed_accounts(ACCOUNT),
+            "order_id": client.replies.next_valid_id(FIRST_ORDER_ID),
+        }
+        greeting = self.world.faults.greeting
+        for name, data in parts.items():
+            if greeting is None or greeting.missing not in (name, "both"):
+                self.send(client, data)
+            elif greeting.late:
+                self.after(greeting.late, partial(self.send, client, data))
 
     def _strike(self, client: Client) -> None:
         self.stats.strikes += 1

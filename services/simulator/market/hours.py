@@ -77,7 +77,7 @@ class MarketHours:
         midnight = datetime(day.year, day.month, day.day)
         if self.schedule == "always" or sec_type == "CRYPTO":
             return [Span(midnight, midnight + timedelta(days=1))]
-        if sec_type in ("CASH", "FUT"):
+        if sec_type in ("CASH", "FUT", "CONTFUT"):
             begins = midnight + timedelta(hours=17 if sec_type == "CASH" else 18, minutes=15 * (sec_type == "CASH"))
             ends = midnight + timedelta(days=1, hours=17)
             return [Span(begins, ends)] if day.weekday() in (6, 0, 1, 2, 3) else []

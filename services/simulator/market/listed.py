@@ -5,9 +5,10 @@ real ones, so that a client's stored ids find them.
 """
 
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import date
 
 from services.simulator.market.contracts import Instrument
+from services.simulator.market.derived import third_friday
 from services.simulator.market.identity import invented_isin
 
 _MONTH_CODES = "FGHJKMNQUVXZ"
@@ -310,8 +311,3 @@ def _identities() -> dict[str, tuple[int, str]]:
     """Contract id (0: none) and ISIN of the well-known, by symbol."""
     rows = [line.split("|") for line in _IDENTITIES.strip().splitlines()]
     return {symbol: (int(con_id or 0), isin) for symbol, con_id, isin in rows}
-
-
-def third_friday(year: int, month: int) -> date:
-    first = date(year, month, 1)
-    return first + timedelta(days=(4 - first.weekday()) % 7 + 14)

@@ -25,7 +25,7 @@ from ibapi.protobuf.SecDefOptParamsRequest_pb2 import SecDefOptParamsRequest
 from ibapi.protobuf.StartApiRequest_pb2 import StartApiRequest
 from ibapi.protobuf.TickByTickRequest_pb2 import TickByTickRequest
 
-from services.simulator.market.contracts import Wanted
+from services.simulator.market.contracts import Wanted, known_strike
 from services.simulator.protocol import requested as asked
 from services.simulator.protocol.read_text import READERS as TEXT_READERS
 from services.simulator.protocol.versions import (
@@ -81,7 +81,8 @@ class Reader:
 def contract(sent: Any) -> Wanted:
     return Wanted(
         sent.conId, sent.symbol, sent.secType, sent.lastTradeDateOrContractMonth, sent.exchange, sent.primaryExch,
-        sent.currency, sent.localSymbol, sent.tradingClass,
+        sent.currency, sent.localSymbol, sent.tradingClass, known_strike(sent.strike), sent.right[:1].upper(),
+        sent.includeExpired,
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ The order of the fields is that of the official client's encoder, whose version 
 from collections.abc import Callable
 from typing import Any
 
-from services.simulator.market.contracts import Wanted
+from services.simulator.market.contracts import Wanted, known_strike
 from services.simulator.protocol import requested as asked
 from services.simulator.protocol.versions import (
     CME_TAGGING_FIELDS,
@@ -25,9 +25,12 @@ def contract(fields: Fields) -> Wanted:
     """The twelve contract fields, in the order that nearly every request has."""
     con_id = fields.number(0)
     symbol, sec_type, expiry = fields.text(), fields.text(), fields.text()
-    fields.skip(3)  # strike, right, multiplier
+    strike, right = fields.decimal(), fields.text()
+    fields.skip()  # multiplier
     exchange, primary, currency = fields.text(), fields.text(), fields.text()
-    return Wanted(con_id, symbol, sec_type, expiry, exchange, primary, currency, fields.text(), fields.text())
+    local_symbol, trading_class = fields.text(), fields.text()
+    return Wanted(con_id, symbol, sec_type, expiry, exchange, primary, currency, local_symbol, trading_class,
+                  known_strike(strike), right[:1].upper())  # fmt: skip
 
 
 def nothing(fields: Fields, version: int) -> asked.Nothing:
@@ -77,7 +80,8 @@ def tick_by_tick(fields: Fields, version: int) -> asked.TickByTick:
 
 def contract_details(fields: Fields, version: int) -> asked.ContractDetails:
     fields.skip()
-    return asked.ContractDetails(fields.number(), contract(fields))
+    request, wanted = fields.number(), contract(fields)
+    return asked.ContractDetails(request, wanted._replace(expired=fields.flag()))
 
 
 def matching_symbols(fields: Fields, version: int) -> asked.MatchingSymbols:

@@ -320,9 +320,10 @@ def _set(made: Any, **values: object) -> None:
 
 
 def _fill_contract(made: Any, found: Instrument, exchange: str) -> None:
-    made.conId, made.symbol, made.secType, made.strike = found.con_id, found.symbol, found.sec_type, 0.0
+    made.conId, made.symbol, made.secType, made.strike = found.con_id, found.symbol, found.sec_type, found.strike
     made.exchange, made.currency, made.localSymbol = exchange, found.currency, found.local_symbol
     made.tradingClass = found.trading_class
+    _set(made, right=found.right)
     _set(made, primaryExch=found.primary, lastTradeDateOrContractMonth=found.expires, lastTradeDate=found.expiry)
     if found.multiplier:
         made.multiplier = float(found.multiplier)

@@ -6,7 +6,7 @@ Layouts follow the official client's decoder; tests feed every method through it
 from collections.abc import Sequence
 
 from services.simulator.market.contracts import Instrument
-from services.simulator.protocol.rows import BarRow, Hours
+from services.simulator.protocol.rows import BarRow, Hours, Verbatim
 from services.simulator.protocol.versions import (
     ADVANCED_ORDER_REJECT,
     AGG_GROUP,
@@ -52,6 +52,8 @@ class TextReplies:
 
     def _escaped(self, text: str) -> str:
         """From 153 on the client undoes escapes in long names and error texts."""
+        if isinstance(text, Verbatim):
+            return text
         return text.encode("unicode-escape").decode() if self.version >= ENCODE_MSG_ASCII7 else text
 
     # --- connection ---
@@ -126,7 +128,15 @@ class TextReplies:
         fields += [request, found.symbol, found.sec_type, found.expires]
         if version >= LAST_TRADE_DATE:
             fields.append(found.expiry)
-        fields += ["0", "", exchange, found.currency, found.local_symbol, found.market_name, found.trading_class]
+        fields += [
+            f"{found.strike:g}",
+            found.right,
+            exchange,
+            found.currency,
+            found.local_symbol,
+            found.market_name,
+            found.trading_class,
+        ]
         fields += [found.con_id, found.tick_text]
         if MD_SIZE_MULTIPLIER <= version < SIZE_RULES:
             fields.append(found.round_lot)

@@ -15,6 +15,7 @@ from services.simulator.protocol.requested import ById, HeadTimestamp, Histogram
 from services.simulator.protocol.requests_market import ignore, resolve
 from services.simulator.protocol.rows import BarRow
 from services.simulator.protocol.versions import INSTRUMENT_TIMEZONE
+from services.simulator.trouble.answers import answered
 
 if TYPE_CHECKING:
     from services.simulator.core import Core
@@ -35,7 +36,10 @@ def historical_data(core: Core, client: Client, asked: HistoricalData) -> None:
         core.error(client, request, 162, f"{SERVICE}HMDS server disconnect occurred. Attempting reconnection...")
         return
     instrument = resolve(core, client, request, wanted)
-    if instrument is None:
+    if instrument is None or answered(core, client, request, "history", instrument):
+        return
+    if (refusal := refused(instrument, asked)) is not None:
+        core.error(client, request, *refusal)
         return
     try:
         seconds = bars.BAR_SECONDS[asked.bar]
@@ -67,6 +71,15 @@ def historical_data(core: Core, client: Client, asked: HistoricalData) -> None:
     ends = [moment_text(core, client, at) for at in (start, end)]
     decimals = instrument.decimals
     core.send(client, replies.historical_data(request, ends[0], ends[1], rows, decimals, instrument.in_lots))
+
+
+def refused(instrument: Instrument, asked: HistoricalData) -> tuple[int, str] | None:
+    """The error of a request that is well-formed, and not for this kind of contract."""
+    if instrument.sec_type == "CRYPTO" and asked.what == "TRADES":
+        return 10299, "Expected what to show is AGGTRADES, please use that instead of TRADES."
+    if instrument.sec_type == "CONTFUT" and asked.end:
+        return 10339, "Setting end date/time for continuous future security type is not allowed"
+    return None
 
 
 def first_bar(core: Core, instrument: Instrument, end: int, duration: int) -> int:

@@ -9,6 +9,7 @@ from services.simulator.client import Client
 from services.simulator.market import market_data
 from services.simulator.market.contracts import Instrument, Wanted
 from services.simulator.protocol.requested import ById, MarketData, MarketDataType, RealTimeBars, TickByTick
+from services.simulator.trouble.answers import answered
 
 if TYPE_CHECKING:
     from services.simulator.core import Core
@@ -18,13 +19,10 @@ TICK_TYPES = ("Last", "AllLast", "BidAsk", "MidPoint")
 
 def resolve(core: Core, client: Client, request: int, wanted: Wanted) -> Instrument | None:
     """The one instrument that is meant; else error 200 has been sent."""
-    found = [one for one in core.master.find(wanted) if one.key not in core.world.rejected]
+    found = [one for one in core.master.find(wanted) if core.world.exists(one, wanted.expired)]
     if len(found) == 1:
         return found[0]
-    if found:
-        text = f"The contract description specified for {wanted.symbol} is ambiguous."
-    else:
-        text = "No security definition has been found for the request"
+    text = f"The contract description specified for {wanted.symbol} is ambiguous." if found else market_data.NOT_FOUND
     core.error(client, request, 200, text)
     return None
 
@@ -32,10 +30,7 @@ def resolve(core: Core, client: Client, request: int, wanted: Wanted) -> Instrum
 def market_data_request(core: Core, client: Client, asked: MarketData) -> None:
     request, wanted = asked.request, asked.contract
     if wanted.sec_type == "BAG":
-        core.error(client, request, 200, "No security definition has been found for the request")
-        return
-    if wanted.sec_type == "CFD":
-        reroute(core, client, request, wanted)
+        core.error(client, request, 200, market_data.NOT_FOUND)
         return
     generic = frozenset(asked.generic.replace(" ", "").split(",")) - {""}
     if asked.regulatory:
@@ -49,15 +44,10 @@ def market_data_request(core: Core, client: Client, asked: MarketData) -> None:
         core.error(client, request, 322, f"Error processing request: duplicate ticker id {request}")
         return
     instrument = resolve(core, client, request, wanted)
-    if instrument is not None:
+    if instrument is not None and not answered(
+        core, client, request, "snapshot" if asked.snapshot else "stream", instrument
+    ):
         market_data.subscribe(core, client, request, instrument, generic, asked.snapshot)
-
-
-def reroute(core: Core, client: Client, request: int, wanted: Wanted) -> None:
-    """The prices of a stock's CFD are the stock's: ask for that."""
-    stock = resolve(core, client, request, wanted._replace(con_id=0, sec_type="STK", local_symbol="", trading_class=""))
-    if stock is not None:
-        core.send(client, client.replies.reroute_market_data(request, stock.con_id, stock.exchange))
 
 
 def cancel_market_data(core: Core, client: Client, asked: ById) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from services.simulator.client import Client
 from services.simulator.market.contracts import SMART_COMPONENTS, Instrument, Wanted
-from services.simulator.market.listed import third_friday
+from services.simulator.market.derived import expirations, strikes
+from services.simulator.market.market_data import NOT_FOUND
 from services.simulator.protocol.requested import (
     ById,
     ContractDetails,
@@ -19,6 +19,7 @@ from services.simulator.protocol.requested import (
     OptionParams,
 )
 from services.simulator.protocol.requests_market import ignore, resolve
+from services.simulator.trouble.answers import answered, described
 
 if TYPE_CHECKING:
     from services.simulator.core import Core
@@ -29,18 +30,18 @@ SCANNER_PARAMETERS = '<?xml version="1.0" encoding="UTF-8"?>\n<ScanParameterResp
 
 def contract_details(core: Core, client: Client, asked: ContractDetails) -> None:
     request, wanted = asked
-    if core.world.farms["secdefil"] == "broken":
+    if core.world.farms["secdefil"] == "broken" and not core.world.faults.refusing:
         return
-    found = [one for one in core.master.find(wanted) if one.key not in core.world.rejected]
+    found = [one for one in core.master.find(wanted) if core.world.exists(one, wanted.expired)]
     if not found:
-        core.error(client, request, 200, "No security definition has been found for the request")
+        core.error(client, request, 200, NOT_FOUND)
+        return
+    if answered(core, client, request, "details", found[0]):
         return
     for one in found:
-        hours = core.world.hours.describe(one.sec_type, core.now, one.time_zone)
-        if core.world.empty_hours:
-            hours = hours._replace(trading=f";{hours.trading}")
+        said, hours = described(core, one)
         for exchange in rows_of(one, wanted):
-            core.send(client, client.replies.contract_details(request, one, exchange, hours))
+            core.send(client, client.replies.contract_details(request, said, exchange, hours))
     core.send(client, client.replies.contract_details_end(request))
 
 
@@ -57,15 +58,11 @@ def matching_symbols(core: Core, client: Client, asked: MatchingSymbols) -> None
 
 def option_params(core: Core, client: Client, asked: OptionParams) -> None:
     request, symbol, sec_type = asked
-    found = next((one for one in core.master.search(symbol) if one.symbol == symbol and one.sec_type == sec_type), None)
-    if found is not None:
-        today = core.world.hours.local(core.now).date()
-        months = [today.replace(day=1) + timedelta(days=31 * n) for n in range(1, 4)]
-        expirations = [f"{third_friday(month.year, month.month):%Y%m%d}" for month in months]
-        step = 5 if found.price > 100 else 1
-        middle = round(found.price / step) * step
-        strikes = [float(middle + step * n) for n in range(-10, 11) if middle + step * n > 0]
-        core.send(client, client.replies.option_params(request, found, expirations, strikes))
+    wanted = Wanted(0, symbol, sec_type or "STK", "", "", "", "USD", "", "")
+    found = next(iter(core.master.find(wanted)), None)
+    if found is not None and sec_type in ("STK", "IND"):
+        days = expirations(core.world.hours.local(core.now).date())
+        core.send(client, client.replies.option_params(request, found, days, strikes(found)))
     core.send(client, client.replies.option_params_end(request))
 
 
@@ -85,11 +82,11 @@ def depth_exchanges(core: Core, client: Client, asked: Nothing) -> None:
 
 
 def current_time(core: Core, client: Client, asked: Nothing) -> None:
-    core.send(client, client.replies.current_time(core.now // 1_000_000_000))
+    core.send(client, client.replies.current_time(core.clock // 1_000_000_000))
 
 
 def current_time_in_millis(core: Core, client: Client, asked: Nothing) -> None:
-    core.send(client, client.replies.current_time_in_millis(core.now // 1_000_000))
+    core.send(client, client.replies.current_time_in_millis(core.clock // 1_000_000))
 
 
 def news_providers(core: Core, client: Client, asked: Nothing) -> None:

@@ -3,6 +3,10 @@
 from typing import NamedTuple
 
 
+class Verbatim(str):
+    """Text that is sent as it is, though a client that undoes escapes cannot read it."""
+
+
 class BarRow(NamedTuple):
     """One bar as the wire wants it: `time` is text already; `volume` in shares or contracts; `decimals` of prices."""
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import struct
+from base64 import b64decode
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from services.simulator.client import Client, Subscription
@@ -11,6 +13,9 @@ from services.simulator.market import ticks
 from services.simulator.market.prices import BID_SIZE, PRICE, SIZE, Tick
 from services.simulator.protocol.versions import PROTOBUF_MARKET_DATA, RAW_MESSAGE_IDS
 from services.simulator.protocol.wire import frame, message, protobuf_message, raw_message
+from services.simulator.trouble.faults import Bend
+
+_UNKNOWN_FIELD = b"\x98\x06\x01"  # number 99, a varint of 1
 
 if TYPE_CHECKING:
     from services.simulator.core import Core
@@ -55,6 +60,34 @@ def _padded(core: Core, line: Subscription, size: int) -> bytes:
     missing = size - len(_frame(line, bid))
     assert missing >= 0
     return _frame(line, bid._replace(text=bid.text + "0" * missing))
+
+
+def decoded(hexadecimal: str, base64: str) -> bytes:
+    """Bytes written as hexadecimal digits (spaces allowed), then those written as base64. Raises ValueError."""
+    try:
+        return bytes.fromhex(hexadecimal) + b64decode(base64, validate=True)
+    except ValueError as error:  # binascii.Error is one
+        raise ValueError(f"hex or base64: {error}") from None
+
+
+def text_message(version: int, fields: Sequence[str]) -> bytes:
+    """One message of text fields, the first of them its id, as this server version frames it."""
+    if version >= RAW_MESSAGE_IDS and fields[0].isdigit():
+        return raw_message(int(fields[0]), *fields[1:])
+    return message(*fields)
+
+
+def bent(kind: int, tail: bytes, how: Bend, protobuf: bool) -> bytes:
+    """The fields of a tick behind its request id with one more; or those of a price tick with its last one, the
+    attributes, empty or left out (in protobuf both are the same)."""
+    if how == "extra":
+        return tail + (_UNKNOWN_FIELD if protobuf else b"\0")
+    if kind != PRICE:
+        return tail
+    if protobuf:
+        return tail[:-2]  # tag and value
+    kept = tail[:-1].rpartition(b"\0")
+    return kept[0] + kept[1] + (b"\0" if how == "empty" else b"")
 
 
 def garbage(source: random.Random) -> bytes:

@@ -1,13 +1,15 @@
 """Steps for what gateways were seen to do, harmless in itself, that clients trip over: other orders of messages,
-other notices, other ways to write a time. Registered with the steps of steps.py.
+other notices, other ways to write a time. One of the step modules.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from zoneinfo import available_timezones
 
-from services.simulator.trouble.steps import Undo, step
+from services.simulator.trouble.registry import Undo, check_of, step
 from services.simulator.trouble.world import FarmState, Params, World
 
 if TYPE_CHECKING:
@@ -44,6 +46,12 @@ def session_zone(on: Director, zone: str = "Hongkong") -> Undo:
     """The times of bars are in the zone of the session, not of the exchange."""
     on.core.world.session_zone = zone
     return partial(_usual_zone, on)
+
+
+@check_of("session_zone")
+def _known_zone(on: Director, arguments: Mapping[str, Any]) -> None:
+    if arguments.get("zone", "UTC") not in available_timezones():
+        raise ValueError(f"there is no time zone {arguments['zone']!r}")
 
 
 @step

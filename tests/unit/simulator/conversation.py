@@ -38,8 +38,15 @@ class Recorder(wrapper.EWrapper):
 class Conversation:
     """`client` is an official EClient; what it asks is answered at once. Time moves by `turn` alone."""
 
-    def __init__(self, version: int = 200, core: Core | None = None, client_id: int = 1, **config: Any) -> None:
-        self.clock = ManualClock(MONDAY_NOON)
+    def __init__(
+        self,
+        version: int = 200,
+        core: Core | None = None,
+        client_id: int = 1,
+        clock: ManualClock | None = None,
+        **config: Any,
+    ) -> None:
+        self.clock = clock or ManualClock(MONDAY_NOON)
         self.core = core or Core(Config(**config), self.clock.now())
         self.conn = len(self.core.stats.connections) + 1
         self.version = version
