@@ -9,6 +9,7 @@ import difflib
 import hashlib
 import math
 import os
+import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +24,7 @@ from services.base.settings_rules import (
     MAX_IPC_PATH,
     check,
     expected_services,
+    is_loopback,
     longest_endpoint,
     malformed,
     no_such_gateway,
@@ -31,10 +33,16 @@ from services.base.settings_rules import (
 )
 
 PREFIX = "IBSTREAM_"
+TWS_PAPER_PORT = 7497
+CHECKOUT = Path(__file__).parents[2]
+SIMULATOR_PORT = 17497  # not one that TWS or IB Gateway would have: they run on many a desk
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Seconds = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
+
+
+_ENV_LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*)")
 
 
 def _field(default: Any, help: str) -> Any:
@@ -55,8 +63,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     run_dir: str = _field("", "folder of sockets and locks; empty: run/ in the data root, if its path is short enough")
     # the gateway
     api_mode: Literal["mock", "ib"] = _field("mock", "mock: the built-in simulator; ib: a real TWS or IB Gateway")
-    ib_host: str = _field("127.0.0.1", "address of TWS or IB Gateway")
-    ib_port: Port = _field(7497, "API port: TWS 7496 live, 7497 paper; IB Gateway 4001 live, 4002 paper")
+    ib_host: str = _field(
+        "127.0.0.1", "address of TWS or IB Gateway; in mock mode it is the simulator's, whatever this says"
+    )
+    ib_port: Port | None = _field(
+        None, "API port: TWS 7496 live, 7497 paper; IB Gateway 4001 live, 4002 paper; empty: 7497"
+    )
     ib_client_id: Annotated[int, Meta(ge=0, le=999_999)] = _field(17, "API client id, kept across reconnects")
     ib_backup: str = _field("", "second gateway, host:port, used while the first is away; empty: none")
     gateways: str = _field(
@@ -75,9 +87,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # what fresh means
     stale_after: Seconds = _field(15.0, "seconds of silence after which a liquid symbol is checked and called stale")
     link_stale_after: Seconds = _field(10.0, "seconds of silence of all symbols after which the link is checked")
-    good_for_seconds: Annotated[float, Meta(ge=1, le=60)] = _field(
-        5.0, "longest time that a price may be used after something died, seconds; less costs more renewals of files"
-    )
     probe_timeout: Seconds = _field(12.0, "seconds that a snapshot probe may take; IB's own limit is about 11")
     gap_fill: bool = _field(True, "fill gaps with one-minute bars from IB history")
     reset_windows: str = _field(
@@ -136,7 +145,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     alert_min_interval: Seconds = _field(300.0, "least seconds between two alerts of one kind")
     # simulator
     sim_host: str = _field("127.0.0.1", "address of the simulator: loopback only")
-    sim_port: Port = _field(7497, "port of the simulator")
+    sim_port: Port | None = _field(
+        None,
+        "port of the simulator, and where the gateway finds it in mock mode; empty: in mock mode IBSTREAM_IB_PORT if"
+        " that is set, else 17497",
+    )
     sim_seed: int = _field(1, "seed of the simulator's prices")
 
     # --- places derived from the above ---
@@ -204,6 +217,29 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return services(self.gateway_names)
 
     @property
+    def simulator_address(self) -> tuple[str, int]:
+        """Where the simulator listens; in mock mode the one place where the gateway looks for it."""
+        given = self.sim_port or (self.ib_port if self.api_mode == "mock" else None)
+        return self.sim_host.strip("[]"), given or SIMULATOR_PORT
+
+    @property
+    def gateway_addresses(self) -> list[tuple[str, int]]:
+        """Where this gateway connects, the best first. A named gateway has the address of its name."""
+        simulated = self.api_mode == "mock" and not self.gateways
+        found = [self.simulator_address if simulated else (self.ib_host, self.ib_port or TWS_PAPER_PORT)]
+        if self.ib_backup:
+            backup = parse_endpoint("IBSTREAM_IB_BACKUP", self.ib_backup)
+            if not simulated or is_loopback(backup[0]):  # a second simulator may be; a real gateway waits for ib mode
+                found.append(backup)
+        return found
+
+    @property
+    def page_url(self) -> str:
+        host = self.web_host.strip("[]")
+        shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+        return f"http://{shown}:{self.web_port}"
+
+    @property
     def line_limits(self) -> dict[str, int]:
         """Market data lines of each gateway, by its name."""
         named = parse_gateways(self)
@@ -247,23 +283,39 @@ def load(env: Mapping[str, str] | None = None) -> Settings:
     Raises IbStreamError `invalid_setting` for the first unknown or malformed variable.
     """
     env = os.environ if env is None else env
-    env = read_env_file(env.get(f"{PREFIX}ENV_FILE", "")) | dict(env)
+    path = env.get(f"{PREFIX}ENV_FILE", "")
+    listed = read_env_file(path)
     values: dict[str, Any] = {}
-    for name, text in sorted(env.items()):
+    for name, text in sorted((listed | dict(env)).items()):
         if not name.startswith(PREFIX):
             continue
-        field = name[len(PREFIX) :].lower()
-        if field not in HELP or name != name.upper():
-            raise _unknown(name)
-        if text.strip() or field in ("data_root",):
-            values[field] = _convert(name, field, text.strip())
+        try:
+            field = _field_of(name)
+            if text.strip() or field in ("data_root",):
+                values[field] = _convert(name, field, text.strip())
+        except IbStreamError as error:
+            where = f" (in {path})" if name in listed and name not in env else ""
+            raise IbStreamError(error.code, error.message + where) from None
     settings = Settings(**values)
     check(settings)
     return settings
 
 
+def with_env_file(env: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a program that a person starts: with IBSTREAM_ENV_FILE naming the `.env` of the working
+    folder, or else the one beside the Procfile of the checkout that this code is in, unless it names one already."""
+    found = dict(env)
+    if f"{PREFIX}ENV_FILE" not in found:
+        for folder in (Path.cwd(), CHECKOUT):
+            if (folder / ".env").is_file() and (folder == Path.cwd() or (folder / "Procfile").is_file()):
+                found[f"{PREFIX}ENV_FILE"] = str(folder / ".env")
+                break
+    return found
+
+
 def read_env_file(path: str) -> dict[str, str]:
-    """The settings in a file of NAME=VALUE lines; blank lines and `#` comments are passed over.
+    """The settings in a file of `NAME=VALUE` or `export NAME=VALUE` lines, with or without quotes; blank lines and
+    comments, also after a value and a blank, are passed over, and so are other programs' variables.
 
     Raises IbStreamError `invalid_setting` naming the file and the line. An empty path is an empty file.
     """
@@ -277,13 +329,34 @@ def read_env_file(path: str) -> dict[str, str]:
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
-        name, sep, value = line.partition("=")
-        if not sep or not name.strip().startswith(PREFIX):
+        match = _ENV_LINE.fullmatch(line)
+        name = match[1] if match is not None else ""
+        if match is None or (not name.startswith(PREFIX) and _looks_like_ours(name)):
             raise IbStreamError("invalid_setting", f"{path}, line {number}: expected {PREFIX}NAME=VALUE or a comment")
-        value = value.strip()
-        quoted = len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'"
-        found[name.strip()] = value[1:-1] if quoted else value
+        if name.startswith(PREFIX):
+            found[name] = _env_value(match[2])
     return found
+
+
+def _env_value(text: str) -> str:
+    """What is in quotes, or before a comment."""
+    end = text.find(text[0], 1) if text[:1] in ('"', "'") else -1
+    if end > 0 and re.match(r"\s*$|\s+#", text[end + 1 :]):
+        return text[1:end]
+    return re.split(r"(?:^|\s)#", text, maxsplit=1)[0].strip()
+
+
+def _looks_like_ours(name: str) -> bool:
+    """A misspelt prefix must not make a setting vanish."""
+    return difflib.SequenceMatcher(None, name.upper()[: len(PREFIX)], PREFIX).ratio() > 0.7
+
+
+def _field_of(name: str) -> str:
+    """The setting that a variable is for. Raises IbStreamError."""
+    field = name[len(PREFIX) :].lower()
+    if field not in HELP or name != name.upper():
+        raise _unknown(name)
+    return field
 
 
 def _convert(name: str, field: str, text: str) -> Any:

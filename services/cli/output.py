@@ -35,9 +35,11 @@ STATE_STYLE: Final = {
 
 
 def settings() -> "Settings":
-    from services.base.settings import load
+    import os
 
-    return load()
+    from services.base.settings import load, with_env_file
+
+    return load(with_env_file(os.environ))
 
 
 def console() -> "Console":

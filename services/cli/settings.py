@@ -67,17 +67,14 @@ def summary_text(where: "Settings") -> str:
     gateway = "built-in simulator, invented prices" if where.api_mode == "mock" else "IB gateway"
     command = f"{'IBSTREAM_ENV_FILE=.env ' if where.env_file else ''}.venv/bin/ibstream status --watch"
     several = [f"{name} {found.host}:{found.port}" for name, found in parse_gateways(where).items()]
+    host, port = where.gateway_addresses[0]
     return (
-        f"ibstream: {gateway} at {', '.join(several) or f'{where.ib_host}:{where.ib_port}'}\n"
+        f"ibstream: {gateway} at {', '.join(several) or f'{host}:{port}'}\n"
         f"  prices and status as files: {where.stream_dir}\n"
-        f"  page:                       http://{_host(where.web_host)}:{where.web_port}\n"
+        f"  page:                       {where.page_url}\n"
         f"  in another terminal:        {command}\n"
         f"  Ctrl-C ends everything."
     )
-
-
-def _host(host: str) -> str:
-    return "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - shown, not bound
 
 
 def _text(value: object) -> str:

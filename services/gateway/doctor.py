@@ -28,7 +28,7 @@ from services.gateway.core.interface import CurrentTimeSeen, Event, IbErrorSeen,
 from services.gateway.wire.columns import Columns
 from services.gateway.wire.connection import Connection, LinkClosed, Stage
 from services.gateway.wire.official_client import NEWEST_VERSION, OLDEST_VERSION, BadFrame, OfficialClient
-from services.gateway.wire.text_ticks import FIRST_OWN_FIELD, FrameError
+from services.gateway.wire.text_ticks import FrameError
 from services.gateway.wire.tick_decoder import TickDecoder, tick_decoder
 from services.runtime.bus import is_listening
 
@@ -58,14 +58,13 @@ class Session:
     """One connection, driven by deadlines instead of a loop."""
 
     def __init__(self, settings: Settings, client_id: int) -> None:
-        self.connection = Connection(settings.ib_host, settings.ib_port, OLDEST_VERSION, NEWEST_VERSION)
+        self.connection = Connection(*settings.gateway_addresses[0], OLDEST_VERSION, NEWEST_VERSION)
         self.events: list[Event] = []
         self.prices: dict[str, float] = {}
         self.sizes: list[float] = []
         self._client_id = client_id
         self._official: OfficialClient | None = None
         self._decoder: TickDecoder | None = None
-        self._columns = Columns()
 
     @property
     def official(self) -> OfficialClient:
@@ -94,24 +93,23 @@ class Session:
         return (event for event in self.events if isinstance(event, IbErrorSeen))
 
     def _drain(self) -> None:
-        rare = list[bytes]()
+        columns, rare = Columns(), list[bytes]()
         while self.connection.stage is not Stage.CLOSED:
             data = self.connection.receive()
             if self._decoder is None and self.connection.stage is Stage.OPEN:
-                self._official = OfficialClient(self._client_id, self.connection.server_version, self._odd_tick)
-                self._decoder = tick_decoder(self.connection.server_version, self._official.interpret)
+                self._official = OfficialClient(self._client_id, self.connection.server_version)
+                self._decoder = tick_decoder(self.connection.server_version)
                 self._decoder.add(REQUEST, REQUEST)
                 self._official.start_api()
                 self.send()
             if data is None or self._decoder is None:
                 break
-            self._decoder.feed(data, self._columns, rare)
+            self._decoder.feed(data, columns, rare)
         for frame in rare:
             self.official.interpret(frame)
         if self._official is not None:
             self.events += self._official.inputs
             self._official.inputs.clear()
-        columns, self._columns = self._columns, Columns()
         for field, value, size in zip(columns.fields, columns.values, columns.sizes, strict=True):
             name = QUOTE_FIELD.get(field)
             if name is None:
@@ -122,10 +120,6 @@ class Session:
                 self.prices[name] = value
             if size == size and size > 0:  # not NaN
                 self.sizes.append(size)
-
-    def _odd_tick(self, req_id: int, field: int, value: float | str, size: float) -> None:
-        if not isinstance(value, str) and 0 <= field < FIRST_OWN_FIELD:
-            self._columns.add(req_id, field, value, size)
 
 
 def examine(settings: Settings, symbol: PlannedSymbol, service: str = "gateway") -> Iterator[Finding]:
@@ -143,7 +137,7 @@ def examine(settings: Settings, symbol: PlannedSymbol, service: str = "gateway")
 
 
 def _stages(settings: Settings, symbol: PlannedSymbol, service: str) -> Iterator[Finding]:
-    where = f"{settings.ib_host}:{settings.ib_port}"
+    where = _where(settings)
     yield _address(settings)
     wait = settings.ib_connect_timeout
     used = _client_id(settings, service)
@@ -188,11 +182,17 @@ def _live_stages(session: Session, symbol: PlannedSymbol) -> Iterator[Finding]:
 
 
 def _address(settings: Settings) -> Finding:
+    host, port = settings.gateway_addresses[0]
     try:
-        found = socket.getaddrinfo(settings.ib_host, settings.ib_port, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
-        raise LinkClosed("unreachable", f"{settings.ib_host}: {error.strerror or error}") from None
-    return Finding("address", "ok", f"{settings.ib_host} is {found[0][4][0]}")
+        raise LinkClosed("unreachable", f"{host}: {error.strerror or error}") from None
+    return Finding("address", "ok", f"{host} is {found[0][4][0]}")
+
+
+def _where(settings: Settings) -> str:
+    host, port = settings.gateway_addresses[0]
+    return f"{host}:{port}"
 
 
 def _client_id(settings: Settings, service: str) -> int:
@@ -308,7 +308,7 @@ def _closed(stage: str, error: Exception, settings: Settings) -> Finding:
         "handshake": "log in to the gateway and enable its API; restart it when it hangs",
         "client id": f"wait some minutes, or set {client} to a free one",
     }.get(stage, "read the gateway's own log")
-    return Finding(stage, "failed", f"{settings.ib_host}:{settings.ib_port}: {error}", mend)
+    return Finding(stage, "failed", f"{_where(settings)}: {error}", mend)
 
 
 def _first(session: Session, kind: type[T]) -> T | None:

@@ -53,7 +53,7 @@ class System:
 
     def _start(self) -> None:
         self.exchange.__enter__()
-        self.pipeline.env["IBSTREAM_IB_PORT"] = str(self.exchange.port)
+        self.pipeline.env["IBSTREAM_IB_PORT"] = self.pipeline.env["IBSTREAM_SIM_PORT"] = str(self.exchange.port)
         self.pipeline.__enter__()
         eventually(self.pipeline.status, 60.0, "the supervisor answers")
         started = self.pipeline.cli("start", "--symbols", ",".join(self._names))

@@ -23,10 +23,10 @@ def tapped(pipeline: Callable[..., Pipeline]) -> Iterator[Callable[..., tuple[Pi
 
     def make(**env: object) -> tuple[Pipeline, Tap]:
         server_port = free_port()
-        built = pipeline(start=False, sim_port=server_port, refresh_interval=5, **env)
+        built = pipeline(start=False, refresh_interval=5, **env)
         taps.append(Tap(built.ib_port, server_port))
         for name in built.services:
-            built.start(name)
+            built.start(name, **({"sim_port": server_port} if name == "simulator" else {}))
         return built, taps[-1]
 
     yield make

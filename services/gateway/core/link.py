@@ -10,7 +10,6 @@ from typing import Final, Literal
 
 from messages.events import FarmChanged, LinkChanged, LinkPhase
 from services.base.reset_windows import ResetWindows
-from services.base.settings_rules import parse_endpoint
 from services.base.simulated import is_simulated
 from services.gateway.core.context import Context
 from services.gateway.core.deadlines import SECOND, ns
@@ -59,9 +58,7 @@ class Link:
         self.context = context
         settings = context.settings
         self.windows = ResetWindows(settings.reset_windows, settings.reset_time_zone)
-        self.endpoints = [(settings.ib_host, settings.ib_port)]
-        if settings.ib_backup:
-            self.endpoints.append(parse_endpoint("IBSTREAM_IB_BACKUP", settings.ib_backup))
+        self.endpoints = settings.gateway_addresses
         self.using = 0  # index of the endpoint in use
         self.port_override: int | None = None  # 1300: until it fails
         self.phase: LinkPhase = "idle"

@@ -43,7 +43,6 @@ WRONG: dict[str, list[str]] = {
     "allow_delayed": ["maybe", "2"],
     "stale_after": ["0", "x", "inf"],
     "link_stale_after": ["-1"],
-    "good_for_seconds": ["0.5", "61", "soon"],
     "probe_timeout": ["0"],
     "gap_fill": ["perhaps"],
     "reset_windows": ["always", "daily 25:00-26:00", "xyz 01:00-02:00", "daily 1:00-2:00"],
@@ -196,3 +195,38 @@ def test_whoever_is_missed_is_each_of_several() -> None:
     assert load(two | {"IBSTREAM_EXPECTED_SERVICES": "planner gateway.b"}).expected == ("planner", "gateway.b")
     with pytest.raises(IbStreamError, match="IBSTREAM_EXPECTED_SERVICES"):
         load(two | {"IBSTREAM_EXPECTED_SERVICES": "planner gateway.c"})
+
+
+# --- the simulator in mock mode ---
+
+
+@pytest.mark.parametrize(
+    ("given", "port"),
+    [
+        ({}, 17497),
+        ({"IBSTREAM_SIM_PORT": "5001"}, 5001),
+        ({"IBSTREAM_IB_PORT": "4002"}, 4002),
+        ({"IBSTREAM_IB_PORT": "4002", "IBSTREAM_SIM_PORT": "5001"}, 5001),
+        ({"IBSTREAM_IB_PORT": "4002", "IBSTREAM_SIM_PORT": ""}, 4002),
+        ({"IBSTREAM_IB_HOST": "ib-gateway", "IBSTREAM_IB_BACKUP": "ib-gateway:4003"}, 17497),
+    ],
+)
+def test_in_mock_mode_the_gateway_connects_to_the_simulator(given: dict[str, str], port: int) -> None:
+    settings = load(given)
+    assert settings.simulator_address == ("127.0.0.1", port)
+    assert settings.gateway_addresses == [("127.0.0.1", port)]
+
+
+def test_in_ib_mode_the_gateway_connects_where_it_is_told() -> None:
+    ib = {"IBSTREAM_API_MODE": "ib", "IBSTREAM_SIM_PORT": "5001"}
+    assert load(ib).gateway_addresses == [("127.0.0.1", 7497)]
+    there = ib | {"IBSTREAM_IB_HOST": "desk", "IBSTREAM_IB_PORT": "4002", "IBSTREAM_IB_BACKUP": "spare:4003"}
+    assert load(there).gateway_addresses == [("desk", 4002), ("spare", 4003)]
+    assert load(there).simulator_address == ("127.0.0.1", 5001)
+    assert load({"IBSTREAM_API_MODE": "ib", "IBSTREAM_IB_PORT": "4002"}).simulator_address == ("127.0.0.1", 17497)
+
+
+def test_a_second_simulator_and_named_ones_stay_where_they_are() -> None:
+    assert load({"IBSTREAM_IB_BACKUP": "127.0.0.1:5002"}).gateway_addresses[1:] == [("127.0.0.1", 5002)]
+    named = load({"IBSTREAM_GATEWAYS": "a=127.0.0.1:5001 b=[::1]:5002"})
+    assert named.of_gateway("b").gateway_addresses == [("::1", 5002)]
