@@ -33,6 +33,7 @@ HEADERS: Final = {
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
 }
 
 
@@ -54,6 +55,8 @@ class Guard:
         if refusal is not None:
             status, code, message = refusal
             extra = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
+            if "transfer-encoding" in headers:
+                extra["Connection"] = "close"  # where its body ends is not agreed on
             await error_response(status, code, message, extra)(scope, receive, _with_headers(send))
             return
         await self._app(scope, _Bounded(receive), _with_headers(send))
@@ -74,6 +77,8 @@ class Guard:
                 "unauthorized",
                 "the token is missing or wrong: send `Authorization: Bearer <IBSTREAM_WEB_TOKEN>`",
             )
+        if "transfer-encoding" in headers and "content-length" in headers:  # two readers may take two lengths
+            return 400, "invalid_request", "a request has either Content-Length or Transfer-Encoding, not both"
         length = headers.get("content-length", "0")
         if not length.isdigit() or int(length) > MAX_BODY:
             return 413, "request_too_large", f"a request may have {MAX_BODY} bytes"

@@ -1,7 +1,7 @@
 """The HTTP server: uvicorn on a thread of its own, beside the service's loop.
 
-The port is taken before the thread starts, so that a busy one ends the process with one sentence. `close`
-returns within two seconds, with event streams open or not.
+The port is taken before the thread starts, so that a busy one is told in one sentence. `close` returns within two
+seconds, with event streams open or not.
 """
 
 import asyncio
@@ -9,7 +9,6 @@ import logging
 import socket
 import sys
 import threading
-import time
 from collections.abc import Awaitable, Callable
 
 import uvicorn
@@ -17,47 +16,37 @@ from starlette.types import ASGIApp
 
 from messages.errors import IbStreamError
 from services.base.settings import Settings
+from services.web.limits import Refusals, most_connections, protocol
 
-BIND_SECONDS = 2.0  # a predecessor may take that long to let go of the port
 SEND_BUFFER = 256 << 10  # bytes in the kernel for a client that does not read; it would grow to megabytes
 UNSENT_MS = 15_000  # after which the kernel ends a connection whose client takes nothing
 GRACE_SECONDS = 1
 BACKLOG = 512
+ACCEPTED_AT_ONCE = 32  # connections in one turn of the loop; they are counted some turns later
 
 
 def bind(settings: Settings) -> socket.socket:
     """The listening socket. Raises IbStreamError `invalid_setting` naming address and port."""
     host, port = settings.web_host.strip("[]"), settings.web_port
-    deadline = time.monotonic() + BIND_SECONDS
-    while True:
-        try:
-            family, kind, _, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-            sock = socket.socket(family, kind)
-        except OSError as error:
-            raise IbStreamError("invalid_setting", f"IBSTREAM_WEB_HOST {host!r} is no address: {error}") from None
-        try:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)  # connections inherit both
-            if hasattr(socket, "TCP_USER_TIMEOUT"):
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNSENT_MS)
-            sock.bind(where)
-            sock.listen(BACKLOG)
-        except OSError as error:
-            sock.close()
-            if time.monotonic() < deadline:
-                time.sleep(0.1)
-                continue
-            raise IbStreamError(
-                "invalid_setting",
-                f"the page cannot be served on {host} port {port}: {error.strerror}; set IBSTREAM_WEB_PORT to another",
-            ) from None
-        return sock
-
-
-def url(settings: Settings) -> str:
-    host = settings.web_host.strip("[]")
-    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
-    return f"http://{shown}:{settings.web_port}"
+    try:
+        family, kind, _, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        sock = socket.socket(family, kind)
+    except OSError as error:
+        raise IbStreamError("invalid_setting", f"IBSTREAM_WEB_HOST {host!r} is no address: {error}") from None
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)  # connections inherit both
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNSENT_MS)
+        sock.bind(where)
+        sock.listen(BACKLOG)
+    except OSError as error:
+        sock.close()
+        raise IbStreamError(
+            "invalid_setting",
+            f"the page cannot be served on {host} port {port}: {error.strerror}; set IBSTREAM_WEB_PORT to another",
+        ) from None
+    return sock
 
 
 class WebServer:
@@ -94,8 +83,13 @@ class WebServer:
 
     async def _serve(self) -> None:
         app = await self._start()
+        loop = asyncio.get_running_loop()
+        refusals = Refusals(loop.time)
+        loop.set_exception_handler(refusals.on_loop_error)
         config = uvicorn.Config(
             app,
+            http=protocol(most_connections(), refusals),
+            backlog=ACCEPTED_AT_ONCE,
             log_config=None,
             access_log=False,
             lifespan="off",
@@ -113,11 +107,19 @@ class WebServer:
     async def _announce(self, server: uvicorn.Server) -> None:
         while not server.started:
             await asyncio.sleep(0.01)
-        sys.stdout.write(f"ibstream: open {url(self._settings)}\n")
+        self._sock.listen(BACKLOG)  # the loop made it as short as what it accepts at once
+        sys.stdout.write(f"ibstream: open {self._settings.page_url}\n")
         sys.stdout.flush()
 
     @staticmethod
     def _quiet() -> None:
-        """What uvicorn calls an error when an event client is let go, or when the process ends, is none."""
-        harmless = ("ASGI callable returned without completing", "Cancel ", "Invalid HTTP request received")
+        """What uvicorn calls an error when an event client is let go, or when the process ends, is none; nor is
+        what any client can make it say as often as it likes."""
+        harmless = (
+            "ASGI callable returned without completing",
+            "Cancel ",
+            "Invalid HTTP request received",
+            "Unsupported upgrade request",
+            "No supported WebSocket library",
+        )
         logging.getLogger("uvicorn.error").addFilter(lambda record: not record.getMessage().startswith(harmless))

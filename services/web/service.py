@@ -13,6 +13,7 @@ from functools import partial
 import structlog
 from starlette.types import ASGIApp
 
+from messages.errors import IbStreamError
 from messages.topics import (
     CONTROL,
     HEARTBEAT_PREFIX,
@@ -40,6 +41,7 @@ from services.web.server import WebServer, bind
 log = structlog.get_logger()
 
 TURN_SECONDS = 0.02  # between two drains of the bus, under load
+BIND_SECONDS = 1.0  # between two tries to have the page's address
 STEP_SECONDS = 0.1  # between two looks at what came: the most that the page is behind for it
 
 
@@ -72,12 +74,45 @@ def build(service: Service) -> None:
         service.follow(stream, partial(ledger.apply, gateway=gateway), forget, _some_days_ago(service, stream))
     service.follow(CONTROL, ledger.apply, ledger.forget_control, _some_days_ago(service, CONTROL))
     runner = Runner(service, latest, ledger)
-    server = WebServer(settings, bind(settings), runner.start)
-    service.on_close(server.close)
-    service.on_close(runner.close)
-    service.every(0.25, partial(_watch, service, server))
+    page = Page(service, runner)
+    service.on_close(page.close)
+    service.every(BIND_SECONDS, page.turn)
     service.subscribe((*settings.services, *SIDE_SERVICES))
-    server.start()
+
+
+class Page:
+    """The HTTP server, as soon as its address can be had. Until then the heartbeat, and with it the status, says
+    why not: prices do not depend on the page."""
+
+    def __init__(self, service: Service, runner: "Runner") -> None:
+        self._service = service
+        self._runner = runner
+        self._server: WebServer | None = None
+
+    def turn(self) -> None:
+        """Serve, or look whether it is still served. Raises RuntimeError when the server ended by itself."""
+        if self._server is None:
+            self._open()
+        elif not self._server.alive:
+            raise RuntimeError("the HTTP server ended by itself") from self._server.failed
+
+    def close(self) -> None:
+        self._runner.close()
+        if self._server is not None:
+            self._server.close()
+
+    def _open(self) -> None:
+        service = self._service
+        try:
+            sock = bind(service.settings)
+        except IbStreamError as error:
+            if service.problem != error.message:
+                log.error("page_not_served", code=error.code, message=error.message, then="tried every second")
+            service.problem = error.message
+            return
+        service.problem = None
+        self._server = WebServer(service.settings, sock, self._runner.start)
+        self._server.start()
 
 
 class Runner:
@@ -93,8 +128,7 @@ class Runner:
 
     async def start(self) -> ASGIApp:
         settings, clock = self._service.settings, self._service.clock
-        instance = f"{self._service.started_at:x}"
-        hub = Hub(settings.heartbeat_timeout, instance, clock.monotonic(), settings.good_for_seconds)
+        hub = Hub(settings.heartbeat_timeout, f"{self._service.started_at:x}", clock.monotonic())
         control, read = ServiceControl(settings, SUPERVISOR_CONTROL, COMMAND_SECONDS), reading()
         planner = ServiceControl(settings, PLANNER_CONTROL, settings.database_timeout + READ_MARGIN)
         backend = Backend(
@@ -133,11 +167,6 @@ class Runner:
             if backend.hub.apply(frames.items(), clock.monotonic(), clock.now()):
                 backend.room.wake()
             await asyncio.sleep(STEP_SECONDS)
-
-
-def _watch(service: Service, server: WebServer) -> None:
-    if not server.alive:
-        raise RuntimeError("the HTTP server ended by itself") from server.failed
 
 
 def _some_days_ago(service: Service, stream: str) -> Cursor | None:

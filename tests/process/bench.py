@@ -40,13 +40,14 @@ class Bench:
         service = self.fakes[name] = FakeService(self, name)
         return service
 
-    def spawn(self, service: str, **env: str) -> "subprocess.Popen[str]":
+    def spawn(self, service: str, preexec: Callable[[], None] | None = None, **env: str) -> "subprocess.Popen[str]":
         process = subprocess.Popen(
             [sys.executable, "-m", f"services.{service}"],
             env=clean_environment() | self.env | env,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            preexec_fn=preexec,
         )
         self.processes.append(process)
         return process

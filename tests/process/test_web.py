@@ -2,20 +2,21 @@
 
 import asyncio
 import json
+import resource
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
 
-from messages.codec import encode
+from messages.codec import decode_heartbeat, encode
 from messages.control import Accepted, Start
 from messages.topics import SUPERVISOR_CONTROL
 from messages.views import Quote
@@ -187,17 +188,75 @@ def _post_and_forget(url: str) -> None:
         httpx.post(url, timeout=20)
 
 
-def test_a_busy_port_is_one_clear_sentence(bench):
+def test_a_busy_port_is_one_clear_sentence_and_waited_for(bench):
+    beats = bench.subscribe("web", "heartbeat.web")
     with socket.socket() as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.bind(("127.0.0.1", bench.settings.web_port))
         taken.listen()
         web = bench.spawn("web")
-        output = web.communicate(timeout=20)[0]
-    assert web.returncode == 2
-    assert f"port {bench.settings.web_port}" in output
-    assert "IBSTREAM_WEB_PORT" in output
-    assert "Traceback" not in output
+        problem = bench.until(lambda: next((p for p in _problems(beats) if p), None))
+        assert f"port {bench.settings.web_port}" in problem
+        assert "IBSTREAM_WEB_PORT" in problem
+    bench.until(lambda: ready(bench, "/healthz"))
+    bench.until(lambda: None in _problems(beats))
+    web.terminate()
+    assert web.communicate(timeout=10)[0].count("page_not_served") == 1
+
+
+def _problems(beats):
+    return [decode_heartbeat(payload).problem for _, payload in beats.drain()]
+
+
+def test_who_only_connects_takes_nothing_from_those_who_ask(bench):
+    """With a thousand files, as most systems give: 1,400 that begin a request and never end it."""
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(files[0], min(4096, files[1])), files[1]))
+    try:
+        web = bench.spawn("web", preexec=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 1024)))
+        bench.until(lambda: ready(bench, "/healthz"))
+        with ExitStack() as stack:
+            idle = []
+            for _ in range(1400):
+                sock = socket.create_connection(("127.0.0.1", bench.settings.web_port), timeout=5)
+                idle.append(stack.enter_context(sock))
+                with suppress(OSError):
+                    sock.sendall(b"GET / HT")
+                sock.setblocking(False)
+            bench.until(lambda: sum(map(_is_closed, idle)) >= 1400 - 1024)
+            for sock in idle:  # those that are open may only keep out others until their deadline
+                if not _is_closed(sock):
+                    sock.close()
+                    break
+            bench.until(lambda: ready(bench, "/healthz"))
+        web.terminate()
+        output = web.communicate(timeout=10)[0]
+        assert output.count("connections_refused") == 1
+        assert len(output.splitlines()) < 20
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, files)
+
+
+def _is_closed(sock):
+    try:
+        return sock.recv(1, socket.MSG_PEEK) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+def test_a_request_with_two_lengths_is_refused(bench):
+    bench.spawn("web")
+    bench.until(lambda: ready(bench, "/healthz"))
+    with socket.create_connection(("127.0.0.1", bench.settings.web_port), timeout=5) as sock:
+        sock.sendall(
+            b"POST /api/ib/stream/stop HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 3\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+        )
+        answers = b"".join(iter(lambda: sock.recv(4096), b""))
+    assert answers.startswith(b"HTTP/1.1 400")
+    assert answers.count(b"HTTP/1.1 ") == 1
 
 
 def test_an_address_for_others_needs_a_token(bench):
@@ -270,8 +329,8 @@ def test_prices_of_a_real_sink_arrive(bench):
     last(bench, "SPY", 500.0)
     bench.until(lambda: ready(bench, "/healthz"))
     bench.until(lambda: get(bench, f"{API}/snapshot?symbol=SPY").status_code == 200)
-    spy = bench.settings.stream_dir / "SPY.json"
-    bench.until(lambda: get(bench, f"{API}/snapshot?symbol=SPY").json() == json.loads(spy.read_bytes()))
+    on_disk = json.loads((bench.settings.stream_dir / "SPY.json").read_bytes())
+    assert get(bench, f"{API}/snapshot?symbol=SPY").json() == on_disk
 
 
 class Crowd:
