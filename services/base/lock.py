@@ -6,23 +6,27 @@ The lock is the operating system's own and goes with its holder; the name beside
 import contextlib
 import os
 import socket
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 from filelock import FileLock, Timeout
 
-from messages.codec import json_decoder
 from messages.errors import IbStreamError
 from messages.views import LockOwner
 from services.base.clock import iso
 from services.base.files import replace_file
 
 
+class Holder(LockOwner, frozen=True, kw_only=True):
+    """What is written beside a lock. `note` is more for whoever is refused."""
+
+    note: str = ""
+
+
 class OwnedLock:
     """An exclusive lock on a file, with its owner written beside it. Holds from the start until `release`."""
 
-    def __init__(self, path: Path, what: str, now: int) -> None:
+    def __init__(self, path: Path, what: str, now: int, note: str = "") -> None:
         """Take the lock. `what` it stands for goes into the message; `now` is UTC nanoseconds.
 
         Raises IbStreamError `ib_stream_lock_busy` naming the holder (`pid@host`) and since when it holds.
@@ -32,10 +36,11 @@ class OwnedLock:
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
-            raise IbStreamError("ib_stream_lock_busy", f"{what}{_held_by(self._owner_path)}") from None
+            raise IbStreamError("ib_stream_lock_busy", f"{what}{holder(path)}") from None
         self.owner = LockOwner(owner=f"{os.getpid()}@{socket.gethostname()}", since=iso(now))
         with contextlib.suppress(OSError):  # a full disk must not keep a service from starting
-            replace_file(self._owner_path, msgspec.json.encode(self.owner))
+            written = Holder(owner=self.owner.owner, since=self.owner.since, note=note)
+            replace_file(self._owner_path, msgspec.json.encode(written))
 
     def release(self) -> None:
         """Let go. Idempotent."""
@@ -45,12 +50,10 @@ class OwnedLock:
             self._lock.release()
 
 
-_decode_owner: Callable[[bytes], LockOwner] = json_decoder(LockOwner)
-
-
-def _held_by(path: Path) -> str:
+def holder(path: Path) -> str:
+    """Who holds the lock on `path`, as the end of a sentence; empty when that is not written there."""
     try:
-        owner = _decode_owner(path.read_bytes())
+        found = msgspec.json.decode(path.with_suffix(".owner").read_bytes(), type=Holder)
     except (OSError, msgspec.MsgspecError):
         return ""
-    return f": held by {owner.owner} since {owner.since}"
+    return f": held by {found.owner} since {found.since}" + (f", {found.note}" if found.note else "")

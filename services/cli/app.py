@@ -15,7 +15,6 @@ from messages.errors import CODES, IbStreamError
 
 COMMANDS: Final = (
     "services.cli.stream",
-    "services.cli.price",
     "services.cli.plan",
     "services.cli.journal",
     "services.cli.gaps",
@@ -32,8 +31,6 @@ environment variables that begin with IBSTREAM_; deploy/env.example lists them.
 [dim]Examples:[/dim]
 
   ibstream status --watch                 every symbol, live
-
-  ibstream price SPY                      one price, or why there is none to use
 
   ibstream stop                           end all subscriptions
 

@@ -1,43 +1,30 @@
-"""`make run`: check the settings, also those in .env, say where things are, and run the Procfile until Ctrl-C.
+"""`make run`: begin, or say in one sentence why not; then run the Procfile until Ctrl-C.
 
-A thin skin around honcho, for three things that it does not do: settings are checked before anything starts; the
-line of the gateway runs once for each of several, with its name; and an end by Ctrl-C or SIGTERM, once every process
-has gone, is a good end (exit 0).
+Settings (also those in .env), folders, ports and other runs are looked at before anything starts. The line of the
+gateway runs once for each of several, with its name. An end by a signal, or because nobody reads the output any
+more, is a good end (exit 0).
 """
 
-import os
+import signal
 import sys
-from pathlib import Path
-
-from honcho import environ
-from honcho.manager import Manager
-
-from messages.errors import IbStreamError
-from messages.topics import sharded
-from services.base.settings import load
-from services.cli.settings import summary_text
-
-ASKED_TO_END = (130, 143)  # honcho's codes for SIGINT and SIGTERM
 
 
 def main(arguments: list[str]) -> int:
-    procfile = Path(arguments[0] if arguments else "Procfile")
-    env = dict(os.environ)
-    dot_env = Path(".env")
-    if dot_env.exists():
-        env.setdefault("IBSTREAM_ENV_FILE", str(dot_env.absolute()))
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until the launcher takes over: nothing runs yet, no trace to show
+    from messages.errors import IbStreamError
+    from services.cli.preflight import Preflight
+
     try:
-        settings = load(env)
+        ready = Preflight(arguments[0] if arguments else "Procfile")
     except IbStreamError as error:
         sys.stderr.write(f"ibstream: {error.message} [{error.code}]\n")
         return error.exit_code
-    print(summary_text(settings), flush=True)  # noqa: T201
-    manager = Manager()
-    for name, command in environ.parse_procfile(procfile.read_text()).processes.items():
-        for gateway in settings.gateway_names if name == "gateway" else ("",):
-            manager.add_process(sharded(name, gateway), f"{command} {gateway}".rstrip(), env=env)
-    manager.loop()
-    return 0 if manager.returncode in ASKED_TO_END else int(manager.returncode)
+    from services.cli.launcher import Launcher
+
+    try:
+        return Launcher(ready.commands, ready.env, banner=ready.summary).run()
+    finally:
+        ready.release()
 
 
 if __name__ == "__main__":

@@ -77,6 +77,43 @@ def test_a_killed_keeper_takes_its_service_along(pipeline: Callable[..., Pipelin
     child.wait(STOP_SECONDS)
 
 
+def test_a_signal_while_the_service_is_being_started_ends_both(pipeline: Callable[..., Pipeline], keep: Keep) -> None:
+    p = pipeline([])
+    for _ in range(5):
+        keeper = keep(p)
+        child = eventually(lambda: child_of(keeper))  # noqa: B023 - called before the next turn
+        keeper.terminate()
+        keeper.wait(STOP_SECONDS)
+        assert child is not None
+        assert not child.is_running()
+
+
+def test_a_service_that_does_not_end_is_killed(pipeline: Callable[..., Pipeline], keep: Keep) -> None:
+    p = pipeline([])
+    keeper = keep(p)
+    child = eventually(lambda: child_of(keeper))
+    assert child is not None
+    child.suspend()
+    keeper.terminate()
+    keeper.wait(STOP_SECONDS)
+    assert not child.is_running()
+
+
+def test_a_keeper_whose_parent_is_gone_ends(pipeline: Callable[..., Pipeline]) -> None:
+    p = pipeline([])
+    code = "import subprocess, sys; subprocess.run([sys.executable, '-m', 'services.runtime.respawn', 'supervisor'])"
+    parent = subprocess.Popen([sys.executable, "-c", code], env=p.environment(), cwd=REPOSITORY)
+    try:
+        assert eventually(lambda: p.status())
+        family = psutil.Process(parent.pid).children(recursive=True)
+        assert len(family) == 2
+    finally:
+        parent.kill()
+        parent.wait()
+    _, left = psutil.wait_procs(family, STOP_SECONDS)
+    assert left == []
+
+
 def test_what_a_restart_cannot_mend_is_left_alone(pipeline: Callable[..., Pipeline], keep: Keep) -> None:
     p = pipeline(["supervisor"])
     assert eventually(lambda: p.status())

@@ -4,7 +4,6 @@ import pytest
 
 from services.simulator.effects import Send
 from services.simulator.market.contracts import Wanted
-from services.simulator.protocol.versions import HIGHEST
 from tests.unit.simulator.conversation import Conversation, contract, framed
 
 
@@ -13,8 +12,7 @@ def subscribe(talk: Conversation, request: int, symbol: str = "SPY", snapshot: b
 
 
 def test_answers_the_lower_of_both_versions() -> None:
-    assert Conversation(999).version == HIGHEST
-    assert Conversation(212).version == 212
+    assert Conversation(225).version == 200
     assert Conversation(157).version == 157
     assert Conversation(225, server_version=120).version == 120
 
