@@ -14,6 +14,7 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ibstream needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
 	@echo "setting up $(VENV) ..."
 	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip uninstall --quiet --yes nautilus_ibapi ibapi-latest ibapi 2> /dev/null # one package `ibapi` at a time
 	@$(PIP) --requirement requirements.lock
 	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
@@ -26,9 +27,14 @@ $(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
 run: setup
 	@python -m services.cli.run $(PROCFILE)
 
-# The official API of 2020, apart from the one that is installed: the gateway must run on both.
-.venvs/ibapi-9.81.1/ibapi: $(VENV)/.installed
-	@$(PIP) --no-deps --upgrade --target .venvs/ibapi-9.81.1 ibapi==9.81.1.post1
+# IB's client under its other names and ages, apart from the one that is installed: the gateway must run on each.
+.venvs/ibapi-9.81.1/ibapi: PACKAGE := ibapi==9.81.1.post1
+.venvs/nautilus_ibapi-10.46.1/ibapi: PACKAGE := nautilus_ibapi==10.46.1
+.venvs/ibapi-latest-10.51.1/ibapi: PACKAGE := ibapi-latest==10.51.1
+OTHER_CLIENTS := $(addprefix .venvs/,$(addsuffix /ibapi,ibapi-9.81.1 nautilus_ibapi-10.46.1 ibapi-latest-10.51.1))
+
+$(OTHER_CLIENTS): $(VENV)/.installed
+	@$(PIP) --no-deps --upgrade --target $(@D) $(PACKAGE)
 	@touch $@
 
 # Two tests at a time: real processes are waited for most of the time.
@@ -42,7 +48,7 @@ check: $(VENV)/.installed-dev
 	lint-imports
 	TEST_EXAMPLES=quick pytest --numprocesses $(JOBS) tests/unit tests/simulation
 
-test: $(VENV)/.installed-dev .venvs/ibapi-9.81.1/ibapi
+test: $(VENV)/.installed-dev $(OTHER_CLIENTS)
 	pytest --numprocesses $(JOBS) --dist worksteal
 
 # Everything runs for so many seconds, under faults; exits 1 with a sentence for what leaks, is lost or does not heal.

@@ -4,6 +4,7 @@ Decoders raise `msgspec.MsgspecError` for bytes that are not the type: callers c
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
@@ -18,15 +19,37 @@ _json = msgspec.json.Encoder()
 encode = _encoder.encode
 encode_json = _json.encode
 
-decode_ticks = msgspec.msgpack.Decoder(TickBlock).decode
-decode_plan = msgspec.msgpack.Decoder(Plan).decode
-decode_message = msgspec.msgpack.Decoder(AnyMessage).decode
-decode_heartbeat = msgspec.msgpack.Decoder(Heartbeat).decode
-decode_status = msgspec.msgpack.Decoder(Status).decode
-decode_quote = msgspec.msgpack.Decoder(Quote).decode
 
-_decode_known_events = msgspec.msgpack.Decoder(EventBlock).decode
-_decode_event: Callable[[bytes | msgspec.Raw], AnyEvent] = msgspec.msgpack.Decoder(AnyEvent).decode
+def decoder(kind: Any) -> Callable[[bytes | msgspec.Raw], Any]:
+    """A msgpack decoder of one type. For bytes that are not of it, it raises msgspec.MsgspecError and nothing else."""
+    return _checked(msgspec.msgpack.Decoder(kind).decode)
+
+
+def json_decoder(kind: Any) -> Callable[[bytes | msgspec.Raw], Any]:
+    """A JSON decoder of one type. For bytes that are not of it, it raises msgspec.MsgspecError and nothing else."""
+    return _checked(msgspec.json.Decoder(kind).decode)
+
+
+def _checked(decode: Callable[[Any], Any]) -> Callable[[bytes | msgspec.Raw], Any]:
+    def checked(data: bytes | msgspec.Raw) -> Any:
+        try:
+            return decode(data)
+        except (UnicodeDecodeError, RecursionError) as error:  # msgspec lets these two through
+            raise msgspec.DecodeError(str(error)) from None
+
+    return checked
+
+
+decode_ticks: Callable[[bytes], TickBlock] = decoder(TickBlock)
+decode_plan: Callable[[bytes], Plan] = decoder(Plan)
+decode_message: Callable[[bytes], AnyMessage] = decoder(AnyMessage)
+decode_heartbeat: Callable[[bytes], Heartbeat] = decoder(Heartbeat)
+decode_status: Callable[[bytes], Status] = decoder(Status)
+decode_quote: Callable[[bytes], Quote] = decoder(Quote)
+
+_decode_known_events: Callable[[bytes], EventBlock] = decoder(EventBlock)
+_decode_event: Callable[[bytes | msgspec.Raw], AnyEvent] = decoder(AnyEvent)
+_decode_plain: Callable[[bytes | msgspec.Raw], Any] = decoder(Any)
 
 
 class _AnyEvents(msgspec.Struct, tag="events", tag_field="type"):
@@ -38,7 +61,7 @@ class _AnyEvents(msgspec.Struct, tag="events", tag_field="type"):
     events: list[msgspec.Raw]
 
 
-_decode_any_events = msgspec.msgpack.Decoder(_AnyEvents).decode
+_decode_any_events: Callable[[bytes], _AnyEvents] = decoder(_AnyEvents)
 
 
 def decode_events(payload: bytes) -> EventBlock:
@@ -55,7 +78,7 @@ def _event(raw: msgspec.Raw) -> AnyEvent:
     try:
         return _decode_event(raw)
     except msgspec.ValidationError:
-        plain = msgspec.msgpack.decode(raw)
+        plain = _decode_plain(raw)
         if not isinstance(plain, dict) or not isinstance(plain.get("type"), str):
             raise
         return UnknownEvent(name=plain["type"])

@@ -30,6 +30,8 @@ CODES: Final[dict[str, ErrorCode]] = {
     "symbol_not_found": ErrorCode(exit=13, http=404),
     "journal_unavailable": ErrorCode(exit=14, http=503),
     "journal_damaged": ErrorCode(exit=15, http=503),
+    "stale_price": ErrorCode(exit=16, http=503),
+    "stream_stopped": ErrorCode(exit=17, http=503),
 }
 
 

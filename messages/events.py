@@ -116,6 +116,7 @@ class ContractQualified(Event, tag="contract_qualified", frozen=True):
     last_trade_date: str = ""  # of a future: YYYYMMDD
     size_increment: float = 0.0  # 0: IB did not say
     suggested_size_increment: float = 0.0  # the round lot; 0: IB did not say
+    note: str = ""  # where IB knows several: which one was taken, and by what rule
 
 
 class Bar(msgspec.Struct, array_like=True, frozen=True):
@@ -300,6 +301,7 @@ class Plan(msgspec.Struct, tag="plan", tag_field="type", frozen=True):
     problem_since: int | None = None
     warnings: list[str] = []
     refresh_token: int = 0  # rises when a refresh was asked for by hand: rejected symbols are tried again
+    answers: int = 0  # sequence number, in `control`, of the start or stop that it answers; 0: not known
 
     @property
     def count(self) -> int:

@@ -39,6 +39,9 @@ SOURCE: Final = 201  # value: one of SOURCES below
 CURRENCY: Final = 202  # text
 EXCHANGE: Final = 203  # text
 PRICE_TIME: Final = 204  # value: Unix seconds of the prices just before it, which are older than their block
+FIELDS_SINCE: Final = 205  # value: Unix seconds; what IB sent of the symbol before is of another source than SOURCE's
+PRICE_MAGNIFIER: Final = 206  # value: IB's prices of the symbol, as they stand here, are so many times too large
+MULTIPLIER: Final = 207  # value: what one contract is worth in units of its price
 
 SOURCE_STREAM: Final = 0
 SOURCE_SNAPSHOT: Final = 1
@@ -87,6 +90,9 @@ QUOTE_FIELD: Final[dict[int, str]] = {
     SOURCE: "source",
     CURRENCY: "currency",
     EXCHANGE: "exchange",
+    FIELDS_SINCE: "since",
+    PRICE_MAGNIFIER: "price_magnifier",
+    MULTIPLIER: "multiplier",
 }
 """The quote field that a tick field sets. Other ticks are journalled, and leave the quote alone."""
 

@@ -3,11 +3,14 @@
 Contract: the field names here are those of the files and of the last-value topics.
 """
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
 from messages.events import MarketDataType, PriceSource
+
+UNVOUCHED: Final = "quotes_unvouched"
+"""Metric in the sink's heartbeat: prices that the streams call current and that it does not vouch for in a file."""
 
 StatusWord = Literal["stopped", "starting", "connected", "degraded", "disconnected"]
 
@@ -15,12 +18,15 @@ StatusWord = Literal["stopped", "starting", "connected", "degraded", "disconnect
 class Quote(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """The current quote of one symbol. A field that was never received, or that IB withdrew, is absent.
 
-    Prices in `currency`; sizes and volume in the units that IB delivered (shares for US stocks).
+    Every field of prices and sizes was brought by `source` at `since` or later; what it did not bring is absent.
+    Prices in `currency`: where IB sends them times a `price_magnifier`, they are divided here. Sizes and volume in
+    the units that IB delivered (shares for US stocks).
     """
 
     symbol: str
-    timestamp: str | None = None  # when the price was received
+    timestamp: str | None = None  # when the newest of its bid, ask and last was received
     source: PriceSource | None = None
+    since: str | None = None  # absent before version 0.2.0: there fields of several sources may stand together
     bid: float | None = None
     ask: float | None = None
     last: float | None = None
@@ -34,6 +40,8 @@ class Quote(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     volume: float | None = None
     currency: str | None = None
     exchange: str | None = None
+    price_magnifier: int | None = None  # where it is not 1: IB sends so many times the prices that stand here
+    multiplier: float | None = None  # where it is not 1: what one contract is worth in units of its price
     market_data_type: MarketDataType | None = None
     exchange_time: str | None = None
     halted: bool | None = None
@@ -64,6 +72,7 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     loop_lag_ms: float  # the longest that the loop was late in the last ten seconds
     heads: dict[str, Head] = {}  # streams that it writes
     cursors: dict[str, int] = {}  # streams that it follows: the last sequence number applied
+    source_heard: int | None = None  # gateway: when IB was last heard, UTC nanoseconds; 0 without a connection
     problem: str | None = None  # a sentence, while something is wrong with the service itself
     metrics: dict[str, float] = {}  # `name` or `name{label="value"}`, Prometheus style
 

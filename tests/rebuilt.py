@@ -4,11 +4,17 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+
 from messages.codec import decode_block
+from messages.views import Quote
 from services.base.files import replace_file
 from services.base.symbols import file_name
 from services.journal import JournalReader, streams_in
 from services.quotes.projection import Projection, file_bytes
+
+VOUCHING = frozenset({"service_down", "reader_behind", "link_down", "link_silent", "shutdown"})
+"""Why the sink withholds a price that the fold calls current."""
 
 
 def fold(
@@ -44,3 +50,18 @@ def rebuild(journal_dir: Path, into: Path, until: int | None = None) -> list[str
             replace_file(into / file_name(symbol), file_bytes(quote))
             written.append(symbol)
     return written
+
+
+def folded_files(folder: Path) -> dict[str, bytes]:
+    """The symbol files of a folder, without what a sink adds to the fold: until when a price may be used, or why it may
+    not for want of anybody who vouches for it."""
+    return {path.name: _unvouched(path.read_bytes()) for path in folder.glob("[!._]*.json")}
+
+
+def _unvouched(data: bytes) -> bytes:
+    quote = msgspec.json.decode(data, type=Quote)
+    assert file_bytes(quote) == data
+    assert not (quote.stale and quote.good_until)
+    if quote.reason in VOUCHING:
+        quote = msgspec.structs.replace(quote, stale=False, reason=None)
+    return file_bytes(msgspec.structs.replace(quote, good_until=None))

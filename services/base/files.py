@@ -5,6 +5,7 @@ be the old or the new one, or be missing its content: every writer here brings i
 """
 
 import contextlib
+import errno
 import os
 from pathlib import Path
 
@@ -20,6 +21,23 @@ def replace_file(path: Path, data: bytes) -> None:
         with contextlib.suppress(OSError):
             os.unlink(temporary)  # noqa: PTH108
         raise
+
+
+def overwrite_file(path: Path, data: bytes) -> None:
+    """Put `data` where `path` has its bytes already, for a disk that has room for no other file: it takes neither a
+    block nor an inode. What is left of the file becomes spaces. A reader that comes meanwhile finds what does not
+    begin with the first byte of `data`, and is to look again. Raises OSError, also when `data` is longer than the file.
+    """
+    handle = os.open(path, os.O_WRONLY)
+    try:
+        room = os.fstat(handle).st_size
+        if len(data) > room:
+            raise OSError(errno.ENOSPC, "the file is too short to be overwritten")
+        os.pwrite(handle, b" ", 0)
+        os.pwrite(handle, data[1:] + b" " * (room - len(data)), 1)
+        os.pwrite(handle, data[:1], 0)
+    finally:
+        os.close(handle)
 
 
 def clear_temporaries(folder: Path) -> None:

@@ -6,11 +6,13 @@ The lock is the operating system's own and goes with its holder; the name beside
 import contextlib
 import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 from filelock import FileLock, Timeout
 
+from messages.codec import json_decoder
 from messages.errors import IbStreamError
 from messages.views import LockOwner
 from services.base.clock import iso
@@ -50,10 +52,13 @@ class OwnedLock:
             self._lock.release()
 
 
+_decode_holder: Callable[[bytes], Holder] = json_decoder(Holder)
+
+
 def holder(path: Path) -> str:
     """Who holds the lock on `path`, as the end of a sentence; empty when that is not written there."""
     try:
-        found = msgspec.json.decode(path.with_suffix(".owner").read_bytes(), type=Holder)
+        found = _decode_holder(path.with_suffix(".owner").read_bytes())
     except (OSError, msgspec.MsgspecError):
         return ""
     return f": held by {found.owner} since {found.since}" + (f", {found.note}" if found.note else "")

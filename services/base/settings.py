@@ -87,6 +87,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # what fresh means
     stale_after: Seconds = _field(15.0, "seconds of silence after which a liquid symbol is checked and called stale")
     link_stale_after: Seconds = _field(10.0, "seconds of silence of all symbols after which the link is checked")
+    good_for_seconds: Annotated[float, Meta(ge=1, le=60)] = _field(
+        5.0, "longest time that a price may be used after something died, seconds; less costs more renewals of files"
+    )
     probe_timeout: Seconds = _field(12.0, "seconds that a snapshot probe may take; IB's own limit is about 11")
     gap_fill: bool = _field(True, "fill gaps with one-minute bars from IB history")
     reset_windows: str = _field(

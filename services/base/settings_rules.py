@@ -54,6 +54,10 @@ def check(settings: "Settings") -> None:
     if settings.heartbeat_timeout < least:
         expected = f"at least twice IBSTREAM_HEARTBEAT_INTERVAL ({settings.heartbeat_interval})"
         raise malformed("IBSTREAM_HEARTBEAT_TIMEOUT", str(settings.heartbeat_timeout), expected)
+    least = 4 * settings.heartbeat_interval
+    if settings.good_for_seconds < least:
+        expected = f"at least four times IBSTREAM_HEARTBEAT_INTERVAL ({settings.heartbeat_interval})"
+        raise malformed("IBSTREAM_GOOD_FOR_SECONDS", str(settings.good_for_seconds), expected)
 
 
 def malformed(name: str, text: str, expected: str) -> IbStreamError:

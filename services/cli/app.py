@@ -15,6 +15,7 @@ from messages.errors import CODES, IbStreamError
 
 COMMANDS: Final = (
     "services.cli.stream",
+    "services.cli.price",
     "services.cli.plan",
     "services.cli.journal",
     "services.cli.gaps",
@@ -31,6 +32,8 @@ environment variables that begin with IBSTREAM_; deploy/env.example lists them.
 [dim]Examples:[/dim]
 
   ibstream status --watch                 every symbol, live
+
+  ibstream price SPY                      one price, or why there is none to use
 
   ibstream stop                           end all subscriptions
 

@@ -28,7 +28,7 @@ from services.gateway.core.interface import CurrentTimeSeen, Event, IbErrorSeen,
 from services.gateway.wire.columns import Columns
 from services.gateway.wire.connection import Connection, LinkClosed, Stage
 from services.gateway.wire.official_client import NEWEST_VERSION, OLDEST_VERSION, BadFrame, OfficialClient
-from services.gateway.wire.text_ticks import FrameError
+from services.gateway.wire.text_ticks import FIRST_OWN_FIELD, FrameError
 from services.gateway.wire.tick_decoder import TickDecoder, tick_decoder
 from services.runtime.bus import is_listening
 
@@ -65,6 +65,7 @@ class Session:
         self._client_id = client_id
         self._official: OfficialClient | None = None
         self._decoder: TickDecoder | None = None
+        self._columns = Columns()
 
     @property
     def official(self) -> OfficialClient:
@@ -93,23 +94,24 @@ class Session:
         return (event for event in self.events if isinstance(event, IbErrorSeen))
 
     def _drain(self) -> None:
-        columns, rare = Columns(), list[bytes]()
+        rare = list[bytes]()
         while self.connection.stage is not Stage.CLOSED:
             data = self.connection.receive()
             if self._decoder is None and self.connection.stage is Stage.OPEN:
-                self._official = OfficialClient(self._client_id, self.connection.server_version)
-                self._decoder = tick_decoder(self.connection.server_version)
+                self._official = OfficialClient(self._client_id, self.connection.server_version, self._odd_tick)
+                self._decoder = tick_decoder(self.connection.server_version, self._official.interpret)
                 self._decoder.add(REQUEST, REQUEST)
                 self._official.start_api()
                 self.send()
             if data is None or self._decoder is None:
                 break
-            self._decoder.feed(data, columns, rare)
+            self._decoder.feed(data, self._columns, rare)
         for frame in rare:
             self.official.interpret(frame)
         if self._official is not None:
             self.events += self._official.inputs
             self._official.inputs.clear()
+        columns, self._columns = self._columns, Columns()
         for field, value, size in zip(columns.fields, columns.values, columns.sizes, strict=True):
             name = QUOTE_FIELD.get(field)
             if name is None:
@@ -120,6 +122,10 @@ class Session:
                 self.prices[name] = value
             if size == size and size > 0:  # not NaN
                 self.sizes.append(size)
+
+    def _odd_tick(self, req_id: int, field: int, value: float | str, size: float) -> None:
+        if not isinstance(value, str) and 0 <= field < FIRST_OWN_FIELD:
+            self._columns.add(req_id, field, value, size)
 
 
 def examine(settings: Settings, symbol: PlannedSymbol, service: str = "gateway") -> Iterator[Finding]:

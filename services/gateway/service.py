@@ -9,31 +9,24 @@ Journal first, then publish; nobody can hold it up.
 import random
 from collections.abc import Callable
 from contextlib import suppress
-from math import isfinite
 from typing import assert_never
 
 import structlog
 
 from messages.codec import decode_events, encode
 from messages.events import Block, ContractQualified, EventBlock, LinkChanged, LinkEvent, Plan
-from messages.fields import (
-    DELAYED_HALTED,
-    HALTED,
-    QUOTE_FIELD,
-    TEXT_FIELDS,
-)
 from messages.topics import LINK, PLAN, TICKS, shard, sharded
 from services.base import flight_recorder
 from services.base.clock import SECOND, iso
 from services.gateway.core import interface as fx
 from services.gateway.core.core import GatewayCore
 from services.gateway.core.memory import Memory
-from services.gateway.wire.columns import Columns
+from services.gateway.pulse import Pulse
 from services.gateway.wire.connection import RECEIVE_SIZE, Connection, LinkClosed, Stage
 from services.gateway.wire.endpoint_probe import Probe
 from services.gateway.wire.official_client import NEWEST_VERSION, OLDEST_VERSION, BadFrame, OfficialClient
 from services.gateway.wire.text_ticks import FrameError
-from services.gateway.wire.tick_decoder import TickDecoder, tick_decoder
+from services.gateway.wire.tick_router import TickRouter
 from services.journal import JournalReader
 from services.journal.cursor import Cursor
 from services.runtime.process import Service
@@ -41,15 +34,10 @@ from services.runtime.process import Service
 log = structlog.get_logger()
 
 MAX_DRAIN = 1 << 18  # bytes taken from the socket in one turn of the loop
-OWN_FIELDS = 200  # tick fields below are IB's
-OWN_IDS = 1 << 31  # symbol ids from here on are ours, below are IB request ids
 TIMER_SECONDS = 0.1
+PULSE_SHARE = 0.2  # of the span for which prices are vouched for: silence after which IB is asked for the time
 DUMP_PAUSE = 60 * SECOND
 MEMORY = 30 * 86_400 * SECOND  # how much of the link stream is read again at the start
-
-_LIVE_QUOTE_FIELDS = {"bid", "ask", "last", "bid_size", "ask_size", "last_size", "volume"}
-_LIVE = bytes(QUOTE_FIELD.get(field) in _LIVE_QUOTE_FIELDS for field in range(256))
-_HALTS = (HALTED, DELAYED_HALTED)
 
 
 class Gateway:
@@ -66,18 +54,9 @@ class Gateway:
         jitter = random.Random()  # noqa: S311 - no secret
         self._core = GatewayCore(service.settings, jitter, self._remember(), name=self._name)
         self._connection: Connection | None = None
-        self._decoder: TickDecoder = tick_decoder(OLDEST_VERSION)
-        self._official = OfficialClient(self._settings.ib_client_id, OLDEST_VERSION)
-        self._columns = Columns()
+        self._router = TickRouter(OLDEST_VERSION)
+        self._official = OfficialClient(self._settings.ib_client_id, OLDEST_VERSION, self._router.add)
         self._rare: list[bytes] = []
-        self._names: dict[int, str] = {}  # what each request id, and each id of our own, stands for
-        self._retired: list[int] = []  # request ids whose name goes after the next block
-        self._own_ids: dict[str, int] = {}
-        self._settled: dict[str, int] = {}  # symbols of whose request the core has no more to say than that it ticked
-        self._marked: set[str] = set()  # symbols of which the core said something in this turn
-        self._fresh: set[int] = set()  # requests with prices in this turn that are not settled
-        self._latest: dict[int, float] = {}  # newest value by request id and field, as in Columns.keys
-        self._snapshots: dict[int, int] = {}  # open snapshot request -> the symbol's stream, or -1
         self._link_events: list[LinkEvent] = []
         self._probe: Probe | None = None
         self._watched_write = False
@@ -85,6 +64,9 @@ class Gateway:
         self._recorder = self._open_recorder()
         self._dump_again = 0
         self._time = max(self._ticks.time, self._link.time)
+        self._pulse = Pulse(self._settings.good_for_seconds * PULSE_SHARE)
+        service.source_heard = self._source_heard
+        self._told_heard = False
         self._counts = service.metrics
         self._counts.update(ticks_total=0, ticks_dropped_total=0, connections_total=0)
         self._counts.update(frames_malformed_total=0, frames_unknown_total=0)
@@ -136,13 +118,30 @@ class Gateway:
         assert isinstance(plan, Plan)
         self._turn([fx.PlanChanged(plan)])
 
+    def _source_heard(self) -> int:
+        """When IB was last heard, UTC ns; 0 while no prices can come."""
+        if self._core.link.phase != "ready":
+            return 0
+        return self._pulse.heard_at(self._service.clock.monotonic(), self._service.clock.now())
+
+    def _ask_time(self) -> None:
+        self._pulse.asked(self._service.clock.monotonic())
+        self._request(OfficialClient.ask_time)
+
     def _on_timer(self) -> None:
         if self._connection is not None and self._connection.stage is Stage.CONNECTING:
             self._on_socket()
         if self._probe is not None and self._probe.finished is not None:
             seen, self._probe = self._probe.finished, None
             self._turn([seen])
+        clock = self._service.clock
+        if self._core.link.phase == "ready" and self._pulse.wants(clock.monotonic(), clock.now()):
+            self._ask_time()
         self._turn([fx.Timer()])
+        hears = self._source_heard() > 0
+        if hears != self._told_heard:
+            self._told_heard = hears
+            self._service.beat()  # nothing is vouched for before it is told
 
     def _on_socket(self) -> None:
         """The socket can be read or written: move on, drain it, and make one turn of what it held."""
@@ -180,14 +179,21 @@ class Gateway:
             if data is None:
                 break
             taken += len(data)
+            self._pulse.heard(self._service.clock.monotonic(), self._service.clock.now())
             if self._recorder is not None:
                 self._recorder.record(self._now(), data)
-            self._decoder.feed(data, self._columns, self._rare)
+            self._router.feed(data, self._rare)
             if len(data) < RECEIVE_SIZE and stage is Stage.OPEN:
                 break  # there was no more: asking again costs as much as decoding what came
         self._interpret(inputs)
+        self._count_answers(inputs)
         self._pass_on_ticks(inputs)
         self._seen_snapshots(inputs)
+
+    def _count_answers(self, inputs: list[fx.Event]) -> None:
+        for event in inputs:
+            if isinstance(event, fx.CurrentTimeSeen):
+                self._pulse.answered(self._service.clock.monotonic(), self._service.clock.now())
 
     def _interpret(self, inputs: list[fx.Event]) -> None:
         frames, self._rare = self._rare, []
@@ -199,52 +205,22 @@ class Gateway:
     def _pass_on_ticks(self, inputs: list[fx.Event]) -> None:
         """Tell the core which requests had prices in this drain, and of halts. Where it will have nothing to add to
         the block, that goes out before."""
-        columns = self._columns
-        if not len(columns):
+        rows = self._router.rows
+        if not len(rows):
             return
-        settled, names = self._settled, self._names
-        if not inputs and all(settled.get(names[req_id]) == req_id for req_id in set(columns.ids)):
+        if not inputs and self._router.all_settled():
             self._flush_ticks(self._now())
-        newest = dict(zip(columns.keys(), columns.values, strict=True))
-        self._latest.update(newest)
-        live = {key >> 8 for key in newest if _LIVE[key & 255]}
-        if live:
-            inputs.append(fx.TicksSeen(live))
-            self._fresh = {req_id for req_id in live if settled.get(names[req_id]) != req_id}
-        for key, value in newest.items():
-            if key & 255 in _HALTS and isfinite(value):
-                inputs.append(fx.HaltSeen(key >> 8, int(value)))
-
-    def _settle(self) -> None:
-        """Requests whose prices made the core say nothing of its own go first from now on. One for which it had to
-        say a mark (the source of a price, its type) must not: a price and its mark are in one block."""
-        fresh, self._fresh = self._fresh, set()
-        for req_id in fresh:
-            symbol = self._names[req_id]
-            if symbol in self._marked:
-                self._settled.pop(symbol, None)
-            else:
-                self._settled[symbol] = req_id
+        inputs += self._router.read(rows)
 
     def _seen_snapshots(self, inputs: list[fx.Event]) -> None:
         done, self._official.snapshots_done = self._official.snapshots_done, []
-        for req_id in done:
-            stream = self._snapshots.pop(req_id, None)
-            if stream is None:
-                continue
-            inputs.append(fx.SnapshotEnd(req_id, self._values_of(req_id), self._values_of(stream)))
-            self._unroute(req_id)
-
-    def _values_of(self, req_id: int) -> dict[int, float]:
-        keys = range(req_id << 8, (req_id << 8) + OWN_FIELDS)
-        return {key & 255: self._latest[key] for key in keys if key in self._latest}
+        inputs += [ended for req_id in done if (ended := self._router.snapshot_ended(req_id)) is not None]
 
     # --- one turn ---
 
     def _turn(self, inputs: list[fx.Event]) -> None:
         """Feed the core, carry out what it wants, then journal and publish what came of it."""
         now = self._now()
-        self._marked.clear()
         queue = inputs
         while queue:
             pending: list[fx.Effect] = []
@@ -260,7 +236,7 @@ class Gateway:
                     queue.append(kind(error.reason, error.detail))
             queue += self._official.inputs  # encoders report what they refuse as errors of the client's own
             self._official.inputs.clear()
-        self._settle()
+        self._router.settle()
         self._flush_ticks(now)
         self._flush_link(now)
         self._watch_writes()
@@ -270,8 +246,8 @@ class Gateway:
         match effect:
             case fx.Emit():
                 self._emit(effect)
-            case fx.EmitTicks():
-                self._emit_ticks(effect)
+            case fx.EmitTicks(symbol, rows):
+                self._router.add_own(symbol, rows)
             case fx.Connect():
                 self._connect(effect)
             case fx.Disconnect():
@@ -293,20 +269,14 @@ class Gateway:
             case fx.SetMarketDataType(data_type):
                 self._request(lambda ib: ib.set_market_data_type(data_type))
             case fx.AskTime():
-                self._request(OfficialClient.ask_time)
+                self._ask_time()
             case _:
                 assert_never(effect)
 
     def _flush_ticks(self, now: int) -> None:
-        columns = self._columns
-        count = len(columns)
-        if not count:
+        if not len(self._router.rows):
             return
-        self._columns = Columns()
-        payload = encode(columns.to_block(self._ticks.epoch, self._ticks.next_seq, now, self._names))
-        for req_id in self._retired:
-            self._names.pop(req_id, None)
-        self._retired.clear()
+        payload, count = self._router.take_block(self._ticks.epoch, self._ticks.next_seq, now)
         if self._ticks.append(payload, count, now):
             self._service.publisher.send(self._ticks.stream, payload)
             self._counts["ticks_total"] += count
@@ -333,17 +303,24 @@ class Gateway:
     def _poll_journals(self) -> None:
         for journal in (self._ticks, self._link):
             journal.poll(self._service.clock.monotonic())
-        self._counts["ticks_unrouted_total"] = self._decoder.unrouted
-        self._counts["frames_malformed_total"] = self._official.malformed
-        self._counts["frames_unknown_total"] = self._official.unknown
+        self._counts["ticks_unrouted_total"] = self._router.count_unrouted()
+        self._counts["ticks_odd_total"] = self._router.odd
+        self._counts["ticks_unknown_total"] = self._router.unknown
+        self._count_frames()
+
+    def _count_frames(self) -> None:
+        """Of all connections so far: each has a client, and so counts, of its own."""
+        official = self._official
+        self._counts["frames_malformed_total"] += official.malformed
+        self._counts["frames_unknown_total"] += official.unknown
+        official.malformed = official.unknown = 0
 
     # --- effects: connection ---
 
     def _begin_session(self, connection: Connection) -> None:
-        self._decoder = tick_decoder(connection.server_version)
-        self._official = OfficialClient(self._settings.ib_client_id, connection.server_version)
-        self._names = {own: symbol for symbol, own in self._own_ids.items()}
-        self._retired.clear()
+        self._count_frames()
+        self._official = OfficialClient(self._settings.ib_client_id, connection.server_version, self._router.add)
+        self._router.begin(connection.server_version, self._official.interpret)
         if self._recorder is not None:
             self._recorder.begin(connection.server_version)
         self._official.start_api()
@@ -361,17 +338,14 @@ class Gateway:
     def _drop_connection(self) -> None:
         """Close, and forget all that belongs to the connection; ticks already decoded are still published."""
         connection, self._connection = self._connection, None
+        self._pulse.begin()
         if connection is not None:
             self._service.forget(connection.fd)
             connection.close()
         self._rare.clear()
         self._official.inputs.clear()
         self._official.snapshots_done.clear()
-        self._snapshots.clear()
-        self._latest.clear()
-        self._settled.clear()
-        self._fresh.clear()
-        self._decoder = tick_decoder(OLDEST_VERSION)
+        self._router.end(OLDEST_VERSION)
 
     def _dump_recorder(self, reason: str) -> None:
         """Keep what led to a fault, at most once a minute."""
@@ -405,29 +379,16 @@ class Gateway:
             connection.send(frame)
 
     def _subscribe(self, effect: fx.Subscribe) -> None:
-        self._route(effect.req_id, effect.planned.symbol)
+        self._router.open(effect.req_id, effect.planned.symbol)
         self._request(lambda ib: ib.subscribe(effect.req_id, effect.planned, effect.con_id, snapshot=False))
 
     def _snapshot(self, effect: fx.Snapshot) -> None:
-        self._route(effect.req_id, effect.planned.symbol)
-        self._snapshots[effect.req_id] = effect.stream_req_id
+        self._router.open(effect.req_id, effect.planned.symbol, snapshot_of=effect.stream_req_id)
         self._request(lambda ib: ib.subscribe(effect.req_id, effect.planned, effect.con_id, snapshot=True))
 
     def _cancel(self, effect: fx.CancelMktData) -> None:
-        self._snapshots.pop(effect.req_id, None)
-        self._unroute(effect.req_id)
+        self._router.close(effect.req_id)
         self._request(lambda ib: ib.cancel_market_data(effect.req_id))
-
-    def _route(self, req_id: int, symbol: str) -> None:
-        self._names[req_id] = symbol
-        self._decoder.add(req_id, req_id)
-
-    def _unroute(self, req_id: int) -> None:
-        """Later ticks of the request are dropped; its name stays for those already in the columns."""
-        self._decoder.remove(req_id)
-        self._retired.append(req_id)
-        for key in range(req_id << 8, (req_id << 8) + OWN_FIELDS):
-            self._latest.pop(key, None)
 
     # --- effects: what is published ---
 
@@ -436,17 +397,6 @@ class Gateway:
         self._link_events.append(event)
         if isinstance(event, ContractQualified):
             log.debug("contract", symbol=event.symbol, con_id=event.con_id)
-
-    def _emit_ticks(self, effect: fx.EmitTicks) -> None:
-        own = self._own_ids.setdefault(effect.symbol, OWN_IDS + len(self._own_ids))
-        self._names[own] = effect.symbol
-        self._marked.add(effect.symbol)
-        self._settled.pop(effect.symbol, None)
-        for field, value, size, text in effect.rows:
-            if field in TEXT_FIELDS:
-                self._columns.add_text(own, field, text)
-            else:
-                self._columns.add(own, field, value, size)
 
     def _on_close(self) -> None:
         self._drop_connection()

@@ -15,11 +15,15 @@ in silence: a torn tail is cut with a log line, other damage raises `JournalDama
     parquet.py   a closed day, compacted
 """
 
+from typing import TYPE_CHECKING, Any
+
 from services.journal.days import day_files, streams_in
 from services.journal.reader import JournalReader
-from services.journal.replica import JournalReplica
 from services.journal.row import JournalDamaged, Row, batches, checksum
-from services.journal.writer import JournalWriter
+
+if TYPE_CHECKING:
+    from services.journal.replica import JournalReplica
+    from services.journal.writer import JournalWriter
 
 __all__ = [
     "JournalDamaged",
@@ -32,3 +36,16 @@ __all__ = [
     "day_files",
     "streams_in",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """The writers come when they are asked for: who only reads, such as a client, needs none of their libraries."""
+    if name == "JournalWriter":
+        from services.journal.writer import JournalWriter
+
+        return JournalWriter
+    if name == "JournalReplica":
+        from services.journal.replica import JournalReplica
+
+        return JournalReplica
+    raise AttributeError(name)

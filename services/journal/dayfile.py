@@ -141,6 +141,7 @@ class DayFile:
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._db.text_factory = readable
         self._wal = self._marker = -1
+        self._inodes: dict[str, tuple[int, int]] = {}  # of the database and its log, by path
         try:
             self._open()
         except BaseException:
@@ -164,6 +165,7 @@ class DayFile:
         # SQLite's POSIX locks on it. On the log and the marker it holds none.
         self._wal = os.open(f"{self.path}-wal", os.O_RDWR | os.O_CREAT, 0o644)
         self._marker = os.open(self.path.with_suffix(MARKER_SUFFIX), os.O_RDWR | os.O_CREAT, 0o644)
+        self._inodes = {name: _inode(name) for name in (str(self.path), f"{self.path}-wal")}
         sync_path(self.path.parent)
 
     def _log_tail_cut(self) -> None:
@@ -228,6 +230,17 @@ class DayFile:
         with self._syncing:
             if self._wal >= 0:  # else it was finished, and all of it is durable
                 os.fdatasync(self._wal)
+
+    def check_in_place(self) -> None:
+        """Raises OSError when the files are not those that were opened: what is written to them, nobody will read."""
+        with self._syncing:
+            for name, known in self._inodes.items() if self._wal >= 0 else ():
+                try:
+                    gone = _inode(name) != known
+                except FileNotFoundError:
+                    gone = True
+                if gone:
+                    raise OSError(f"its file {name} was deleted or moved away under its writer")
 
     def mark(self, durable: int, epoch: int) -> None:
         """Note how far the day is durable. Not synced itself: an old note claims less, never more."""
@@ -298,6 +311,11 @@ def sync_path(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _inode(name: str) -> tuple[int, int]:
+    found = os.stat(name)  # noqa: PTH116 - at every commit, Path costs more
+    return found.st_dev, found.st_ino
 
 
 def _unlink_database(path: Path) -> None:

@@ -10,7 +10,7 @@ import os
 import sys
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet as pq
 
-from messages.codec import decode_ticks, encode
+from messages.codec import decode_ticks, decoder, encode, json_decoder
 from messages.events import TickBlock
 from messages.ticks import symbol_ids, ticks
 from messages.topics import TICKS, kind
@@ -30,6 +30,7 @@ SUM_SUFFIX = ".b2sum"
 GROUP_EVENTS = 1 << 17  # about as many events in a row group: what a reader holds in memory
 ZSTD_LEVEL = 6
 _KEY = b"ibstream"
+_decode_plain = decoder(Any)
 
 _BLOCK = [  # of the whole block, on its first row only
     pa.field("block_events", pa.int32()),
@@ -69,6 +70,9 @@ class Footer(msgspec.Struct):
     epoch: int
     groups: list[tuple[int, int]]
     lost_from: int | None = None
+
+
+_decode_footer: Callable[[bytes], Footer] = json_decoder(Footer)
 
 
 # --- writing -----------------------------------------------------------------------------------------------
@@ -152,7 +156,7 @@ def event_table(rows: list[Row]) -> pa.Table:
 def plain_events(row: Row) -> list[dict[str, Any]]:
     """A block's events as maps, of whatever version they are. Raises JournalDamaged."""
     try:
-        plain = msgspec.msgpack.decode(row.payload)
+        plain = _decode_plain(row.payload)
         events = plain.get("events", [plain])
         if len(events) == row.events and all(isinstance(event, dict) for event in events):
             return list(events)
@@ -231,7 +235,7 @@ class ParquetDay:
         try:
             self._check_footer()
             self._file = pq.ParquetFile(path, page_checksum_verification=True, memory_map=False)
-            self.footer = msgspec.json.decode(self._file.metadata.metadata[_KEY], type=Footer)
+            self.footer = _decode_footer(self._file.metadata.metadata[_KEY])
         except FileNotFoundError:
             raise self._gone() from None
         except (pa.ArrowException, OSError, KeyError, TypeError, msgspec.MsgspecError) as error:
@@ -343,7 +347,7 @@ def _tick_rows(table: pa.Table) -> list[tuple[Row, int]]:
         payload = raw
         if raw is None:
             end = at + row.events
-            symbol_list, name_list, texts = msgspec.msgpack.decode(names)
+            symbol_list, name_list, texts = _decode_plain(names)
             payload = encode(
                 TickBlock(
                     epoch=row.epoch,

@@ -25,6 +25,7 @@ log = structlog.get_logger()
 BACKLOG_LIMIT = 128 << 20  # bytes of blocks held in memory while the disk refuses them
 RETRY_SECONDS = 1.0
 SYNC_TIMEOUT = 10.0
+LOOK_SECONDS = 1.0  # between two looks at whether the files are still there, while nothing is written
 
 
 class JournalWriter:
@@ -33,7 +34,8 @@ class JournalWriter:
     `append` returns as soon as the block survives the death of this process; a thread of its own makes it
     durable within `commit_seconds` and the time of one fsync. When the disk refuses a block (full, or an
     error) it is held in memory, in order, and tried again every second: `problem` says so meanwhile. After a
-    failed fsync every method raises `journal_unavailable`: end the process, a new one reads what is there.
+    failed fsync, and once the files were deleted or moved away under it, every method raises
+    `journal_unavailable`: end the process, a new one reads what is there.
     """
 
     _first_seq = 1  # of a stream that has no journal yet
@@ -45,7 +47,7 @@ class JournalWriter:
         """
         self.stream = stream
         self.problem: str | None = None  # a sentence while the disk refuses blocks
-        self.failed: str | None = None  # a sentence once a sync failed
+        self.failed: str | None = None  # a sentence once a sync failed, or the files are gone
         self.bytes_written = 0
         self.epoch = self.seq = self.time = self.durable_seq = 0
         self._dir = directory / stream
@@ -279,20 +281,21 @@ class JournalWriter:
         """The syncing thread. What it syncs may be a file that was just rolled over: that is durable already."""
         while self.failed is None:
             with self._state:
-                self._state.wait_for(lambda: self._dirty or self._hurry or self._closing)
-                self._state.wait_for(lambda: self._hurry or self._closing, self._commit_seconds)
+                if self._state.wait_for(lambda: self._dirty or self._hurry or self._closing, LOOK_SECONDS):
+                    self._state.wait_for(lambda: self._hurry or self._closing, self._commit_seconds)
                 self._dirty = self._hurry = False
                 if self._closing:
                     return
                 file, through = self._file, self._file.written
-            if through <= self.durable_seq:
-                continue
             try:
-                file.sync()
-                file.mark(through, self.epoch)
-                self._note_durable(through)
-                if file.checkpoint_due():
-                    file.checkpoint()
+                if through > self.durable_seq:
+                    file.sync()
+                file.check_in_place()
+                if through > self.durable_seq:
+                    file.mark(through, self.epoch)
+                    self._note_durable(through)
+                    if file.checkpoint_due():
+                        file.checkpoint()
             except OSError as error:
                 # Never again: after a failed fsync the kernel may have dropped the pages, and say yes.
                 self._fail(str(error))

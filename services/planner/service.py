@@ -5,7 +5,6 @@ the database is away; a plan is in the journal before it is published; heartbeat
 """
 
 import sqlite3
-import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -28,8 +27,7 @@ from messages.control import (
 from messages.errors import IbStreamError
 from messages.events import Block, EventBlock, Plan
 from messages.topics import CONTROL, LINK, PLAN, PLANNER_CONTROL, heartbeat_topic, sharded
-from services.base.files import replace_file
-from services.journal import JournalReader
+from services.journal import JournalReader, saved_state
 from services.journal.cursor import Cursor
 from services.planner.catalogue import Catalogue
 from services.planner.core import Answer, check_request, derive
@@ -41,19 +39,17 @@ from services.runtime.process import MAX_WAIT, Service
 
 log = structlog.get_logger()
 
-STATE_VERSION = 1  # raise it when the fold changes: the streams are folded again then
+STATE_VERSION = 2  # raise it when the fold changes: the streams are folded again then
 SAVE_SECONDS = 5.0
 
 
-class Saved(msgspec.Struct):
-    """The fold and the cursors it belongs to."""
+class Saved(msgspec.Struct, kw_only=True):
+    """The fold, the cursors it belongs to, and the times of the blocks there (UTC nanoseconds)."""
 
-    version: int
-    folded: Folded
-    cursors: dict[str, Cursor]
-
-
-_decode_saved = msgspec.msgpack.Decoder(Saved).decode
+    version: int = STATE_VERSION
+    folded: Folded = msgspec.field(default_factory=Folded)
+    cursors: dict[str, Cursor] = {}
+    times: dict[str, int] = {}
 
 
 class Planner:
@@ -75,10 +71,11 @@ class Planner:
                 refresh_interval=settings.refresh_interval,
                 allow_delayed=settings.allow_delayed,
             ),
-            self._saved.folded if self._saved is not None else Folded(),
+            self._saved.folded,
             self._last_plan(),
             service.clock.now(),
         )
+        self._times = dict(self._saved.times)
         self._caught_up = False
         # A read connects, asks and parses a file: each bounded, and all of them together here.
         self._read_seconds = settings.database_timeout + 3.0
@@ -88,7 +85,7 @@ class Planner:
         self._lookups = service.background("the list of what is in the database", "database_unavailable", 2)
 
     def start(self) -> None:
-        service, cursors = self._service, self._saved.cursors if self._saved is not None else {}
+        service, cursors = self._service, dict(self._saved.cursors)
         if self._state.plan is not None:
             service.publisher.set_last(PLAN, encode(self._state.plan))
         service.serve_replay()
@@ -96,7 +93,7 @@ class Planner:
         self._control = service.follow(CONTROL, self._on_control, self._control_reset, cursors.get(CONTROL))
         for name in self._settings.gateway_names:
             stream = sharded(LINK, name)
-            service.follow(stream, partial(self._on_link, name), lambda: None, cursors.get(stream))
+            service.follow(stream, partial(self._on_link, name), partial(self._link_reset, stream), cursors.get(stream))
             if name:
                 service.on_topic(heartbeat_topic(sharded("gateway", name)), partial(self._on_beat, name))
         service.every(0.25, self._watch)
@@ -111,11 +108,13 @@ class Planner:
         assert isinstance(block, EventBlock)
         for offset, event in enumerate(block.events):
             self._state.on_control(event, block.first_seq + offset, block.time)
+        self._times[CONTROL] = block.time
 
     def _on_link(self, gateway: str, block: Block) -> None:
         assert isinstance(block, EventBlock)
         for event in block.events:
             self._state.on_link(event, gateway, block.epoch, block.time)
+        self._times[sharded(LINK, gateway)] = block.time
 
     def _on_beat(self, gateway: str, _topic: str, payload: bytes) -> None:
         with suppress(msgspec.MsgspecError):  # counted where all heartbeats are heard
@@ -126,6 +125,10 @@ class Planner:
         log.warning("stream_folded_again", stream=CONTROL)
         self._caught_up = False
         self._state.reset()
+
+    def _link_reset(self, stream: str) -> None:
+        log.warning("stream_folded_again", stream=stream)
+        self._state.folded.forget(stream)
 
     def _command(self, message: AnyMessage) -> AnyMessage | None:
         """What needs the database is answered late, when its read is done. Raises IbStreamError."""
@@ -231,28 +234,21 @@ class Planner:
             row = reader.last()
         return None if row is None else decode_plan(row.payload)
 
-    def _load(self) -> Saved | None:
-        """The saved fold; None, for a fold from the beginning, when there is none that can be trusted."""
-        try:
-            data = self._state_path.read_bytes()
-            saved = _decode_saved(data[4:])
-        except (OSError, msgspec.MsgspecError):
-            return None
-        intact = zlib.crc32(data[4:]).to_bytes(4, "little") == data[:4]
-        return saved if intact and saved.version == STATE_VERSION else None
+    def _load(self) -> Saved:
+        """The saved fold, less what is not of this journal; an empty one when there is none that can be trusted."""
+        saved = saved_state.load(self._state_path, Saved, STATE_VERSION) or Saved()
+        for stream in saved_state.of_another_journal(self._settings, saved.cursors, saved.times):
+            del saved.cursors[stream], saved.times[stream]
+            saved.folded.forget(stream)
+        return saved
 
     def _save(self) -> None:
         cursors = {stream: follower.cursor for stream, follower in self._service.followers.items()}
-        if self._saved is not None and self._saved.cursors == cursors:
+        if self._saved.cursors == cursors:
             return
-        saved = Saved(STATE_VERSION, msgspec.structs.replace(self._state.folded), cursors)
-        body = encode(saved)
-        try:
-            replace_file(self._state_path, zlib.crc32(body).to_bytes(4, "little") + body)
-        except OSError as error:
-            log.warning("state_not_saved", error=str(error))
-            return
-        self._saved = saved
+        saved = Saved(folded=self._state.folded, cursors=cursors, times=self._times)
+        if saved_state.save(self._state_path, saved):
+            self._saved = saved
 
 
 def build(service: Service) -> Planner:

@@ -20,6 +20,7 @@ from messages.events import (
     StreamStarted,
     StreamStopped,
 )
+from messages.topics import CONTROL, shard
 from services.base.clock import SECOND
 from services.planner.core import Answer, Limits, answer_of, select
 from services.planner.health import Health, LinkFact, fold_link
@@ -59,11 +60,22 @@ class Folded(msgspec.Struct):
 
     request: Start | None = None  # None: stopped
     since: int = 0  # when it was started or stopped, UTC nanoseconds; 0: the supervisor has said nothing yet
+    seq: int = 0  # of the event that said so, in the control stream
     line_limit: int | None = None  # as IB taught it
     refresh_token: int = 0
     # of several gateways, by name
     line_limits: dict[str, int] = {}
     links: dict[str, LinkFact] = {}
+
+    def forget(self, stream: str) -> None:
+        """What a stream said: it is going to be folded again from its beginning."""
+        if stream == CONTROL:
+            self.request, self.since, self.seq = None, 0, 0
+        else:
+            self.line_limits.pop(shard(stream), None)
+            self.links.pop(shard(stream), None)
+            if not shard(stream):
+                self.line_limit = None
 
     def forget_limits(self) -> None:
         """Try again what was planned before IB taught otherwise; it says so if a limit still holds."""
@@ -101,11 +113,11 @@ class PlannerState:
                 market_data_type=event.market_data_type,
                 refresh_interval_seconds=event.refresh_interval_seconds,
             )
-            self.folded.since = time
+            self.folded.since, self.folded.seq = time, seq
             self.folded.forget_limits()
             self._forget_read()
         elif isinstance(event, StreamStopped):
-            self.folded.request, self.folded.since = None, time
+            self.folded.request, self.folded.since, self.folded.seq = None, time, seq
             self._forget_read()
         elif isinstance(event, PlanRefreshRequested):
             self.refresh(seq)
@@ -130,12 +142,7 @@ class PlannerState:
 
     def reset(self) -> None:
         """Forget what the control stream said: it is going to be folded again from its beginning."""
-        self.folded = Folded(
-            line_limit=self.folded.line_limit,
-            refresh_token=self.folded.refresh_token,
-            line_limits=self.folded.line_limits,
-            links=self.folded.links,
-        )
+        self.folded.forget(CONTROL)
         self._forget_read()
 
     # --- effects ---
@@ -192,7 +199,7 @@ class PlannerState:
 
     def _in_force(self) -> bool:
         """Whether the last plan answers what is wanted now, not an earlier start."""
-        return self.plan is not None and self.plan.started and self.plan.time >= self.folded.since
+        return self.plan is not None and self.plan.started and self._covers(self.plan)
 
     def _adopt(self, answer: Answer, now: int, *, keep_problem: bool = False) -> list[Effect]:
         request, plan = self.folded.request, self.plan
@@ -239,6 +246,7 @@ class PlannerState:
             market_data_type=request.market_data_type or "realtime",
             allow_delayed=self._defaults.allow_delayed,
             refresh_token=self.folded.refresh_token,
+            answers=self.folded.seq,
         )
 
     def _time(self, now: int) -> int:
@@ -287,8 +295,8 @@ class PlannerState:
         return [Publish(plan)]
 
     def _covers(self, plan: Plan) -> bool:
-        """An equal plan of before the last start is said again: its time shows that the start was answered."""
-        return plan.time >= self.folded.since
+        """Whether a plan answers the last start or stop; an equal one of before is said again, so that it shows."""
+        return plan.time >= self.folded.since and plan.answers == self.folded.seq
 
 
 def _all_symbols(plan: Plan) -> list[PlannedSymbol]:

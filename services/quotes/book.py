@@ -11,15 +11,18 @@ block's). What the rows mean (TWS API documentation, "Available Tick Types"):
 - The size that came with a price and the size tick after it are one field, and so are a live field and its
   delayed twin: the newer row counts.
 - exchange_time 0 means nothing; halted is unknown below 0, else true or false.
-- `timestamp` is there once the symbol had any price. It is when IB last said a bid, ask, last or one of their
-  sizes, be it that there is none; in a quote without these, when it said any other price. A PRICE_TIME row
-  puts an older time in its place.
+- What IB sent before the FIELDS_SINCE row's time was brought by another source than the one that is named: it is
+  no part of the quote. (A snapshot may lack fields, and so may a subscription that was renewed.)
+- Prices are divided by the PRICE_MAGNIFIER.
+- `timestamp` is there once the symbol had any price. It is when the newest bid, ask or last of the quote, or one of
+  their sizes, was received; in a quote without these, any other price. That a price was withdrawn moves no time,
+  unless none is left. A PRICE_TIME row puts an older time in its place.
 """
 
 import sys
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
 from math import isfinite
 from operator import itemgetter
@@ -27,9 +30,10 @@ from typing import Any, Final
 
 import msgspec
 
-from messages.codec import encode
+from messages.codec import decoder, encode
 from messages.events import TickBlock
 from messages.fields import (
+    FIELDS_SINCE,
     MARKET_DATA_TYPES,
     PRICE_TIME,
     QUOTE_FIELD,
@@ -49,6 +53,9 @@ _SIZES: Final = frozenset({"bid_size", "ask_size", "last_size", "volume"})
 _SIZE_OF: Final = {"bid": "bid_size", "ask": "ask_size", "last": "last_size"}
 _TRADED: Final = frozenset(_SIZE_OF) | frozenset(_SIZE_OF.values())  # what `timestamp` goes by
 _KEPT: Final = frozenset(QUOTE_FIELD) | {PRICE_TIME}
+_OWN: Final = 200  # fields from here on are ours
+_MICROSECOND: Final = 1_000  # ns: a time as a float is no more exact
+_DIGITS: Final = 12  # after the point of a price that was divided
 _UNSET: Final = 1e308  # above: IB's unset double
 _LAST_SECOND: Final = 253_402_300_799  # of the year 9999: a later time can't be written
 
@@ -142,16 +149,17 @@ class QuoteBook:
         state = self._symbols.get(symbol)
         if state is None or not state.cells:
             return None
-        fields = _fields(state.cells)
+        current = _current(state.cells)
+        fields = _fields(current)
         if state.priced:
-            fields["timestamp"] = iso(_price_time(state.cells))
+            fields["timestamp"] = iso(_price_time(state.cells, current))
         seq = max(map(itemgetter(0), state.cells.values()))
         return Quote(symbol=symbol, stale=stale, reason=reason, epoch=state.epoch, seq=seq, **fields)
 
     def price_time(self, symbol: str) -> int:
         """UTC nanoseconds of `timestamp`; 0 when there was no price yet."""
         state = self._symbols.get(symbol)
-        return _price_time(state.cells) if state and state.priced else 0
+        return _price_time(state.cells, _current(state.cells)) if state and state.priced else 0
 
     def price_rank(self, symbol: str) -> tuple[bool, int]:
         """What makes one book's price count more than another's: that its source is known, as it is from the first
@@ -183,7 +191,7 @@ class _Symbol(msgspec.Struct, array_like=True):
     cells: dict[int, Cell]
 
 
-_decode_saved = msgspec.msgpack.Decoder(dict[str, _Symbol]).decode
+_decode_saved: Callable[[bytes], dict[str, _Symbol]] = decoder(dict[str, _Symbol])
 
 
 def _batches(blocks: Sequence[TickBlock]) -> Iterator[tuple[dict[int, str], list[TickBlock]]]:
@@ -249,20 +257,40 @@ def _column(kind: Any, data: bytes | bytearray) -> "array[Any]":
     return column
 
 
-def _fields(cells: dict[int, Cell]) -> dict[str, Any]:
-    """The quote's fields that have a value. Later rows are taken later, so that the newest one stays."""
-    fields: dict[str, Any] = {}
-    for field, (_, value, size, _) in sorted(cells.items(), key=itemgetter(1)):
+def _current(cells: dict[int, Cell]) -> dict[str, tuple[Any, Cell]]:
+    """Of each field of the quote that its source brought: the value, None where IB withdrew it, and the row. Later rows
+    are taken later, so that the newest one stays."""
+    since = _since(cells)
+    current: dict[str, tuple[Any, Cell]] = {}
+    for field, cell in sorted(cells.items(), key=itemgetter(1)):
         name = QUOTE_FIELD.get(field)
-        if name is None:
+        if name is None or (field < _OWN and cell[3] < since):
             continue
-        fields[name] = _meaning(name, value, size)
+        current[name] = (_meaning(name, cell[1], cell[2]), cell)
         if field in SIZE_FIELD:
-            fields[SIZE_FIELD[field]] = _size(size)
+            current[SIZE_FIELD[field]] = (_size(cell[2]), cell)
     for price, its_size in _SIZE_OF.items():
-        if fields.get(price) is None and fields.get(its_size) == 0:
-            del fields[its_size]
-    return {name: value for name, value in fields.items() if value is not None}
+        if current.get(price, (None,))[0] is None and current.get(its_size, (None,))[0] == 0:
+            del current[its_size]
+    return current
+
+
+def _since(cells: dict[int, Cell]) -> int:
+    """UTC nanoseconds from which on IB's rows count; 0 in what was written before there was such a row."""
+    cell = cells.get(FIELDS_SINCE)
+    if cell is None or not 0 < float(cell[1]) <= _LAST_SECOND:
+        return 0
+    return int(float(cell[1]) * SECOND) - _MICROSECOND
+
+
+def _fields(current: dict[str, tuple[Any, Cell]]) -> dict[str, Any]:
+    """The quote's fields that have a value."""
+    fields = {name: value for name, (value, _) in current.items() if value is not None}
+    magnifier = fields.get("price_magnifier")
+    if magnifier is not None:
+        for name in _PRICES & fields.keys():
+            fields[name] = round(fields[name] / magnifier, _DIGITS)
+    return fields
 
 
 def _meaning(name: str, value: float | str, size: float) -> Any:
@@ -276,8 +304,12 @@ def _meaning(name: str, value: float | str, size: float) -> Any:
         return None if no_data or abs(value) > _UNSET else value
     if name in _SIZES:
         return _size(value)
-    if name == "exchange_time":
+    if name in ("exchange_time", "since"):
         return iso(int(value * SECOND)) if 0 < value <= _LAST_SECOND else None
+    if name == "price_magnifier":
+        return int(value) if value > 1 else None
+    if name == "multiplier":
+        return value if value > 0 and value != 1 else None
     if name == "halted":
         return value > 0 if value >= 0 else None
     return (SOURCES if name == "source" else MARKET_DATA_TYPES).get(int(value))
@@ -291,9 +323,11 @@ def _size(value: float) -> float | None:
     return value if isfinite(value) and value < _UNSET else None
 
 
-def _price_time(cells: dict[int, Cell]) -> int:
-    """When the price was received, UTC nanoseconds. There is one."""
-    said = [cell for field, cell in cells.items() if QUOTE_FIELD.get(field) in _TRADED]
+def _price_time(cells: dict[int, Cell], current: dict[str, tuple[Any, Cell]]) -> int:
+    """When the price was received, UTC nanoseconds. There is one, or was."""
+    said = [cell for name, (value, cell) in current.items() if name in _TRADED and value is not None]
+    said = said or [cell for name, (value, cell) in current.items() if name in _PRICES and value is not None]
+    said = said or [cell for field, cell in cells.items() if QUOTE_FIELD.get(field) in _TRADED]
     said = said or [cell for field, cell in cells.items() if QUOTE_FIELD.get(field) in _PRICES]
     newest = max(said)
     older = cells.get(PRICE_TIME)

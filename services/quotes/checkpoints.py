@@ -21,7 +21,8 @@ from services.base.symbols import file_name
 from services.journal import JournalReader, batches, streams_in
 from services.journal.cursor import Cursor
 from services.journal.days import all_days
-from services.quotes.projection import Projection, file_bytes, is_past_of
+from services.journal.saved_state import is_past_of
+from services.quotes.projection import Projection, file_bytes
 from services.quotes.replay import files, merged
 
 HOUR = 3600 * SECOND

@@ -17,14 +17,12 @@ A symbol has a file once IB has said something of its price, and from then on fo
 has never had a price has none.
 """
 
-import zlib
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
 
-from messages.codec import decode_block, encode, encode_json
+from messages.codec import decoder, encode_json
 from messages.events import (
     Block,
     EventBlock,
@@ -37,8 +35,8 @@ from messages.events import (
 )
 from messages.topics import CONTROL, LINK, PLAN, TICKS, kind, shard
 from messages.views import Quote
-from services.journal import JournalReader
 from services.journal.cursor import Cursor
+from services.journal.saved_state import pack, unpack
 from services.quotes.book import QuoteBook
 
 Overlay = tuple[bool, str | None]
@@ -114,6 +112,10 @@ class Projection:
         stale, reason = self.overlay(symbol)
         quote = self._books[gateway].quote(symbol, stale=stale, reason=reason)
         return msgspec.structs.replace(quote, gateway=gateway) if gateway and quote is not None else quote
+
+    def gateway_of(self, symbol: str) -> str:
+        """The name of the gateway that speaks for the symbol; empty when there is one alone, or none."""
+        return self._planned.get(symbol, "")
 
     def overlay(self, symbol: str) -> Overlay:
         """The most far-reaching cause first, so that a symbol shows why it really is silent."""
@@ -194,18 +196,15 @@ class Projection:
             wanted=self._wanted,
             down=sorted(self._down),
         )
-        body = encode(saved)
-        return zlib.crc32(body).to_bytes(4, "little") + body
+        return pack(saved)
 
     @classmethod
     def load(cls, data: bytes) -> "tuple[Projection, dict[str, Cursor]]":
         """What `dump` wrote. Raises ValueError for anything else: rebuild from the journal then."""
-        body = data[4:]
-        if zlib.crc32(body).to_bytes(4, "little") != data[:4]:
-            raise ValueError("its checksum does not match")
+        version, body = unpack(data)
         projection = cls()
         try:
-            saved = _decode(body)
+            saved = _decode(version, body)
             projection._books = {gateway: QuoteBook.load(book) for gateway, book in saved.books.items()}
         except msgspec.MsgspecError as error:
             raise ValueError(str(error)) from None
@@ -264,30 +263,16 @@ class _Saved2(msgspec.Struct, kw_only=True):
         )
 
 
-class _Version(msgspec.Struct):
-    version: int
+_decode_saved: Callable[[bytes], _Saved] = decoder(_Saved)
+_decode_saved2: Callable[[bytes], _Saved2] = decoder(_Saved2)
 
 
-def _decode(body: bytes) -> _Saved:
-    version = msgspec.msgpack.decode(body, type=_Version).version
+def _decode(version: int, body: bytes) -> _Saved:
     if version == 2:
-        return msgspec.msgpack.decode(body, type=_Saved2).converted()
+        return _decode_saved2(body).converted()
     if version != STATE_VERSION:
         raise ValueError(f"its version is {version}, not {STATE_VERSION}")
-    return msgspec.msgpack.decode(body, type=_Saved)
-
-
-def is_past_of(journal_dir: Path, stream: str, cursor: Cursor, time: int) -> bool:
-    """Whether a state that ends at `cursor`, with a block of `time`, can be of this journal. The numbers alone
-    do not say: a journal that was deleted begins at epoch 1 and sequence number 1 again. Raises JournalDamaged.
-    """
-    with JournalReader(journal_dir, stream) as reader:
-        row = next(iter(reader.read(cursor.seq, 1)), None)
-    if row is None:
-        return False
-    if row.first_seq > cursor.seq:
-        return True  # retired since then
-    return Cursor(row.epoch, row.last_seq) == cursor and decode_block(stream, row.payload).time == time
+    return _decode_saved(body)
 
 
 def file_bytes(quote: Quote) -> bytes:

@@ -52,6 +52,7 @@ class StatusKeeper:
             message="the supervisor is down: nobody watches over the stream",
             degraded_since=told.degraded_since or iso(now),
             services={**told.services, "supervisor": msgspec.structs.replace(known, state="down")},
+            good_until=None,
         )
         return self._shown
 
@@ -61,7 +62,12 @@ class StatusKeeper:
         if "sink" in services:
             services["sink"] = msgspec.structs.replace(services["sink"], state="down")
         return msgspec.structs.replace(
-            self._shown, status="stopped", reason="shutdown", message="ibstream was shut down", services=services
+            self._shown,
+            status="stopped",
+            reason="shutdown",
+            message="ibstream was shut down",
+            services=services,
+            good_until=None,
         )
 
     def _lost(self, service: str, at: float) -> bool:

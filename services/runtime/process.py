@@ -55,6 +55,7 @@ class Service:
         self.started_at = self.clock.now()
         self.metrics: dict[str, float] = {}
         self.problem: str | None = None
+        self.source_heard: Callable[[], int] | None = None  # when IB was last heard: for the heartbeat
         self.journals: dict[str, JournalWriter] = {}
         self.followers: dict[str, Follower] = {}
         self.lock = self._take_lock()
@@ -226,6 +227,7 @@ class Service:
             loop_lag_ms=round(self._timers.lag.longest(self.clock.monotonic()) * 1000, 3),
             heads={stream: writer.head for stream, writer in self.journals.items()},
             cursors={stream: follower.cursor.seq for stream, follower in self.followers.items()},
+            source_heard=self.source_heard() if self.source_heard is not None else None,
             problem=self.problem or next((w.problem for w in self.journals.values() if w.problem), None),
             metrics=self.metrics | self._own_metrics(),
         )

@@ -4,10 +4,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from services.simulator.market.contracts import Instrument
-from services.simulator.market.ticks import Heads, heads
+from services.simulator.market.ticks import Form, Heads, form, heads
 from services.simulator.protocol.message_limits import HistoryPacing, MessageRate
 from services.simulator.protocol.replies import Replies
 from services.simulator.protocol.wire import FrameReader
+from services.simulator.trouble.faults import Asked
 
 Phase = Literal["greeting", "versioned", "ready", "closing"]
 
@@ -46,11 +47,14 @@ class Subscription:
     instrument: Instrument
     generic: frozenset[str]
     delayed: bool = False
+    asked: Asked = "stream"
     partial: bool = False  # 10090: only last, volume and the day's prices are entitled
     feed_type: int = 1  # the market data type that the client was told of, less our own doing
     dead: bool = False
     image_due: bool = False
+    form: Form = field(init=False)
     head: Heads = field(init=False)
 
     def __post_init__(self) -> None:
-        self.head = heads(self.request)
+        self.form = form(self.client.replies.version)
+        self.head = heads(self.request, self.form)

@@ -7,21 +7,26 @@ effects come out (bytes to send, connections to close). No sockets, no clock, no
 import heapq
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from services.base.clock import SECOND
 from services.simulator.client import Client
 from services.simulator.effects import Close, Effect, Listen, Log, Send
 from services.simulator.market import market_data
 from services.simulator.market.contracts import Instrument, Master
+from services.simulator.market.derived import derive
 from services.simulator.market.invented import invent
 from services.simulator.market.listed import usual
 from services.simulator.market.market import Market, Source
 from services.simulator.protocol import requests, requests_history
 from services.simulator.protocol.message_limits import MessageRate
-from services.simulator.protocol.replies import HIGHEST, LOWEST, Replies
+from services.simulator.protocol.replies import Replies
+from services.simulator.protocol.requested import StartApi
 from services.simulator.protocol.requests_account import ACCOUNT
-from services.simulator.protocol.wire import BadRequest, Fields, Garbage, frame, parse_versions, split
+from services.simulator.protocol.versions import HIGHEST, LOWEST
+from services.simulator.protocol.wire import BadRequest, Garbage, frame, parse_versions, unwrap
 from services.simulator.stats import Stats
+from services.simulator.trouble.languages import localised
 from services.simulator.trouble.world import HISTORY_FARM, MARKET_FARMS, SEC_DEF_FARM, World
 
 START_API = 71
@@ -77,7 +82,8 @@ class Core:
 
     def _master(self, now: int) -> Master:
         today = self.world.hours.local(now).date()
-        return Master(usual(today), self.config.symbols, None if self.config.known_only else invent)
+        invention = None if self.config.known_only else invent
+        return Master(usual(today), self.config.symbols, invention, partial(derive, today))
 
     # --- events ---
 
@@ -157,7 +163,13 @@ class Core:
 
     def error(self, client: Client, request: int, code: int, text: str) -> None:
         self.stats.errors[code] += 1
-        self.send(client, client.replies.error(request, code, text, self.now // 1_000_000))
+        text = localised(self.world.faults.language, code, text)
+        self.send(client, client.replies.error(request, code, text, self.clock // 1_000_000))
+
+    @property
+    def clock(self) -> int:
+        """What the gateway takes for the time."""
+        return self.now + int(self.world.faults.clock_offset * SECOND)
 
     def tell_all(self, code: int, text: str) -> None:
         """A system message to every client that is ready."""
@@ -194,20 +206,19 @@ class Core:
         if client.phase == "greeting":
             self._greet(client, payload)
             return
-        fields = split(payload)
+        envelope = unwrap(payload, client.replies.version)
         if client.rate.breached(self.now, self.lag):
             self._strike(client)
             if client.is_closing():
                 return
-        try:
-            kind = int(fields[0])
-        except ValueError:
-            raise Garbage(f"a message id of {fields[0][:20]!r}") from None
-        self.stats.requests[kind] += 1
+        self.stats.requests[envelope.kind] += 1
         if client.phase == "ready":
-            requests.dispatch(self, client, kind, fields[1:])
-        elif kind == START_API:
-            self._start(client, fields[1:])
+            requests.dispatch(self, client, envelope)
+        elif envelope.kind == START_API:
+            try:
+                self._start(client, requests.read(envelope, client.replies.version))
+            except BadRequest as error:
+                raise Garbage(f"startApi: {error}") from None
 
     def _greet(self, client: Client, payload: bytes) -> None:
         low, high = parse_versions(payload)
@@ -218,16 +229,11 @@ class Core:
             return
         client.replies = Replies(version)
         client.phase = "versioned"
-        clock = f"{self.world.hours.local(self.now):%Y%m%d %H:%M:%S} US/Eastern"
+        clock = f"{self.world.hours.local(self.clock):%Y%m%d %H:%M:%S} US/Eastern"
         self.send(client, frame(f"{version}\0{clock}\0".encode()))
 
-    def _start(self, client: Client, fields: list[str]) -> None:
-        try:
-            reader = Fields(fields)
-            reader.skip()
-            client_id = reader.number()
-        except BadRequest as error:
-            raise Garbage(f"startApi: {error}") from None
+    def _start(self, client: Client, asked: StartApi) -> None:
+        client_id = asked.client_id
         taken = any(other.client_id == client_id for other in self.ready_clients())
         if taken or self.world.ids_taken:
             self.error(client, -1, 326, "Unable to connect as the client id is already in use: use a unique client id.")
@@ -236,13 +242,33 @@ class Core:
         client.client_id, client.phase = client_id, "ready"
         self.stats.started(client.conn, client_id, client.replies.version)
         self.log("client ready", conn=client.conn, client_id=client_id, version=client.replies.version)
-        self.send(client, client.replies.managed_accounts(ACCOUNT))
-        self.send(client, client.replies.next_valid_id(FIRST_ORDER_ID))
-        for farm in MARKET_FARMS:
-            code, text = farm_message("market data", farm, self.world.farms[farm])
+        self._introduce(client)
+        for code, text in self._farm_notices():
             self.error(client, -1, code, text)
-        self.error(client, -1, *farm_message("HMDS data", HISTORY_FARM, self.world.farms[HISTORY_FARM]))
-        self.error(client, -1, *farm_message("Sec-def data", SEC_DEF_FARM, self.world.farms[SEC_DEF_FARM]))
+
+    def _farm_notices(self) -> list[tuple[int, str]]:
+        """What a new client hears of the farms: none at all, where a scenario names none."""
+        farms, chosen = self.world.farms, self.world.notices
+        if chosen is None:
+            chosen = tuple((farm, farms[farm]) for farm in MARKET_FARMS)
+        notices = [farm_message("market data", farm, state) for farm, state in chosen]
+        if notices:
+            notices.append(farm_message("HMDS data", HISTORY_FARM, farms[HISTORY_FARM]))
+            notices.append(farm_message("Sec-def data", SEC_DEF_FARM, farms[SEC_DEF_FARM]))
+        return notices
+
+    def _introduce(self, client: Client) -> None:
+        """The accounts and the first order id: what makes a client ready, all of it or only a part."""
+        parts = {
+            "accounts": client.replies.managed_accounts(ACCOUNT),
+            "order_id": client.replies.next_valid_id(FIRST_ORDER_ID),
+        }
+        greeting = self.world.faults.greeting
+        for name, data in parts.items():
+            if greeting is None or greeting.missing not in (name, "both"):
+                self.send(client, data)
+            elif greeting.late:
+                self.after(greeting.late, partial(self.send, client, data))
 
     def _strike(self, client: Client) -> None:
         self.stats.strikes += 1

@@ -7,7 +7,7 @@ from pathlib import Path
 from messages.errors import IbStreamError
 from services.base.settings import Settings
 from services.simulator.core import Config
-from services.simulator.protocol.replies import HIGHEST, LOWEST
+from services.simulator.protocol.versions import HIGHEST, LOWEST
 from services.simulator.server import BUFFER
 from services.simulator.trouble import scenario
 
@@ -17,7 +17,8 @@ DEFAULTS = Config()
 def parser(settings: Settings) -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="python -m services.simulator",
-        description="A simulated IB Gateway: speaks the TWS socket protocol (versions 100 to 200) to any IB client.",
+        description="A simulated IB Gateway: speaks the TWS socket protocol "
+        f"(server versions {LOWEST} to {HIGHEST}, text and protobuf) to any IB client.",
     )
     add = made.add_argument
     add("--host", default=settings.sim_host, help="loopback address to listen on (default %(default)s)")

@@ -1,39 +1,47 @@
 """The sink: streams in, symbol files, quote topics and `_status.json` out.
 
 `build` hangs it on a Service. Guarantees: files and topics are what the projection of the journal says (see
-services/quotes/projection.py), brought in line at start and again after every change; state and cursors are saved
-together about once a second, so a restart costs the tail only; a full disk holds up files alone.
+services/quotes/projection.py), brought in line at start and again after every change; each current price is vouched
+for (vouching.py), renewed in time while it is, and marked once it is not, which is no part of the projection; state
+and cursors are saved together about once a second, so a restart costs the tail only; a full disk holds up files alone.
 """
 
 import time
+from collections.abc import Callable
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import msgspec
 import structlog
 
-from messages.codec import decode_status, encode, encode_json
-from messages.topics import HEARTBEAT_PREFIX, STATUS, events_endpoint, heartbeat_topic, quote_topic, sharded, writer_of
-from messages.views import Status
+from messages.codec import decode_heartbeat, decode_status, encode, encode_json, json_decoder
+from messages.topics import HEARTBEAT_PREFIX, STATUS, events_endpoint, heartbeat_topic, quote_topic, sharded
+from messages.views import UNVOUCHED, Head, Quote, Status
+from services.base.clock import SECOND, iso
 from services.base.settings import Settings
 from services.base.symbols import file_name
-from services.journal import streams_in
+from services.journal import saved_state, streams_in
 from services.journal.cursor import Cursor
 from services.quotes.checkpoints import newest_checkpoint
-from services.quotes.projection import Projection, file_bytes, is_past_of
+from services.quotes.projection import Projection, file_bytes
 from services.quotes.status_fallback import StatusKeeper
 from services.runtime.bus import is_listening
 from services.runtime.process import MAX_WAIT, Service
 from services.sink.core import Conflator
-from services.sink.writer import FileWriter
+from services.sink.status_file import after_files, shortened
+from services.sink.vouching import Voucher
+from services.sink.writer import FileWriter, withheld
 
 log = structlog.get_logger()
 
 STATUS_FILE = "_status.json"
 STATE_FILE = "sink.state"
+RENEW_SHARE = 0.4  # of the span: a file of which less is left is renewed
 SAVE_SECONDS = 1.0
 SAVE_SHARE = 0.05  # most of the loop's time that saving may take
 RETRY_SECONDS = 1.0
+COUNT_SECONDS = 0.05
 IDLE_SECONDS = 2.0  # after which files are written though a stream is behind; at start, without progress
 TURN_SECONDS = 0.01  # files are conflated to a longer interval anyway
 ALONE_SECONDS = 0.4  # for one of those followed to begin to end too
@@ -60,12 +68,20 @@ class Sink:
         self._status_path = settings.stream_dir / STATUS_FILE
         self._projection, self._saved = _load_state(self._state_path, settings)
         self._conflator = Conflator(settings.file_interval_ms / 1000, settings.file_writes_per_second)
+        self._voucher = Voucher(
+            settings.good_for_seconds, settings.heartbeat_timeout, self._gateways, set(settings.peers)
+        )
+        self._span = int(settings.good_for_seconds * SECOND)
+        self._withheld: dict[str, str | None] = dict.fromkeys(self._gateways, "reader_behind")  # why, by gateway
+        self._vouched: dict[str, dict[str, int]] = {name: {} for name in self._gateways}  # until when; oldest first
+        self._ended = False
+        self._landed: set[str] = set()  # symbols whose file is there
         last = _read_status(self._status_path) or Status(
             status="disconnected", reason="service_down", api_mode=settings.api_mode
         )
         self._keeper = StatusKeeper(last, settings.heartbeat_timeout, self._clock.monotonic())
         self._status: Status | None = None  # to be written
-        self._save_due = self._retry_due = 0.0
+        self._save_due = self._retry_due = self._count_due = 0.0
         self._caught_up = False
         self._progress = (-1, self._clock.monotonic())  # events applied when last behind, and since when as many
         self._published = 0
@@ -74,12 +90,13 @@ class Sink:
     def start(self) -> None:
         service = self._service
         self._files.prepare()
+        self._files.withdraw("reader_behind")
         for stream in streams_in(service.settings.journal_dir, service.settings.gateway_names):
             service.follow(
                 stream, partial(self._projection.apply, stream), partial(self._restart, stream), self._saved.get(stream)
             )
         service.on_topic(STATUS, self._on_status)
-        for name in ("supervisor", *self._gateways):
+        for name in self._followed:
             service.on_topic(heartbeat_topic(name), self._on_heartbeat)
         service.each_turn(self._turn)
         service.every(service.settings.heartbeat_interval, self._count)
@@ -101,25 +118,88 @@ class Sink:
             return
         self._status = self._keeper.on_status(status, self._clock.monotonic())
 
-    def _on_heartbeat(self, topic: str, _payload: bytes) -> None:
-        self._keeper.on_heartbeat(topic.removeprefix(HEARTBEAT_PREFIX), self._clock.monotonic())
+    def _on_heartbeat(self, topic: str, payload: bytes) -> None:
+        at, now = self._clock.monotonic(), self._clock.now()
+        self._voucher.turn(at, now)  # a turn begins with what came meanwhile
+        self._keeper.on_heartbeat(topic.removeprefix(HEARTBEAT_PREFIX), at)
+        try:
+            beat = decode_heartbeat(payload)
+        except msgspec.MsgspecError:
+            return  # counted where heads are taken from it
+        if beat.service in self._followed:
+            self._voucher.hear(beat, at, now)
 
     # --- what goes out, once a turn ---
 
     def _turn(self) -> float:
-        now = self._clock.monotonic()
-        self._write_status(now)
-        if self._hold(now):
-            self._save(now)
+        at, now = self._clock.monotonic(), self._clock.now()
+        self._voucher.turn(at, now)
+        if self._hold(at):
+            self._write_status(at)
+            self._save(at)
             return MAX_WAIT
-        self._retry(now)
+        self._retry(at)
+        self._review_vouching(at, now)
         self._conflator.mark(self._projection.changed)
         self._projection.changed.clear()
-        for symbol in self._conflator.take(now):
+        for symbol in self._conflator.take(at):
             self._put(symbol)
+        self._write_status(at)
         self._service.problem = self._files.problem
-        self._save(now)
-        return self._conflator.wait(now)
+        self._tell_when_whole(at)
+        self._save(at)
+        return self._conflator.wait(at)
+
+    def _tell_when_whole(self, at: float) -> None:
+        """The supervisor waits for all files to be there before it says connected: do not let it wait for a beat."""
+        if self._service.metrics.get(UNVOUCHED) and at >= self._count_due and not self._unvouched():
+            self._count()
+            self._service.beat()
+            self._count_due = at + COUNT_SECONDS
+
+    # --- vouching ---
+
+    def _review_vouching(self, at: float, now: int) -> None:
+        """What is known now: mark what can't be vouched for any more, or can again, and renew what runs out."""
+        self._voucher.settle(self._reached)
+        if self._voucher.clock_was_set_back():
+            self._conflator.mark(self._projection.symbols())
+        for gateway, vouched in self._vouched.items():
+            why = self._voucher.withheld(gateway, at, now)
+            if why != self._withheld[gateway]:
+                log.info("vouching", gateway=gateway, withheld=why)
+                self._withheld[gateway] = why
+                self._conflator.mark(self._projection.symbols())
+            if why is None:
+                self._conflator.mark(self._running_out(vouched, now, self._voucher.good_until(gateway, at, now)))
+
+    def _running_out(self, vouched: dict[str, int], now: int, until: int) -> list[str]:
+        """Symbols whose files are to be renewed, to be good until then."""
+        due = now + int(self._span * RENEW_SHARE)
+        found = []
+        for symbol, given in vouched.items():
+            if given > due or given >= until:
+                break
+            found.append(symbol)
+        return found
+
+    def _reached(self, stream: str, head: Head) -> bool:
+        follower = self._service.followers.get(stream)
+        return follower is None or follower.cursor.seq >= head.seq
+
+    def _shown(self, quote: Quote) -> Quote:
+        """With the vouching on it: until when it may be used, or why it must not be."""
+        gateway = sharded("gateway", self._projection.gateway_of(quote.symbol))
+        for each in self._vouched.values():
+            each.pop(quote.symbol, None)
+        if quote.stale:
+            return quote
+        why = "shutdown" if self._ended else self._withheld.get(gateway, "service_down")  # it may be of an older plan
+        if why is not None:
+            return withheld(quote, why)
+        until = self._voucher.good_until(gateway, self._clock.monotonic(), self._clock.now())
+        self._vouched[gateway][quote.symbol] = until  # the last: it has longest
+        return msgspec.structs.replace(quote, good_until=iso(until))
 
     def _hold(self, now: float) -> bool:
         """Whether to hold all back because a stream is behind: old prices must not go out as new ones. Not for
@@ -143,25 +223,30 @@ class Sink:
         self._caught_up = True
         symbols = self._projection.symbols()
         self._projection.changed.update(symbols)
-        self._files.mark_orphans(set(symbols))
+        self._files.withdraw("unplanned", known=set(symbols))
         log.info("caught_up", symbols=len(symbols), cursors={s: c.seq for s, c in self._cursors().items()})
 
     def _put(self, symbol: str) -> None:
         quote = self._projection.quote(symbol)
         if quote is None:
             return
+        quote = self._shown(quote)
         self._service.publisher.set_last(quote_topic(symbol), encode(quote))
         self._published += 1
         path = self._paths.get(symbol)
         if path is None:
             path = self._paths[symbol] = self._files.folder / file_name(symbol)
-        self._files.write(path, file_bytes(quote))
+        if self._files.write(path, file_bytes(quote)):
+            self._landed.add(symbol)
 
-    def _write_status(self, now: float) -> None:
-        self._status = self._keeper.check(now, self._clock.now()) or self._status
+    def _write_status(self, at: float) -> None:
+        self._status = self._keeper.check(at, self._clock.now()) or self._status
         if self._status is not None:
-            self._files.write(self._status_path, encode_json(self._status) + b"\n")
+            self._put_status(after_files(self._status, self._landed))
             self._status = None
+
+    def _put_status(self, status: Status) -> None:
+        self._files.write_roomy(self._status_path, encode_json(status), encode_json(shortened(status)))
 
     def _retry(self, now: float) -> None:
         """Mark for another try what the disk refused."""
@@ -193,8 +278,16 @@ class Sink:
         spent = self._clock.monotonic() - now
         self._save_due = now + max(SAVE_SECONDS, spent / SAVE_SHARE)
 
+    def _unvouched(self) -> int:
+        """How many current prices are in no file that says so."""
+        vouched = self._landed.intersection(chain.from_iterable(self._vouched.values()))
+        projection = self._projection
+        current = (symbol for symbol in projection.symbols() if not projection.overlay(symbol)[0])
+        return sum(symbol not in vouched and projection.quote(symbol) is not None for symbol in current)
+
     def _count(self) -> None:
         self._service.metrics.update(
+            {UNVOUCHED: self._unvouched()},
             files_written_total=self._files.written,
             file_errors_total=self._files.errors,
             quotes_published_total=self._published,
@@ -223,41 +316,36 @@ class Sink:
         self._follow_to_the_end()
         deadline = self._clock.monotonic() + CLOSE_SECONDS
         if self._caught_up:
-            self._conflator.mark(self._projection.changed)
-            for symbol in self._conflator.drain():
+            self._ended = True
+            vouched = [symbol for each in self._vouched.values() for symbol in each]
+            drained = self._conflator.drain()
+            for symbol in dict.fromkeys([*vouched, *self._projection.changed, *drained]):
                 self._put(symbol)
                 if self._clock.monotonic() > deadline:
                     log.warning("files_left_behind")  # the next start brings them in line
                     break
         self._save(self._clock.monotonic(), at_once=True)
-        self._files.write(self._status_path, encode_json(self._keeper.at_stop()) + b"\n")
+        self._put_status(self._keeper.at_stop())
 
 
 def _load_state(path: Path, settings: Settings) -> tuple[Projection, dict[str, Cursor]]:
     """The saved projection, less what is not of this journal; that is folded from the whole of it then. Without
     one, the journal's newest checkpoint: it also knows what was retired."""
-    try:
-        projection, cursors = Projection.load(path.read_bytes())
-    except FileNotFoundError:
+    saved = saved_state.read(path, Projection.load)
+    if saved is None:
         return newest_checkpoint(settings.journal_dir)
-    except (OSError, ValueError) as error:
-        log.warning("state_unusable", path=str(path), error=str(error), then="rebuilt from the journal")
-        return newest_checkpoint(settings.journal_dir)
-    for stream, cursor in list(cursors.items()):
-        here = writer_of(stream) not in settings.peers
-        if (
-            here
-            and cursor.seq
-            and not is_past_of(settings.journal_dir, stream, cursor, projection.times.get(stream, 0))
-        ):
-            log.warning("state_of_another_journal", stream=stream, seq=cursor.seq, then="folded again")
-            projection.reset(stream)
-            del cursors[stream]
+    projection, cursors = saved
+    for stream in saved_state.of_another_journal(settings, cursors, projection.times):
+        projection.reset(stream)
+        del cursors[stream]
     return projection, cursors
+
+
+_decode_status_file: Callable[[bytes], Status] = json_decoder(Status)
 
 
 def _read_status(path: Path) -> Status | None:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Status)
+        return _decode_status_file(path.read_bytes())
     except (OSError, msgspec.MsgspecError):
         return None

@@ -4,18 +4,24 @@ Used by the sink's loop. Guarantees: a refused file is announced in `problem`, r
 holds up no other file; what is on the disk already is not written again after a restart.
 """
 
+import contextlib
+from collections.abc import Callable, Container
 from pathlib import Path
 
 import msgspec
 import structlog
 
+from messages.codec import json_decoder
 from messages.views import Quote
-from services.base.files import clear_temporaries, replace_file
+from services.base.files import clear_temporaries, overwrite_file, replace_file
 from services.quotes.projection import file_bytes
 
 log = structlog.get_logger()
 
-_decode_quote = msgspec.json.Decoder(Quote).decode
+ROOM = 4096  # bytes: `_status.json` is a multiple of it
+SPARE = 1024  # bytes of it at least that are left for a longer status
+
+_decode_quote: Callable[[bytes], Quote] = json_decoder(Quote)
 
 
 class FileWriter:
@@ -55,18 +61,30 @@ class FileWriter:
             log.info("files_recovered")
         return True
 
-    def mark_orphans(self, symbols: set[str]) -> None:
-        """A symbol's file of which the journal knows nothing must not look current: say so in it."""
+    def write_roomy(self, path: Path, data: bytes, short: bytes) -> bool:
+        """Put JSON at `path` with spaces after it, so that it can be overwritten where it is when the disk has no room
+        for another file; `short` is what to say then if `data` is too long. False when the disk refuses a new file.
+        """
+        room = -(-(len(data) + SPARE) // ROOM) * ROOM
+        if self.write(path, data.ljust(room - 1) + b"\n"):
+            return True
+        for content in (data, short):
+            with contextlib.suppress(OSError):
+                overwrite_file(path, content)
+                break
+        return False
+
+    def withdraw(self, reason: str, *, known: Container[str] = ()) -> None:
+        """Mark the files of symbols that are not `known` and say that they are current: they must not."""
         for path in self.folder.glob("[!._]*.json"):
-            if path.stem in symbols:
+            if path.stem in known:
                 continue
             try:
                 quote = _decode_quote(path.read_bytes())
             except (OSError, msgspec.MsgspecError):
                 continue
             if quote.symbol == path.stem and not quote.stale:
-                log.warning("file_without_journal", symbol=quote.symbol)
-                self.write(path, file_bytes(msgspec.structs.replace(quote, stale=True, reason="unplanned")))
+                self.write(path, file_bytes(withheld(quote, reason)))
 
     def _refused(self, path: Path, error: OSError) -> None:
         self.errors += 1
@@ -80,3 +98,8 @@ def _content(path: Path) -> bytes | None:
         return path.read_bytes()
     except FileNotFoundError:
         return None
+
+
+def withheld(quote: Quote, reason: str) -> Quote:
+    """The quote as it is shown while nobody vouches for it."""
+    return msgspec.structs.replace(quote, stale=True, reason=reason, good_until=None)

@@ -17,14 +17,17 @@ from messages.events import (
     StreamStopped,
     TickBlock,
 )
-from messages.topics import LINK, shard, sharded
+from messages.topics import LINK, TICKS, kind, shard, sharded
 from messages.views import Heartbeat, LockOwner, Status
+from services.base.clock import SECOND
 from services.base.settings import Settings
 from services.supervisor import status
 from services.supervisor.facts import Facts
 from services.supervisor.heartbeats import Watch
 from services.supervisor.verdict import Limits, Verdict, judge, limits_at
 
+STALL_NS: Final = SECOND
+FILES_PATIENCE: Final = 3.0  # seconds for which the sink may vouch for fewer prices than are current
 SETTLE: Final = 2.0  # seconds after the start in which services that have not been heard yet are no news
 
 
@@ -53,6 +56,12 @@ class Supervisor:
         self._listening_since = now
         self._settled_at = at + SETTLE
         self._validating = False
+        self._reviewed = 0  # UTC ns; 0 while what was heard may be of before this process was held up
+        self._hears_again = at  # what is said from then on is of now
+        self._ticks_seen: dict[str, int] = {}  # sequence number of the last tick, by stream
+        self._arriving: dict[str, int] = {}  # what the sink must have applied before all is called connected
+        self._arrived = False
+        self._vouched_at = at  # when the sink last vouched for all that is current
         self.verdict = Verdict("starting", "service_starting", "the supervisor starts")
 
     # --- what comes in ---
@@ -65,8 +74,9 @@ class Supervisor:
             if epoch is not None:
                 self.facts.link_of(gateway).meet(epoch)
 
-    def see_ticks(self, block: TickBlock) -> None:
+    def see_ticks(self, block: TickBlock, stream: str = TICKS) -> None:
         self.facts.see_ticks(block)
+        self._ticks_seen[stream] = block.first_seq + block.count - 1
 
     # --- commands ---
 
@@ -119,7 +129,9 @@ class Supervisor:
         """
         if self.watch.check(at):
             self._listening_since = now  # nor were any ticks seen
-        self.verdict = judge(self.facts, self.watch, self._limits(now))
+            self._hears_again = at + self._settings.heartbeat_timeout
+        self._reviewed = now if at >= self._hears_again else 0
+        self.verdict = self._after_files(judge(self.facts, self.watch, self._limits(now)), at)
         self._note_degraded(now)
         if not settled or (self.watch.waiting() and at < self._settled_at):
             return []
@@ -138,7 +150,34 @@ class Supervisor:
             now=now,
             api_mode=self._settings.api_mode,
             lock=self._lock,
+            good_until=self._good_until(now),
         )
+
+    def _good_until(self, now: int) -> int | None:
+        """Until when this supervisor vouches for its status; None when its last look was not just now."""
+        if abs(now - self._reviewed) > STALL_NS:
+            return None
+        return now + int(self._settings.good_for_seconds * SECOND)
+
+    def _after_files(self, verdict: Verdict, at: float) -> Verdict:
+        """`connected` is not said before each current price is in its file, and not for long while the sink vouches for
+        fewer."""
+        if verdict.word != "connected":
+            self._arriving = {}
+            return verdict
+        if "sink" not in self._settings.expected:
+            return verdict
+        if not self._arriving:
+            links = {stream: cursor.seq for stream, cursor in self.facts.cursors.items() if kind(stream) == LINK}
+            self._arriving, self._arrived, self._vouched_at = links | self._ticks_seen, False, at
+        missing = self.watch.unvouched("sink")
+        if not missing and (self._arrived or self.watch.has_applied("sink", self._arriving)):
+            self._arrived, self._vouched_at = True, at
+        if at - self._vouched_at > FILES_PATIENCE:
+            return Verdict("degraded", "not_vouched", f"the sink does not vouch for {missing} of the prices")
+        if not self._arrived:
+            return Verdict("starting", "awaiting_files", "waiting for the files of the first prices")
+        return verdict
 
     @property
     def outage_expected(self) -> bool:

@@ -33,7 +33,7 @@ from messages.views import LastError
 from services.base.clock import SECOND, iso
 from services.journal.cursor import Cursor
 
-VERSION: Final = 3  # raise it when a fold changes: saved facts are then folded again from the journal
+VERSION: Final = 4  # raise it when a fold changes: saved facts are then folded again from the journal
 
 _RARE_FIELDS: Final = (bytes([SOURCE]), bytes([PRICE_TIME]))
 
@@ -106,6 +106,7 @@ class Facts(msgspec.Struct, kw_only=True):
     decided: bool = False  # somebody, or the first start, decided whether to stream
     request: StreamStarted | None = None  # None: stopped
     wanted_since: int = 0
+    wanted_seq: int = 0  # of the event in `control` that said so
     said_services: dict[str, str] = {}
     said_status: StatusChanged | None = None
     # link
@@ -125,13 +126,13 @@ class Facts(msgspec.Struct, kw_only=True):
     # --- control ---
 
     def apply_control(self, block: EventBlock) -> None:
-        for event in block.events:
+        for seq, event in enumerate(block.events, block.first_seq):
             match event:
                 case StreamStarted():
-                    self.decided, self.request, self.wanted_since = True, event, block.time
+                    self._want(event, seq, block.time)
                     self.errors, self.last_error = {}, None
                 case StreamStopped():
-                    self.decided, self.request, self.wanted_since = True, None, block.time
+                    self._want(None, seq, block.time)
                 case ServiceChanged():
                     self.said_services[event.service] = event.state
                 case StatusChanged():
@@ -139,6 +140,9 @@ class Facts(msgspec.Struct, kw_only=True):
                 case _:
                     pass
         self._advance("control", block)
+
+    def _want(self, request: StreamStarted | None, seq: int, time: int) -> None:
+        self.decided, self.request, self.wanted_seq, self.wanted_since = True, request, seq, time
 
     def restart(self, stream: str) -> None:
         """A stream is going to be folded again from its beginning."""
@@ -153,7 +157,7 @@ class Facts(msgspec.Struct, kw_only=True):
             self.plan = None
 
     def _restart_control(self) -> None:
-        self.decided, self.request, self.wanted_since = False, None, 0
+        self.decided, self.request, self.wanted_seq, self.wanted_since = False, None, 0, 0
         self.said_services, self.said_status = {}, None
 
     # --- link ---
@@ -190,6 +194,13 @@ class Facts(msgspec.Struct, kw_only=True):
         )
 
     # --- plan ---
+
+    @property
+    def plan_answers(self) -> bool:
+        """Whether the plan in force answers what is wanted now, and not an earlier start or stop, or another journal's.
+        A planner of before it said so is believed by the time of its plan."""
+        plan = self.plan
+        return plan is not None and plan.time >= self.wanted_since and plan.answers in (0, self.wanted_seq)
 
     def apply_plan(self, block: Block) -> None:
         assert isinstance(block, Plan)
@@ -231,6 +242,3 @@ class Facts(msgspec.Struct, kw_only=True):
     def _advance(self, stream: str, block: Block) -> None:
         self.cursors[stream] = Cursor(block.epoch, block.first_seq + block.count - 1)
         self.times[stream] = block.time
-
-
-decode_facts = msgspec.msgpack.Decoder(Facts).decode

@@ -4,12 +4,13 @@ Pure: times are seconds on a clock that never goes back. Guarantees: a service i
 for longer than the timeout, never because this process itself was held up.
 """
 
+from collections import deque
 from collections.abc import Collection
 from typing import Final, Literal
 
 from messages.events import ServiceChanged
 from messages.topics import SERVICES, SIDE_SERVICES, kind
-from messages.views import Heartbeat, ServiceStatus
+from messages.views import UNVOUCHED, Head, Heartbeat, ServiceStatus
 from services.base.clock import iso
 
 REQUIRED: Final = ("gateway", "planner", "sink")
@@ -22,7 +23,30 @@ OPTIONAL: Final = ("web", *SIDE_SERVICES)
 START_GRACE = 15.0  # seconds for a service that was never heard: a slow machine starts them all at once
 STALL = 0.5  # seconds between two checks that mean this process was held up
 
+BEHIND = 2.5  # seconds for which what a writer announced may be waiting at a consumer
+
 State = Literal["waiting", "up", "down", "failing"]
+
+
+class Announced:
+    """Where a stream's head was in the last seconds."""
+
+    def __init__(self) -> None:
+        self.epoch = 0
+        self.heads: deque[tuple[float, int]] = deque()
+
+    def hear(self, head: Head, at: float) -> None:
+        if head.epoch != self.epoch:
+            self.epoch = head.epoch
+            self.heads.clear()
+        self.heads.append((at, head.seq))
+        while len(self.heads) > 1 and self.heads[1][0] <= at - BEHIND:
+            self.heads.popleft()
+
+    def due_by(self, at: float) -> int:
+        """The head that a consumer must have applied by then."""
+        found = [seq for heard, seq in self.heads if heard <= at - BEHIND]
+        return found[-1] if found else 0
 
 
 class Watch:
@@ -45,9 +69,18 @@ class Watch:
         self._beats: dict[str, Heartbeat] = {}
         self._heard: dict[str, float] = {}
         self._late: set[str] = set()
+        self._announced: dict[str, Announced] = {}
+        self._behind: dict[str, dict[str, int]] = {}  # consumers, and by how many events of which streams
 
     def hear(self, beat: Heartbeat, at: float) -> None:
         if beat.service in self.known:
+            for stream, head in beat.heads.items():
+                self._announced.setdefault(stream, Announced()).hear(head, at)
+            self._behind[beat.service] = {
+                stream: due - seq
+                for stream, seq in beat.cursors.items()
+                if stream in self._announced and (due := self._announced[stream].due_by(at)) > seq
+            }
             self._beats[beat.service] = beat
             self._heard[beat.service] = at
             self._late.discard(beat.service)
@@ -85,6 +118,27 @@ class Watch:
         """What services say is wrong with themselves, those apart that the stream does not need."""
         names = [name for name in self.known if name not in self._optional and self.state(name) == "failing"]
         return {name: self._beats[name].problem or "" for name in names}
+
+    def behind(self) -> dict[str, dict[str, int]]:
+        """Services that have not applied for seconds what was announced to them, those apart that the stream does not
+        need: how many events of each stream."""
+        return {
+            name: streams
+            for name, streams in self._behind.items()
+            if streams and name not in self._optional and self.state(name) in ("up", "failing")
+        }
+
+    def has_applied(self, service: str, cursors: dict[str, int]) -> bool:
+        """Whether a service has got so far in these streams; one that does not tell has."""
+        beat = self._beats.get(service)
+        return (
+            beat is None or not beat.cursors or all(beat.cursors.get(name, 0) >= seq for name, seq in cursors.items())
+        )
+
+    def unvouched(self, service: str) -> int:
+        """How many current prices the sink does not vouch for, as it says itself."""
+        beat = self._beats.get(service)
+        return int(beat.metrics.get(UNVOUCHED, 0)) if beat is not None else 0
 
     def epoch(self, service: str, stream: str) -> int | None:
         """The epoch in which a service that is up writes a stream."""

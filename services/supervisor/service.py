@@ -5,7 +5,6 @@ answered with `journal_unavailable` and forgotten; the status goes out at once w
 ten times a second) and every second; no command holds up the loop.
 """
 
-import zlib
 from collections.abc import Callable
 from functools import partial
 
@@ -27,18 +26,16 @@ from messages.topics import (
     SUPERVISOR_CONTROL,
     TICKS,
     sharded,
-    writer_of,
 )
-from services.base.files import replace_file
 from services.base.lock import OwnedLock
+from services.journal import saved_state
 from services.journal.cursor import Cursor
-from services.quotes.projection import is_past_of
 from services.runtime.bus import request
 from services.runtime.follow import FileSource, Follower
 from services.runtime.process import Service
 from services.supervisor.alerts import AlertPolicy, Messenger
 from services.supervisor.core import Record, Supervisor, Validate
-from services.supervisor.facts import VERSION, Facts, decode_facts
+from services.supervisor.facts import VERSION, Facts
 from services.supervisor.housekeeping import Housekeeping
 
 log = structlog.get_logger()
@@ -106,9 +103,9 @@ class SupervisorService:
         log.warning("stream_folded_again", stream=stream)
         self._core.facts.restart(stream)
 
-    def _on_ticks(self, _topic: str, payload: bytes) -> None:
+    def _on_ticks(self, topic: str, payload: bytes) -> None:
         try:
-            self._core.see_ticks(decode_ticks(payload))
+            self._core.see_ticks(decode_ticks(payload), topic)
         except (msgspec.MsgspecError, ValueError):
             self._service.malformed += 1
 
@@ -236,32 +233,16 @@ class SupervisorService:
         self._core.facts.apply_control(block)
 
     def _load(self) -> Facts:
-        """The saved facts; fresh ones, for a fold from the beginning, when there are none that can be trusted."""
-        try:
-            data = self._state_path.read_bytes()
-            facts = decode_facts(data[4:])
-        except (OSError, msgspec.MsgspecError):
-            return Facts()
-        if zlib.crc32(data[4:]).to_bytes(4, "little") != data[:4] or facts.version != VERSION:
-            return Facts()
-        for stream, cursor in list(facts.cursors.items()):
-            here = writer_of(stream) not in self._settings.peers
-            if here and not is_past_of(self._settings.journal_dir, stream, cursor, facts.times.get(stream, 0)):
-                log.warning("state_of_another_journal", stream=stream, seq=cursor.seq, then="folded again")
-                facts.restart(stream)
+        """The saved facts, less what is not of this journal; fresh ones when there are none that can be trusted."""
+        facts = saved_state.load(self._state_path, Facts, VERSION) or Facts()
+        for stream in saved_state.of_another_journal(self._settings, facts.cursors, facts.times):
+            facts.restart(stream)
         return facts
 
     def _save(self) -> None:
         facts = self._core.facts
-        if facts.cursors == self._saved:
-            return
-        body = encode(facts)
-        try:
-            replace_file(self._state_path, zlib.crc32(body).to_bytes(4, "little") + body)
-        except OSError as error:
-            log.warning("state_not_saved", error=str(error))
-            return
-        self._saved = dict(facts.cursors)
+        if facts.cursors != self._saved and saved_state.save(self._state_path, facts):
+            self._saved = dict(facts.cursors)
 
     def _close(self) -> None:
         self._save()

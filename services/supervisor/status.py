@@ -29,8 +29,9 @@ def build(
     now: int,
     api_mode: Literal["mock", "ib"],
     lock: LockOwner,
+    good_until: int | None = None,
 ) -> Status:
-    """The whole status at `now` (UTC ns)."""
+    """The whole status at `now` (UTC ns), vouched for until `good_until`."""
     gateways = {shard(name): service for name, service in services.items() if kind(name) == "gateway"}
     down = {name for name, service in gateways.items() if service.state == "down"}
     symbols = symbol_statuses(facts, now, api_mode, down)
@@ -60,6 +61,7 @@ def build(
         links={name: link for name in several if (link := _link(facts.link_of(name)))} if several else UNSET,
         plan_problem=plan.problem if plan is not None else None,
         warnings=_warnings(plan) if facts.request is not None else [],
+        good_until=iso(good_until) if good_until is not None else None,
     )
 
 

@@ -67,12 +67,14 @@ class Limits(NamedTuple):
 
 def judge(facts: Facts, watch: Watch, limits: Limits) -> Verdict:
     if facts.request is None:
+        if facts.plan is not None and facts.plan.started:
+            return Verdict("stopped", None, "the stream is stopped; its subscriptions end once the planner has said so")
         return Verdict("stopped", None, "the stream is stopped; `ibstream start` starts it")
     missing = watch.missing()
     if set(watch.gateways) <= set(missing):
         return Verdict("disconnected", "service_down", _down_sentence(missing))
     plan = facts.plan
-    if plan is None or not plan.started:
+    if plan is None or not plan.started or not facts.plan_answers:
         if missing:
             return Verdict("disconnected", "service_down", _down_sentence(missing))
         waiting = watch.waiting()
@@ -105,6 +107,8 @@ def _judge_link(facts: Facts, watch: Watch, plan: Plan, missing: list[str], limi
         return _judge_absent(plan, missing, failures, troubles)
     if failing := watch.failing():
         return Verdict("degraded", "service_failing", "; ".join(f"{name}: {why}" for name, why in failing.items()))
+    if behind := watch.behind():
+        return Verdict("degraded", "reader_behind", _behind_sentence(behind))
     # Who wanted more symbols than IB has lines for has some on snapshots; a limit of the user's own is no trouble.
     bad = {cut.symbol: "line_limit" for cut in plan.cut if cut.limit == "lines"}
     planned = len(plan.symbols) + len(bad)
@@ -189,6 +193,15 @@ def limits_at(now: int, listening_since: int, stale_after: float) -> Limits:
 def _down_sentence(missing: list[str]) -> str:
     verb = "is" if len(missing) == 1 else "are"
     return f"{', '.join(missing)} {verb} not running"
+
+
+def _behind_sentence(behind: dict[str, dict[str, int]]) -> str:
+    said = [
+        f"the {name} is behind by {events:,} events of the stream {stream}"
+        for name, streams in behind.items()
+        for stream, events in streams.items()
+    ]
+    return "; ".join(said)
 
 
 def _link_sentence(reason: str, detail: str | None) -> str:

@@ -198,18 +198,21 @@ def _current(router: APIRouter, backend: Backend) -> None:
     )
     async def status() -> Response:
         backend.supervised()
-        return json_response(backend.hub.status_json or b"")
+        return json_response(backend.now().status_json or b"")
 
     @router.get(
         "/snapshot",
         summary="The current quote of one symbol",
-        description="The fields of the symbol's file. A field that was never received is absent.",
+        description=(
+            "The fields of the symbol's file. A field that was never received is absent."
+            " The price may be used if now is before its `good_until`; a stale quote has none."
+        ),
         responses=answer(Quote, "The quote", schema.QUOTE_EXAMPLE)
         | failures(*ALWAYS, "symbol_not_found", "invalid_symbol", checked=True),
     )
     async def snapshot(symbol: Symbol) -> Response:
         name = _name(symbol)
-        quote = backend.hub.quote_json(name)
+        quote = backend.now().quote_json(name)
         if quote is None:
             raise IbStreamError("symbol_not_found", f"no price of {name} was ever received")
         return json_response(quote)
@@ -221,7 +224,7 @@ def _current(router: APIRouter, backend: Backend) -> None:
         | failures(*ALWAYS),
     )
     async def quotes() -> Response:
-        return json_response(backend.hub.quotes_json())
+        return json_response(backend.now().quotes_json())
 
     @router.get(
         "/plan",

@@ -48,6 +48,11 @@ class Backend(msgspec.Struct, kw_only=True):
     planner: Control
     read: Read
 
+    def now(self) -> Hub:
+        """The hub, with what time has done to it: this process may have been held up."""
+        self.hub.apply((), self.clock.monotonic(), self.clock.now())
+        return self.hub
+
     def supervised(self) -> None:
         """Raises IbStreamError `supervisor_unreachable` while the supervisor is not heard."""
         if self.hub.status_json is None or self.hub.lost("supervisor", self.clock.monotonic()):

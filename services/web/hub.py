@@ -2,7 +2,8 @@
 
 Pure: fed by the web's loop with frames and the time, read by the endpoints and the event streams. A change
 raises `version`; a client is nothing but the version that it has seen, so a slow or stalled one costs
-nothing here, and all that are in step share the same bytes. It holds one value a topic: bounded.
+nothing here, and all that are in step share the same bytes. It holds one value a topic: bounded. A quote that nobody
+vouches for any more, because the sink is silent or its `good_until` is over, is shown as stale.
 """
 
 from collections.abc import Iterable
@@ -15,8 +16,10 @@ from messages.events import Plan
 from messages.topics import HEARTBEAT_PREFIX, PLAN, QUOTE_PREFIX, STATUS, TICKS, kind
 from messages.views import Heartbeat, Quote, Status
 from services.quotes.status_fallback import StatusKeeper
+from services.quotes.trust import is_good, moment
 
 SHARED_CHUNKS = 32  # encoded differences kept for clients in step
+NEVER = 1 << 63
 RATE_SECONDS = 5.0  # over which rates are taken
 
 
@@ -29,7 +32,8 @@ class Shown(NamedTuple):
 class Hub:
     """Times `at` are seconds on a clock that never goes back; `now` is UTC nanoseconds."""
 
-    def __init__(self, timeout: float, instance: str, at: float) -> None:
+    def __init__(self, timeout: float, instance: str, at: float, span: float = 5.0) -> None:
+        """`span`: seconds for which the sink vouches at most."""
         self.instance = instance  # of this process: event ids of another one mean nothing here
         self.version = 0
         self.status: Status | None = None
@@ -37,6 +41,9 @@ class Hub:
         self.heartbeats: dict[str, Heartbeat] = {}
         self.malformed = 0
         self._timeout = timeout
+        self._span = span
+        self._expiry = NEVER  # UTC ns: no quote shown as current is over before
+        self._looked = 0  # UTC ns: when that was looked at last
         self._heard: dict[str, float] = {"sink": at}
         self._keeper: StatusKeeper | None = None
         self._status_version = 0
@@ -56,18 +63,18 @@ class Hub:
         before = self.version
         for topic, payload in frames:
             try:
-                self._take(topic, payload, at)
+                self._take(topic, payload, at, now)
             except msgspec.MsgspecError:
                 self.malformed += 1
         self._check_silence(at, now)
         return self.version != before
 
-    def _take(self, topic: str, payload: bytes, at: float) -> None:
+    def _take(self, topic: str, payload: bytes, at: float, now: int) -> None:
         if topic.startswith(QUOTE_PREFIX):
             quote = decode_quote(payload)
             self._quotes[quote.symbol] = quote
             self._heard["sink"] = at
-            self._show(quote)
+            self._show(quote, now)
         elif topic == STATUS:
             status = decode_status(payload)
             self._heard["supervisor"] = at
@@ -106,14 +113,21 @@ class Hub:
         if all(self.lost(name, at) for name in gateways):
             self.ticks_per_second, self._ticks_seen = 0.0, None
         lost = self.lost("sink", at)
-        if lost != self._sink_lost:
+        if lost != self._sink_lost or now >= self._expiry or now < self._looked:
             self._sink_lost = lost
+            self._expiry = NEVER
             for quote in self._quotes.values():
-                self._show(quote)
+                self._show(quote, now)
+        self._looked = now
 
-    def _show(self, quote: Quote) -> None:
+    def _show(self, quote: Quote, now: int) -> None:
+        until = None if quote.stale else moment(quote)
         if self._sink_lost and not quote.stale:  # nobody would say so if it were not current any more
-            quote = msgspec.structs.replace(quote, stale=True, reason="service_down")
+            quote = msgspec.structs.replace(quote, stale=True, reason="service_down", good_until=None)
+        elif until is not None and not is_good(until, now, self._span):
+            quote = msgspec.structs.replace(quote, stale=True, reason="expired", good_until=None)
+        elif until is not None:
+            self._expiry = min(self._expiry, until)
         known = self._shown.get(quote.symbol)
         if known is not None:
             if known.quote == quote:

@@ -37,6 +37,7 @@ QUOTE_EXAMPLE: Final[dict[str, Any]] = {
     "exchange": "SMART",
     "market_data_type": "realtime",
     "stale": False,
+    "good_until": "2026-01-05T14:30:04.900000Z",
     "epoch": 3,
     "seq": 48211,
 }
@@ -59,6 +60,7 @@ STATUS_EXAMPLE: Final[dict[str, Any]] = {
     "api_mode": "ib",
     "services": {"gateway": {"state": "up", "pid": 4242, "head_seq": 48211}},
     "symbols": {"SPY": {"state": "snapshot", "source": "ib_snapshot", "age": 4.2, "reason": "farm_down"}},
+    "good_until": "2026-01-05T14:30:05.500000Z",
 }
 HISTORY_EXAMPLE: Final[dict[str, Any]] = {
     "symbol": "SPY",

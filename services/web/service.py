@@ -128,7 +128,8 @@ class Runner:
 
     async def start(self) -> ASGIApp:
         settings, clock = self._service.settings, self._service.clock
-        hub = Hub(settings.heartbeat_timeout, f"{self._service.started_at:x}", clock.monotonic())
+        instance = f"{self._service.started_at:x}"
+        hub = Hub(settings.heartbeat_timeout, instance, clock.monotonic(), settings.good_for_seconds)
         control, read = ServiceControl(settings, SUPERVISOR_CONTROL, COMMAND_SECONDS), reading()
         planner = ServiceControl(settings, PLANNER_CONTROL, settings.database_timeout + READ_MARGIN)
         backend = Backend(

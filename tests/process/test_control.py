@@ -273,6 +273,20 @@ def _accepted(p: Pipeline) -> bool:
         return False
 
 
+def test_a_journal_deleted_under_its_writer_takes_no_command(pipeline: Make) -> None:
+    p = pipeline(["supervisor"])
+    assert eventually(lambda: p.status())
+    for path in (p.settings.journal_dir / CONTROL).glob("*.sqlite*"):
+        path.unlink()
+    with pytest.raises(IbStreamError) as refusal:
+        p.ask(Stop())
+    assert refusal.value.code in ("journal_unavailable", "supervisor_unreachable"), "acknowledged is kept"
+    assert p.processes["supervisor"].wait(10) == CODES["journal_unavailable"].exit
+    assert "was deleted or moved away under its writer" in p.log_path("supervisor").read_text()
+    p.start("supervisor")
+    assert eventually(lambda: p.status()).status != "stopped"
+
+
 def test_the_journal_counts_and_not_what_was_saved_beside_it(pipeline: Make) -> None:
     """A data root whose journal was deleted is a fresh one, whatever state files say."""
     p = pipeline(["supervisor"])
@@ -288,15 +302,20 @@ def test_the_journal_counts_and_not_what_was_saved_beside_it(pipeline: Make) -> 
     assert isinstance(events[0], StreamStarted)
 
 
-@pytest.mark.parametrize("damage", [b"", b"garbage", None])
+@pytest.mark.parametrize("damage", [b"flipped", b"garbage", None])
 def test_without_its_saved_state_a_supervisor_folds_the_journal(pipeline: Make, damage: bytes | None) -> None:
     p = pipeline(["supervisor"])
     assert eventually(lambda: p.status())
     done(p.cli("stop"))
+    p.await_status("stopped")
     p.stop()
     state = p.settings.state_dir / "supervisor.state"
     if damage is None:
         state.unlink()
+    elif damage == b"flipped":
+        whole = state.read_bytes()
+        text = whole.index(b"control")  # the name of its stream, which is no text any more
+        state.write_bytes(whole[:text] + b"\xff" + whole[text + 1 :])
     else:
         state.write_bytes(damage)
     p.start("supervisor")

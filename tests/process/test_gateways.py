@@ -14,7 +14,7 @@ from messages.views import Status
 from services.base.clock import SECOND, iso
 from tests.process.pipeline import Pipeline
 from tests.process.simulators import SimulatorProcess
-from tests.rebuilt import rebuild
+from tests.rebuilt import folded_files, rebuild
 from tests.support import eventually, free_port
 
 SYMBOLS = [f"SIM{number:04}" for number in range(1, 151)]
@@ -101,8 +101,7 @@ class TwoGateways(Pipeline):
 def check_files(pipeline: Pipeline, folder: Path) -> None:
     """The sink's files are what the journals say."""
     rebuild(pipeline.settings.journal_dir, folder)
-    files = {path.name: path.read_bytes() for path in pipeline.settings.stream_dir.glob("[A-Z]*.json")}
-    assert files == {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert folded_files(pipeline.settings.stream_dir) == folded_files(folder)
 
 
 @pytest.fixture

@@ -21,10 +21,10 @@ from messages.control import Start, Stop
 from messages.events import LinkChanged
 from messages.topics import CONTROL, LINK, PLAN, STREAMS, TICKS
 from services.base.settings import Settings
-from services.journal import JournalReader
+from services.journal import JournalReader, saved_state
 from services.quotes.checkpoints import fold
 from services.quotes.projection import Projection
-from services.supervisor.facts import Facts, decode_facts
+from services.supervisor.facts import VERSION, Facts
 from tests.process.pipeline import Pipeline
 from tests.process.readback import Witness, check_files, check_journal, end_of, settle, ticks_in
 from tests.support import eventually
@@ -146,7 +146,8 @@ def check_consumers(settings: Settings, witness: Witness) -> None:
         assert saved.quote(symbol) == folded.quote(symbol)
     assert saved.symbols() == folded.symbols()
 
-    known = decode_facts((settings.state_dir / "supervisor.state").read_bytes()[4:])
+    known = saved_state.load(settings.state_dir / "supervisor.state", Facts, VERSION)
+    assert known is not None
     facts = Facts()
     for stream, apply in ((LINK, facts.apply_link), (PLAN, facts.apply_plan), (CONTROL, facts.apply_control)):
         with JournalReader(settings.journal_dir, stream) as reader:

@@ -1,23 +1,17 @@
-"""The gateway on both distributions of the official API: `nautilus_ibapi` 10.46, and `ibapi` 9.81.1 of 2020."""
+"""The gateway on each distribution of the official API: the one that is installed, and three others of other ages."""
 
 import os
 from pathlib import Path
 
 import pytest
+from ibapi.server_versions import MAX_CLIENT_VER
 
 from messages.events import ContractQualified, LinkChanged
 from tests.process.pipeline import REPOSITORY, Pipeline
 from tests.support import eventually
 
-OLD_PACKAGE = REPOSITORY / ".venvs" / "ibapi-9.81.1"
-
-
-@pytest.fixture
-def old_package() -> Path:
-    if not (OLD_PACKAGE / "ibapi").is_dir():
-        assert not os.environ.get("CI"), f"{OLD_PACKAGE} is missing: `make test` installs it"
-        pytest.skip(f"{OLD_PACKAGE} is missing: `make test` installs it")
-    return OLD_PACKAGE
+OTHERS = {"ibapi-9.81.1": 157, "nautilus_ibapi-10.46.1": 225, "ibapi-latest-10.51.1": 226}
+"""Where each is (`make test` installs it), and the newest server version that it knows."""
 
 
 def check_stream(pipeline: Pipeline, version: int) -> None:
@@ -33,13 +27,18 @@ def check_stream(pipeline: Pipeline, version: int) -> None:
     assert "message_malformed" not in pipeline.log("gateway")
 
 
-def test_the_current_package_speaks_text_up_to_version_200(tmp_path: Path) -> None:
+def test_the_current_package_speaks_the_newest_version_that_it_knows(tmp_path: Path) -> None:
     with Pipeline(tmp_path) as pipeline:
-        check_stream(pipeline, 200)
+        check_stream(pipeline, MAX_CLIENT_VER)
 
 
-def test_the_package_of_2020_works_as_well(tmp_path: Path, old_package: Path) -> None:
+@pytest.mark.parametrize("name", OTHERS)
+def test_the_other_packages_work_as_well(tmp_path: Path, name: str) -> None:
+    folder = REPOSITORY / ".venvs" / name
+    if not (folder / "ibapi").is_dir():
+        assert not os.environ.get("CI"), f"{folder} is missing: `make test` installs it"
+        pytest.skip(f"{folder} is missing: `make test` installs it")
     with Pipeline(tmp_path, ["simulator", "planner", "sink", "supervisor"]) as pipeline:
-        pipeline.env["PYTHONPATH"] = str(old_package)
+        pipeline.env["PYTHONPATH"] = str(folder)
         pipeline.start("gateway")
-        check_stream(pipeline, 157)
+        check_stream(pipeline, OTHERS[name])

@@ -4,6 +4,7 @@ The supervisor and the gateway are stand-ins; databases have test_databases.py t
 """
 
 import os
+import shutil
 import signal
 import sqlite3
 import time
@@ -116,6 +117,26 @@ def test_a_start_and_stop_that_happened_meanwhile(bench: Callable[..., PlannerBe
     running.spawn("planner")
     running.until_plan(lambda plan: names(plan) == ["DIA"])
     assert [names(plan) for plan in running.plans()] == [["DIA"]]  # what was overtaken was never planned
+
+
+def test_a_deleted_journal_is_not_outlived_by_what_was_saved_beside_it(bench: Callable[..., PlannerBench]) -> None:
+    running = bench()
+    process = running.spawn("planner")
+    running.say(*(PlanRefreshRequested() for _ in range(40)))
+    running.say(StreamStarted(symbols=["SPY"]))
+    running.until_plan(lambda plan: names(plan) == ["SPY"])
+    beats = running.subscribe("planner", heartbeat_topic("planner"))
+    running.until(lambda: any(decode_heartbeat(p).cursors.get("control") == 41 for _, p in beats.drain()))
+    end(process)
+    assert (running.settings.state_dir / "planner.state").exists()
+    running.fakes.pop("supervisor").close()
+    shutil.rmtree(running.settings.journal_dir / "control")
+    running.fake("supervisor")
+    running.say(StreamStarted(symbols=["QQQ"]))
+    running.spawn("planner")
+    assert running.until_plan(lambda plan: names(plan) == ["QQQ"]).answers == 1
+    running.say(StreamStopped())
+    assert running.until_plan(lambda plan: not plan.started).answers == 2
 
 
 def test_without_a_supervisor_the_journal_says_what_is_wanted(bench: Callable[..., PlannerBench]) -> None:

@@ -14,7 +14,7 @@ from messages.topics import STREAMS, TICKS, streams
 from services.journal import JournalReader, Row
 from tests.process.nats_server import NatsServer
 from tests.process.pipeline import CORE, Pipeline
-from tests.rebuilt import rebuild
+from tests.rebuilt import folded_files, rebuild
 from tests.support import eventually, free_port
 
 WRITERS = {"simulator", "gateway", "gateway.a", "gateway.b", "planner", "supervisor"}
@@ -83,8 +83,8 @@ def check_same(here: Pipeline, there: Pipeline, tmp_path: Path) -> None:
     for stream in written:
         assert rows(there, stream) == rows(here, stream)
     rebuild(here.settings.journal_dir, tmp_path / "rebuilt")
-    expected = {path.name: path.read_bytes() for path in (tmp_path / "rebuilt").iterdir()}
-    files = {path.name: path.read_bytes() for path in (there.data / "ib" / "stream").glob("[!._]*.json")}
+    expected = folded_files(tmp_path / "rebuilt")
+    files = folded_files(there.data / "ib" / "stream")
     assert len(files) > 5
     assert files == expected
     command = there.cli("verify", timeout=60)

@@ -3,7 +3,6 @@
 import json
 import shutil
 import signal
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -15,7 +14,7 @@ from messages.views import ServiceStatus, Status
 from services.base.clock import SECOND
 from tests.blocks import NOW, ticks
 from tests.process.bench import Bench, end
-from tests.rebuilt import rebuild
+from tests.rebuilt import folded_files, rebuild
 
 
 @pytest.fixture
@@ -43,10 +42,6 @@ def read(bench: Bench, name: str) -> dict:
         return json.loads((bench.settings.stream_dir / f"{name}.json").read_bytes())
     except FileNotFoundError:
         return {}
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.glob("*.json") if path.name != "_status.json"}
 
 
 def publish_status(bench: Bench, word: str, **more) -> None:
@@ -110,7 +105,7 @@ def test_killed_and_started_again_the_files_are_those_of_the_journal(bench, tmp_
     output = end(sink)
     assert "stream_folded_again" not in output
     rebuild(bench.settings.journal_dir, tmp_path / "into")
-    assert files(bench.settings.stream_dir) == files(tmp_path / "into")
+    assert folded_files(bench.settings.stream_dir) == folded_files(tmp_path / "into")
 
 
 @pytest.mark.parametrize("state", ["damaged", "missing", "old"])
@@ -129,10 +124,10 @@ def test_without_a_usable_state_all_is_rebuilt(bench, state):
     else:
         end_path.write_bytes(old if state == "old" else end_path.read_bytes()[:-3] + b"???")
     spy = bench.settings.stream_dir / "SPY.json"
-    good = spy.read_bytes()
+    good = folded_files(bench.settings.stream_dir)
     spy.write_bytes(b"{ half")
     sink = bench.spawn("sink")
-    bench.until(lambda: spy.read_bytes() == good)
+    bench.until(lambda: spy.read_bytes() != b"{ half" and folded_files(bench.settings.stream_dir) == good)
     assert ("state_unusable" in end(sink)) == (state == "damaged")
 
 
@@ -170,7 +165,7 @@ def test_a_journal_that_began_again_is_folded_again(bench, tmp_path):
     bench.spawn("sink")
     bench.until(lambda: read(bench, "SPY").get("last") == 400.0)
     rebuild(bench.settings.journal_dir, tmp_path / "into")
-    assert files(bench.settings.stream_dir) == files(tmp_path / "into")
+    assert folded_files(bench.settings.stream_dir) == folded_files(tmp_path / "into")
 
 
 def test_nonsense_on_the_bus_is_dropped_and_the_journal_counts(bench):
@@ -246,7 +241,7 @@ def test_stopped_with_its_neighbours_it_has_their_last_words(bench, tmp_path):
     end(sink)
     assert (read(bench, "SPY")["last"], read(bench, "SPY")["reason"]) == (501.0, "shutdown")
     rebuild(bench.settings.journal_dir, tmp_path / "into")
-    assert files(bench.settings.stream_dir) == files(tmp_path / "into")
+    assert folded_files(bench.settings.stream_dir) == folded_files(tmp_path / "into")
 
 
 def test_a_second_sink_on_the_same_data_root_is_refused(bench):

@@ -34,7 +34,7 @@ from tests.process.bench import clean_environment
 from tests.process.hosts import Hosts
 from tests.process.nats_server import NatsServer
 from tests.process.pipeline import REPOSITORY, Pipeline
-from tests.rebuilt import rebuild
+from tests.rebuilt import folded_files, rebuild
 from tests.support import eventually
 
 CUT_SECONDS = float(os.environ.get("IBSTREAM_CUT_SECONDS") or 5)
@@ -99,15 +99,11 @@ def more_ticks(settings: Settings, count: int = 50) -> None:
     eventually(lambda: end(settings) >= goal, 60)
 
 
-def files(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.glob("[!._]*.json")}
-
-
 def folded(settings: Settings, into: Path) -> dict[str, bytes]:
     """The files that the journal gives now."""
     shutil.rmtree(into, ignore_errors=True)
     rebuild(settings.journal_dir, into)
-    return files(into)
+    return folded_files(into)
 
 
 def page_says(hosts: Hosts, pipeline: Pipeline) -> str | None:
@@ -187,7 +183,7 @@ def test_no_tick_is_lost_over_curve(hosts: Hosts, tmp_path: Path) -> None:
         eventually(lambda: page_says(hosts, there) == "connected")
         here.kill("simulator", signal.SIGTERM)
         into = tmp_path / "rebuilt"
-        eventually(lambda: files(there.data / "ib" / "stream") == folded(here.settings, into) != {}, 60)
+        eventually(lambda: folded_files(there.data / "ib" / "stream") == folded(here.settings, into) != {}, 60)
         eventually(lambda: witness.cursor == end(here.settings))
         witness.done.set()
         witness.join(10)
@@ -226,7 +222,7 @@ def test_no_tick_is_lost_over_jetstream(hosts: Hosts, tmp_path: Path) -> None:
             eventually(lambda: page_says(hosts, there) == "connected", 60)
             here.kill("simulator", signal.SIGTERM)
             into = tmp_path / "rebuilt"
-            eventually(lambda: files(there.data / "ib" / "stream") == folded(here.settings, into) != {}, 60)
+            eventually(lambda: folded_files(there.data / "ib" / "stream") == folded(here.settings, into) != {}, 60)
             with (
                 JournalReader(here.settings.journal_dir, TICKS) as written,
                 JournalReader(there.settings.journal_dir, TICKS) as relayed_here,

@@ -76,6 +76,10 @@ class World:
         self.farms_down: dict[str, set[str]] = {}
         self.unknown: set[str] = set()
         self.ambiguous: set[str] = set()  # several contracts, unless asked for by id
+        self.listings: dict[str, list[ContractQualified]] = {}  # what details say of a symbol, where that is unusual
+        self.sec_def_down = False  # nothing is known of any contract
+        self.reroutes: dict[str, int] = {}  # symbol -> contract id under which its data comes
+        self.details_silent = False
         self.refused: dict[str, int] = {}  # symbol -> error for live data
         self.delayed_refused: set[str] = set()
         self.halted: set[str] = set()
@@ -104,6 +108,7 @@ class World:
         self.delivered: dict[str, int] = {}  # when a stream brought a tick
         self.known: dict[str, int] = {}  # the price that reached the core last, by whatever way
         self.outdated: dict[str, int] = {}  # since when the core does not know the price
+        self.contracts: dict[str, PlannedSymbol] = {}  # of symbols that are no plain stock
         self.plan_count = 0
         self.symbols: list[str] = []
         self.plan(symbols)
@@ -113,7 +118,9 @@ class World:
     def plan(self, symbols: Iterable[str], started: bool = True, **rest: object) -> None:
         self.symbols = list(symbols)
         self.plan_count += 1
-        planned = [PlannedSymbol(name, "test", rank) for rank, name in enumerate(self.symbols)]
+        planned = [
+            self.contracts.get(name) or PlannedSymbol(name, "test", rank) for rank, name in enumerate(self.symbols)
+        ]
         plan = Plan(1, self.plan_count, self.now, started, planned, **rest)  # type: ignore[arg-type]
         if not started:
             self.symbols = []
@@ -334,6 +341,14 @@ class World:
                 raise RuleBroken(f"request id {req_id} was used before")
             self.used_ids.add(req_id)
         match effect:
+            case fx.Subscribe() | fx.Snapshot() | fx.ContractDetails() if self.sec_def_down:
+                return fx.IbErrorSeen(req_id, 200, "No security definition has been found for the request")
+            case fx.Subscribe(_, planned, con_id) | fx.Snapshot(_, planned, con_id) if (
+                self.reroutes.get(planned.symbol, con_id) != con_id
+            ):
+                return fx.RerouteSeen(req_id, self.reroutes[planned.symbol], "SMART")
+            case fx.ContractDetails() if self.details_silent:
+                return None
             case fx.SetMarketDataType(data_type):
                 self.data_type = data_type
             case fx.AskTime():
@@ -390,6 +405,11 @@ class World:
     def _details(self, req_id: int, planned: PlannedSymbol) -> None:
         if planned.symbol in self.unknown:
             self._soon(0.1, fx.IbErrorSeen(req_id, 200, "No security definition has been found for the request"))
+            return
+        if planned.symbol in self.listings:
+            for listing in self.listings[planned.symbol]:
+                self._soon(0.2, fx.ContractSeen(req_id, listing))
+            self._soon(0.2, fx.ContractEnd(req_id))
             return
         hours = self.hours.get(planned.symbol, OPEN_DAYS)
         con_id = sum(map(ord, planned.symbol))

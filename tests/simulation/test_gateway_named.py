@@ -105,4 +105,4 @@ def test_a_first_price_that_came_with_the_refusal_of_its_stream_says_its_source(
 
 @pytest.mark.parametrize(("account", "mock"), [("DUSIM01", True), ("SIMULATOR", True), ("DU1234567", False)])
 def test_the_account_tells_invented_prices_from_real_ones_in_ib_mode(account: str, mock: bool) -> None:
-    assert Rig().connected(plan(SPY="a"), account).core.desk.mock is mock
+    assert Rig().connected(plan(SPY="a"), account).core.context.mock is mock

@@ -122,7 +122,7 @@ class Answers:
             symbol.answerless += 1
             if symbol.stream is not None and symbol.proven:
                 return  # what streams exists, whatever the snapshot says
-        self.core.contracts.reject(symbol, entry, message)
+        self.core.contracts.reject(symbol, entry, message, request.con_id)
         self.core.lines.unbalanced = True
 
     def _not_entitled(self, request: Request, symbol: Symbol, entry: IbCode, message: str) -> None:

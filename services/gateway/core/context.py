@@ -6,9 +6,9 @@ Built by the core, handed to each part. `now` is the time of the input in hand, 
 import random
 
 from messages.events import LinkEvent
-from messages.fields import CURRENCY, EXCHANGE, SOURCE, SOURCE_MOCK
+from messages.fields import CURRENCY, EXCHANGE, FIELDS_SINCE, MULTIPLIER, PRICE_MAGNIFIER, SOURCE, SOURCE_MOCK
 from services.base.settings import Settings
-from services.gateway.core.deadlines import Deadlines, ns
+from services.gateway.core.deadlines import SECOND, Deadlines, ns
 from services.gateway.core.interface import NAN, Effect, Emit, EmitTicks, Row
 from services.gateway.core.memory import Memory
 from services.gateway.core.symbol_state import SharedFacts, Symbol
@@ -57,14 +57,20 @@ class Context:
 
     # --- the marks in the tick stream ---
 
-    def priced_by(self, symbol: Symbol, source: int, time: int) -> None:
-        """The price in its file comes from this source (messages.fields.SOURCE_*) and is of this time."""
+    def priced_by(self, symbol: Symbol, source: int, time: int, since: int) -> None:
+        """The price in its file comes from this source (messages.fields.SOURCE_*) and is of this time. What was
+        received before `since`, when the source was asked, is not of this source, and does not stand beside it."""
         symbol.price_time = max(symbol.price_time, time)
         symbol.source = source
         mark = source + SOURCE_MOCK if self.mock else source
+        rows: list[Row] = []
         if symbol.mark != mark:
             symbol.mark = mark
-            rows: list[Row] = [(SOURCE, float(mark), NAN, "")]
+            rows.append((SOURCE, float(mark), NAN, ""))
+        if symbol.fields_since != since:
+            symbol.fields_since = since
+            rows.append((FIELDS_SINCE, since / SECOND, NAN, ""))
+        if rows:
             if not symbol.told_contract:
                 symbol.told_contract = True
                 rows += self.contract_rows(symbol)
@@ -77,4 +83,6 @@ class Context:
         return [
             (CURRENCY, 0.0, NAN, contract.currency if contract else symbol.planned.currency),
             (EXCHANGE, 0.0, NAN, exchange or symbol.planned.exchange),
+            (PRICE_MAGNIFIER, float(contract.price_magnifier if contract else 1), NAN, ""),
+            (MULTIPLIER, contract.multiplier if contract else 1.0, NAN, ""),
         ]

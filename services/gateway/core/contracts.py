@@ -1,9 +1,12 @@
-"""What IB knows of a symbol: contract details for hours and currency, and the symbols that it refuses.
+"""What IB knows of a symbol: contract details for id, unit, hours and currency, and the symbols that it refuses.
 
-Called by the core. Details are asked after the subscriptions, and remembered across restarts. A rejected
-symbol is tried again on a slow schedule, when a refresh was asked for, and when the plan lists it anew.
+Called by the core. Details are asked after the subscriptions, and remembered across restarts; where a price means
+nothing without them they are asked first. A refusal is a word of the link that said it: it is tried again when that
+link is another one, or well again, when a refresh was asked for, when the plan lists the symbol anew, and on a schedule
+that begins anew once the symbol ticked.
 """
 
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final
 
@@ -11,18 +14,26 @@ import msgspec
 
 from messages.events import ContractQualified, PlannedSymbol
 from services.gateway.core.context import Context
-from services.gateway.core.deadlines import NEVER, ns
+from services.gateway.core.deadlines import NEVER, SECOND, ns
 from services.gateway.core.governor import Request
 from services.gateway.core.ib_errors import IbCode
+from services.gateway.core.listings import choose, listed_on, same_exchange
 from services.gateway.core.requests import Requests
 from services.gateway.core.symbol_state import Rejection, Symbol
 from services.gateway.core.trading_hours import Hours, parse_hours
 
 ASK_AGAIN: Final = ns(3600)
+ASK_FOR_HOURS_AGAIN: Final = ns(24 * 3600)  # where IB has told none
 HOURS_AHEAD: Final = ns(12 * 3600)  # hours that end sooner than this are renewed
 FIRST_RETRY: Final = 900.0  # seconds
 LAST_RETRY: Final = 4 * 3600.0
+KNOWN_RETRY: Final = 60.0  # seconds: the first one of a symbol that IB knew before
+HEALED: Final = ns(5)  # between two tries when the link says again and again that it is well
+DETAILS_FIRST: Final = ns(10)  # for so long a subscription waits for details without which prices have no unit
 NO_CONTRACT: Final = 200
+EXPIRED: Final = "expired"
+
+_SUBUNITS: Final = frozenset({"GBP", "ZAR", "ILS"})  # stocks of these are quoted in pence, cents and agorot at times
 
 hours_of = lru_cache(maxsize=512)(parse_hours)  # most symbols share a few texts
 
@@ -40,7 +51,9 @@ class Contracts:
         known = self.context.memory.contracts.get(symbol.name)
         if known is not None and _same_contract(known, symbol.planned):
             symbol.con_id = known.con_id
+            symbol.listing = known.note or None
             symbol.hours = _hours(known)
+            symbol.know(known)
 
     def check(self, symbol: Symbol) -> int:
         """Ask for details where they are missing or run out. Returns when to look again."""
@@ -48,12 +61,23 @@ class Contracts:
         if symbol.details is not None or symbol.rejection is not None:
             return NEVER
         hours = symbol.hours
-        renew_at = 0 if symbol.con_id == 0 or hours is None else hours.known_until - HOURS_AHEAD
-        due = max(renew_at, symbol.contract_asked_at + ASK_AGAIN if symbol.contract_asked_at else 0)
+        if symbol.con_id and hours is None and symbol.contract_asked_at:
+            due = symbol.contract_asked_at + ASK_FOR_HOURS_AGAIN
+        else:
+            renew_at = 0 if symbol.con_id == 0 or hours is None else hours.known_until - HOURS_AHEAD
+            due = max(renew_at, symbol.contract_asked_at + ASK_AGAIN if symbol.contract_asked_at else 0)
         if now < due:
             return due
         self._ask(symbol)
         return NEVER
+
+    def awaited(self, symbol: Symbol) -> int:
+        """Until when its subscription waits for details: without them nobody knows the unit of its prices, or which
+        listing is meant. 0: it need not."""
+        if symbol.con_id or not (symbol.undecided or _unit_is_doubtful(symbol.planned)):
+            return 0
+        until = (symbol.contract_asked_at or self.context.now) + DETAILS_FIRST
+        return until if symbol.details is not None or not symbol.contract_asked_at else 0
 
     def _ask(self, symbol: Symbol) -> None:
         symbol.contract_asked_at = self.context.now
@@ -64,22 +88,36 @@ class Contracts:
             self._answers.setdefault(req_id, []).append(details)
 
     def ended(self, request: Request, symbol: Symbol) -> None:
-        """All answers are here. Of several contracts the one that fits the plan best is taken."""
+        """All answers are here: one of them is meant, or the symbol is refused with the reason."""
         self.requests.finish(request)
         symbol.details = None
         self.context.touch(symbol)
         answers = self._answers.pop(request.req_id, [])
         if not answers:
             return
-        best = max(answers, key=lambda info: _fit(info, symbol.planned))
-        event = msgspec.structs.replace(best, symbol=symbol.name)
-        if event != self.context.memory.contracts.get(symbol.name):
+        choice = choose(answers, symbol.planned)
+        if choice.contract is None:
+            symbol.undecided = True
+            if symbol.rejection is not None:
+                symbol.rejections -= 1  # it is the same refusal, with its cause
+            self._refuse(symbol, Rejection(choice.refusal, None, choice.message))
+            return
+        event = msgspec.structs.replace(choice.contract, symbol=symbol.name, note=choice.message)
+        known = self.context.memory.contracts.get(symbol.name)
+        if event != known:
             self.context.emit(event)
-        symbol.con_id = best.con_id
+        if symbol.con_id and symbol.con_id != event.con_id:
+            self.requests.cancel(symbol.stream)  # what streams is another contract
+            symbol.stream = None
+        symbol.con_id = event.con_id
+        symbol.listing = choice.message or None
+        symbol.undecided = False
         symbol.hours = _hours(event)
+        symbol.know(event)
         if symbol.told_contract:
             self.context.ticks(symbol.name, self.context.contract_rows(symbol))
-        if symbol.rejection is not None and symbol.rejection.code == NO_CONTRACT and symbol.rejections == 1:
+        rejection = symbol.rejection
+        if rejection is not None and rejection.con_id != event.con_id and rejection.code in (NO_CONTRACT, None):
             self.retry(symbol)  # the contract was ambiguous; its id settles it
 
     def failed(self, request: Request, symbol: Symbol) -> None:
@@ -92,30 +130,70 @@ class Contracts:
 
     # --- refusals ---
 
-    def reject(self, symbol: Symbol, entry: IbCode, message: str) -> None:
-        """IB refuses the symbol: it holds no line, and is tried again later."""
+    def reject(self, symbol: Symbol, entry: IbCode, message: str, con_id: int = 0) -> None:
+        """IB refuses the symbol, asked for with this contract id: it holds no line, and is tried again later."""
         # One word for what a user sees as one thing; the code tells the kinds apart.
         name = "no_entitlement" if entry.reaction == "no_entitlement" else entry.name
-        symbol.rejection = Rejection(name, entry.code, message)
+        if entry.code == NO_CONTRACT:
+            if self._expired(symbol):
+                name, message = EXPIRED, f"{message} The contract has expired; the plan needs the next one."
+            elif hint := _hint(symbol.planned):
+                message = f"{message} {hint}"
+        self._refuse(symbol, Rejection(name, entry.code, message, con_id, self.context.now))
+        if entry.code == NO_CONTRACT and name != EXPIRED:
+            if symbol.rejections > 1:
+                symbol.con_id = 0  # the id that was known may be the fault
+            if symbol.details is None:
+                self._ask(symbol)
+
+    def _refuse(self, symbol: Symbol, rejection: Rejection) -> None:
+        symbol.rejection = rejection
         symbol.rejections += 1
         for request in (symbol.stream, symbol.snapshot, symbol.history):
             self.requests.cancel(request)
         symbol.stream = symbol.snapshot = symbol.history = None
         symbol.step = "trust"
-        if entry.code == NO_CONTRACT:
-            symbol.con_id = 0
-            if symbol.rejections == 1:
-                self._ask(symbol)
-        pause = min(LAST_RETRY, FIRST_RETRY * 2.0 ** (symbol.rejections - 1))
-        self.context.deadlines.set(("rejected", symbol.name), self.context.now + ns(pause))
+        first = KNOWN_RETRY if symbol.proven or symbol.con_id else FIRST_RETRY
+        pause = min(LAST_RETRY, first * 2.0 ** (symbol.rejections - 1))
+        if rejection.name == EXPIRED:
+            self.context.deadlines.clear(("rejected", symbol.name))
+        else:
+            self.context.deadlines.set(("rejected", symbol.name), self.context.now + ns(pause))
         self.context.touch(symbol)
 
     def retry(self, symbol: Symbol) -> None:
         """Give a rejected symbol another chance."""
+        if symbol.con_id == 0 and symbol.details is None:
+            symbol.contract_asked_at = 0
         symbol.rejection = None
+        symbol.retried_at = self.context.now
         symbol.answerless = 0
         self.context.deadlines.clear(("rejected", symbol.name))
         self.context.touch(symbol)
+
+    def link_healed(self) -> None:
+        """The link is another one, or well again: what it refused while it was not well is asked again, at once; but
+        not again and again."""
+        for symbol in self.context.symbols.values():
+            rejection = symbol.rejection
+            if rejection is None or rejection.name == EXPIRED:
+                if symbol.con_id == 0 and symbol.details is None:
+                    symbol.contract_asked_at = 0  # details that were not answered are asked for again
+                continue
+            if self.context.now - symbol.retried_at >= HEALED:
+                self.retry(symbol)
+            else:
+                self.context.deadlines.set(("rejected", symbol.name), symbol.retried_at + HEALED)
+
+    def _expired(self, symbol: Symbol) -> bool:
+        """A future whose last day is over, as the plan or IB's details name it."""
+        if symbol.planned.sec_type != "FUT":
+            return False
+        known = self.context.memory.contracts.get(symbol.name)
+        told = known.last_trade_date[:8] if known is not None else ""
+        day = told or symbol.planned.last_trade_date
+        today = f"{datetime.fromtimestamp(self.context.now // SECOND, UTC):%Y%m%d}"
+        return bool(day) and day < today[: len(day)]
 
 
 def same_contract(one: PlannedSymbol, other: PlannedSymbol) -> bool:
@@ -130,15 +208,20 @@ def same_contract(one: PlannedSymbol, other: PlannedSymbol) -> bool:
 def _same_contract(known: ContractQualified, planned: PlannedSymbol) -> bool:
     if known.sec_type != planned.sec_type or known.currency != planned.currency:
         return False
-    return not planned.primary_exchange or planned.primary_exchange in (known.primary_exchange, known.exchange)
+    wanted = planned.primary_exchange
+    return not wanted or listed_on(known, wanted) or same_exchange(known.exchange, wanted)
 
 
-def _fit(info: ContractQualified, planned: PlannedSymbol) -> tuple[bool, bool, bool]:
-    return (
-        info.currency == planned.currency,
-        bool(planned.primary_exchange) and planned.primary_exchange in (info.primary_exchange, info.exchange),
-        info.exchange == planned.exchange,
-    )
+def _unit_is_doubtful(planned: PlannedSymbol) -> bool:
+    """May IB send its prices in a hundredth of the currency? Futures, and stocks of some currencies."""
+    return planned.sec_type == "FUT" or (planned.sec_type == "STK" and planned.currency in _SUBUNITS)
+
+
+def _hint(planned: PlannedSymbol) -> str:
+    name = planned.ib_symbol or planned.symbol
+    if planned.sec_type != "STK" or planned.currency != "USD" or "-" not in name:
+        return ""
+    return f"IB writes share classes of US stocks with a space: did you mean {name.replace('-', '.')}?"
 
 
 def _hours(contract: ContractQualified) -> Hours | None:

@@ -22,7 +22,7 @@ from services.gateway.core.fallback import Ladder
 from services.gateway.core.farms import Farms
 from services.gateway.core.gap_ledger import Gaps
 from services.gateway.core.governor import Kind
-from services.gateway.core.ib_errors import look_up
+from services.gateway.core.ib_errors import SEC_DEF_OK, look_up
 from services.gateway.core.lines import Lines
 from services.gateway.core.link import Link, LinkStep
 from services.gateway.core.link_silence import Silence
@@ -263,6 +263,9 @@ class GatewayCore:
                     self.answers.forget_stream(symbol)
             self.recovery.link_stepped(step)
             self.silence.link_stepped(step)
+            if step in (LinkStep.UP, LinkStep.DATA_LOST, LinkStep.DATA_KEPT):
+                self.contracts.link_healed()
+                self.lines.unbalanced = True
             if step is LinkStep.UP:
                 for name in self.context.memory.unfilled.keys() & self.symbols.keys():
                     self.gaps.fill_soon(name)
@@ -292,10 +295,15 @@ class GatewayCore:
                 symbol.last_tick = symbol.price_time = now
                 symbol.ticks += 1
                 region_ticked[symbol.region] = now
-                if symbol.source != SOURCE_STREAM or symbol.said is None or symbol.said.state not in _SETTLED:
+                if (
+                    symbol.fields_since != request.sent_at
+                    or symbol.source != SOURCE_STREAM
+                    or symbol.said is None
+                    or symbol.said.state not in _SETTLED
+                ):
                     self._stream_came(symbol)
             else:
-                self.context.priced_by(symbol, SOURCE_SNAPSHOT, now)
+                self.context.priced_by(symbol, SOURCE_SNAPSHOT, now, request.sent_at)
         self.requests.cancelled.clear()  # what comes for these from now on is not decoded any more
         if streamed:
             self.shared.newest_tick = now
@@ -309,12 +317,13 @@ class GatewayCore:
         """They came together with the message for which the stream was given up: a first price must say its source."""
         symbol = self.symbols.get(self.requests.cancelled.get(req_id, ""))
         if symbol is not None and symbol.mark is None:
-            self.context.priced_by(symbol, SOURCE_STREAM, self.context.now)
+            self.context.priced_by(symbol, SOURCE_STREAM, self.context.now, self.context.now)
 
     def _stream_came(self, symbol: Symbol) -> None:
-        self.context.priced_by(symbol, SOURCE_STREAM, self.context.now)
+        self.context.priced_by(symbol, SOURCE_STREAM, self.context.now, symbol.subscribed_at)
         if symbol.data_type is None and self.requests.data_type == 1 and not symbol.delayed:
             self._set_data_type(symbol, 1)  # IB says nothing when it is what was asked for
+        symbol.rejections = 0
         if symbol.competing:
             self.competing.ticked(symbol)
 
@@ -361,6 +370,9 @@ class GatewayCore:
                     self.competing.said(other)
 
     def _farm_said(self, code: int, message: str) -> None:
+        if code == SEC_DEF_OK:
+            self.contracts.link_healed()
+            self.lines.unbalanced = True
         changed = self.link.farm_said(code, message)
         if changed is not None:
             self.farms.changed(*changed, self.link.farms)
@@ -377,6 +389,8 @@ class GatewayCore:
             wake = min(wake, self.contracts.check(symbol), self.recovery.check(symbol))
         wake = min(wake, self.ladder.check(symbol))
         view = derive(symbol, self.shared, now)
+        if view.message is None and symbol.listing is not None:
+            view = view._replace(message=symbol.listing)
         if view != symbol.said or symbol.data_type != symbol.said_type:
             symbol.said, symbol.said_type = view, symbol.data_type
             self.context.emit(
@@ -397,8 +411,9 @@ class GatewayCore:
         """Every symbol that has a line has a stream, also while the gateway lacks IB: it ticks when IB is back."""
         if symbol.stream is not None or symbol.cut_reason is not None or symbol.rejection is not None:
             return NEVER
-        if self.context.now < symbol.hold_until:
-            return symbol.hold_until
+        held_until = max(symbol.hold_until, self.contracts.awaited(symbol))
+        if self.context.now < held_until:
+            return held_until
         self.requests.stream(symbol)
         return NEVER
 

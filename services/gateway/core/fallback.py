@@ -132,7 +132,7 @@ class Ladder:
         end = bar.time + length if bar.time + length <= self.context.now else bar.time
         if end <= max(symbol.price_time, symbol.floor, self._priced_before(symbol)) or mock != self.context.mock:
             return
-        self.context.priced_by(symbol, SOURCE_HISTORY, end)
+        self.context.priced_by(symbol, SOURCE_HISTORY, end, self.context.now)
         self.context.ticks(symbol.name, [(LAST, bar.close, NAN, ""), (PRICE_TIME, end / SECOND, NAN, "")])
 
     def _priced_before(self, symbol: Symbol) -> int:

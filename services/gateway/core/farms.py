@@ -6,14 +6,15 @@ may serve anybody. A symbol that goes on ticking is not served by the farm that 
 
 from typing import Final
 
-from messages.events import PlannedSymbol
 from services.gateway.core.context import Context
 from services.gateway.core.link import Farm
-from services.gateway.core.symbol_state import Symbol, region
+from services.gateway.core.symbol_state import Symbol
 from services.gateway.core.timing import Pace
 
 _REGION_OF_FARM: Final = (
     ("cash", "cash"),
+    ("cafarm", "ca"),
+    ("crypto", "crypto"),
     ("usfut", "usfut"),
     ("usopt", "usopt"),
     ("us", "us"),
@@ -53,10 +54,9 @@ class Farms:
         """Silent since a farm broke that may serve it: wait for its return, but not for ever, as its word may be
         lost. Returns until when to wait, None when there is nothing to wait for."""
         now = self.context.now
-        if symbol.quiet(now):
-            return None
         for name, since in self.broken.items():
-            if symbol.last_tick > since + self.pace.in_flight or not served_by(name, symbol.planned):
+            proven = max(symbol.last_tick, symbol.verified_at if symbol.quiet(now) else 0)
+            if proven > since + self.pace.in_flight or not served_by(name, symbol.region):
                 continue
             if now < (flagged := since + self._grace(symbol)):
                 return flagged
@@ -74,7 +74,7 @@ class Farms:
         """It is back: those that went silent must show a tick soon."""
         since = self.broken.pop(name, self.context.now)
         for symbol in self.context.symbols.values():
-            if symbol.last_tick <= since + self.pace.in_flight and served_by(name, symbol.planned):
+            if symbol.last_tick <= since + self.pace.in_flight and served_by(name, symbol.region):
                 symbol.farm_down = False
                 symbol.suspect_since = self.context.now - 1
                 symbol.step = "trust"
@@ -82,12 +82,12 @@ class Farms:
 
     def _touch(self, name: str) -> None:
         for symbol in self.context.symbols.values():
-            if served_by(name, symbol.planned):
+            if served_by(name, symbol.region):
                 self.context.touch(symbol)
 
 
-def served_by(farm: str, planned: PlannedSymbol) -> bool:
-    """May this farm (`usfarm.nj`, `cashfarm`, `eufarm`, `hfarm` ...) serve this symbol?"""
+def served_by(farm: str, region: str) -> bool:
+    """May this farm (`usfarm.nj`, `cashfarm`, `eufarm`, `hfarm` ...) serve a symbol of this region?"""
     lower = farm.lower()
     of_farm = next((name for prefix, name in _REGION_OF_FARM if lower.startswith(prefix)), None)
-    return of_farm is None or of_farm == region(planned)
+    return of_farm is None or region in (of_farm, "anywhere")

@@ -56,6 +56,7 @@ class Request:
     waiting: bool = False
     purpose: str = ""
     got: bool = False  # a price came in answer
+    con_id: int = 0  # the contract id that it named, 0 for none
     error: tuple[int, str] | None = None  # code and text of the last error that named it
     end: int = 0  # history: until when, UTC ns, 0 for now
     start: int = 0

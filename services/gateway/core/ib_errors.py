@@ -104,6 +104,8 @@ _TABLE: Final[tuple[IbCode, ...]] = (
 TABLE: Final[dict[int, IbCode]] = {entry.code: entry for entry in _TABLE}
 assert len(TABLE) == len(_TABLE)
 
+SEC_DEF_OK: Final = 2158
+
 FARM_CODES: Final[dict[int, tuple[str, str]]] = {
     2103: ("market_data", "broken"),
     2104: ("market_data", "ok"),

@@ -166,7 +166,7 @@ class Recovery:
         symbol.verified_until = now + often * self.pace.stale_after
         symbol.dead = False
         symbol.suspect_since = min(symbol.suspect_since, now - 1)
-        self.context.priced_by(symbol, SOURCE_STREAM, now)
+        self.context.priced_by(symbol, SOURCE_STREAM, now, symbol.subscribed_at)
 
     # --- its region, and all ---
 

@@ -131,6 +131,7 @@ class Requests:
         request.req_id = self._next_id
         self.by_id[request.req_id] = request
         self.context.touch(symbol)
+        request.con_id = symbol.con_id
         planned = symbol.planned
         out = self.context.out
         if request.kind is Kind.STREAM:

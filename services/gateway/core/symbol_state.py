@@ -8,7 +8,7 @@ state that is not all clear always has a reason.
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
-from messages.events import PlannedSymbol
+from messages.events import ContractQualified, PlannedSymbol
 from messages.fields import SOURCE_HISTORY, SOURCE_SNAPSHOT
 from services.gateway.core.deadlines import NEVER
 from services.gateway.core.governor import Request
@@ -50,22 +50,48 @@ REASONS: Final = {
     "line_limit": "all market data lines are taken by more important symbols",
     "plan_limit": "the plan leaves it out of streaming",
     "no_price": "no price has come since the gateway started",
+    "ambiguous_contract": "IB knows several contracts of this name, and no rule settles which is meant",
+    "listing_not_offered": "IB has the symbol, but not on the exchange or in the currency that the plan names",
+    "expired": "the future has expired",
 }
 """Why a symbol is not all clear, besides the link's own reasons and the names of IB's errors."""
 
 
+_PLACES: Final = {
+    "us": "AMERICAN AMEX ARCA BATS BEX BYX CBOE CHX DRCTEDGE EDGEA IEX ISLAND LTSE MEMX NASDAQ NYSE NYSENAT PEARL "
+    "PHLX PINK",
+    "usfut": "CBOT CFE CME COMEX ECBOT GLOBEX ICEUS NYBOT NYMEX",
+    "ca": "AEQLIT ALPHA CHIX_CA OMEGA PURE TSE VENTURE CDE",
+    "eu": "AEB BATEEN BATEUK BM BVL BVME BVME.ETF CHIXEN CHIXUK CPH DTB EBS EUREX EUREXUK FTA FWB FWB2 GETTEX HEX IBIS "
+    "IBIS2 ICEEU ICEEUSOFT IPE LSE LSEETF LSEIOB1 MATIF MEFFRV MONEP N.RIGA OMS OSE.OSLO PRA SBF SFB SWB TGATE VIRTX "
+    "VSE WSE",
+    "asia": "ASX CHINEXT HKFE HKSE KSE NSE OSE.JPN OSE SEHK SEHKNTL SEHKSZSE SGX SNFE TSEJ TWSE",
+    "crypto": "PAXOS ZEROHASH",
+    "cash": "IDEALPRO",
+}
+_REGION_OF: Final = {exchange: region for region, exchanges in _PLACES.items() for exchange in exchanges.split()}
 _EUROPE: Final = frozenset({"EUR", "GBP", "CHF", "SEK", "NOK", "DKK", "PLN", "HUF", "CZK"})
 _ASIA: Final = frozenset({"HKD", "JPY", "CNH", "SGD", "KRW", "INR", "AUD", "NZD", "TWD"})
+_ANYWHERE: Final = "anywhere"
 
 
-def region(planned: PlannedSymbol) -> str:
-    """Which of IB's data farms may serve it: cash, usfut, us, eu or asia."""
+def region(planned: PlannedSymbol, primary_exchange: str = "") -> str:
+    """Which of IB's data farms may serve it: cash, usfut, us, ca, eu, asia, crypto; or `anywhere`, of an exchange that
+    this table does not know. The exchange decides, the primary one first (`primary_exchange`: as IB's details name
+    it); the currency only where SMART is all that is known."""
     if planned.sec_type in ("CASH", "CMDTY"):
         return "cash"
+    if planned.sec_type == "CRYPTO":
+        return "crypto"
+    exchange = planned.primary_exchange or (planned.exchange if planned.exchange != "SMART" else primary_exchange)
+    if exchange and exchange != "SMART":
+        return _REGION_OF.get(exchange, _ANYWHERE)
     if planned.currency in _EUROPE:
         return "eu"
     if planned.currency in _ASIA:
         return "asia"
+    if planned.currency == "CAD":
+        return "ca"
     return "usfut" if planned.sec_type in ("FUT", "CONTFUT", "FOP") else "us"
 
 
@@ -87,9 +113,14 @@ class Route(NamedTuple):
 
 
 class Rejection(NamedTuple):
+    """Why a symbol is refused. `code` is IB's, None where its answer did not meet the plan; `con_id` is the contract
+    that was refused, 0 where none was named."""
+
     name: str
-    code: int
+    code: int | None
     message: str
+    con_id: int = 0
+    at: int = 0
 
 
 @dataclass(slots=True)
@@ -158,7 +189,10 @@ class Symbol:
     told_contract: bool = False
     route: Route | None = None  # a CFD's market data is that of its stock
     rejection: Rejection | None = None
-    rejections: int = 0
+    rejections: int = 0  # in a row, without a tick between
+    retried_at: int = 0  # when it was tried again last
+    listing: str | None = None  # which of several contracts it is, and by what rule
+    undecided: bool = False  # the plan's demand was not met, or is ambiguous: no subscription before details settle it
     delayed: bool = False  # ask for delayed data: the live one is not entitled
     # what was said last
     said: View | None = None
@@ -169,6 +203,10 @@ class Symbol:
         self.name = self.planned.symbol
         self.region = region(self.planned)
         self.rhythm_since = self.planned_at
+
+    def know(self, contract: ContractQualified) -> None:
+        """Details came: the exchange tells the region."""
+        self.region = region(self.planned, contract.primary_exchange)
 
     @property
     def priority(self) -> int:
@@ -204,15 +242,14 @@ class Symbol:
         return self.last_tick > self.suspect_since and now - self.last_tick < limit
 
     def quiet(self, now: int) -> bool:
-        """IB confirmed lately that the stream misses nothing."""
+        """IB confirmed lately that the stream misses nothing, and nothing has happened since that makes this void."""
         return self.verified_at > self.suspect_since and now < self.verified_until
 
 
 def derive(symbol: Symbol, shared: SharedFacts, now: int) -> View:
     """What the facts amount to."""
     if symbol.rejection is not None:
-        name, code, message = symbol.rejection
-        return View("rejected", True, name, code, message)
+        return View("rejected", True, symbol.rejection.name, symbol.rejection.code, symbol.rejection.message)
     if symbol.cut_reason is not None:
         reason = shared.outage or symbol.cut_reason
         return View("over_limit", not _served_by_snapshot(symbol, shared, now), reason, None, symbol.cut_message)

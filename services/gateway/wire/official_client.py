@@ -8,8 +8,10 @@ speaks version 100 or more, whose callbacks differ in their signatures.
 
 import inspect
 import logging
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from math import nan
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -18,9 +20,24 @@ from ibapi import server_versions
 from ibapi.client import EClient
 from ibapi.contract import Contract
 from ibapi.decoder import Decoder
+from ibapi.message import IN
 from ibapi.wrapper import EWrapper
 
 from messages.events import Bar, ContractQualified, PlannedSymbol
+from messages.fields import (
+    ASK,
+    ASK_SIZE,
+    BID,
+    BID_SIZE,
+    DELAYED_ASK,
+    DELAYED_ASK_SIZE,
+    DELAYED_BID,
+    DELAYED_BID_SIZE,
+    DELAYED_LAST,
+    DELAYED_LAST_SIZE,
+    LAST,
+    LAST_SIZE,
+)
 from services.base.clock import SECOND
 from services.gateway.core.interface import (
     BarsEnd,
@@ -50,8 +67,26 @@ logging.getLogger("ibapi").setLevel(logging.CRITICAL)
 _DECODER_TAKES_ID = "msgId" in inspect.signature(Decoder.interpret).parameters
 
 
+OnTick = Callable[[int, int, float | str, float], None]
+"""Takes request, tick field, value (or text), and the size that came with a price (NaN without one)."""
+
+
 class BadFrame(Exception):
     """A frame that cannot be a message of this protocol: the byte stream is not to be trusted any more."""
+
+
+UNSET_SIZE = 2**127 - 1  # the official client's unset Decimal
+SIZE_OF_PRICE = {
+    BID: BID_SIZE,
+    ASK: ASK_SIZE,
+    LAST: LAST_SIZE,
+    DELAYED_BID: DELAYED_BID_SIZE,
+    DELAYED_ASK: DELAYED_ASK_SIZE,
+    DELAYED_LAST: DELAYED_LAST_SIZE,
+}
+
+_ESCAPED_TEXT = 153  # server version from which texts are ASCII with escapes
+_ERROR_WITHOUT_VERSION = 194  # server version from which an error does not begin with a version
 
 
 class _Outgoing:
@@ -74,13 +109,15 @@ class _Outgoing:
 class OfficialClient(EWrapper):  # type: ignore[misc]
     """One connection's worth of the official client: its encoders and its decoder.
 
-    `inputs` collects what the callbacks said; `snapshots_done` the request ids of finished snapshots; the
-    caller empties both. `malformed` counts messages that the decoder could not read, `unknown` those that the
-    installed client has no decoder for.
+    `inputs` collects what the callbacks said; `snapshots_done` the request ids of finished snapshots; the caller
+    empties both. `on_tick` gets the ticks that were given to `interpret`. `malformed` counts messages that the decoder
+    could not read, `unknown` those that the installed client has no decoder for.
     """
 
-    def __init__(self, client_id: int, server_version: int) -> None:
+    def __init__(self, client_id: int, server_version: int, on_tick: OnTick = lambda *_: None) -> None:
         super().__init__()
+        self._on_tick = on_tick
+        self._price: tuple[int, int, float] | None = None  # of a tickPrice whose size is told next
         self.inputs: list[Event] = []
         self.snapshots_done: list[int] = []
         self.malformed = self.unknown = 0
@@ -153,10 +190,11 @@ class OfficialClient(EWrapper):  # type: ignore[misc]
             if protobuf:
                 self._decoder.processProtoBuf(body, message_id)
             else:
-                self._interpret_text(tuple(body.split(b"\0")[:-1]), message_id)
+                self._interpret_text(body.split(b"\0")[:-1], message_id)
         except Exception as error:  # the official decoder raises whatever its parsing meets
             self.malformed += 1
             log.warning("message_malformed", message_id=message_id, size=len(frame), error=str(error)[:200])
+        self._tell_price(nan)
 
     def _split(self, frame: bytes) -> tuple[int, bytes]:
         """The message id, and what follows it."""
@@ -169,11 +207,50 @@ class OfficialClient(EWrapper):  # type: ignore[misc]
                 return int(text), body
         raise BadFrame(f"a frame of {len(frame)} bytes that begins with {frame[:16]!r}")
 
-    def _interpret_text(self, fields: tuple[bytes, ...], message_id: int) -> None:
+    def _interpret_text(self, fields: list[bytes], message_id: int) -> None:
+        """Raises whatever the official decoder does, where the message says nothing without what it cannot read."""
+        try:
+            self._decode(self._fitted(fields, message_id), message_id)
+        except Exception:
+            if message_id == IN.ERR_MSG:
+                self._read_error(fields)
+            elif message_id != IN.CONTRACT_DATA or not self._decode_without_one(fields, message_id):
+                raise
+
+    def _decode(self, fields: list[bytes], message_id: int) -> None:
         if _DECODER_TAKES_ID:
-            self._decoder.interpret(fields, message_id)
+            self._decoder.interpret(tuple(fields), message_id)
         else:
             self._decoder.interpret((b"%d" % message_id, *fields))
+
+    def _fitted(self, fields: list[bytes], message_id: int) -> list[bytes]:
+        """Messages that the official decoder reads by a callback's signature: it drops them without a word when they
+        have a field more or less. Raises ValueError for one less."""
+        parameters = self._decoder.msgId2handleInfo[message_id].wrapperParams  # self, and the message's version, apart
+        if parameters is None:
+            return fields
+        if len(fields) < len(parameters):
+            raise ValueError(f"{len(fields)} fields; expected {len(parameters)}")
+        return fields[: len(parameters)]
+
+    def _decode_without_one(self, fields: list[bytes], message_id: int) -> bool:
+        """Contract details of which one field cannot be read: without it, or with its backslashes as they stand. They
+        come in one callback at their end, so that a failed try has said nothing."""
+        for number, field in enumerate(fields):
+            for instead in (field.replace(b"\\", b"\\\\"), b""):
+                with suppress(Exception):
+                    self._decode([*fields[:number], instead, *fields[number + 1 :]], message_id)
+                    log.warning("field_unreadable", message_id=message_id, field=number, value=repr(field[:60]))
+                    return True
+        return False
+
+    def _read_error(self, fields: list[bytes]) -> None:
+        """An error that lacks what its version should have at the end. Raises ValueError or IndexError."""
+        first = 0 if self.server_version >= _ERROR_WITHOUT_VERSION else 1
+        req_id, code, text = fields[first : first + 3]
+        escaped = self.server_version >= _ESCAPED_TEXT
+        message = text.decode("unicode-escape" if escaped else "utf-8", "backslashreplace")
+        self.inputs.append(IbErrorSeen(int(req_id), int(code), message))
 
     # --- callbacks: names and signatures are IB's ---
 
@@ -234,6 +311,29 @@ class OfficialClient(EWrapper):  # type: ignore[misc]
                 ),
             )
         )
+
+    def tickPrice(self, reqId: int, tickType: int, price: float, attrib: Any) -> None:
+        self._tell_price(nan)
+        self._price = (reqId, tickType, price)
+
+    def tickSize(self, reqId: int, tickType: int, size: Any) -> None:
+        """Of a tick of its own, or of the price just before: the official client tells the two apart."""
+        number = nan if size == UNSET_SIZE else float(size)
+        if self._price is not None and (self._price[0], SIZE_OF_PRICE.get(self._price[1])) == (reqId, tickType):
+            self._tell_price(number)
+        else:
+            self._on_tick(reqId, tickType, number, nan)
+
+    def tickGeneric(self, reqId: int, tickType: int, value: float) -> None:
+        self._on_tick(reqId, tickType, value, nan)
+
+    def tickString(self, reqId: int, tickType: int, value: str) -> None:
+        self._on_tick(reqId, tickType, value, nan)
+
+    def _tell_price(self, size: float) -> None:
+        price, self._price = self._price, None
+        if price is not None:
+            self._on_tick(*price, size)
 
     def contractDetailsEnd(self, reqId: int) -> None:
         self.inputs.append(ContractEnd(reqId))

@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 
 from messages.fields import NUMERIC_STRING_FIELDS
 from services.gateway.wire.columns import Columns
-from services.gateway.wire.text_ticks import FIRST_OWN_FIELD, HEADER, MAX_FRAME, SLAB, TextTickDecoder
+from services.gateway.wire.text_ticks import FIRST_OWN_FIELD, HEADER, MAX_FRAME, SLAB, Odd, TextTickDecoder
 
 BINARY_IDS: Final = 201  # server version from which message ids are binary
 PROTOBUF: Final = 200  # message ids over this one are protobuf
@@ -43,8 +43,8 @@ Value = TypeVar("Value")
 class ProtobufTickDecoder(TextTickDecoder):
     """As TextTickDecoder, for frames with a binary message id."""
 
-    def __init__(self, server_version: int) -> None:
-        super().__init__(server_version)
+    def __init__(self, server_version: int, odd: Odd | None = None) -> None:
+        super().__init__(server_version, odd)
         self._heads: dict[bytes, tuple[int, int, int]] = {}  # from the id to the value's tag -> kind, symbol id, field
         self._head_end = HEADER + _ID  # where the value stood in the frame before
         self._sizes: dict[bytes, float] = {}  # what follows a price -> its size
@@ -118,15 +118,16 @@ class ProtobufTickDecoder(TextTickDecoder):
     def _take_frame(self, body: bytes, columns: Columns, rare: list[bytes]) -> None:
         """Take a frame that does not look like one before it."""
         kind = _KINDS.get(body[:_ID])
+        if kind is None:
+            rare.append(body)
+            return
         try:
-            if kind is None:
-                raise ValueError("no tick")
             request, field, value_at = _read_head(body)
             if body[value_at - 1] != _VALUE_TAG[kind] or field >= FIRST_OWN_FIELD:
                 raise ValueError("not a tick of IB as gateways write it")
             value, size = self._read_value(kind, field, body, value_at)
         except (ValueError, IndexError, StructError):
-            rare.append(body)
+            self._leave(body, rare)
             return
         symbol_id = self.routes.get(request)
         if symbol_id is None:

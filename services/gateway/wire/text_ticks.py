@@ -8,6 +8,7 @@ turned into a comma the pieces are JSON arrays, which msgspec parses into typed 
 in the pass that reads the numbers (other ways, measured: tests/benchmarks/README.md).
 """
 
+from collections.abc import Callable
 from math import nan
 from operator import attrgetter, itemgetter
 from typing import Annotated, ClassVar, Final, Literal
@@ -82,6 +83,9 @@ _request, _field, _value, _size = map(attrgetter, ("request", "field", "value", 
 _first = itemgetter(0)
 
 
+Odd = Callable[[bytes], None]
+
+
 class FrameError(Exception):
     """The received bytes are no TWS stream: a frame of length 0, or of more than MAX_FRAME bytes."""
 
@@ -92,10 +96,11 @@ class TextTickDecoder:
     `unrouted` counts ticks of unknown requests, such as those still on their way after a cancel.
     """
 
-    def __init__(self, server_version: int) -> None:
+    def __init__(self, server_version: int, odd: Odd | None = None) -> None:
         self.unrouted = 0
         self.routes: dict[int, int] = {}  # request id -> symbol id
         self._escaped_text = server_version >= _ESCAPED_TEXT
+        self._odd = odd
         self._tail = bytearray()
         self._needed = 0  # bytes that the tail must have before a frame is whole
 
@@ -158,7 +163,7 @@ class TextTickDecoder:
             try:
                 request, field, value, size = _read(pieces[0])
             except ValueError:
-                rare.append(self._payload(pieces[0]))
+                self._leave(self._payload(pieces[0]), rare)
             else:
                 if request in self.routes:
                     columns.add(self.routes[request], field, value, size)
@@ -185,12 +190,12 @@ class TextTickDecoder:
             if not piece.startswith(_TICKS, 1):
                 rare.append(self._payload(piece))
             elif piece.startswith(b"46\0", 1):
-                ticks += self._take_text(piece, texts, rare)
+                ticks += self._take_text(piece, texts)
             else:
                 ticks.append(piece)
         return ticks
 
-    def _take_text(self, piece: bytes, texts: list[str], rare: list[bytes]) -> tuple[bytes, ...]:
+    def _take_text(self, piece: bytes, texts: list[str]) -> tuple[bytes, ...]:
         """A tickString as a piece that holds numbers only, if it is one to take."""
         fields = piece.split(b"\0")
         if len(fields) != 5 or fields[3] in (b"45", b"88"):
@@ -200,16 +205,22 @@ class TextTickDecoder:
             int(fields[1])
         except ValueError:
             return (piece,)
-        if field in NUMERIC_STRING_FIELDS:
+        if field in NUMERIC_STRING_FIELDS or not 0 <= field < FIRST_OWN_FIELD:
             return (piece,)
-        if not 0 <= field < FIRST_OWN_FIELD or b"\\" in fields[4]:  # what an escape means, the official decoder knows
-            rare.append(self._payload(piece))
-            return ()
+        if b"\\" in fields[4]:  # what an escape means, the official decoder knows
+            return (piece,)
         if request not in self.routes:
             self.unrouted += 1
             return ()
         texts.append(self._text(fields[4]))
         return (b"\x012\0001\0%d\0%d\0%d" % (request, field, len(texts) - 1),)
+
+    def _leave(self, tick: bytes, rare: list[bytes]) -> None:
+        """A tick that is not exactly as it should be."""
+        if self._odd is None:
+            rare.append(tick)
+        else:
+            self._odd(tick)
 
     def _payload(self, piece: bytes) -> bytes:
         """What of the frame followed its length."""

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from services.base.clock import SECOND
 from services.simulator.market.contracts import Instrument
 from services.simulator.market.hours import MarketHours
-from services.simulator.market.prices import Day, Walk, session_day, traded
+from services.simulator.market.prices import Day, session_day, traded, walk
 
 MOST_BARS = 20_000
 MOST_SAMPLES = 60_000  # evaluations of the walk in one request: a fraction of a second
@@ -63,7 +63,7 @@ def bars(seed: int, instrument: Instrument, hours: MarketHours, start: int, end:
     times = list(bar_times(hours, instrument.sec_type, start, end, seconds))[-MOST_BARS:]
     if not times:
         return []
-    walk = Walk(seed, instrument)
+    path_of = walk(seed, instrument)
     samples = max(1, min(12, MOST_SAMPLES // len(times)))
     made: list[RawBar] = []
     day = Day(0, 0, 0)
@@ -71,7 +71,7 @@ def bars(seed: int, instrument: Instrument, hours: MarketHours, start: int, end:
         ends = min(ends, end)
         if not day.start <= begins < day.end:
             day = session_day(hours, instrument.sec_type, begins)
-        path = [walk.at(begins + (ends - begins) * n // samples) for n in range(samples + 1)]
+        path = [path_of.at(begins + (ends - begins) * n // samples) for n in range(samples + 1)]
         volume = traded(instrument, day, ends) - traded(instrument, day, begins)
         made.append(RawBar(begins, path[0], max(path), min(path), path[-1], volume, max(1, volume // 180)))
     return merge_days(made, hours, seconds) if seconds > DAY else made

@@ -2,11 +2,12 @@
 stock, invented by its name when somebody asks for it. `Master.find` answers what IB would for a client's contract.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from services.simulator.market.identity import invented_ticker, is_ticker
+from services.simulator.market.identity import invented_ticker, is_derived, is_ticker
 
 US_STOCK_EXCHANGES = "SMART,NYSE,ARCA,NASDAQ,BATS,IEX,MEMX"
 US_EXCHANGES = frozenset(US_STOCK_EXCHANGES.split(","))
@@ -45,16 +46,41 @@ class Instrument:
     under_con_id: int = 0
     under_symbol: str = ""
     under_sec_type: str = ""
+    under: "Instrument | None" = None  # whose prices make this one's
+    strike: float = 0.0
+    right: str = ""
     market_rule: int = 26
     magnifier: int = 1  # prices are in this part of the currency: 100 for cents
     isin: str = ""
     invented: bool = False  # by its name alone, see invented.py
+    time_zone: str = ""  # of its hours, where that is not the market's own
+    expires_at: str = ""  # the time of day and its zone, which follow the last trade date
     called: str = ""  # what scenarios and statistics call it, where that is not its symbol
 
     @property
     def in_lots(self) -> bool:
         """US stocks: old versions get their sizes in round lots of 100."""
         return self.sec_type == "STK" and self.currency == "USD" and self.exchange in US_EXCHANGES
+
+    @property
+    def round_lot(self) -> int:
+        """Shares in a round lot."""
+        return 100 if self.in_lots else 1
+
+    @property
+    def expires(self) -> str:
+        """The last trade date as contract details give it first: with the time of day, where there is one."""
+        return f"{self.expiry} {self.expires_at}".rstrip()
+
+    @property
+    def market_rules(self) -> str:
+        """A market rule for each of the valid exchanges."""
+        return ",".join([str(self.market_rule)] * (self.valid_exchanges.count(",") + 1))
+
+    @property
+    def sec_ids(self) -> tuple[tuple[str, str], ...]:
+        """Identifiers by their tags."""
+        return (("ISIN", self.isin),) if self.isin else ()
 
     @property
     def key(self) -> str:
@@ -98,6 +124,18 @@ class Wanted(NamedTuple):
     currency: str
     local_symbol: str
     trading_class: str
+    strike: float = 0.0
+    right: str = ""  # C or P
+    expired: bool = False  # those that have expired are wanted too
+
+
+DERIVED = ("OPT", "CFD", "CONTFUT")
+Derive = Callable[[str, Sequence[Instrument]], list[Instrument]]
+
+
+def known_strike(strike: float) -> float:
+    """0 for one that is not given: the official client sends its largest number then."""
+    return strike if 0 < strike < sys.float_info.max else 0.0
 
 
 _EXCHANGE_ALIASES = {"ISLAND": "NASDAQ", "GLOBEX": "CME", "AMEX": "ARCA"}
@@ -105,13 +143,17 @@ _EXCHANGE_ALIASES = {"ISLAND": "NASDAQ", "GLOBEX": "CME", "AMEX": "ARCA"}
 
 class Master:
     """Everything that exists: `listed`, as many of SIM0001 … as `synthetic` says, and, unless it is closed, every
-    US stock that `invent` makes of a well-formed ticker."""
+    US stock that `invent` makes of a well-formed ticker. `derive` makes what hangs on them, by security type."""
 
     def __init__(
-        self, listed: Iterable[Instrument], synthetic: int = 1000, invent: Callable[[str], Instrument] | None = None
+        self,
+        listed: Iterable[Instrument],
+        synthetic: int = 1000,
+        invent: Callable[[str], Instrument] | None = None,
+        derive: Derive | None = None,
     ) -> None:
         self._synthetic = synthetic
-        self._invent = invent
+        self._invent, self._derive = invent, derive
         self._by_id: dict[int, Instrument] = {}
         self._by_symbol: dict[str, list[Instrument]] = {}
         for instrument in listed:
@@ -134,6 +176,8 @@ class Master:
             name = (wanted.symbol or wanted.local_symbol).upper()
             self._synthesize(name)
             listed = self._by_symbol.get(name, [])
+        if wanted.sec_type in DERIVED:
+            return self._find_derived(wanted, listed)
         found = [match for one in listed if (match := _match(one, wanted)) is not None]
         return found or ([] if wanted.con_id else self._find_invented(wanted))
 
@@ -162,6 +206,33 @@ class Master:
         for name in {instrument.symbol, instrument.local_symbol}:
             self._by_symbol[name].remove(instrument)
 
+    def _find_derived(self, wanted: Wanted, listed: list[Instrument]) -> list[Instrument]:
+        """Options, CFDs and continuous futures, made of the contracts that they hang on."""
+        if self._derive is None:
+            return []
+        bases = [one for one in listed if one.under is None]
+        if not wanted.con_id:
+            name = wanted.symbol.upper() or self._by_root(wanted.local_symbol[:6].strip().upper())
+            self._invented(name)
+            bases = [*self._by_symbol.get(name, [])]
+        made = [one for one in listed if one.under is not None] or self._derive(wanted.sec_type, bases)
+        return [self._keep(match) for one in made if (match := _match(one, wanted)) is not None]
+
+    def _by_root(self, root: str) -> str:
+        """The symbol that options call by this root: they leave out its space."""
+        return next((one for one in self._by_symbol if one.replace(" ", "") == root), root)
+
+    def _keep(self, derived: Instrument) -> Instrument:
+        """The contract under its id, or under the next free one if another has that."""
+        if derived.under is None:
+            return derived
+        while (known := self._by_id.get(derived.con_id)) is not None:
+            if known.called == derived.called:
+                return known
+            derived = replace(derived, con_id=derived.con_id + 1)
+        self._by_id[derived.con_id] = derived
+        return derived
+
     def _find_invented(self, wanted: Wanted) -> list[Instrument]:
         name = (wanted.symbol or wanted.local_symbol).upper()
         if wanted.sec_type not in ("", "STK") or (not wanted.sec_type and name in self._by_symbol):
@@ -188,8 +259,15 @@ class Master:
         if 0 < con_id - SYNTHETIC_IDS <= self._synthetic:
             self._synthesize(f"SIM{con_id - SYNTHETIC_IDS:04d}")
         ticker = invented_ticker(con_id)
-        if ticker is not None and con_id not in self._by_id:
+        if con_id in self._by_id:
+            return
+        if ticker is not None:
             self._invented(ticker)
+        elif is_derived(con_id) and self._derive is not None:
+            bases = [one for one in self if one.under is None]
+            made = [one for kind in ("CFD", "OPT") for one in self._derive(kind, bases)]
+            for one in [one for one in made if one.con_id == con_id]:
+                self._keep(one)
 
     def _synthesize(self, symbol: str) -> Instrument | None:
         if not (symbol.startswith("SIM") and symbol[3:].isdigit() and len(symbol) >= 7):
@@ -233,7 +311,9 @@ def _match(one: Instrument, wanted: Wanted) -> Instrument | None:
         and (not wanted.currency or wanted.currency == one.currency)
         and (not wanted.local_symbol or wanted.local_symbol.upper() == one.local_symbol)
         and (not wanted.trading_class or wanted.trading_class == one.trading_class)
-        and (not wanted.expiry or one.expiry.startswith(wanted.expiry))
+        and (not wanted.expiry or one.expiry.startswith(wanted.expiry[:8]))
+        and (not wanted.strike or wanted.strike == one.strike)
+        and (not wanted.right or wanted.right == one.right)
         and (not exchange or exchange in one.valid_exchanges.split(","))
     )
     if not matches:

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from services.base.clock import SECOND
-from services.simulator.protocol.replies import Hours
+from services.simulator.protocol.rows import Hours
 
 Schedule = Literal["always", "regular"]
 DAYS_SHOWN = 7
@@ -51,17 +51,25 @@ class MarketHours:
         """The regular (liquid) session of a day; empty on a holiday."""
         return self._day(sec_type, day, liquid=True)
 
-    def describe(self, sec_type: str, now: int) -> Hours:
+    def describe(self, sec_type: str, now: int, time_zone: str = "") -> Hours:
+        """The coming days' hours, in `time_zone`, or else the exchange's own."""
+        zone = time_zone or self.time_zone
         today = self.local(now).date()
         days = [today + timedelta(days=n) for n in range(DAYS_SHOWN)]
-        return Hours(self.time_zone, *(self._write(sec_type, days, liquid) for liquid in (False, True)))
+        return Hours(zone, *(self._write(sec_type, days, liquid, zone) for liquid in (False, True)))
 
-    def _write(self, sec_type: str, days: list[date], liquid: bool) -> str:
+    def _write(self, sec_type: str, days: list[date], liquid: bool, zone: str) -> str:
         parts: list[str] = []
         for day in days:
-            spans = self._day(sec_type, day, liquid)
-            parts += [f"{s.start:%Y%m%d:%H%M}-{s.end:%Y%m%d:%H%M}" for s in spans] or [f"{day:%Y%m%d}:CLOSED"]
+            spans = [[self._moved(moment, zone) for moment in span] for span in self._day(sec_type, day, liquid)]
+            parts += [f"{start:%Y%m%d:%H%M}-{end:%Y%m%d:%H%M}" for start, end in spans] or [f"{day:%Y%m%d}:CLOSED"]
         return ";".join(parts)
+
+    def _moved(self, moment: datetime, zone: str) -> datetime:
+        """An exchange time in another zone."""
+        if zone == self.time_zone:
+            return moment
+        return moment.replace(tzinfo=ZoneInfo(self.time_zone)).astimezone(ZoneInfo(zone))
 
     def _day(self, sec_type: str, day: date, liquid: bool) -> list[Span]:
         if day in self.overrides:
@@ -69,7 +77,7 @@ class MarketHours:
         midnight = datetime(day.year, day.month, day.day)
         if self.schedule == "always" or sec_type == "CRYPTO":
             return [Span(midnight, midnight + timedelta(days=1))]
-        if sec_type in ("CASH", "FUT"):
+        if sec_type in ("CASH", "FUT", "CONTFUT"):
             begins = midnight + timedelta(hours=17 if sec_type == "CASH" else 18, minutes=15 * (sec_type == "CASH"))
             ends = midnight + timedelta(days=1, hours=17)
             return [Span(begins, ends)] if day.weekday() in (6, 0, 1, 2, 3) else []

@@ -5,9 +5,10 @@ real ones, so that a client's stored ids find them.
 """
 
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import date
 
 from services.simulator.market.contracts import Instrument
+from services.simulator.market.derived import third_friday
 from services.simulator.market.identity import invented_isin
 
 _MONTH_CODES = "FGHJKMNQUVXZ"
@@ -155,6 +156,7 @@ _FUTURES = (
     ("ES", "E-mini S&P 500", "CME", "50", 5895.0, 0.9, 0.25, 1_400_000, "SPX"),
     ("NQ", "E-mini NASDAQ 100", "CME", "20", 21250.0, 1.2, 0.25, 600_000, "NDX"),
     ("MES", "Micro E-Mini S&P 500 Stock Price Index", "CME", "5", 5895.0, 0.9, 0.25, 1_000_000, "SPX"),
+    ("BIT", "Nano Bitcoin", "COINDERIV", "0.01", 94_300.0, 2.8, 5.0, 150_000, ""),
     ("ZC", "Corn Futures", "CBOT", "5000", 452.5, 1.5, 0.25, 200_000, ""),
 )
 _IN_CENTS = {"ZC": 100}  # price magnifiers: the prices of these are in a hundredth of the currency
@@ -273,6 +275,8 @@ def _quarters(
                 under_sec_type="IND" if under else "",
                 market_rule=67,
                 magnifier=_IN_CENTS.get(symbol, 1),
+                time_zone="US/Central",
+                expires_at="08:30:00 US/Central",
             )
         year, month = (year, month + 3) if month < 12 else (year + 1, 3)
 
@@ -307,8 +311,3 @@ def _identities() -> dict[str, tuple[int, str]]:
     """Contract id (0: none) and ISIN of the well-known, by symbol."""
     rows = [line.split("|") for line in _IDENTITIES.strip().splitlines()]
     return {symbol: (int(con_id or 0), isin) for symbol, con_id, isin in rows}
-
-
-def third_friday(year: int, month: int) -> date:
-    first = date(year, month, 1)
-    return first + timedelta(days=(4 - first.weekday()) % 7 + 14)

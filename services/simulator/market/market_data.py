@@ -14,7 +14,7 @@ from services.simulator.market import ticks
 from services.simulator.market.contracts import BBO_EXCHANGE, Instrument
 from services.simulator.market.market import Quotes
 from services.simulator.market.prices import ASK, ASK_SIZE, BID, BID_SIZE, LAST, LAST_SIZE, PRICE, Tick
-from services.simulator.trouble import oddities
+from services.simulator.trouble import burst, oddities
 from services.simulator.trouble.world import Entitlement
 
 if TYPE_CHECKING:
@@ -22,13 +22,19 @@ if TYPE_CHECKING:
 
 SNAPSHOT_LIMIT = 11.0  # seconds after which a snapshot ends, whatever came
 RT_VOLUME_REQUEST = "233"
+Cache = dict[tuple[bool, ticks.Form], ticks.Encoded]
 _QUOTE_FIELDS = {BID, ASK, BID_SIZE, ASK_SIZE}
+NOT_FOUND = "No security definition has been found for the request"
 COMPETING = "No market data during competing live session"
+DELAYED_AVAILABLE = "Delayed market data is available."
 NOT_ENTITLED = {
     354: "Requested market data is not subscribed.",
-    10089: "Requested market data requires additional subscription for API.",
+    10089: "Requested market data requires additional subscription for API. See link in 'Market Data Connections' "
+    "dialog for more details.",
     10090: "Part of requested market data is not subscribed. Subscription-independent ticks are still active.",
     10091: "Part of requested market data requires additional subscription for API.",
+    10168: "Requested market data is not subscribed. Delayed market data is not enabled.",
+    10167: "Requested market data is not subscribed. Displaying delayed market data.",
 }
 
 
@@ -47,28 +53,40 @@ class Book:
 def subscribe(
     core: Core, client: Client, request: int, instrument: Instrument, generic: frozenset[str], snapshot: bool
 ) -> None:
-    """Open a line, or say why not: 101, 10197, 354 and its kin. The contract is known and the id is free."""
+    """Open a line, or say why not: 101, 10197, 354 and its kin, or 91 where to. The contract is known, the id free."""
+    if (instead := _reroute(core, instrument)) is not None:
+        core.send(client, client.replies.reroute_market_data(request, *instead))
+        client.lost_ids.add(request)
+        return
     if core.book.lines >= core.world.line_limit:
         core.error(client, request, 101, f"Max number of tickers has been reached: {core.world.line_limit}")
         return
-    subscription = Subscription(client, request, instrument, generic)
-    if not _entitle(core, subscription, core.world.entitlements.get(instrument.key)):
+    subscription = Subscription(client, request, instrument, generic, asked="snapshot" if snapshot else "stream")
+    entitlement = core.world.entitlements.get(instrument.key)
+    if not _entitle(core, subscription, entitlement):
         return
     if core.world.competing:
         core.error(client, request, 10197, COMPETING)
     client.subscriptions[request] = subscription
     core.book.by_instrument.setdefault(instrument.con_id, []).append(subscription)
     core.market.activate(instrument, core.now)
-    core.send(client, client.replies.tick_req_params(request, instrument.tick, BBO_EXCHANGE))
-    _tell_type(core, subscription)
+    _announce(core, subscription)
     if core.world.flows(instrument):
         send_image(core, subscription)
+        subscription.dead = instrument.key in core.world.faults.image_only
         if snapshot:
             core.after(0, lambda: _end_snapshot(core, subscription))
     else:
         subscription.image_due = True
         if snapshot:
             core.after(SNAPSHOT_LIMIT, lambda: _end_snapshot(core, subscription))
+
+
+def _reroute(core: Core, instrument: Instrument) -> tuple[int, str] | None:
+    """The contract id and exchange to ask for instead: a CFD has no market data of its own."""
+    if instrument.sec_type == "CFD" and instrument.under is not None:
+        return instrument.under.con_id, instrument.under.exchange
+    return core.world.faults.reroutes.get(instrument.key)
 
 
 def cancel(core: Core, client: Client, request: int) -> None:
@@ -79,11 +97,18 @@ def cancel(core: Core, client: Client, request: int) -> None:
             return
         core.error(client, request, 300, f"Can't find EId with tickerId:{request}")
         return
-    forget(core, subscription)
+    if not core.world.late_ticks:
+        forget(core, subscription)
+        return
+    client.subscriptions.pop(request)
+    if core.world.flows(subscription.instrument):
+        send_image(core, subscription)
+    core.after(core.world.late_ticks, lambda: forget(core, subscription))
 
 
 def forget(core: Core, subscription: Subscription) -> None:
-    subscription.client.subscriptions.pop(subscription.request, None)
+    if subscription.client.subscriptions.get(subscription.request) is subscription:
+        subscription.client.subscriptions.pop(subscription.request)
     con_id = subscription.instrument.con_id
     others = core.book.by_instrument.get(con_id, [])
     if subscription in others:
@@ -106,13 +131,18 @@ def forget_all(core: Core, client: Client) -> None:
 
 
 def send_image(core: Core, subscription: Subscription) -> None:
-    """Everything that is known of the symbol now."""
+    """Everything that is known of the symbol now, but for what its faults hold back."""
     subscription.image_due = False
-    feed = core.market.feed(subscription.instrument, core.now)
-    image = feed.image()
-    if not core.world.hours.is_open(subscription.instrument.sec_type, core.now):
+    instrument, faults = subscription.instrument, core.world.faults
+    image = core.market.feed(instrument, core.now).image()
+    if not core.world.hours.is_open(instrument.sec_type, core.now) or instrument.key in faults.withdrawn:
         image = [_withdrawn(tick) for tick in image]
-    _deliver(core, subscription, image, {})
+    kept = faults.partial.get((subscription.asked, instrument.key))
+    if subscription.asked == "snapshot" and instrument.key in faults.image_only:
+        kept = frozenset()
+    if kept is not None:
+        image = [tick for tick in image if tick.field in kept]
+    _deliver(core, subscription, _magnified(core, instrument, image), {})
 
 
 def refuse(core: Core, subscription: Subscription, entitlement: Entitlement) -> None:
@@ -121,16 +151,22 @@ def refuse(core: Core, subscription: Subscription, entitlement: Entitlement) -> 
         forget(core, subscription)
         return
     _tell_type(core, subscription)
+    _advise(core, subscription)
     subscription.image_due = True
+
+
+def withdraw(core: Core, instrument: Instrument) -> None:
+    """Tell all lines that there is neither bid nor ask."""
+    image = core.market.feed(instrument, core.now).image()
+    tell(core, instrument, [_withdrawn(tick) for tick in image if tick.field in _QUOTE_FIELDS])
 
 
 def turn(core: Core) -> None:
     """Move the markets to the core's time and deliver."""
     _notice_hours(core)
     for feed, made in core.market.advance(core.now):
-        if made and feed.instrument.key in core.world.odd:
-            made = oddities.mix_in(made, feed)
-        encoded: dict[tuple[bool, bool], ticks.Encoded] = {}
+        made = _with_faults(core, feed, made)
+        encoded: Cache = {}
         flows = core.world.flows(feed.instrument)
         for subscription in core.book.by_instrument.get(feed.instrument.con_id, ()):
             if subscription.dead:
@@ -148,9 +184,33 @@ def turn(core: Core) -> None:
             _send_tick_by_tick(core, feed, made)
 
 
+def _with_faults(core: Core, feed: Quotes, made: list[Tick]) -> list[Tick]:
+    """What is told of a step of the market."""
+    key, faults = feed.instrument.key, core.world.faults
+    if not made or key in faults.quiet:
+        return []
+    if key in core.world.odd:
+        made = oddities.mix_in(made, feed)
+    if key in faults.withdrawn:
+        made = [tick for tick in made if tick.field not in _QUOTE_FIELDS]
+    return _magnified(core, feed.instrument, made)
+
+
+def _magnified(core: Core, instrument: Instrument, made: list[Tick]) -> list[Tick]:
+    factor = core.world.faults.magnifiers.get(instrument.key)
+    if factor is None:
+        return made
+    return [
+        tick._replace(text=f"{float(tick.text) * factor:.{instrument.decimals}f}")
+        if tick.kind == PRICE and tick.text != "-1.0"
+        else tick
+        for tick in made
+    ]
+
+
 def tell(core: Core, instrument: Instrument, made: list[Tick]) -> None:
     """Ticks out of turn, to every subscriber whose line flows."""
-    cache: dict[tuple[bool, bool], ticks.Encoded] = {}
+    cache: Cache = {}
     for subscription in core.book.by_instrument.get(instrument.con_id, ()):
         if core.world.flows(instrument) and not subscription.dead:
             _deliver(core, subscription, made, cache)
@@ -173,20 +233,24 @@ def _deliver(
     core: Core,
     subscription: Subscription,
     made: list[Tick],
-    cache: dict[tuple[bool, bool], ticks.Encoded],
+    cache: Cache,
     feed: Quotes | None = None,
 ) -> None:
     """`cache` holds what was encoded for other subscribers of the same ticks."""
     instrument, client = subscription.instrument, subscription.client
-    variant = (subscription.delayed, client.replies.lots)
+    variant = (subscription.delayed, subscription.form)
     encoded = cache.get(variant)
     if encoded is None or subscription.partial:
         chosen = [tick for tick in made if tick.field not in _QUOTE_FIELDS] if subscription.partial else made
-        encoded = ticks.encode(chosen, delayed=variant[0], lots=variant[1], stock=instrument.in_lots)
+        encoded = ticks.encode(chosen, subscription.form, instrument, delayed=subscription.delayed)
         if not subscription.partial:
             cache[variant] = encoded
     if feed is not None and RT_VOLUME_REQUEST in subscription.generic and any(tick.field == LAST for tick in made):
-        encoded = encoded + ticks.encode([feed.rt_volume()], delayed=variant[0], lots=False, stock=False)
+        encoded = encoded + ticks.encode(
+            [feed.rt_volume()], subscription.form, instrument, delayed=subscription.delayed
+        )
+    if (how := core.world.faults.bent.get(instrument.key)) is not None:
+        encoded = [(kind, burst.bent(kind, tail, how, subscription.form.protobuf)) for kind, tail in encoded]
     if encoded:
         core.send(client, ticks.frames(subscription.head, encoded), len(encoded))
         core.stats.symbols[instrument.key] += len(encoded)
@@ -198,22 +262,53 @@ def _entitle(core: Core, subscription: Subscription, entitlement: Entitlement | 
     if entitlement is None:
         return True
     client, request, code = subscription.client, subscription.request, entitlement.code
+    if entitlement.advisory and client.data_type >= 3:
+        subscription.delayed = True
+        if entitlement.before:
+            _warn(core, subscription, entitlement.advisory)
+        return True
     if code in (10090, 10091):
         core.error(client, request, code, NOT_ENTITLED[code])
         subscription.partial = True
         return True
     if client.data_type < 3:
-        hint = " Delayed market data is available." if entitlement.delayed else ""
+        hint = DELAYED_AVAILABLE if entitlement.delayed else ""
         core.error(client, request, code, NOT_ENTITLED[code] + hint)
         return False
     if not entitlement.delayed:
-        core.error(
-            client, request, 10168, "Requested market data is not subscribed. Delayed market data is not enabled."
-        )
+        code = code if code == 10089 else 10168
+        core.error(client, request, code, NOT_ENTITLED[code])
         return False
-    core.error(client, request, 10167, "Requested market data is not subscribed. Displaying delayed market data.")
     subscription.delayed = True
     return True
+
+
+def _announce(core: Core, subscription: Subscription) -> None:
+    """What comes before the first tick of a line: its parameters, its type, and that it is delayed."""
+    client, order = subscription.client, core.world.params
+    params = client.replies.tick_req_params(subscription.request, subscription.instrument, BBO_EXCHANGE)
+    if order == "first":
+        core.send(client, params)
+    _tell_type(core, subscription)
+    if order == "second":
+        core.send(client, params)
+    _advise(core, subscription)
+
+
+def _advise(core: Core, subscription: Subscription) -> None:
+    """10167 for a delayed line; captured gateways say it once for lines of one client on the same contract."""
+    entitlement = core.world.entitlements.get(subscription.instrument.key)
+    if subscription.delayed and entitlement is not None and entitlement.advisory and not entitlement.before:
+        _warn(core, subscription, entitlement.advisory)
+    same = core.book.by_instrument.get(subscription.instrument.con_id, ())
+    told = any(one.delayed and one is not subscription and one.client is subscription.client for one in same)
+    if subscription.delayed and not told:
+        core.error(subscription.client, subscription.request, 10167, NOT_ENTITLED[10167])
+
+
+def _warn(core: Core, subscription: Subscription, code: int) -> None:
+    """An error beside delayed prices that elsewhere is a refusal."""
+    core.error(subscription.client, subscription.request, code, f"{NOT_ENTITLED[code]} {DELAYED_AVAILABLE}")
 
 
 def _tell_type(core: Core, subscription: Subscription) -> None:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from services.base.clock import SECOND
 from services.simulator.market.contracts import Instrument
+from services.simulator.market.derived import ends_at
 from services.simulator.market.hours import MarketHours
 
 PRICE, SIZE, GENERIC, STRING = 1, 2, 45, 46  # message ids of the four kinds of tick
@@ -20,11 +21,17 @@ BID_EXCHANGE, ASK_EXCHANGE, LAST_TIME, RT_VOLUME, HALTED, LAST_EXCHANGE = 32, 33
 
 _MASK = (1 << 64) - 1
 _DAY = 86_400 * SECOND
+_YEAR = 365 * _DAY
 _PERIODS = [2 * SECOND * 4**n for n in range(11)]  # two seconds to 24 days
 _STOCK_SIZES = (100, 100, 100, 200, 200, 300, 400, 500, 700, 900, 1200, 1600, 2500)
 _TRADES = (1, 5, 10, 25, 40, 50, 100, 100, 100, 100, 200, 300, 500)
 _CONTRACTS = (1, 1, 1, 2, 3, 5, 10)
 _COINS = (0.001, 0.0025, 0.01, 0.05, 0.125, 0.5, 1)
+_LOTS = tuple(range(1, 60))
+_SIZES: dict[str, tuple[float, ...]] = {
+    "STK": _STOCK_SIZES, "CFD": _STOCK_SIZES, "FUT": _LOTS, "CONTFUT": _LOTS, "OPT": _LOTS,
+    "CASH": (500_000, 1_000_000, 2_500_000), "CRYPTO": _COINS,
+}  # fmt: skip
 _LETTERS = "NPQZVU"
 
 
@@ -61,6 +68,40 @@ class Walk:
                 scale[3:] = i, left, slope
             total += left + slope * rest
         return self.price * math.exp(total)
+
+
+class OptionWalk:
+    """What an option is worth while its underlying walks (Black and Scholes, without interest)."""
+
+    def __init__(self, seed: int, option: Instrument, under: Instrument) -> None:
+        self._under = walk(seed, under)
+        self._strike, self._sign = option.strike, 1 if option.right == "C" else -1
+        self._ends = ends_at(option)
+        self._volatility = under.daily * math.sqrt(252)
+
+    def at(self, now: int) -> float:
+        level = self._under.at(now)
+        inside = max(0.0, self._sign * (level - self._strike))
+        left = max(0, self._ends - now) / _YEAR
+        if not left:
+            return inside
+        width = self._volatility * math.sqrt(left)
+        first = (math.log(level / self._strike) + width * width / 2) / width
+        value = level * _normal(self._sign * first) - self._strike * _normal(self._sign * (first - width))
+        return max(inside, self._sign * value)
+
+
+def walk(seed: int, instrument: Instrument) -> Walk | OptionWalk:
+    """The fair price of an instrument at any time; of a CFD, its underlying's."""
+    if instrument.under is None:
+        return Walk(seed, instrument)
+    if instrument.sec_type == "OPT":
+        return OptionWalk(seed, instrument, instrument.under)
+    return Walk(seed, instrument.under)
+
+
+def _normal(x: float) -> float:
+    return 0.5 * (1 + math.erf(x / math.sqrt(2)))
 
 
 def _lattice(key: int, index: int) -> float:
@@ -115,14 +156,9 @@ class Feed:
         self.data_type = 1  # as IB delivers it: live
         self.halted = 0  # tick 49: 0 trading, 1 regulatory, 2 volatility
         self._hours = hours
-        self._walk = Walk(seed, instrument)
+        self._walk = walk(seed, instrument)
         self._random = random.Random(f"{seed}/{instrument.con_id}")  # noqa: S311
-        self._sizes = {
-            "STK": _STOCK_SIZES,
-            "FUT": tuple(range(1, 60)),
-            "CASH": (500_000, 1_000_000, 2_500_000),
-            "CRYPTO": _COINS,
-        }.get(instrument.sec_type, (0,))
+        self._sizes = _SIZES.get(instrument.sec_type, (0,))
         self._trades = {"STK": _TRADES, "CRYPTO": _COINS}.get(instrument.sec_type, _CONTRACTS)
         self._trade_chance = min(0.9, max(0.05, instrument.volume / 86_400 / 400))
         if instrument.sec_type == "IND":

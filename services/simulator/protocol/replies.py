@@ -1,321 +1,57 @@
-"""What the server says, in the layout of one server version (100 to 200).
+"""What the server says, in the shape of one server version: text, protobuf or the mixture between, message by message.
 
-A `Replies` belongs to one client and its negotiated version; every method returns whole frames. Layouts follow
-the official client's decoder, whose version thresholds are the numbers below; tests feed every method through it.
+A `Replies` belongs to one client and its negotiated version; every method returns whole frames.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from services.simulator.protocol.replies_protobuf import ProtobufReplies
+from services.simulator.protocol.replies_text import TextReplies
+from services.simulator.protocol.versions import (
+    PROTOBUF_ACCOUNTS,
+    PROTOBUF_COMPLETED_ORDERS,
+    PROTOBUF_CONTRACTS,
+    PROTOBUF_HISTORY,
+    PROTOBUF_MARKET_DATA,
+    PROTOBUF_NEWS,
+    PROTOBUF_OPTIONS,
+    PROTOBUF_REST,
+    PROTOBUF_SCANNER,
+    PROTOBUF_SYMBOLS,
+    RAW_MESSAGE_IDS,
+)
 
-from services.simulator.market.contracts import Instrument
-from services.simulator.protocol.wire import message
-
-LOWEST, HIGHEST = 100, 200
-
-FAMILY_CODES = 107
-MD_SIZE_MULTIPLIER = 110
-SMART_COMPONENTS = 114
-SERVICE_DATA_TYPE = 120
-AGG_GROUP = 121
-UNDERLYING_INFO = 122
-SYNT_REALTIME_BARS = 124
-MARKET_RULES = 126
-UNREALIZED_PNL = 129
-REAL_EXPIRATION_DATE = 134
-REALIZED_PNL = 135
-STOCK_TYPE = 152
-MARKET_DATA_IN_SHARES = 159
-FRACTIONAL_SIZE_SUPPORT = 163
-SIZE_RULES = 164
-ADVANCED_ORDER_REJECT = 166
-INSTRUMENT_TIMEZONE = 174
-HMDS_IN_SHARES = 175
-BOND_ISSUERID = 176
-LAST_TRADE_DATE = 182
-INELIGIBILITY_REASONS = 186
-ERROR_TIME = 194
-HISTORICAL_DATA_END = 196
-
-
-class BarRow(NamedTuple):
-    """One bar as the wire wants it: `time` is text already; `volume` in shares or contracts."""
-
-    time: str
-    open: float
-    high: float
-    low: float
-    close: float
-    volume: int
-    wap: float
-    trades: int
+# A reply is protobuf from the version on at which the official client sends its request as protobuf; captured
+# gateways agree (accounts 207, order ids and time 213). Errors come first of all.
+PROTOBUF_SINCE: dict[str, int] = {
+    **dict.fromkeys(("error", "executions_end"), RAW_MESSAGE_IDS),
+    **dict.fromkeys(("open_order_end", "completed_orders_end"), PROTOBUF_COMPLETED_ORDERS),
+    **dict.fromkeys(("contract_details", "contract_details_end"), PROTOBUF_CONTRACTS),
+    **dict.fromkeys(
+        ("market_data_type", "tick_req_params", "reroute_market_data", "tick_snapshot_end"), PROTOBUF_MARKET_DATA),
+    **dict.fromkeys(
+        ("managed_accounts", "account_value", "account_time", "account_download_end", "account_summary",
+         "account_summary_end", "account_update_multi", "account_update_multi_end", "position_end",
+         "position_multi_end"), PROTOBUF_ACCOUNTS),
+    **dict.fromkeys(
+        ("historical_data", "head_timestamp", "histogram", "historical_schedule", "historical_ticks", "real_time_bar",
+         "tick_by_tick_last", "tick_by_tick_bid_ask", "tick_by_tick_midpoint"), PROTOBUF_HISTORY),
+    **dict.fromkeys(("news_providers", "historical_news_end"), PROTOBUF_NEWS),
+    **dict.fromkeys(("scanner_parameters", "scanner_data", "pnl", "pnl_single"), PROTOBUF_SCANNER),
+    "receive_fa": PROTOBUF_OPTIONS,
+    **dict.fromkeys(
+        ("option_params", "option_params_end", "soft_dollar_tiers", "family_codes", "symbol_samples",
+         "smart_components", "market_rule", "user_info"), PROTOBUF_SYMBOLS),
+    **dict.fromkeys(
+        ("next_valid_id", "current_time", "current_time_in_millis", "display_groups", "depth_exchanges"),
+        PROTOBUF_REST),
+}  # fmt: skip
 
 
-class Hours(NamedTuple):
-    """A contract's hours as IB writes them, in `time_zone`."""
+class Replies(TextReplies):
+    """Text, but for the methods that this version has as protobuf."""
 
-    time_zone: str
-    trading: str
-    liquid: str
-
-
-class Replies:
     def __init__(self, version: int) -> None:
-        assert LOWEST <= version <= HIGHEST, version
-        self.version = version
-
-    @property
-    def lots(self) -> bool:
-        """Before 159, bid, ask and last sizes of US stocks are in round lots."""
-        return self.version < MARKET_DATA_IN_SHARES
-
-    # --- connection ---
-
-    def error(self, request: int, code: int, text: str, now_ms: int) -> bytes:
-        fields: list[object] = [4]
-        if self.version < ERROR_TIME:
-            fields.append(2)
-        fields += [request, code, text]
-        if self.version >= ADVANCED_ORDER_REJECT:
-            fields.append("")
-        if self.version >= ERROR_TIME:
-            fields.append(now_ms)
-        return message(*fields)
-
-    def next_valid_id(self, order: int) -> bytes:
-        return message(9, 1, order)
-
-    def managed_accounts(self, accounts: str) -> bytes:
-        return message(15, 1, accounts)
-
-    def current_time(self, seconds: int) -> bytes:
-        return message(49, 1, seconds)
-
-    def current_time_in_millis(self, milliseconds: int) -> bytes:
-        return message(109, milliseconds)
-
-    def user_info(self, request: int) -> bytes:
-        return message(107, request, "")
-
-    # --- market data ---
-
-    def market_data_type(self, request: int, kind: int) -> bytes:
-        return message(58, 1, request, kind)
-
-    def tick_req_params(self, request: int, min_tick: float, bbo_exchange: str) -> bytes:
-        """Empty before 114: the map of exchange letters that it points to did not exist yet."""
-        if self.version < SMART_COMPONENTS:
-            return b""
-        return message(81, request, min_tick, bbo_exchange, 3)
-
-    def tick_snapshot_end(self, request: int) -> bytes:
-        return message(57, 1, request)
-
-    def real_time_bar(self, request: int, bar: BarRow) -> bytes:
-        return message(
-            50, 3, request, bar.time, bar.open, bar.high, bar.low, bar.close, bar.volume, bar.wap, bar.trades
-        )
-
-    def tick_by_tick_last(self, request: int, all_last: bool, at: int, price: str, size: float, exchange: str) -> bytes:
-        return message(99, request, 2 if all_last else 1, at, price, size, 0, exchange, "")
-
-    def tick_by_tick_bid_ask(
-        self, request: int, at: int, bid: str, ask: str, bid_size: float, ask_size: float
-    ) -> bytes:
-        return message(99, request, 3, at, bid, ask, bid_size, ask_size, 0)
-
-    def tick_by_tick_midpoint(self, request: int, at: int, price: float) -> bytes:
-        return message(99, request, 4, at, price)
-
-    # --- contracts ---
-
-    def contract_details(self, request: int, found: Instrument, exchange: str, hours: Hours) -> bytes:
-        version = self.version
-        fields: list[object] = [10]
-        if version < SIZE_RULES:
-            fields.append(8)
-        fields += [request, found.symbol, found.sec_type, found.expiry]
-        if version >= LAST_TRADE_DATE:
-            fields.append(found.expiry)
-        fields += ["0", "", exchange, found.currency, found.local_symbol, found.market_name, found.trading_class]
-        fields += [found.con_id, found.tick_text]
-        if MD_SIZE_MULTIPLIER <= version < SIZE_RULES:
-            fields.append(100 if found.in_lots else 1)
-        fields += [found.multiplier, "ACTIVETIM,LMT,MKT,STP", found.valid_exchanges, found.magnifier]
-        fields.append(found.under_con_id)
-        fields += [found.name, found.primary, found.contract_month, found.industry, found.category, found.subcategory]
-        fields += [hours.time_zone, hours.trading, hours.liquid, "", 0]
-        fields += [1, "ISIN", found.isin] if found.isin else [0]
-        if version >= AGG_GROUP:
-            fields.append(1)
-        if version >= UNDERLYING_INFO:
-            fields += [found.under_symbol, found.under_sec_type]
-        if version >= MARKET_RULES:
-            fields.append(",".join([str(found.market_rule)] * (found.valid_exchanges.count(",") + 1)))
-        if version >= REAL_EXPIRATION_DATE:
-            fields.append(found.expiry)
-        if version >= STOCK_TYPE:
-            fields.append(found.stock_type)
-        if FRACTIONAL_SIZE_SUPPORT <= version < SIZE_RULES:
-            fields.append(1)
-        if version >= SIZE_RULES:
-            fields += [1, 1, 100 if found.in_lots else 1]
-        if version >= INELIGIBILITY_REASONS:
-            fields.append(0)
-        return message(*fields)
-
-    def contract_details_end(self, request: int) -> bytes:
-        return message(52, 1, request)
-
-    def symbol_samples(self, request: int, found: Sequence[Instrument]) -> bytes:
-        fields: list[object] = [79, request, len(found)]
-        for one in found:
-            fields += [one.con_id, one.symbol, one.sec_type, one.primary or one.exchange, one.currency]
-            fields += [2, "CFD", "OPT"] if one.sec_type == "STK" else [0]
-            if self.version >= BOND_ISSUERID:
-                fields += [one.name, ""]
-        return message(*fields)
-
-    def option_params(
-        self, request: int, found: Instrument, expirations: Sequence[str], strikes: Sequence[float]
-    ) -> bytes:
-        fields: list[object] = [75, request, "SMART", found.con_id, found.symbol, 100]
-        fields += [len(expirations), *expirations, len(strikes), *strikes]
-        return message(*fields)
-
-    def option_params_end(self, request: int) -> bytes:
-        return message(76, request)
-
-    def smart_components(self, request: int, exchanges: Sequence[tuple[str, str]]) -> bytes:
-        fields: list[object] = [82, request, len(exchanges)]
-        for bit, (exchange, letter) in enumerate(exchanges):
-            fields += [bit, exchange, letter]
-        return message(*fields)
-
-    def market_rule(self, rule: int, increment: str) -> bytes:
-        return message(93, rule, 1, 0, increment)
-
-    def depth_exchanges(self, exchanges: Sequence[tuple[str, str]]) -> bytes:
-        fields: list[object] = [80, len(exchanges)]
-        for exchange, sec_type in exchanges:
-            fields += [exchange, sec_type]
-            fields += ["", "Deep2", 1] if self.version >= SERVICE_DATA_TYPE else [1]
-        return message(*fields)
-
-    # --- history ---
-
-    def historical_data(
-        self, request: int, start: str, end: str, bars: Sequence[BarRow], decimals: int, in_lots: bool
-    ) -> bytes:
-        """The bars and, from 196 on, the end message that earlier versions carry in the same frame."""
-        fields: list[object] = [17]
-        if self.version < SYNT_REALTIME_BARS:
-            fields.append(3)
-        fields.append(request)
-        if self.version < HISTORICAL_DATA_END:
-            fields += [start, end]
-        fields.append(len(bars))
-        lot = 100 if in_lots and self.version < HMDS_IN_SHARES else 1
-        for bar in bars:
-            fields += [bar.time, *(f"{price:.{decimals}f}" for price in bar[1:5]), bar.volume // lot]
-            fields.append(f"{bar.wap:.{decimals + 1}f}")
-            if self.version < SYNT_REALTIME_BARS:
-                fields.append("false")
-            fields.append(bar.trades)
-        data = message(*fields)
-        if self.version >= HISTORICAL_DATA_END:
-            data += message(108, request, start, end)
-        return data
-
-    def head_timestamp(self, request: int, moment: str) -> bytes:
-        return message(88, request, moment)
-
-    def histogram(self, request: int, rows: Sequence[tuple[str, int]]) -> bytes:
-        fields: list[object] = [89, request, len(rows)]
-        for price, size in rows:
-            fields += [price, size]
-        return message(*fields)
-
-    def historical_schedule(
-        self, request: int, start: str, end: str, time_zone: str, sessions: Sequence[tuple[str, str, str]]
-    ) -> bytes:
-        fields: list[object] = [106, request, start, end, time_zone, len(sessions)]
-        for session in sessions:
-            fields += session
-        return message(*fields)
-
-    def historical_ticks(self, request: int, what: str) -> bytes:
-        """An empty answer: 96 midpoint, 97 bid and ask, 98 last."""
-        kind = {"BID_ASK": 97, "TRADES": 98}.get(what, 96)
-        return message(kind, request, 0, True)
-
-    # --- accounts and orders: there is one empty account ---
-
-    def account_value(self, key: str, value: str, currency: str, account: str) -> bytes:
-        return message(6, 2, key, value, currency, account)
-
-    def account_time(self, clock: str) -> bytes:
-        return message(8, 1, clock)
-
-    def account_download_end(self, account: str) -> bytes:
-        return message(54, 1, account)
-
-    def account_summary(self, request: int, account: str, tag: str, value: str, currency: str) -> bytes:
-        return message(63, 1, request, account, tag, value, currency)
-
-    def account_summary_end(self, request: int) -> bytes:
-        return message(64, 1, request)
-
-    def account_update_multi(self, request: int, account: str, key: str, value: str, currency: str) -> bytes:
-        return message(73, 1, request, account, "", key, value, currency)
-
-    def account_update_multi_end(self, request: int) -> bytes:
-        return message(74, 1, request)
-
-    def position_end(self) -> bytes:
-        return message(62, 1)
-
-    def position_multi_end(self, request: int) -> bytes:
-        return message(72, 1, request)
-
-    def open_order_end(self) -> bytes:
-        return message(53, 1)
-
-    def completed_orders_end(self) -> bytes:
-        return message(102)
-
-    def executions_end(self, request: int) -> bytes:
-        return message(55, 1, request)
-
-    def pnl(self, request: int) -> bytes:
-        more = [0.0] * ((self.version >= UNREALIZED_PNL) + (self.version >= REALIZED_PNL))
-        return message(94, request, 0.0, *more)
-
-    def pnl_single(self, request: int) -> bytes:
-        more = [0.0] * ((self.version >= UNREALIZED_PNL) + (self.version >= REALIZED_PNL))
-        return message(95, request, 0, 0.0, *more, 0.0)
-
-    def family_codes(self, account: str) -> bytes:
-        return message(78, 1, account, "")
-
-    def soft_dollar_tiers(self, request: int) -> bytes:
-        return message(77, request, 0)
-
-    # --- news and the rest: there is none ---
-
-    def news_providers(self) -> bytes:
-        return message(85, 0)
-
-    def historical_news_end(self, request: int) -> bytes:
-        return message(87, request, False)
-
-    def scanner_parameters(self) -> bytes:
-        return message(19, 1, "<ScanParameterResponse/>")
-
-    def scanner_data(self, request: int) -> bytes:
-        return message(20, 3, request, 0)
-
-    def receive_fa(self, kind: int) -> bytes:
-        return message(16, 1, kind, "")
-
-    def display_groups(self, request: int) -> bytes:
-        return message(67, 1, request, "")
+        super().__init__(version)
+        protobuf = ProtobufReplies()
+        for name, since in PROTOBUF_SINCE.items():
+            if version >= since:
+                setattr(self, name, getattr(protobuf, name))

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from services.simulator.client import Client
-from services.simulator.protocol import requests_account, requests_history, requests_market, requests_reference
-from services.simulator.protocol.wire import BadRequest, Fields
+from services.simulator.protocol import (
+    read_protobuf,
+    read_text,
+    requests_account,
+    requests_history,
+    requests_market,
+    requests_reference,
+)
+from services.simulator.protocol.wire import BadRequest, Envelope, Fields
 
 if TYPE_CHECKING:
     from services.simulator.core import Core
 
-Handler = Callable[["Core", Client, Fields], None]
+Handler = Callable[["Core", Client, Any], None]
+"""Takes a request of `requested.py`, the one that the readers make of its message."""
 
 HANDLERS: dict[int, Handler] = {
     **requests_market.HANDLERS,
@@ -22,12 +30,36 @@ HANDLERS: dict[int, Handler] = {
 }
 
 
-def dispatch(core: Core, client: Client, kind: int, fields: list[str]) -> None:
+def read(envelope: Envelope, version: int) -> Any:
+    """The request in a frame, of the type that its message id says. Raises BadRequest; KeyError for an unknown id."""
+    if envelope.body is None:
+        return read_text.READERS[envelope.kind](Fields(envelope.fields), version)
+    since = read_protobuf.SINCE[envelope.kind]
+    if version < since:
+        raise BadRequest(f"it is protobuf from server version {since} on, this is {version}")
+    return read_protobuf.READERS[envelope.kind](envelope.body)
+
+
+def dispatch(core: Core, client: Client, envelope: Envelope) -> None:
+    kind = envelope.kind
     handler = HANDLERS.get(kind)
-    if handler is None:
-        core.error(client, -1, 321, f"Error validating request: message id {kind} is not known here")
+    if handler is None or (envelope.body is not None and kind not in read_protobuf.SINCE):
+        text = f"Error validating request: message id {kind} is not known here"
+        core.error(client, _request_id(envelope), 321, text)
         return
     try:
-        handler(core, client, Fields(fields))
+        request = read(envelope, client.replies.version)
     except BadRequest as error:
         core.error(client, -1, 320, f"Error reading request: message id {kind}: {error}")
+        return
+    handler(core, client, request)
+
+
+def _request_id(envelope: Envelope) -> int:
+    """The id of a request that nobody here knows, as most carry it: after a version, or in the first field."""
+    try:
+        if envelope.body is None:
+            return read_text.by_id_after_version(Fields(envelope.fields), 0).request
+        return read_protobuf.request_id(envelope.body)
+    except BadRequest:
+        return -1

@@ -5,12 +5,12 @@ what clients ask at connect gets its correct empty end, and an order is refused.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from services.base.simulated import SIMULATED_ACCOUNT
 from services.simulator.client import Client
+from services.simulator.protocol.requested import AccountSummary, AccountUpdates, ById, Nothing
 from services.simulator.protocol.requests_market import ignore
-from services.simulator.protocol.wire import Fields
 
 if TYPE_CHECKING:
     from services.simulator.core import Core
@@ -28,17 +28,16 @@ VALUES = (
 )
 
 
-def managed_accounts(core: Core, client: Client, fields: Fields) -> None:
+def managed_accounts(core: Core, client: Client, asked: Nothing) -> None:
     core.send(client, client.replies.managed_accounts(ACCOUNT))
 
 
-def next_ids(core: Core, client: Client, fields: Fields) -> None:
+def next_ids(core: Core, client: Client, asked: Nothing) -> None:
     core.send(client, client.replies.next_valid_id(1))
 
 
-def account_updates(core: Core, client: Client, fields: Fields) -> None:
-    fields.skip()
-    if not fields.flag():
+def account_updates(core: Core, client: Client, asked: AccountUpdates) -> None:
+    if not asked.subscribe:
         return
     for key, value, currency in VALUES:
         core.send(client, client.replies.account_value(key, value, currency, ACCOUNT))
@@ -46,97 +45,78 @@ def account_updates(core: Core, client: Client, fields: Fields) -> None:
     core.send(client, client.replies.account_download_end(ACCOUNT))
 
 
-def account_updates_multi(core: Core, client: Client, fields: Fields) -> None:
-    fields.skip()
-    request = fields.number()
+def account_updates_multi(core: Core, client: Client, asked: ById) -> None:
+    request = asked.request
     for key, value, currency in VALUES:
         core.send(client, client.replies.account_update_multi(request, ACCOUNT, key, value, currency))
     core.send(client, client.replies.account_update_multi_end(request))
 
 
-def account_summary(core: Core, client: Client, fields: Fields) -> None:
-    fields.skip()
-    request = fields.number()
-    fields.skip()  # group
-    tags = set(fields.text().split(","))
+def account_summary(core: Core, client: Client, asked: AccountSummary) -> None:
+    request, tags = asked.request, set(asked.tags.split(","))
     for key, value, currency in VALUES:
         if key in tags:
             core.send(client, client.replies.account_summary(request, ACCOUNT, key, value, currency))
     core.send(client, client.replies.account_summary_end(request))
 
 
-def positions(core: Core, client: Client, fields: Fields) -> None:
+def positions(core: Core, client: Client, asked: Nothing) -> None:
     core.send(client, client.replies.position_end())
 
 
-def positions_multi(core: Core, client: Client, fields: Fields) -> None:
-    fields.skip()
-    core.send(client, client.replies.position_multi_end(fields.number()))
+def positions_multi(core: Core, client: Client, asked: ById) -> None:
+    core.send(client, client.replies.position_multi_end(asked.request))
 
 
-def open_orders(core: Core, client: Client, fields: Fields) -> None:
+def open_orders(core: Core, client: Client, asked: Nothing) -> None:
     core.send(client, client.replies.open_order_end())
 
 
-def completed_orders(core: Core, client: Client, fields: Fields) -> None:
+def completed_orders(core: Core, client: Client, asked: Nothing) -> None:
     core.send(client, client.replies.completed_orders_end())
 
 
-def executions(core: Core, client: Client, fields: Fields) -> None:
-    fields.skip()
-    core.send(client, client.replies.executions_end(fields.number()))
+def executions(core: Core, client: Client, asked: ById) -> None:
+    core.send(client, client.replies.executions_end(asked.request))
 
 
-def pnl(core: Core, client: Client, fields: Fields) -> None:
-    core.send(client, client.replies.pnl(fields.number()))
+def pnl(core: Core, client: Client, asked: ById) -> None:
+    core.send(client, client.replies.pnl(asked.request))
 
 
-def pnl_single(core: Core, client: Client, fields: Fields) -> None:
-    core.send(client, client.replies.pnl_single(fields.number()))
+def pnl_single(core: Core, client: Client, asked: ById) -> None:
+    core.send(client, client.replies.pnl_single(asked.request))
 
 
-def family_codes(core: Core, client: Client, fields: Fields) -> None:
+def family_codes(core: Core, client: Client, asked: Nothing) -> None:
     core.send(client, client.replies.family_codes(ACCOUNT))
 
 
-def soft_dollar_tiers(core: Core, client: Client, fields: Fields) -> None:
-    core.send(client, client.replies.soft_dollar_tiers(fields.number()))
+def soft_dollar_tiers(core: Core, client: Client, asked: ById) -> None:
+    core.send(client, client.replies.soft_dollar_tiers(asked.request))
 
 
-def user_info(core: Core, client: Client, fields: Fields) -> None:
-    core.send(client, client.replies.user_info(fields.number()))
+def user_info(core: Core, client: Client, asked: ById) -> None:
+    core.send(client, client.replies.user_info(asked.request))
 
 
-def advisor(core: Core, client: Client, fields: Fields) -> None:
+def advisor(core: Core, client: Client, asked: Nothing) -> None:
     core.error(client, -1, 321, "Error validating request: not a financial advisor account")
 
 
-def order(core: Core, client: Client, fields: Fields) -> None:
-    """Place, cancel and exercise carry the order id first, or after a version field before 145 and 169."""
-    first = fields.number(-1)
-    core.error(client, first, 321, "Error validating request: the simulator takes no orders, its API is read-only")
+def order(core: Core, client: Client, asked: ById) -> None:
+    """Place, cancel and exercise: refused under the order's id."""
+    text = "Error validating request: the simulator takes no orders, its API is read-only"
+    core.error(client, asked.request, 321, text)
 
 
-def order_with_version(core: Core, client: Client, fields: Fields) -> None:
-    fields.skip()
-    order(core, client, fields)
-
-
-def place_order(core: Core, client: Client, fields: Fields) -> None:
-    (order_with_version if client.replies.version < 145 else order)(core, client, fields)
-
-
-def cancel_order(core: Core, client: Client, fields: Fields) -> None:
-    (order_with_version if client.replies.version < 192 else order)(core, client, fields)
-
-
-def global_cancel(core: Core, client: Client, fields: Fields) -> None:
+def global_cancel(core: Core, client: Client, asked: Nothing) -> None:
     """Nothing is open, so nothing is left to cancel."""
 
 
-HANDLERS: dict[int, Callable[[Core, Client, Fields], None]] = {
-    3: place_order,
-    4: cancel_order,
+HANDLERS: dict[int, Callable[[Core, Client, Any], None]] = {
+    3: order,
+    4: order,
     5: open_orders,
     6: account_updates,
     7: executions,
@@ -146,7 +126,7 @@ HANDLERS: dict[int, Callable[[Core, Client, Fields], None]] = {
     17: managed_accounts,
     18: advisor,
     19: advisor,
-    21: order_with_version,
+    21: order,
     58: global_cancel,
     61: positions,
     62: account_summary,

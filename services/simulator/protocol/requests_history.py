@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from services.base.clock import SECOND
 from services.simulator.client import Client
 from services.simulator.market import bars
 from services.simulator.market.contracts import Instrument
-from services.simulator.protocol.replies import INSTRUMENT_TIMEZONE, SYNT_REALTIME_BARS, BarRow
-from services.simulator.protocol.requests_market import ignore, read_contract, resolve
-from services.simulator.protocol.wire import Fields
+from services.simulator.protocol.requested import ById, HeadTimestamp, Histogram, HistoricalData, HistoricalTicks
+from services.simulator.protocol.requests_market import ignore, resolve
+from services.simulator.protocol.rows import BarRow
+from services.simulator.protocol.versions import INSTRUMENT_TIMEZONE
+from services.simulator.trouble.answers import answered
 
 if TYPE_CHECKING:
     from services.simulator.core import Core
@@ -27,26 +29,22 @@ FIRST_DATA = datetime(2004, 1, 23, 14, 30)
 SERVICE = "Historical Market Data Service error message:"
 
 
-def historical_data(core: Core, client: Client, fields: Fields) -> None:
+def historical_data(core: Core, client: Client, asked: HistoricalData) -> None:
     replies, world = client.replies, core.world
-    if replies.version < SYNT_REALTIME_BARS:
-        fields.skip()
-    request = fields.number()
-    wanted = read_contract(fields)
-    fields.skip()  # include expired
-    end_text, bar_text, duration_text = fields.text(), fields.text(), fields.text()
-    fields.skip()  # regular hours only: there are no others here
-    what, date_format = fields.text(), fields.number(1)
+    request, wanted, what = asked.request, asked.contract, asked.what
     if world.farms["ushmds"] == "broken":
         core.error(client, request, 162, f"{SERVICE}HMDS server disconnect occurred. Attempting reconnection...")
         return
     instrument = resolve(core, client, request, wanted)
-    if instrument is None:
+    if instrument is None or answered(core, client, request, "history", instrument):
+        return
+    if (refusal := refused(instrument, asked)) is not None:
+        core.error(client, request, *refusal)
         return
     try:
-        seconds = bars.BAR_SECONDS[bar_text]
-        duration = bars.parse_duration(duration_text)
-        end = parse_end(end_text, core)
+        seconds = bars.BAR_SECONDS[asked.bar]
+        duration = bars.parse_duration(asked.duration)
+        end = parse_end(asked.end, core)
         if what not in SHOWN:
             raise ValueError(f"{what!r} is not known")
     except (KeyError, ValueError) as error:
@@ -54,7 +52,7 @@ def historical_data(core: Core, client: Client, fields: Fields) -> None:
         return
     if seconds <= SMALL_BAR and world.history_pacing:
         series = (instrument.key, wanted.exchange, what)
-        identity = (*series, end_text, bar_text, duration_text)
+        identity = (*series, asked.end, asked.bar, asked.duration)
         rule = client.history.breach(core.now, series, identity, 2 if what == "BID_ASK" else 1)
         if rule is not None:
             core.error(client, request, 162, f"{SERVICE}Historical data request pacing violation: {rule}")
@@ -69,10 +67,19 @@ def historical_data(core: Core, client: Client, fields: Fields) -> None:
             client, request, 162, f"{SERVICE}HMDS query returned no data: {instrument.key}@{wanted.exchange} {what}"
         )
         return
-    rows = [bar_row(core, client, instrument, bar, seconds, date_format) for bar in made]
+    rows = [bar_row(core, client, instrument, bar, seconds, asked.date_format) for bar in made]
     ends = [moment_text(core, client, at) for at in (start, end)]
     decimals = instrument.decimals
     core.send(client, replies.historical_data(request, ends[0], ends[1], rows, decimals, instrument.in_lots))
+
+
+def refused(instrument: Instrument, asked: HistoricalData) -> tuple[int, str] | None:
+    """The error of a request that is well-formed, and not for this kind of contract."""
+    if instrument.sec_type == "CRYPTO" and asked.what == "TRADES":
+        return 10299, "Expected what to show is AGGTRADES, please use that instead of TRADES."
+    if instrument.sec_type == "CONTFUT" and asked.end:
+        return 10339, "Setting end date/time for continuous future security type is not allowed"
+    return None
 
 
 def first_bar(core: Core, instrument: Instrument, end: int, duration: int) -> int:
@@ -110,29 +117,30 @@ def bar_row(
 
 
 def moment_text(core: Core, client: Client, at: int) -> str:
-    """Exchange time; from 174 on with its zone."""
-    local = core.world.hours.local(at)
+    """Time in the session's zone; from 174 on with that zone."""
+    zone = core.world.session_zone or core.world.hours.time_zone
+    local = datetime.fromtimestamp(at // SECOND, ZoneInfo(zone))
     if client.replies.version >= INSTRUMENT_TIMEZONE:
-        return f"{local:%Y%m%d %H:%M:%S} {core.world.hours.time_zone}"
+        return f"{local:%Y%m%d %H:%M:%S} {zone}"
     return f"{local:%Y%m%d  %H:%M:%S}"
 
 
 def parse_end(text: str, core: Core) -> int:
-    """The end of a request: empty for now, exchange time, time with a zone, or UTC as yyyymmdd-hh:mm:ss.
-    Raises ValueError."""
+    """The end of a request: empty for now, time in the session's zone or with a zone, or UTC as yyyymmdd-hh:mm:ss
+    with or without the Z of newer clients. Raises ValueError."""
     if not text:
         return core.market.time(core.now)
     parts = text.split(None, 2)
     if len(parts) == 1 and "-" in text:
-        moment = datetime.strptime(text, "%Y%m%d-%H:%M:%S").replace(tzinfo=UTC)
+        moment = datetime.strptime(text.removesuffix("Z"), "%Y%m%d-%H:%M:%S").replace(tzinfo=UTC)
         return int(moment.timestamp()) * SECOND
     local = datetime.strptime(" ".join(parts[:2]), "%Y%m%d %H:%M:%S" if len(parts) > 1 else "%Y%m%d")
     if len(parts) < 3:
-        return core.world.hours.to_ns(local)
+        parts.append(core.world.session_zone or core.world.hours.time_zone)
     try:
-        return int(local.replace(tzinfo=ZoneInfo(parts[2])).timestamp()) * SECOND
+        return int(local.replace(tzinfo=ZoneInfo(parts[-1])).timestamp()) * SECOND
     except (ZoneInfoNotFoundError, ValueError):
-        raise ValueError(f"{parts[2]!r} is not a time zone") from None
+        raise ValueError(f"{parts[-1]!r} is not a time zone") from None
 
 
 def _send_schedule(core: Core, client: Client, request: int, instrument: Instrument, start: int, end: int) -> None:
@@ -149,27 +157,25 @@ def _send_schedule(core: Core, client: Client, request: int, instrument: Instrum
     core.send(client, client.replies.historical_schedule(request, first, last, hours.time_zone, rows))
 
 
-def cancel_historical_data(core: Core, client: Client, fields: Fields) -> None:
+def cancel_historical_data(core: Core, client: Client, asked: ById) -> None:
     """All requests are answered at once, so there is never one to cancel."""
-    fields.skip()
-    request = fields.number()
+    request = asked.request
     core.error(client, request, 366, f"No historical data query found for ticker id:{request}")
 
 
-def head_timestamp(core: Core, client: Client, fields: Fields) -> None:
-    request = fields.number()
-    instrument = resolve(core, client, request, read_contract(fields))
+def head_timestamp(core: Core, client: Client, asked: HeadTimestamp) -> None:
+    request = asked.request
+    instrument = resolve(core, client, request, asked.contract)
     if instrument is None:
         return
-    fields.skip(3)  # include expired, regular hours, what to show
     seconds = int(FIRST_DATA.replace(tzinfo=UTC).timestamp())
-    text = str(seconds) if fields.number(1) == 2 else f"{FIRST_DATA:%Y%m%d-%H:%M:%S}"
+    text = str(seconds) if asked.date_format == 2 else f"{FIRST_DATA:%Y%m%d-%H:%M:%S}"
     core.send(client, client.replies.head_timestamp(request, text))
 
 
-def histogram(core: Core, client: Client, fields: Fields) -> None:
-    request = fields.number()
-    instrument = resolve(core, client, request, read_contract(fields))
+def histogram(core: Core, client: Client, asked: Histogram) -> None:
+    request = asked.request
+    instrument = resolve(core, client, request, asked.contract)
     if instrument is None:
         return
     end = core.market.time(core.now)
@@ -181,13 +187,11 @@ def histogram(core: Core, client: Client, fields: Fields) -> None:
     core.send(client, client.replies.histogram(request, sorted(rows.items())))
 
 
-def historical_ticks(core: Core, client: Client, fields: Fields) -> None:
+def historical_ticks(core: Core, client: Client, asked: HistoricalTicks) -> None:
     """There are bars, and no recorded ticks."""
-    request = fields.number()
-    instrument = resolve(core, client, request, read_contract(fields))
+    instrument = resolve(core, client, asked.request, asked.contract)
     if instrument is not None:
-        fields.skip(4)  # include expired, start, end, number
-        core.send(client, client.replies.historical_ticks(request, fields.text()))
+        core.send(client, client.replies.historical_ticks(asked.request, asked.what))
 
 
 def send_real_time_bars(core: Core) -> None:
@@ -203,7 +207,7 @@ def send_real_time_bars(core: Core) -> None:
                 core.send(client, client.replies.real_time_bar(request, row))
 
 
-HANDLERS: dict[int, Callable[[Core, Client, Fields], None]] = {
+HANDLERS: dict[int, Callable[[Core, Client, Any], None]] = {
     20: historical_data,
     25: cancel_historical_data,
     87: head_timestamp,

@@ -3,35 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from services.simulator.client import Client
 from services.simulator.market.contracts import SMART_COMPONENTS, Instrument, Wanted
-from services.simulator.market.listed import third_friday
-from services.simulator.protocol.requests_market import ignore, read_contract
-from services.simulator.protocol.wire import Fields
+from services.simulator.market.derived import expirations, strikes
+from services.simulator.market.market_data import NOT_FOUND
+from services.simulator.protocol.requested import (
+    ById,
+    ContractDetails,
+    MarketRule,
+    MatchingSymbols,
+    Nothing,
+    OptionCalculation,
+    OptionParams,
+)
+from services.simulator.protocol.requests_market import ignore, resolve
+from services.simulator.trouble.answers import answered, described
 
 if TYPE_CHECKING:
     from services.simulator.core import Core
 
-MARKET_RULES = {26: "0.01", 67: "0.25", 239: "0.00005"}
+MARKET_RULES = {67: "0.25", 239: "0.00005"}  # every other rule is that of a US stock
+SCANNER_PARAMETERS = '<?xml version="1.0" encoding="UTF-8"?>\n<ScanParameterResponse/>'
 
 
-def contract_details(core: Core, client: Client, fields: Fields) -> None:
-    fields.skip()
-    request = fields.number()
-    wanted = read_contract(fields)
-    if core.world.farms["secdefil"] == "broken":
+def contract_details(core: Core, client: Client, asked: ContractDetails) -> None:
+    request, wanted = asked
+    if core.world.farms["secdefil"] == "broken" and not core.world.faults.refusing:
         return
-    found = [one for one in core.master.find(wanted) if one.key not in core.world.rejected]
+    found = [one for one in core.master.find(wanted) if core.world.exists(one, wanted.expired)]
     if not found:
-        core.error(client, request, 200, "No security definition has been found for the request")
+        core.error(client, request, 200, NOT_FOUND)
+        return
+    if answered(core, client, request, "details", found[0]):
         return
     for one in found:
-        hours = core.world.hours.describe(one.sec_type, core.now)
+        said, hours = described(core, one)
         for exchange in rows_of(one, wanted):
-            core.send(client, client.replies.contract_details(request, one, exchange, hours))
+            core.send(client, client.replies.contract_details(request, said, exchange, hours))
     core.send(client, client.replies.contract_details_end(request))
 
 
@@ -42,86 +52,82 @@ def rows_of(found: Instrument, wanted: Wanted) -> list[str]:
     return found.valid_exchanges.split(",")
 
 
-def matching_symbols(core: Core, client: Client, fields: Fields) -> None:
-    request = fields.number()
-    core.send(client, client.replies.symbol_samples(request, core.master.search(fields.text())))
+def matching_symbols(core: Core, client: Client, asked: MatchingSymbols) -> None:
+    core.send(client, client.replies.symbol_samples(asked.request, core.master.search(asked.pattern)))
 
 
-def option_params(core: Core, client: Client, fields: Fields) -> None:
-    request, symbol, _, sec_type = fields.number(), fields.text(), fields.text(), fields.text()
-    found = next((one for one in core.master.search(symbol) if one.symbol == symbol and one.sec_type == sec_type), None)
-    if found is not None:
-        today = core.world.hours.local(core.now).date()
-        months = [today.replace(day=1) + timedelta(days=31 * n) for n in range(1, 4)]
-        expirations = [f"{third_friday(month.year, month.month):%Y%m%d}" for month in months]
-        step = 5 if found.price > 100 else 1
-        middle = round(found.price / step) * step
-        strikes = [float(middle + step * n) for n in range(-10, 11) if middle + step * n > 0]
-        core.send(client, client.replies.option_params(request, found, expirations, strikes))
+def option_params(core: Core, client: Client, asked: OptionParams) -> None:
+    request, symbol, sec_type = asked
+    wanted = Wanted(0, symbol, sec_type or "STK", "", "", "", "USD", "", "")
+    found = next(iter(core.master.find(wanted)), None)
+    if found is not None and sec_type in ("STK", "IND"):
+        days = expirations(core.world.hours.local(core.now).date())
+        core.send(client, client.replies.option_params(request, found, days, strikes(found)))
     core.send(client, client.replies.option_params_end(request))
 
 
-def smart_components(core: Core, client: Client, fields: Fields) -> None:
-    core.send(client, client.replies.smart_components(fields.number(), SMART_COMPONENTS))
+def smart_components(core: Core, client: Client, asked: ById) -> None:
+    core.send(client, client.replies.smart_components(asked.request, SMART_COMPONENTS))
 
 
-def market_rule(core: Core, client: Client, fields: Fields) -> None:
-    rule = fields.number()
-    if rule not in MARKET_RULES:
-        core.error(client, -1, 321, f"Error validating request: unknown market rule {rule}")
+def market_rule(core: Core, client: Client, asked: MarketRule) -> None:
+    if asked.rule <= 0:
+        core.error(client, -1, 321, f"Error validating request: unknown market rule {asked.rule}")
         return
-    core.send(client, client.replies.market_rule(rule, MARKET_RULES[rule]))
+    core.send(client, client.replies.market_rule(asked.rule, MARKET_RULES.get(asked.rule, "0.01")))
 
 
-def depth_exchanges(core: Core, client: Client, fields: Fields) -> None:
+def depth_exchanges(core: Core, client: Client, asked: Nothing) -> None:
     core.send(client, client.replies.depth_exchanges([("NASDAQ", "STK"), ("ARCA", "STK")]))
 
 
-def current_time(core: Core, client: Client, fields: Fields) -> None:
-    core.send(client, client.replies.current_time(core.now // 1_000_000_000))
+def current_time(core: Core, client: Client, asked: Nothing) -> None:
+    core.send(client, client.replies.current_time(core.clock // 1_000_000_000))
 
 
-def current_time_in_millis(core: Core, client: Client, fields: Fields) -> None:
-    core.send(client, client.replies.current_time_in_millis(core.now // 1_000_000))
+def current_time_in_millis(core: Core, client: Client, asked: Nothing) -> None:
+    core.send(client, client.replies.current_time_in_millis(core.clock // 1_000_000))
 
 
-def news_providers(core: Core, client: Client, fields: Fields) -> None:
+def news_providers(core: Core, client: Client, asked: Nothing) -> None:
     core.send(client, client.replies.news_providers())
 
 
-def historical_news(core: Core, client: Client, fields: Fields) -> None:
-    core.send(client, client.replies.historical_news_end(fields.number()))
+def historical_news(core: Core, client: Client, asked: ById) -> None:
+    core.send(client, client.replies.historical_news_end(asked.request))
 
 
-def news_article(core: Core, client: Client, fields: Fields) -> None:
-    core.error(client, fields.number(), 10172, "Failed to request news article: No data available")
+def news_article(core: Core, client: Client, asked: ById) -> None:
+    core.error(client, asked.request, 10172, "Failed to request news article: No data available")
 
 
-def scanner_parameters(core: Core, client: Client, fields: Fields) -> None:
-    core.send(client, client.replies.scanner_parameters())
+def scanner_parameters(core: Core, client: Client, asked: Nothing) -> None:
+    core.send(client, client.replies.scanner_parameters(SCANNER_PARAMETERS))
 
 
-def scanner(core: Core, client: Client, fields: Fields) -> None:
-    if client.replies.version < 143:
-        fields.skip()
-    core.send(client, client.replies.scanner_data(fields.number()))
+def scanner(core: Core, client: Client, asked: ById) -> None:
+    core.send(client, client.replies.scanner_data(asked.request))
 
 
-def fundamental_data(core: Core, client: Client, fields: Fields) -> None:
-    fields.skip()
-    core.error(client, fields.number(), 430, "We are sorry, but fundamentals data for the security is not available.")
+def fundamental_data(core: Core, client: Client, asked: ById) -> None:
+    core.error(client, asked.request, 430, "We are sorry, but fundamentals data for the security is not available.")
 
 
-def display_groups(core: Core, client: Client, fields: Fields) -> None:
-    fields.skip()
-    core.send(client, client.replies.display_groups(fields.number()))
+def display_groups(core: Core, client: Client, asked: ById) -> None:
+    core.send(client, client.replies.display_groups(asked.request))
 
 
-def wall_street_horizon(core: Core, client: Client, fields: Fields) -> None:
-    core.error(client, fields.number(), 10276, "News feed is not allowed.")
+def wall_street_horizon(core: Core, client: Client, asked: ById) -> None:
+    core.error(client, asked.request, 10276, "News feed is not allowed.")
 
 
-HANDLERS: dict[int, Callable[[Core, Client, Fields], None]] = {
+def option_calculation(core: Core, client: Client, asked: OptionCalculation) -> None:
+    if resolve(core, client, asked.request, asked.contract) is not None:
+        text = "Error validating request: only an option has an implied volatility and a model price"
+        core.error(client, asked.request, 321, text)
+
+
+HANDLERS: dict[int, Callable[[Core, Client, Any], None]] = {
     9: contract_details,
     12: ignore,
     13: ignore,
@@ -132,6 +138,10 @@ HANDLERS: dict[int, Callable[[Core, Client, Fields], None]] = {
     49: current_time,
     52: fundamental_data,
     53: ignore,
+    54: option_calculation,
+    55: option_calculation,
+    56: ignore,
+    57: ignore,
     67: display_groups,
     68: ignore,
     69: ignore,

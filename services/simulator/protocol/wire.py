@@ -1,4 +1,5 @@
-"""Framing of the TWS socket protocol, server side: length-prefixed frames of NUL-terminated text fields.
+"""Framing of the TWS socket protocol, server side: length-prefixed frames of NUL-terminated text fields, and from
+server version 201 on of a message id in four bytes with text fields or a protobuf message behind it.
 
 `FrameReader` is fed whatever the socket gave and never raises anything but `Garbage`; a frame it returns is whole.
 Source of the layout: the encoders and decoders of the official client, and the loopback observations in the docs.
@@ -7,7 +8,11 @@ Source of the layout: the encoders and decoders of the official client, and the 
 import re
 import struct
 from collections.abc import Iterator
+from typing import NamedTuple
 
+from services.simulator.protocol.versions import RAW_MESSAGE_IDS
+
+PROTOBUF_IDS = 200  # a message id above it stands for the one that is 200 lower, in protobuf
 GREETING = b"API\0"
 MAX_FRAME = 1_000_000  # bytes; a client's longest honest message is far below
 _LENGTH = struct.Struct(">I")
@@ -77,6 +82,42 @@ def message(*fields: object) -> bytes:
     return frame("".join([_text(field) + "\0" for field in fields]).encode("utf-8"))
 
 
+def raw_message(kind: object, *fields: object) -> bytes:
+    """The same as from server version 201 on: the message id is four bytes."""
+    assert isinstance(kind, int)
+    return frame(_LENGTH.pack(kind) + "".join([_text(field) + "\0" for field in fields]).encode("utf-8"))
+
+
+def protobuf_message(kind: int, body: bytes) -> bytes:
+    """One frame of a protobuf message: its id is raised by 200."""
+    return frame(_LENGTH.pack(PROTOBUF_IDS + kind) + body)
+
+
+class Envelope(NamedTuple):
+    """A client's frame: its message id, and `fields` of text or, where `body` is not None, a protobuf message."""
+
+    kind: int
+    fields: list[str]
+    body: bytes | None = None
+
+
+def unwrap(payload: bytes, version: int) -> Envelope:
+    """A frame of a client that speaks `version`. Raises Garbage for what has no message id."""
+    if version >= RAW_MESSAGE_IDS:
+        if len(payload) < _LENGTH.size:
+            raise Garbage(f"a frame of {len(payload)} bytes, without a message id")
+        (kind,) = _LENGTH.unpack_from(payload)
+        rest = payload[_LENGTH.size :]
+        if kind > PROTOBUF_IDS:
+            return Envelope(kind - PROTOBUF_IDS, [], rest)
+        return Envelope(kind, split(rest) if rest else [])
+    first, *fields = split(payload)
+    try:
+        return Envelope(int(first), fields)
+    except ValueError:
+        raise Garbage(f"a message id of {first[:20]!r}") from None
+
+
 def _text(value: object) -> str:
     if value is None:
         return ""
@@ -112,6 +153,14 @@ class Fields:
             return int(text)
         except ValueError:
             raise BadRequest(f"field {self._next - 1} is {text[:20]!r}, not a whole number") from None
+
+    def decimal(self) -> float:
+        """A number that may be empty, which is 0."""
+        text = self.text()
+        try:
+            return float(text or 0)
+        except ValueError:
+            raise BadRequest(f"field {self._next - 1} is {text[:20]!r}, not a number") from None
 
     def flag(self) -> bool:
         return self.text().lower() in ("1", "true")

@@ -6,7 +6,7 @@
 
     [[step]]
     at = 5.0                      # seconds after the beginning
-    do = "farm_down"              # a function of steps.py; its parameters are the other keys
+    do = "farm_down"              # a function of the step modules; its parameters are the other keys
     farm = "usfarm"
     for = 3.0                     # undone after so many seconds
 
@@ -25,11 +25,13 @@ import msgspec
 
 from services.simulator.core import Core
 from services.simulator.market.contracts import Instrument
-from services.simulator.trouble import steps
+from services.simulator.trouble import habits, steps, steps_contracts, steps_gateway, steps_ticks
 from services.simulator.trouble.chaos import plan
+from services.simulator.trouble.registry import CHECKS, STEPS
 
 FOLDER = Path(__file__).parent / "scenarios"
 Begin = Literal["start", "client", "subscription"]
+STEP_MODULES = (habits, steps, steps_contracts, steps_gateway, steps_ticks)  # importing them fills STEPS
 BEGINS = ("start", "client", "subscription")
 
 
@@ -99,9 +101,9 @@ def parse_step(entry: Mapping[str, Any]) -> Timed:
     for name, value in (("at", at), ("for", lasts)):
         if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or value < 0):
             raise ScenarioError(f"{name} is {value!r}; expected seconds")
-    function = steps.STEPS.get(do) if isinstance(do, str) else None
+    function = STEPS.get(do) if isinstance(do, str) else None
     if function is None or not isinstance(do, str):
-        raise ScenarioError(f"do is {do!r}; expected one of {', '.join(sorted(steps.STEPS))}")
+        raise ScenarioError(f"do is {do!r}; expected one of {', '.join(sorted(STEPS))}")
     hints = get_type_hints(function, localns={"Director": Director})
     parameters = dict(list(inspect.signature(function).parameters.items())[1:])
     for name, value in given.items():
@@ -141,15 +143,24 @@ class Director:
         """One step, now. Raises ScenarioError for an unknown symbol or farm."""
         self.check(timed)
         self.core.log("scenario step", do=timed.do, **timed.arguments)
-        undo = steps.STEPS[timed.do](self, **timed.arguments)
+        undo = STEPS[timed.do](self, **timed.arguments)
         if undo is not None and timed.lasts is not None:
             self.core.after(self.scaled(timed.lasts), undo)
 
     def check(self, timed: Timed) -> None:
-        farm = timed.arguments.get("farm")
-        if farm is not None and farm not in self.core.world.farms:
-            raise ScenarioError(f"there is no farm {farm!r}; there are {', '.join(self.core.world.farms)}")
+        """Raises ScenarioError for what there is not: a farm, a symbol, and whatever else a step names."""
+        if (farm := timed.arguments.get("farm")) is not None:
+            self.check_farm(farm)
         self.instruments(timed.arguments.get("symbol", ""))
+        if timed.do in CHECKS:
+            try:
+                CHECKS[timed.do](self, timed.arguments)
+            except ValueError as error:
+                raise ScenarioError(f"{timed.do}: {error}") from None
+
+    def check_farm(self, farm: str) -> None:
+        if farm not in self.core.world.farms:
+            raise ScenarioError(f"there is no farm {farm!r}; there are {', '.join(self.core.world.farms)}")
 
     def chaos(self, seed: int, seconds: float) -> None:
         for entry in plan(seed, seconds):

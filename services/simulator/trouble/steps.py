@@ -6,33 +6,26 @@ Called by scenario.py, which checks names, types and times.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal
 
 from services.base.clock import SECOND
-from services.simulator.client import Client, Subscription
+from services.simulator.client import Client
 from services.simulator.core import farm_message
 from services.simulator.market import market_data
 from services.simulator.market.hours import Span
 from services.simulator.market.prices import GENERIC, HALTED, Tick
 from services.simulator.trouble import burst as bytes_of
+from services.simulator.trouble.registry import Undo, revive, step, subscriptions
+from services.simulator.trouble.steps_contracts import one_listing
 from services.simulator.trouble.world import HISTORY_FARM, SEC_DEF_FARM, Entitlement, World
 
 if TYPE_CHECKING:
     from services.simulator.trouble.scenario import Director
 
-Undo = Callable[[], None]
-Step = Callable[..., Undo | None]
-S = TypeVar("S", bound=Step)
-STEPS: dict[str, Step] = {}
+HABITS = ("params", "late_ticks", "session_zone", "empty_hours", "notices")  # what the steps of habits.py change
 LASTING = 3600.0  # seconds: silence and dribbling without `for` end here
-
-
-def step(function: S) -> S:
-    STEPS[function.__name__] = function
-    return function
 
 
 # --- the socket ---
@@ -56,7 +49,7 @@ def drop(on: Director, how: Literal["close", "reset", "mid_frame"] = "close") ->
     """End every connection: in good order, with a TCP reset, or in the middle of a frame."""
     for client in list(on.core.clients.values()):
         if how == "mid_frame":
-            on.core.send_raw(client, bytes_of.unknown_message()[:9])
+            on.core.send_raw(client, bytes_of.unknown_message(client.replies.version)[:9])
         on.core.close(client, f"scenario: {how}", abort=how == "reset")
 
 
@@ -129,7 +122,8 @@ def garbage(on: Director, kind: Literal["bytes", "fields"] = "bytes", count: int
     """Frames of an honest length that hold nonsense."""
     for client in on.core.ready_clients():
         for _ in range(count):
-            on.core.send_raw(client, bytes_of.garbage(on.random) if kind == "bytes" else bytes_of.bad_fields())
+            version = client.replies.version
+            on.core.send_raw(client, bytes_of.garbage(on.random) if kind == "bytes" else bytes_of.bad_fields(version))
 
 
 @step
@@ -143,7 +137,7 @@ def absurd_length(on: Director) -> None:
 def unknown_message(on: Director) -> None:
     """A well-formed message of an id that no client knows."""
     for client in on.core.ready_clients():
-        on.core.send_raw(client, bytes_of.unknown_message())
+        on.core.send_raw(client, bytes_of.unknown_message(client.replies.version))
 
 
 @step
@@ -197,7 +191,7 @@ def ib_up(on: Director, data: Literal["kept", "lost"] = "kept", ticks: bool = Tr
             market_data.lose(core, subscription)
         return
     core.tell_all(1102, "Connectivity between IB and the gateway has been restored - data maintained.")
-    _revive(on, subscriptions(on), ticks)
+    revive(subscriptions(on), ticks)
 
 
 @step
@@ -220,7 +214,7 @@ def farm_up(on: Director, farm: str = "usfarm", ticks: bool = True) -> None:
     """2104, 2106 or 2158: it is back. Without `ticks`, its old lines stay dead until subscribed anew."""
     on.core.world.farms[farm] = "ok"
     on.core.tell_all(*farm_message(_kind(farm), farm, "ok"))
-    _revive(on, [one for one in subscriptions(on) if one.instrument.farm == farm], ticks)
+    revive([one for one in subscriptions(on) if one.instrument.farm == farm], ticks)
 
 
 @step
@@ -243,7 +237,7 @@ def competing(on: Director, ticks: bool = True) -> Undo:
 def competing_over(on: Director, ticks: bool = True) -> None:
     """The other session has ended. Without `ticks`, the lines of before stay dead until subscribed anew."""
     on.core.world.competing = False
-    _revive(on, subscriptions(on), ticks)
+    revive(subscriptions(on), ticks)
 
 
 # --- symbols ---
@@ -272,7 +266,7 @@ def feed(on: Director, symbol: str = "") -> None:
 @step
 def kill_line(on: Director, symbol: str) -> None:
     """The open lines of these symbols go dead without a word; subscribing anew mends it."""
-    _revive(on, subscriptions(on, symbol), ticks=False)
+    revive(subscriptions(on, symbol), ticks=False)
 
 
 @step
@@ -280,8 +274,7 @@ def reject(on: Director, symbol: str) -> Undo:
     """200: these symbols do not exist any more."""
     on.core.world.rejected |= on.keys(symbol)
     for one in subscriptions(on, symbol):
-        text = "No security definition has been found for the request"
-        on.core.error(one.client, one.request, 200, text)
+        on.core.error(one.client, one.request, 200, market_data.NOT_FOUND)
         market_data.lose(on.core, one)
     return partial(accept, on, symbol)
 
@@ -297,7 +290,8 @@ def not_entitled(
     on: Director, symbol: str, code: Literal[354, 10089, 10090, 10091] = 354, delayed: bool = True
 ) -> Undo:
     """The account may not see the live prices of these symbols. With `delayed`, it may see delayed ones (10167 for
-    clients that ask for type 3 or 4), else they get 10168. 10090 and 10091: only bid and ask are missing."""
+    clients that ask for type 3 or 4), else they get 10168, or 10089 alone. 10090 and 10091: only bid and ask are
+    missing."""
     entitlement = Entitlement(code, delayed)
     for key in on.keys(symbol):
         on.core.world.entitlements[key] = entitlement
@@ -350,7 +344,7 @@ def even(on: Director, symbol: str = "") -> None:
 
 @step
 def error(on: Director, code: int, message: str, symbol: str = "") -> None:
-    """Any error message: for the lines of these symbols, or for the system (id -1)."""
+    """Any error message: for the lines of these symbols, or for the system (id -1). Code 0: without a code."""
     if not symbol:
         on.core.tell_all(code, message)
     for one in subscriptions(on, symbol) if symbol else ():
@@ -428,11 +422,22 @@ def calm(on: Director) -> None:
     world, fresh = on.core.world, World()
     hear(on)
     speak(on)
+    one_listing(on)
     for farm in [name for name, state in world.farms.items() if state == "broken"]:
         farm_up(on, farm)
     if not world.ib_link:
         ib_up(on)
-    for name in ("ids_taken", "competing", "all_starved", "starved", "rejected", "odd", "entitlements"):
+    for name in (
+        "ids_taken",
+        "competing",
+        "all_starved",
+        "starved",
+        "rejected",
+        "odd",
+        "entitlements",
+        *HABITS,
+        "faults",
+    ):
         setattr(world, name, getattr(fresh, name))
     hours(on, "always")
     resume(on, "")
@@ -440,18 +445,6 @@ def calm(on: Director) -> None:
 
 
 # --- what steps are made of ---
-
-
-def subscriptions(on: Director, symbol: str = "") -> list[Subscription]:
-    """The open lines of these symbols, or of all."""
-    every = [one for client in on.core.ready_clients() for one in client.subscriptions.values()]
-    return [one for one in every if not symbol or one.instrument.key in on.keys(symbol)]
-
-
-def _revive(on: Director, chosen: list[Subscription], ticks: bool) -> None:
-    for one in chosen:
-        one.dead = one.dead or not ticks
-        one.image_due = True
 
 
 def _set_halt(on: Director, symbol: str, kind: int) -> None:

@@ -7,21 +7,27 @@ from typing import Literal
 
 from services.simulator.market.contracts import Instrument
 from services.simulator.market.hours import MarketHours
+from services.simulator.trouble.faults import Faults
 
 MARKET_FARMS = ("usfarm", "usfarm.nj", "cashfarm", "usfuture", "eufarm", "hfarm")
 HISTORY_FARM = "ushmds"
 SEC_DEF_FARM = "secdefil"
 
 FarmState = Literal["ok", "idle", "broken"]
+Params = Literal["first", "second", "never"]
+"""Whether tickReqParams (81) comes before the market data type (58), after it, or not at all."""
 
 
 @dataclass(frozen=True)
 class Entitlement:
     """What the account may not see of a symbol. `code`: 354, 10089, 10090 or 10091; `delayed`: whether delayed
-    prices are offered instead to a client that asks for them."""
+    prices are offered instead to a client that asks for them. `advisory`: an error that such a client is told
+    beside them, `before` its market data type or after it (0: none)."""
 
     code: int
     delayed: bool
+    advisory: int = 0
+    before: bool = False
 
 
 @dataclass
@@ -40,9 +46,20 @@ class World:
     rejected: set[str] = field(default_factory=set)  # error 200
     odd: set[str] = field(default_factory=set)  # -1 prices, unset sizes, "0" times
     entitlements: dict[str, Entitlement] = field(default_factory=dict)
+    params: Params = "first"
+    late_ticks: float = 0.0  # seconds for which ticks go on after a cancel
+    session_zone: str = ""  # the zone of bars' times; empty: the exchange's
+    empty_hours: bool = False  # hours begin with an empty segment
+    notices: tuple[tuple[str, FarmState], ...] | None = None  # market farms that a new client hears of; None: all
+    faults: Faults = field(default_factory=Faults)
     farms: dict[str, FarmState] = field(
         default_factory=lambda: dict.fromkeys((*MARKET_FARMS, HISTORY_FARM, SEC_DEF_FARM), "ok")
     )
+
+    def exists(self, instrument: Instrument, with_expired: bool = False) -> bool:
+        """Whether IB finds the contract now; 200 if not."""
+        expired = instrument.key in self.faults.expired and not with_expired
+        return not (self.faults.refusing or expired or instrument.key in self.rejected)
 
     def flows(self, instrument: Instrument) -> bool:
         """Whether prices of the instrument reach subscribers at all, hours aside."""

@@ -43,6 +43,7 @@ WRONG: dict[str, list[str]] = {
     "allow_delayed": ["maybe", "2"],
     "stale_after": ["0", "x", "inf"],
     "link_stale_after": ["-1"],
+    "good_for_seconds": ["0.5", "61", "soon"],
     "probe_timeout": ["0"],
     "gap_fill": ["perhaps"],
     "reset_windows": ["always", "daily 25:00-26:00", "xyz 01:00-02:00", "daily 1:00-2:00"],

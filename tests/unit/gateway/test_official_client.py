@@ -7,7 +7,9 @@ from messages.events import PlannedSymbol
 from services.gateway.core.interface import (
     BarsEnd,
     BarsSeen,
+    ContractEnd,
     ContractSeen,
+    CurrentTimeSeen,
     GreetingSeen,
     History,
     IbErrorSeen,
@@ -17,6 +19,7 @@ from services.gateway.core.interface import (
 from services.gateway.wire.official_client import NEWEST_VERSION, BadFrame, OfficialClient
 from tests import captures, protobuf
 
+UNSET = str(2**127 - 1)
 SPY = PlannedSymbol(symbol="SPY", reason="test", priority=0)
 FIRST_PROTOBUF = {  # by IB's own names of the versions
     message.OUT.REQ_MKT_DATA: 206,
@@ -122,3 +125,121 @@ def test_a_message_that_cannot_be_read_is_counted() -> None:
 def test_bytes_without_a_message_id_are_no_message(version: int) -> None:
     with pytest.raises(BadFrame):
         OfficialClient(1, version).interpret(b"abc")
+
+
+# --- messages that are not as documented -------------------------------------------------------------------
+
+
+def text(message_id: int, *fields: object) -> bytes:
+    parts = (field if isinstance(field, bytes) else str(field).encode() for field in (message_id, *fields))
+    return b"".join(part + b"\0" for part in parts)
+
+
+def said(version: int, *payloads: bytes) -> tuple[list[object], OfficialClient]:
+    client = OfficialClient(1, version)
+    for payload in payloads:
+        client.interpret(payload)
+    return list(client.inputs), client
+
+
+@pytest.mark.parametrize(
+    ("version", "payload"),
+    [
+        (152, text(4, 2, 7, 354, "Not subscribed", "one more")),
+        (176, text(4, 2, 7, 354, "Not subscribed")),
+        (176, text(4, 2, 7, 354, "Not subscribed", "{}", "one more")),
+        (200, text(4, 7, 354, "Not subscribed")),
+        (200, text(4, 7, 354, "Not subscribed", "")),
+        (200, text(4, 7, 354, "Not subscribed", "", "soon")),
+        (203, protobuf.text(4, 7, 354, "Not subscribed")),
+        (225, protobuf.message(4, (1, 7), (3, 354), (4, "Not subscribed"))),
+        (225, protobuf.message(4, (1, 7), (2, 1), (3, 354), (4, "Not subscribed"), (9, "news"))),
+    ],
+)
+def test_an_error_is_read_with_a_field_more_or_less(version: int, payload: bytes) -> None:
+    inputs, client = said(version, payload)
+    assert inputs == [IbErrorSeen(7, 354, "Not subscribed")]
+    assert client.malformed == 0
+
+
+def test_an_error_without_a_code_is_no_error_of_ours() -> None:
+    inputs, client = said(225, protobuf.message(4, (1, 7), (4, "Something")), protobuf.message(4, (3, 1100), (4, "x")))
+    assert inputs == [IbErrorSeen(7, 0, "Something"), IbErrorSeen(0, 1100, "x")]
+    assert client.malformed == 0
+
+
+@pytest.mark.parametrize(
+    ("version", "payload", "what"),
+    [
+        (176, text(58, 1, 7, 3, "more"), MarketDataTypeSeen(7, 3)),
+        (200, text(52, 1, 7, ""), ContractEnd(7)),
+        (157, text(49, 1, 1700000000, 0), CurrentTimeSeen(1700000000)),
+        (203, protobuf.text(58, 1, 7, 3, ""), MarketDataTypeSeen(7, 3)),
+        (225, protobuf.message(58, (1, 7), (2, 3), (3, "more")), MarketDataTypeSeen(7, 3)),
+    ],
+)
+def test_a_field_more_costs_no_message(version: int, payload: bytes, what: object) -> None:
+    inputs, client = said(version, payload)
+    assert (inputs, client.malformed) == ([what], 0)
+
+
+def test_a_field_less_is_counted() -> None:
+    inputs, client = said(176, text(58, 1, 7))
+    assert (inputs, client.malformed) == ([], 1)
+
+
+def details_text(long_name: bytes, min_tick: bytes = b"0.01") -> bytes:
+    (frame,) = [f for f in captures.frames("sv200_contract_details_aapl_stk") if f.message_id == 10]
+    fields = frame.payload.split(b"\0")
+    fields[fields.index(b"APPLE INC")] = long_name
+    fields[fields.index(b"0.01")] = min_tick
+    return b"\0".join(fields)
+
+
+@pytest.mark.parametrize(
+    ("payload", "long_name", "min_tick"),
+    [
+        (details_text(b"C\\xzz"), "C\\xzz", 0.01),
+        (details_text(b"ends in \\"), "ends in \\", 0.01),
+        (details_text(b"caf\\xe9"), "caf\u00e9", 0.01),
+        (details_text(b"APPLE INC", b"cheap"), "APPLE INC", 0.0),
+        (details_text(b"APPLE INC", b""), "APPLE INC", 0.0),
+    ],
+)
+def test_a_bad_field_of_details_does_not_cost_the_others(payload: bytes, long_name: str, min_tick: float) -> None:
+    (seen,), client = said(200, payload)
+    assert isinstance(seen, ContractSeen) and client.malformed == 0
+    assert (seen.details.con_id, seen.details.long_name, seen.details.min_tick) == (265598, long_name, min_tick)
+    assert seen.details.liquid_hours.startswith("20260405:CLOSED;20260406:0930")
+
+
+@pytest.mark.parametrize(
+    ("version", "payload", "tick"),
+    [
+        (176, text(1, 6, 7, 4, "10.5", "100", 0, ""), (7, 4, 10.5, 100.0)),
+        (176, text(1, 6, 7, 6, "10.5", "0", 0, ""), (7, 6, 10.5, None)),
+        (176, text(2, 6, 7, 8, "123", ""), (7, 8, 123.0, None)),
+        (176, text(2, 6, 7, 210, "123"), (7, 210, 123.0, None)),
+        (176, text(2, 6, 7, -1, "123"), (7, -1, 123.0, None)),
+        (176, text(45, 6, 7, 49, "1", "1"), (7, 49, 1.0, None)),
+        (176, text(46, 6, 7, 84, "K", ""), (7, 84, "K", None)),
+        (176, text(46, 6, 7, 84, "a\\x41"), (7, 84, "aA", None)),
+        (203, protobuf.text(1, 6, 7, 1, "10.5", "100", 0, ""), (7, 1, 10.5, 100.0)),
+        (225, protobuf.message(1, (2, 4), (1, 7), (3, 10.5), (4, "100")), (7, 4, 10.5, 100.0)),
+        (225, protobuf.message(1, (1, 7), (2, 4), (3, 10.5), (4, UNSET)), (7, 4, 10.5, None)),
+        (225, protobuf.message(2, (1, 7), (2, 500), (3, "5")), (7, 500, 5.0, None)),
+    ],
+)
+def test_a_tick_that_is_not_as_documented_is_taken(version: int, payload: bytes, tick: tuple[object, ...]) -> None:
+    ticks: list[tuple[object, ...]] = []
+    client = OfficialClient(1, version, lambda *row: ticks.append(row))
+    client.interpret(payload)
+    assert [(*row[:3], None if row[3] != row[3] else row[3]) for row in ticks] == [tick]
+    assert (client.malformed, client.unknown) == (0, 0)
+
+
+def test_a_tick_that_cannot_be_read_is_counted() -> None:
+    _, client = said(176, text(1, 6, 7, 4, "cheap", "100", 0), text(1, 6, 7, 1, "10.4", "100", ""))
+    assert client.malformed == 1  # empty attributes are read as none
+    _, client = said(225, protobuf.message(2, (1, 7), (2, 8), (3, "")))
+    assert client.malformed == 1

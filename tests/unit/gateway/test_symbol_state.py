@@ -7,7 +7,16 @@ from messages.events import PlannedSymbol
 from services.gateway.core.deadlines import NEVER, SECOND
 from services.gateway.core.farms import served_by
 from services.gateway.core.governor import Kind, Request
-from services.gateway.core.symbol_state import ALL_CLEAR, REASONS, Rejection, SharedFacts, Symbol, derive, next_change
+from services.gateway.core.symbol_state import (
+    ALL_CLEAR,
+    REASONS,
+    Rejection,
+    SharedFacts,
+    Symbol,
+    derive,
+    next_change,
+    region,
+)
 from services.gateway.core.trading_hours import Hours
 
 NOW = 1_000 * SECOND
@@ -75,10 +84,22 @@ def test_nothing_is_awaited_of_a_symbol_without_facts() -> None:
 
 
 def test_which_farm_serves_whom() -> None:
-    stock = PlannedSymbol("SPY", "", 0)
+    stock = region(PlannedSymbol("SPY", "", 0))
     assert served_by("usfarm", stock) and served_by("usfarm.nj", stock) and served_by("secret", stock)
     assert not served_by("cashfarm", stock) and not served_by("eufarm", stock) and not served_by("usfuture", stock)
-    assert served_by("cashfarm", PlannedSymbol("EUR", "", 0, sec_type="CASH"))
-    assert served_by("eufarm", PlannedSymbol("SAP", "", 0, currency="EUR"))
-    assert served_by("hfarm", PlannedSymbol("700", "", 0, currency="HKD"))
-    assert served_by("usfuture", PlannedSymbol("ES", "", 0, sec_type="FUT"))
+    assert served_by("cashfarm", region(PlannedSymbol("EUR", "", 0, sec_type="CASH")))
+    assert served_by("eufarm", region(PlannedSymbol("SAP", "", 0, currency="EUR")))
+    assert served_by("hfarm", region(PlannedSymbol("700", "", 0, currency="HKD")))
+    assert served_by("usfuture", region(PlannedSymbol("ES", "", 0, sec_type="FUT")))
+
+
+def test_the_exchange_tells_the_region_before_the_currency() -> None:
+    def of(exchange: str, currency: str = "USD", sec_type: str = "STK", primary: str = "") -> str:
+        planned = PlannedSymbol("A", "", 0, exchange=exchange, currency=currency, sec_type=sec_type)
+        return region(planned, primary)
+
+    assert of("LSEETF") == "eu" and of("SMART", primary="LSEETF") == "eu"
+    assert of("TSE", "CAD") == "ca" and of("SMART", "CAD") == "ca"
+    assert of("PAXOS", sec_type="CRYPTO") == "crypto" and not served_by("usfarm", "crypto")
+    assert of("SMART") == "us" and of("SMART", "EUR") == "eu"
+    assert served_by("usfarm", of("NOWHERE")) and served_by("eufarm", of("NOWHERE"))

@@ -227,6 +227,38 @@ def test_a_failed_sync_is_never_tried_again(tmp_path: Path, monkeypatch: pytest.
     assert marker is not None and marker.durable == 5
 
 
+@pytest.mark.parametrize("what", ["all of it", "the database", "the log", "moved", "put back"])
+@pytest.mark.parametrize("idle", [True, False])
+def test_files_that_are_taken_away_under_the_writer_are_a_failed_journal(
+    tmp_path: Path, what: str, idle: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "LOOK_SECONDS", 0.02)
+    writer = open_writer(tmp_path)
+    append(writer, 3)
+    writer.sync()
+    day = day_files(tmp_path / STREAM)[-1]
+    if what == "moved":
+        (tmp_path / STREAM).rename(tmp_path / "elsewhere")
+    elif what == "put back":
+        shutil.copy(day, tmp_path / "copy")
+        (tmp_path / "copy").replace(day)
+    else:
+        for suffix in {"all of it": ("", "-wal", "-shm"), "the database": ("",), "the log": ("-wal",)}[what]:
+            Path(f"{day}{suffix}").unlink()
+    if idle:
+        eventually(lambda: writer.failed, timeout=5)
+    else:
+        with pytest.raises(IbStreamError, match="deleted or moved"):
+            append(writer)
+            writer.sync()
+    assert writer.problem and "deleted or moved" in writer.problem
+    assert writer.durable_seq == 3
+    for call in (lambda: append(writer), writer.sync, lambda: writer.poll(0.0)):
+        with pytest.raises(IbStreamError, match="deleted or moved"):
+            call()
+    writer.close()
+
+
 def test_a_reader_in_the_middle_of_a_read_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dayfile, "CHECKPOINT_BYTES", 64 << 10)
     monkeypatch.setattr(dayfile, "RECYCLE_BYTES", 128 << 10)

@@ -190,14 +190,46 @@ def test_the_timestamp_is_when_a_bid_ask_last_or_size_was_received():
 
     assert after(0, (1, f.CURRENCY, "USD", NAN)) is None
     assert after(1, (1, f.BID, -1, 0)) is None
-    assert after(2, (1, f.CLOSE, 8, 0)) == "2023-11-14T22:13:21.000000Z"
+    assert after(2, (1, f.CLOSE, 8, 0)) == "2023-11-14T22:13:22.000000Z"
     assert after(3, (1, f.LAST, 9, 100)) == "2023-11-14T22:13:23.000000Z"
     assert after(4, (1, f.CLOSE, 8, 0), (1, f.HALTED, 0, NAN)) == "2023-11-14T22:13:23.000000Z"
     assert after(5, (1, f.ASK_SIZE, 100, NAN)) == "2023-11-14T22:13:25.000000Z"
     assert book.price_time("SPY") == T0 + 5 * SECOND
     assert after(6, (1, f.LAST, 7, NAN), (1, f.PRICE_TIME, 1_600_000_000, NAN)) == "2020-09-13T12:26:40.000000Z"
     assert after(7, (1, f.LAST, 7.5, 10)) == "2023-11-14T22:13:27.000000Z"
+    withdrawn = ((1, f.ASK, -1, 0), (1, f.ASK_SIZE, 0, NAN), (1, f.BID, -1, 0), (1, f.BID_SIZE, 0, NAN))
+    assert after(8, *withdrawn) == "2023-11-14T22:13:27.000000Z"
     assert book.price_time("QQQ") == 0
+
+
+def test_what_was_brought_before_its_source_was_asked_is_not_part_of_the_quote():
+    book = QuoteBook()
+    book.apply(block([(1, f.BID, 100.0, 100), (1, f.ASK, 100.1, 100), (1, f.LAST, 100.05, 100)]))
+    asked = T0 + 60 * SECOND
+    rows = [
+        (2, f.LAST, 95.0, 100.0),
+        (3, f.SOURCE, float(f.SOURCE_SNAPSHOT), NAN),
+        (3, f.FIELDS_SINCE, asked / SECOND, NAN),
+    ]
+    names = NAMES | {2: "SPY", 3: "SPY"}
+    columns = Columns()
+    for row in rows:
+        columns.add(*row)
+    book.apply(columns.to_block(1, 10, asked + SECOND // 2, names))
+    quote = book.quote("SPY")
+    assert quote is not None
+    assert (quote.bid, quote.ask, quote.bid_size, quote.last, quote.source) == (None, None, None, 95.0, "ib_snapshot")
+    assert quote.since == "2023-11-14T22:14:20.000000Z" and quote.timestamp == "2023-11-14T22:14:20.500000Z"
+
+
+def test_prices_are_divided_by_the_magnifier_and_say_so():
+    quote = quote_of(
+        (f.LAST, 450.25, 1), (f.HIGH, 451.5, 0), (f.VOLUME, 7), (f.PRICE_MAGNIFIER, 100), (f.MULTIPLIER, 5000)
+    )
+    assert (quote.last, quote.high, quote.volume) == (4.5025, 4.515, 7)
+    assert (quote.price_magnifier, quote.multiplier) == (100, 5000)
+    plain = quote_of((f.LAST, 450.25, 1), (f.PRICE_MAGNIFIER, 1), (f.MULTIPLIER, 1))
+    assert (plain.last, plain.price_magnifier, plain.multiplier) == (450.25, None, None)
 
 
 def test_a_quote_with_only_a_close_has_the_time_of_the_close():

@@ -11,6 +11,8 @@ from ibapi.contract import Contract
 from services.base.clock import SECOND, ManualClock
 from services.simulator.core import Config, Core
 from services.simulator.effects import Close, Effect, Send
+from services.simulator.protocol.versions import RAW_MESSAGE_IDS
+from services.simulator.protocol.wire import PROTOBUF_IDS
 
 MONDAY_NOON = 1_767_632_400 * SECOND  # 2026-01-05 12:00 in New York
 INFO = {2104, 2106, 2158}
@@ -23,7 +25,7 @@ class Recorder(wrapper.EWrapper):
         super().__init__()
         self.calls: list[tuple[Any, ...]] = []
         for name, method in inspect.getmembers(wrapper.EWrapper, inspect.isfunction):
-            if not name.startswith("_") and name not in ("logAnswer",):
+            if not name.startswith("_") and not name.endswith("ProtoBuf") and name != "logAnswer":
                 setattr(self, name, self._keeper(name, method))
 
     def _keeper(self, name: str, method: Any) -> Any:
@@ -36,15 +38,22 @@ class Recorder(wrapper.EWrapper):
 class Conversation:
     """`client` is an official EClient; what it asks is answered at once. Time moves by `turn` alone."""
 
-    def __init__(self, version: int = 200, core: Core | None = None, client_id: int = 1, **config: Any) -> None:
-        self.clock = ManualClock(MONDAY_NOON)
+    def __init__(
+        self,
+        version: int = 200,
+        core: Core | None = None,
+        client_id: int = 1,
+        clock: ManualClock | None = None,
+        **config: Any,
+    ) -> None:
+        self.clock = clock or ManualClock(MONDAY_NOON)
         self.core = core or Core(Config(**config), self.clock.now())
         self.conn = len(self.core.stats.connections) + 1
         self.version = version
         self.recorder = Recorder()
         self.closed = False
         self.sent: list[bytes] = []  # every write of the server
-        self.frames: list[list[str]] = []
+        self.frames: list[list[str]] = []  # of a protobuf message its id alone
         self._unread = b""
         self._decoder: decoder.Decoder | None = None
         self.client = EClient(self.recorder)
@@ -91,9 +100,17 @@ class Conversation:
                 self.version = int(payload.split(b"\0")[0])
                 self._decoder = decoder.Decoder(self.recorder, self.version)
                 continue
-            kind, _, rest = payload.partition(b"\0")
-            self.frames.append(payload[:-1].decode().split("\0"))
-            self._decoder.interpret(tuple(rest.split(b"\0")[:-1]), int(kind))
+            if self.version >= RAW_MESSAGE_IDS:
+                kind, rest = int.from_bytes(payload[:4], "big"), payload[4:]
+            else:
+                head, _, rest = payload.partition(b"\0")
+                kind = int(head)
+            if kind > PROTOBUF_IDS:
+                self.frames.append([str(kind - PROTOBUF_IDS)])
+                self._decoder.processProtoBuf(rest, kind - PROTOBUF_IDS)
+            else:
+                self.frames.append([str(kind), *rest[:-1].decode().split("\0")])
+                self._decoder.interpret(tuple(rest.split(b"\0")[:-1]), kind)
 
     def calls(self, *names: str) -> list[tuple[Any, ...]]:
         """The callbacks of these names so far, in order."""

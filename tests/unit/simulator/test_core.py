@@ -4,6 +4,7 @@ import pytest
 
 from services.simulator.effects import Send
 from services.simulator.market.contracts import Wanted
+from services.simulator.protocol.versions import HIGHEST
 from tests.unit.simulator.conversation import Conversation, contract, framed
 
 
@@ -12,7 +13,8 @@ def subscribe(talk: Conversation, request: int, symbol: str = "SPY", snapshot: b
 
 
 def test_answers_the_lower_of_both_versions() -> None:
-    assert Conversation(225).version == 200
+    assert Conversation(999).version == HIGHEST
+    assert Conversation(212).version == 212
     assert Conversation(157).version == 157
     assert Conversation(225, server_version=120).version == 120
 

@@ -1,11 +1,13 @@
 """What exists at the simulator: the listed, by name and by their real ids, and any other US stock."""
 
 from datetime import date
+from functools import partial
 
 import pytest
 from ibapi.contract import Contract
 
-from services.simulator.market.contracts import Master, Wanted
+from services.simulator.market.contracts import Instrument, Master, Wanted
+from services.simulator.market.derived import chain, derive, ends_at, expirations, strikes
 from services.simulator.market.identity import (
     INVENTED_IDS,
     invented_id,
@@ -16,14 +18,17 @@ from services.simulator.market.identity import (
 )
 from services.simulator.market.invented import invent
 from services.simulator.market.listed import usual
-from tests.unit.simulator.conversation import Conversation, contract
+from services.simulator.market.prices import walk
+from services.simulator.protocol.versions import HIGHEST
+from tests.unit.simulator.conversation import MONDAY_NOON, Conversation, contract
 
+TODAY = date(2026, 1, 5)
 NAMES = ["A", "Z", "GE", "IBMX", "ZZZZZ", "BF A", "BF B", "BAC PRL", "BAC PR", "ACHR WS", "XYZ RT"]
 NO_NAMES = ["", "TOOLONG", "BRK.B", "BRK-B", "IBM1", "ibm", "A  B", "ABC PRLX", "BRK BB", "Ä"]
 
 
 def master(**more: object) -> Master:
-    return Master(usual(date(2026, 1, 5)), invent=invent, **more)  # type: ignore[arg-type]
+    return Master(usual(TODAY), invent=invent, derive=partial(derive, TODAY), **more)  # type: ignore[arg-type]
 
 
 def wanted(symbol: str = "", sec_type: str = "STK", exchange: str = "SMART", primary: str = "", currency: str = "USD",
@@ -159,3 +164,71 @@ def test_search_names_the_known_first_and_the_invented_last() -> None:
     found = master().search("apple")
     assert (found[0].symbol, found[-1].symbol) == ("AAPL", "APPLE")
     assert [one.symbol for one in master().search("GEV")] == ["GEV"]
+
+
+def option(symbol: str, expiry: str = "", strike: float = 0.0, right: str = "", local_symbol: str = "") -> Contract:
+    made = contract(symbol, "OPT")
+    made.lastTradeDateOrContractMonth, made.right, made.localSymbol = expiry, right, local_symbol
+    if strike:
+        made.strike = strike
+    return made
+
+
+@pytest.mark.parametrize("version", [157, 176, 200, HIGHEST])
+@pytest.mark.parametrize("symbol", ["AAPL", "GEV", "BRK B"])
+def test_the_announced_option_chain_exists_and_ticks(version: int, symbol: str) -> None:
+    talk = Conversation(version)
+    talk.client.reqSecDefOptParams(1, symbol, "", "STK", 265598)
+    ((_, _, _, _, _, multiplier, days, prices),) = talk.calls("securityDefinitionOptionParameter")
+    assert (len(days), len(prices), multiplier) == (3, 21, "100")
+    day, strike = min(days), sorted(prices)[10]
+    talk.client.reqContractDetails(2, option(symbol, day))
+    assert len([call for call in talk.calls("contractDetails") if call[1] == 2]) == 42
+    talk.client.reqContractDetails(3, option(symbol, day, strike, "C"))
+    (found,) = [call[2].contract for call in talk.calls("contractDetails") if call[1] == 3]
+    assert (found.strike, found.right, found.multiplier) == (strike, "C", "100")
+    assert found.lastTradeDateOrContractMonth == day and len(found.localSymbol) == 21
+    talk.client.reqMktData(4, option("", local_symbol=found.localSymbol), "", False, False, [])
+    talk.client.reqMktData(5, option(symbol, day, strike, "PUT"), "", False, False, [])
+    talk.turn(2)
+    for request in (4, 5):
+        told = {call[2]: call[3] for call in talk.calls("tickPrice") if call[1] == request}
+        assert 0 < told[1] < told[2]
+    assert talk.errors() == []
+    talk.client.reqMktData(6, option(symbol, day), "", False, False, [])
+    talk.client.reqContractDetails(7, option(symbol, day, strike + 0.01, "C"))
+    assert talk.errors() == [(6, 200), (7, 200)]
+
+
+def test_an_option_is_found_by_its_id_in_a_later_run() -> None:
+    (found,) = master().find(wanted("AAPL", "OPT")._replace(expiry="20260220", strike=240.0, right="C"))
+    assert master().find(wanted(con_id=found.con_id, sec_type="", exchange="", currency="")) == [found]
+    assert master().find(wanted(con_id=found.con_id + 1, sec_type="")) == []
+
+
+def test_calls_and_puts_agree_with_each_other_and_with_their_underlying() -> None:
+    (spy,) = master().find(wanted("SPY"))
+    made = {(one.expiry, one.strike, one.right): one for one in chain(spy, TODAY)}
+    assert len(made) == 3 * 21 * 2 and len({one.con_id for one in made.values()}) == len(made)
+    level = walk(1, spy).at(MONDAY_NOON)
+
+    def worth(one: Instrument, now: int = MONDAY_NOON) -> float:
+        return walk(1, one).at(now)
+
+    near, far = expirations(TODAY)[0], expirations(TODAY)[-1]
+    for strike in strikes(spy):
+        call, put = made[near, strike, "C"], made[near, strike, "P"]
+        assert worth(call) - worth(put) == pytest.approx(level - strike, abs=1e-6)
+        assert worth(made[far, strike, "C"]) > worth(call) >= max(0.0, level - strike)
+        assert worth(call, ends_at(call)) == max(0.0, walk(1, spy).at(ends_at(call)) - strike)
+    assert chain(master().find(wanted("SAP", exchange="IBIS", currency="EUR"))[0], TODAY) == []
+
+
+def test_a_continuous_future_is_the_next_one_under_its_id() -> None:
+    (endless,) = master().find(wanted("ES", "CONTFUT", "CME"))
+    (front, *_) = master().find(wanted("ES", "FUT", "CME"))
+    assert (endless.con_id, endless.expiry, endless.sec_type) == (front.con_id, front.expiry, "CONTFUT")
+    assert master().find(wanted(con_id=front.con_id, sec_type="CONTFUT", exchange="")) == [endless]
+    talk = Conversation()
+    talk.client.reqMktData(1, contract("ES", "CONTFUT", "CME"), "", False, False, [])
+    assert {call[2] for call in talk.calls("tickPrice")} >= {1, 2, 4} and talk.errors() == []

@@ -193,5 +193,5 @@ def test_a_wrong_file_is_one_sentence(tmp_path: Path, text: str, complaint: str)
 
 
 def test_an_unknown_scenario_is_told_which_there_are() -> None:
-    with pytest.raises(ScenarioError, match=r"neither a file nor one of bad_bytes, .*chaos"):
+    with pytest.raises(ScenarioError, match=r"neither a file nor one of advisory, bad_bytes, .*chaos"):
         scenario.load("nosuch")

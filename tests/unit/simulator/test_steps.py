@@ -7,8 +7,8 @@ import pytest
 
 from services.simulator.effects import Close, Listen, Send
 from services.simulator.trouble.oddities import UNSET_SIZE
+from services.simulator.trouble.registry import STEPS
 from services.simulator.trouble.scenario import Director, ScenarioError, parse_step
-from services.simulator.trouble.steps import STEPS
 from tests.unit.simulator.conversation import Conversation, contract
 from tests.unit.simulator.test_scenarios import README
 

@@ -6,12 +6,13 @@ import pytest
 from ibapi.execution import ExecutionFilter
 
 from services.base.clock import SECOND
-from services.simulator.protocol import replies
+from services.simulator.protocol import versions
 from tests.unit.simulator.conversation import INFO, MONDAY_NOON, Conversation, contract
 
-THRESHOLDS = {value for name, value in vars(replies).items() if name.isupper() and isinstance(value, int)}
+THRESHOLDS = {value for name, value in vars(versions).items() if name.isupper() and isinstance(value, int)}
 VERSIONS = sorted(
-    {v for t in THRESHOLDS for v in (t - 1, t) if 100 <= v <= 200} | {116, 123, 137, 140, 145, 146, 149, 177}
+    {v for t in THRESHOLDS for v in (t - 1, t) if versions.LOWEST <= v <= versions.HIGHEST}
+    | {116, 123, 137, 140, 145, 146, 149, 177}
 )
 
 
@@ -25,7 +26,7 @@ def test_ready(talk: Conversation) -> None:
     errors = talk.calls("error")
     assert {error[3] for error in errors} == INFO
     assert all(error[1] == -1 and ":" in error[4] for error in errors)
-    if talk.version >= replies.ERROR_TIME:
+    if talk.version >= versions.ERROR_TIME:
         assert errors[0][2] == MONDAY_NOON // 1_000_000
 
 
@@ -85,9 +86,9 @@ def test_future_details(talk: Conversation) -> None:
     ]
     assert [one.contract.localSymbol for one in found] == ["ESH6", "ESM6", "ESU6", "ESZ6"]
     assert {one.contract.multiplier for one in found} == {"50"}
-    if talk.version >= replies.UNDERLYING_INFO:
+    if talk.version >= versions.UNDERLYING_INFO:
         assert found[0].underSymbol == "SPX"
-    if talk.version >= replies.REAL_EXPIRATION_DATE:
+    if talk.version >= versions.REAL_EXPIRATION_DATE:
         assert found[0].realExpirationDate == "20260320"
 
 
@@ -95,12 +96,12 @@ def test_historical_bars(talk: Conversation) -> None:
     talk.client.reqHistoricalData(10, contract(), "", "3600 S", "1 min", "TRADES", 1, 1, False, [])
     bars = [call[2] for call in talk.calls("historicalData")]
     assert len(bars) == 60
-    zoned = talk.version >= replies.INSTRUMENT_TIMEZONE
+    zoned = talk.version >= versions.INSTRUMENT_TIMEZONE
     assert bars[0].date == ("20260105 11:00:00 US/Eastern" if zoned else "20260105  11:00:00")
     assert all(bar.low <= min(bar.open, bar.close) <= max(bar.open, bar.close) <= bar.high for bar in bars)
     assert talk.recorder.calls[-1][:2] == ("historicalDataEnd", 10)
     volume = sum(bar.volume for bar in bars)
-    assert (volume > 100_000) == (talk.version >= replies.HMDS_IN_SHARES)  # before: in round lots
+    assert (volume > 100_000) == (talk.version >= versions.HMDS_IN_SHARES)  # before: in round lots
     talk.client.reqHistoricalData(11, contract(), "", "5 D", "1 day", "TRADES", 1, 2, False, [])
     assert [call[2].date for call in talk.calls("historicalData") if call[1] == 11][-1] == "20260105"
     assert talk.errors() == []
@@ -111,7 +112,7 @@ def test_errors_in_the_version_s_layout(talk: Conversation) -> None:
     (error,) = (call for call in talk.calls("error") if call[1] == 11)
     assert error[3] == 200
     assert "No security definition" in error[4]
-    if talk.version >= replies.ERROR_TIME:
+    if talk.version >= versions.ERROR_TIME:
         assert error[2] == MONDAY_NOON // 1_000_000
 
 

@@ -76,7 +76,7 @@ def test_a_file_without_a_journal_behind_it_is_marked(writer):
         (writer.folder / f"{quote.symbol}.json").write_bytes(encode_json(quote))
     (writer.folder / "_status.json").write_bytes(b"{}")
     (writer.folder / "notes.json").write_bytes(b"{}")
-    writer.mark_orphans({"SPY"})
+    writer.withdraw("unplanned", known={"SPY"})
     assert b'"stale":true,"reason":"unplanned"' in (writer.folder / "OLD.json").read_bytes()
     assert b'"last":2.0' in (writer.folder / "OLD.json").read_bytes()
     assert b'"stale":false' in (writer.folder / "SPY.json").read_bytes()

@@ -21,7 +21,7 @@ from messages.events import (
 from messages.fields import BID, PRICE_TIME, SOURCE, SOURCE_SNAPSHOT, SOURCE_STREAM
 from services.base.settings import Settings
 from services.supervisor.core import Record, Validate
-from services.supervisor.facts import Facts, decode_facts
+from services.supervisor.facts import Facts
 from tests.unit.supervisor.world import START, World, live, state, tick_block
 
 # --- what a fresh data root begins with ---
@@ -137,7 +137,7 @@ def test_an_event_that_was_not_journalled_comes_again() -> None:
 
 def test_a_restart_says_nothing_new_while_nothing_has_changed() -> None:
     world = World().started("SPY").passing(1.0)
-    again = World(facts=decode_facts(encode(world.facts)))
+    again = World(facts=msgspec.msgpack.decode(encode(world.facts), type=Facts))
     again.at = world.at  # time went on
     again.core = type(again.core)(again.settings, again.facts, world.core._lock, now=again.now, at=again.at)
     again.ticks("SPY")

@@ -30,6 +30,26 @@ def test_stopped_when_nobody_wants_it() -> None:
     assert world.status.subscribed_symbols == []
 
 
+def test_a_plan_that_answers_another_request_is_not_the_one_that_is_wanted() -> None:
+    """As that of a planner that believes what it saved beside a journal that was deleted since."""
+    world = World().started("SPY")
+    plan = world.plan("QQQ")
+    for answers, word in ((7, ("starting", "planning")), (1, ("connected", None)), (0, ("connected", None))):
+        world.facts.apply_plan(msgspec.structs.replace(plan, answers=answers))
+        world.link(live("QQQ"))
+        assert world.passing(0.1).word == word, answers
+    world.facts.apply_plan(msgspec.structs.replace(plan, time=plan.time - 10**10))
+    assert world.passing(0.1).word == ("starting", "planning"), "it is older than the start"
+
+
+def test_stopped_says_when_the_subscriptions_are_still_open() -> None:
+    world = World().started("SPY")
+    world.control(StreamStopped())
+    assert "subscriptions end once" in (world.passing(0.1).status.message or "")
+    world.plan(started=False)
+    assert "`ibstream start`" in (world.passing(0.1).status.message or "")
+
+
 @pytest.mark.parametrize("calm", ["quiet", "halted", "closed"])
 def test_a_calm_symbol_is_no_fault(calm: str) -> None:
     world = World().started("SPY", "QQQ")

@@ -1,0 +1,164 @@
+"""ibstream over its web API: standard library only, with server-sent events for quotes."""
+
+import json
+import queue
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, TypeVar
+from urllib.parse import quote as quoted
+
+import msgspec
+
+from ibstream.errors import CommandRefused, IbstreamError, Unreachable
+from messages.control import Start, Stop
+from messages.events import Plan
+from messages.views import Quote, Status
+
+T = TypeVar("T")
+
+API: Final = "/api/ib/stream"
+PAUSE: Final = 0.5  # seconds before a lost event stream is tried again
+HELD: Final = 10_000  # events held for a slow reader; then the oldest connection is made anew, with current values
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A redirect is an error: the token goes to the address that was given, and nowhere else."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+_opener = urllib.request.build_opener(_NoRedirect)
+
+
+class HttpTransport:
+    """`http://host:8765`, with a bearer token where the server wants one. Follows no redirects to elsewhere."""
+
+    def __init__(self, address: str, token: str, timeout: float) -> None:
+        self._base = address.rstrip("/") + API
+        self._token = token
+        self._timeout = timeout
+
+    def quote(self, symbol: str) -> Quote | None:
+        try:
+            return self._get(f"/snapshot?symbol={quoted(symbol)}", Quote)
+        except CommandRefused as error:
+            if error.reason == "symbol_not_found":
+                return None
+            raise
+
+    def status(self) -> Status:
+        return self._get("/status", Status)
+
+    def plan(self) -> Plan:
+        return self._get("/plan", Plan)
+
+    def command(self, command: Start | Stop) -> None:
+        if isinstance(command, Stop):
+            self.open("/stop", b"").close()
+            return
+        body = {name: value for name, value in msgspec.structs.asdict(command).items() if value is not None}
+        self.open("/start", json.dumps(body).encode()).close()
+
+    def follow(self, symbols: Iterable[str]) -> "HttpFeed":
+        return HttpFeed(self, frozenset(symbols))
+
+    def close(self) -> None:
+        """Nothing is kept open between two questions."""
+
+    def _get(self, path: str, kind: type[T]) -> T:
+        with self.open(path) as answer:
+            body = answer.read()
+        try:
+            return msgspec.json.decode(body, type=kind)
+        except msgspec.MsgspecError as error:
+            raise Unreachable(f"what answers at {self._base} is no ibstream: {error}", "unreachable") from None
+
+    def open(self, path: str, body: bytes | None = None, timeout: float | None = None) -> Any:
+        """The answer, to be closed. Raises CommandRefused with the server's code, or Unreachable."""
+        wanted = urllib.request.Request(self._base + path, data=body)  # noqa: S310 - the scheme was checked
+        wanted.add_header("Content-Type", "application/json")
+        if self._token:
+            wanted.add_header("Authorization", f"Bearer {self._token}")
+        try:
+            return _opener.open(wanted, timeout=timeout or self._timeout)
+        except urllib.error.HTTPError as error:
+            raise _refused(error, self._base) from None
+        except (OSError, ValueError) as error:
+            raise Unreachable(f"{self._base} does not answer: {error}", "unreachable") from None
+
+
+def _refused(error: urllib.error.HTTPError, base: str) -> IbstreamError:
+    try:
+        detail = json.loads(error.read())["detail"]
+        code, message = str(detail["code"]), str(detail["message"])
+    except (ValueError, KeyError, TypeError, OSError):
+        return Unreachable(f"what answers at {base} is no ibstream (HTTP {error.code})", "unreachable")
+    if code in ("unauthorized", "supervisor_unreachable", "planner_unreachable"):
+        return Unreachable(message, "unauthorized" if code == "unauthorized" else "unreachable")
+    return CommandRefused(message, code)
+
+
+class HttpFeed:
+    """The server's event stream, read on a thread of its own and made anew whenever it breaks."""
+
+    def __init__(self, transport: HttpTransport, symbols: frozenset[str]) -> None:
+        self._transport = transport
+        self._symbols = symbols
+        self._events: queue.Queue[list[Quote] | IbstreamError] = queue.Queue(HELD)
+        self._ended = threading.Event()
+        self._answer: Any = None
+        self._thread = threading.Thread(target=self._run, name="ibstream-events", daemon=True)
+        self._thread.start()
+
+    def poll(self, seconds: float) -> list[Quote]:
+        try:
+            found = self._events.get(timeout=seconds)
+        except queue.Empty:
+            return []
+        if isinstance(found, IbstreamError):
+            raise found
+        return found
+
+    def close(self) -> None:
+        self._ended.set()
+
+    def _run(self) -> None:
+        while not self._ended.is_set():
+            try:
+                with self._transport.open("/events", timeout=10.0) as answer:
+                    for name, data in _server_sent(answer):
+                        if self._ended.is_set():
+                            return
+                        if name == "quotes":
+                            self._hand_over(data)
+            except Unreachable as error:
+                if error.reason == "unauthorized":
+                    self._events.put(error)
+                    return
+            except (OSError, ValueError, msgspec.MsgspecError, queue.Full):
+                pass  # the next connection begins with every current value
+            self._ended.wait(PAUSE)
+
+    def _hand_over(self, data: bytes) -> None:
+        quotes = msgspec.json.decode(data, type=list[Quote])
+        wanted = [quote for quote in quotes if not self._symbols or quote.symbol in self._symbols]
+        if wanted:
+            self._events.put(wanted, timeout=PAUSE)
+
+
+def _server_sent(answer: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:
+    """Events by name, as the standard lays them out: `event:` and `data:` lines, a blank one behind each."""
+    name, data = "", b""
+    for line in answer:
+        line = line.rstrip(b"\r\n")
+        if not line:
+            if data:
+                yield name, data
+            name, data = "", b""
+        elif line.startswith(b"event:"):
+            name = line[6:].strip().decode()
+        elif line.startswith(b"data:"):
+            data += line[5:].lstrip()

@@ -1,0 +1,93 @@
+"""Streams of quotes and ticks: one object, for `for` and for `async for`."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from typing import Generic, Protocol, TypeVar
+
+from ibstream.errors import IbstreamError
+from ibstream.rule import expired
+from ibstream.ticks import Mark, TickFeed
+from ibstream.transport import Transport
+from messages.ticks import Tick
+from messages.views import Quote
+from services.base.clock import parse_time
+from services.quotes.trust import moment
+
+T = TypeVar("T")
+STEP = 0.25  # seconds: how long one poll may wait, and so how late an expiry or a cancellation may be
+
+
+class Polled(Protocol[T]):
+    def poll(self, seconds: float) -> list[T]: ...
+
+    def close(self) -> None: ...
+
+
+class Stream(Generic[T]):
+    """Iterate once. Ends never by itself; `close` it, or leave the loop. Raises what the feed raises."""
+
+    def __init__(self, feed: Polled[T]) -> None:
+        self._feed = feed
+        self._open = True
+
+    def __iter__(self) -> Iterator[T]:
+        try:
+            while self._open:
+                yield from self._feed.poll(STEP)
+        finally:
+            self.close()
+
+    async def __aiter__(self) -> AsyncIterator[T]:
+        try:
+            while self._open:
+                for item in await asyncio.to_thread(self._feed.poll, STEP):
+                    yield item
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        if self._open:
+            self._open = False
+            self._feed.close()
+
+
+class _Expiring:
+    """Quotes as a transport brings them, and once more, stale, each whose time is over without a renewal."""
+
+    def __init__(self, transport: Transport, symbols: Sequence[str], now: Callable[[], int]) -> None:
+        self._feed = transport.follow(symbols)
+        self._now = now
+        self._good: dict[str, Quote] = {}
+
+    def poll(self, seconds: float) -> list[Quote]:
+        found = self._feed.poll(seconds)
+        for quote in found:
+            if quote.stale:
+                self._good.pop(quote.symbol, None)
+            else:
+                self._good[quote.symbol] = quote
+        over = [quote for quote in self._good.values() if (moment(quote) or 0) <= self._now()]
+        for quote in over:
+            del self._good[quote.symbol]
+        came_over = {id(quote) for quote in over}
+        return [quote for quote in found if id(quote) not in came_over] + [expired(quote) for quote in over]
+
+    def close(self) -> None:
+        self._feed.close()
+
+
+class QuoteStream(Stream[Quote]):
+    def __init__(self, transport: Transport, symbols: Sequence[str], now: Callable[[], int]) -> None:
+        super().__init__(_Expiring(transport, symbols, now))
+
+
+class TickStream(Stream[Tick | Mark]):
+    def __init__(
+        self, transport: Transport, symbols: Sequence[str], since: str | int | None, now: Callable[[], int]
+    ) -> None:
+        from ibstream.bus import BusTransport
+
+        if not isinstance(transport, BusTransport):
+            raise IbstreamError("ticks need a data root or the bus: HTTP carries quotes", "invalid_request")
+        moment_ns = parse_time(since, now()) if isinstance(since, str) else since
+        super().__init__(TickFeed(transport, frozenset(symbols), moment_ns))

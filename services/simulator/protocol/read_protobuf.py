@@ -1,0 +1,129 @@
+"""Requests as protobuf: one reader a message, on the official client's own message classes. Raises BadRequest.
+
+A field that is absent reads as empty, 0 or false, as for the official client.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from google.protobuf.message import DecodeError
+from ibapi.protobuf.AccountDataRequest_pb2 import AccountDataRequest
+from ibapi.protobuf.AccountSummaryRequest_pb2 import AccountSummaryRequest
+from ibapi.protobuf.CalculateOptionPriceRequest_pb2 import CalculateOptionPriceRequest
+from ibapi.protobuf.CancelMarketData_pb2 import CancelMarketData
+from ibapi.protobuf.ContractDataRequest_pb2 import ContractDataRequest
+from ibapi.protobuf.HeadTimestampRequest_pb2 import HeadTimestampRequest
+from ibapi.protobuf.HistogramDataRequest_pb2 import HistogramDataRequest
+from ibapi.protobuf.HistoricalDataRequest_pb2 import HistoricalDataRequest
+from ibapi.protobuf.HistoricalTicksRequest_pb2 import HistoricalTicksRequest
+from ibapi.protobuf.MarketDataRequest_pb2 import MarketDataRequest
+from ibapi.protobuf.MarketDataTypeRequest_pb2 import MarketDataTypeRequest
+from ibapi.protobuf.MarketRuleRequest_pb2 import MarketRuleRequest
+from ibapi.protobuf.MatchingSymbolsRequest_pb2 import MatchingSymbolsRequest
+from ibapi.protobuf.RealTimeBarsRequest_pb2 import RealTimeBarsRequest
+from ibapi.protobuf.SecDefOptParamsRequest_pb2 import SecDefOptParamsRequest
+from ibapi.protobuf.StartApiRequest_pb2 import StartApiRequest
+from ibapi.protobuf.TickByTickRequest_pb2 import TickByTickRequest
+
+from services.simulator.market.contracts import Wanted, known_strike
+from services.simulator.protocol import requested as asked
+from services.simulator.protocol.read_text import READERS as TEXT_READERS
+from services.simulator.protocol.versions import (
+    CANCEL_CONTRACT_DATA,
+    PROTOBUF_ACCOUNTS,
+    PROTOBUF_COMPLETED_ORDERS,
+    PROTOBUF_CONTRACTS,
+    PROTOBUF_HISTORY,
+    PROTOBUF_MARKET_DATA,
+    PROTOBUF_NEWS,
+    PROTOBUF_OPTIONS,
+    PROTOBUF_ORDERS,
+    PROTOBUF_REST,
+    PROTOBUF_SCANNER,
+    PROTOBUF_SYMBOLS,
+    RAW_MESSAGE_IDS,
+)
+from services.simulator.protocol.wire import BadRequest
+
+# From which server version on a client may send a message as protobuf: the official client's own table.
+SINCE: dict[int, int] = {
+    7: RAW_MESSAGE_IDS,
+    **dict.fromkeys((3, 4, 58), PROTOBUF_ORDERS),
+    **dict.fromkeys((5, 15, 16, 99), PROTOBUF_COMPLETED_ORDERS),
+    9: PROTOBUF_CONTRACTS,
+    **dict.fromkeys((1, 2, 10, 11, 59), PROTOBUF_MARKET_DATA),
+    **dict.fromkeys((6, 17, 61, 62, 63, 64, 74, 75, 76, 77), PROTOBUF_ACCOUNTS),
+    **dict.fromkeys((20, 25, 50, 51, 87, 88, 89, 90, 96, 97, 98), PROTOBUF_HISTORY),
+    **dict.fromkeys((12, 13, 84, 85, 86, 100, 101, 102, 103), PROTOBUF_NEWS),
+    **dict.fromkeys((22, 23, 24, 52, 53, 92, 93, 94, 95), PROTOBUF_SCANNER),
+    **dict.fromkeys((18, 19, 21, 54, 55, 56, 57), PROTOBUF_OPTIONS),
+    **dict.fromkeys((78, 79, 80, 81, 83, 91, 104), PROTOBUF_SYMBOLS),
+    **dict.fromkeys((8, 14, 49, 67, 68, 69, 70, 71, 82, 105), PROTOBUF_REST),
+    **dict.fromkeys((106, 107), CANCEL_CONTRACT_DATA),
+}
+
+
+class Reader:
+    """Parses `body` as a `message`, and makes the request of it."""
+
+    def __init__(self, message: Any, make: Callable[[Any], Any]) -> None:
+        self._message, self._make = message, make
+
+    def __call__(self, body: bytes) -> Any:
+        parsed = self._message()
+        try:
+            parsed.ParseFromString(body)
+        except DecodeError:
+            raise BadRequest(f"not a {self._message.DESCRIPTOR.name}") from None
+        return self._make(parsed)
+
+
+def contract(sent: Any) -> Wanted:
+    return Wanted(
+        sent.conId, sent.symbol, sent.secType, sent.lastTradeDateOrContractMonth, sent.exchange, sent.primaryExch,
+        sent.currency, sent.localSymbol, sent.tradingClass, known_strike(sent.strike), sent.right[:1].upper(),
+        sent.includeExpired,
+    )  # fmt: skip
+
+
+def request_id(body: bytes) -> int:
+    """The id of any request, or -1. Raises BadRequest."""
+    found: int = BY_ID(body).request
+    return found
+
+
+# The id is the first field of every request that has one; the others are left unread.
+BY_ID = Reader(CancelMarketData, lambda m: asked.ById(m.reqId if m.HasField("reqId") else -1))
+NOTHING = Reader(CancelMarketData, lambda m: asked.Nothing())
+
+READERS: dict[int, Reader] = {
+    **{
+        kind: NOTHING if read.__name__ == "nothing" else BY_ID
+        for kind, read in TEXT_READERS.items()
+    },
+    1: Reader(MarketDataRequest, lambda m: asked.MarketData(
+        m.reqId, contract(m.contract), m.genericTickList, m.snapshot, m.regulatorySnapshot)),
+    6: Reader(AccountDataRequest, lambda m: asked.AccountUpdates(m.subscribe)),
+    9: Reader(ContractDataRequest, lambda m: asked.ContractDetails(m.reqId, contract(m.contract))),
+    20: Reader(HistoricalDataRequest, lambda m: asked.HistoricalData(
+        m.reqId, contract(m.contract), m.endDateTime, m.barSizeSetting, m.duration, m.whatToShow, m.formatDate or 1,
+        m.keepUpToDate)),
+    50: Reader(RealTimeBarsRequest, lambda m: asked.RealTimeBars(
+        m.reqId, contract(m.contract), m.barSize, m.whatToShow)),
+    **dict.fromkeys((54, 55), Reader(
+        CalculateOptionPriceRequest, lambda m: asked.OptionCalculation(m.reqId, contract(m.contract)))),
+    59: Reader(MarketDataTypeRequest, lambda m: asked.MarketDataType(m.marketDataType)),
+    62: Reader(AccountSummaryRequest, lambda m: asked.AccountSummary(m.reqId, m.tags)),
+    71: Reader(StartApiRequest, lambda m: asked.StartApi(m.clientId)),
+    78: Reader(SecDefOptParamsRequest, lambda m: asked.OptionParams(
+        m.reqId, m.underlyingSymbol, m.underlyingSecType)),
+    81: Reader(MatchingSymbolsRequest, lambda m: asked.MatchingSymbols(m.reqId, m.pattern)),
+    87: Reader(HeadTimestampRequest, lambda m: asked.HeadTimestamp(
+        m.reqId, contract(m.contract), m.whatToShow, m.formatDate or 1)),
+    88: Reader(HistogramDataRequest, lambda m: asked.Histogram(m.reqId, contract(m.contract))),
+    91: Reader(MarketRuleRequest, lambda m: asked.MarketRule(m.marketRuleId)),
+    96: Reader(HistoricalTicksRequest, lambda m: asked.HistoricalTicks(
+        m.reqId, contract(m.contract), m.startDateTime, m.endDateTime, m.numberOfTicks, m.whatToShow)),
+    97: Reader(TickByTickRequest, lambda m: asked.TickByTick(
+        m.reqId, contract(m.contract), m.tickType, m.numberOfTicks)),
+}  # fmt: skip

@@ -1,0 +1,185 @@
+"""Requests as text fields: one reader a message, by the client's server version. Raises BadRequest.
+
+The order of the fields is that of the official client's encoder, whose version thresholds are in `versions.py`.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from services.simulator.market.contracts import Wanted, known_strike
+from services.simulator.protocol import requested as asked
+from services.simulator.protocol.versions import (
+    CME_TAGGING_FIELDS,
+    ORDER_CONTAINER,
+    SCANNER_GENERIC_OPTS,
+    SMART_COMPONENTS,
+    SYNT_REALTIME_BARS,
+    TICK_BY_TICK_IGNORE_SIZE,
+)
+from services.simulator.protocol.wire import Fields
+
+Reader = Callable[[Fields, int], Any]
+
+
+def contract(fields: Fields) -> Wanted:
+    """The twelve contract fields, in the order that nearly every request has."""
+    con_id = fields.number(0)
+    symbol, sec_type, expiry = fields.text(), fields.text(), fields.text()
+    strike, right = fields.decimal(), fields.text()
+    fields.skip()  # multiplier
+    exchange, primary, currency = fields.text(), fields.text(), fields.text()
+    local_symbol, trading_class = fields.text(), fields.text()
+    return Wanted(con_id, symbol, sec_type, expiry, exchange, primary, currency, local_symbol, trading_class,
+                  known_strike(strike), right[:1].upper())  # fmt: skip
+
+
+def nothing(fields: Fields, version: int) -> asked.Nothing:
+    return asked.Nothing()
+
+
+def by_id(fields: Fields, version: int) -> asked.ById:
+    return asked.ById(fields.number())
+
+
+def by_id_after_version(fields: Fields, version: int) -> asked.ById:
+    fields.skip()
+    return asked.ById(fields.number())
+
+
+def start_api(fields: Fields, version: int) -> asked.StartApi:
+    fields.skip()
+    return asked.StartApi(fields.number())
+
+
+def market_data(fields: Fields, version: int) -> asked.MarketData:
+    fields.skip()
+    request, wanted = fields.number(), contract(fields)
+    if wanted.sec_type == "BAG":
+        fields.skip(4 * fields.number(0))  # legs
+    if fields.flag():
+        fields.skip(3)  # delta neutral contract
+    generic, snapshot = fields.text(), fields.flag()
+    regulatory = version >= SMART_COMPONENTS and fields.flag()
+    return asked.MarketData(request, wanted, generic, snapshot, regulatory)
+
+
+def market_data_type(fields: Fields, version: int) -> asked.MarketDataType:
+    fields.skip()
+    return asked.MarketDataType(fields.number())
+
+
+def real_time_bars(fields: Fields, version: int) -> asked.RealTimeBars:
+    fields.skip()
+    return asked.RealTimeBars(fields.number(), contract(fields), fields.number(), fields.text())
+
+
+def tick_by_tick(fields: Fields, version: int) -> asked.TickByTick:
+    request, wanted, kind = fields.number(), contract(fields), fields.text()
+    return asked.TickByTick(request, wanted, kind, fields.number(0) if version >= TICK_BY_TICK_IGNORE_SIZE else 0)
+
+
+def contract_details(fields: Fields, version: int) -> asked.ContractDetails:
+    fields.skip()
+    request, wanted = fields.number(), contract(fields)
+    return asked.ContractDetails(request, wanted._replace(expired=fields.flag()))
+
+
+def matching_symbols(fields: Fields, version: int) -> asked.MatchingSymbols:
+    return asked.MatchingSymbols(fields.number(), fields.text())
+
+
+def option_params(fields: Fields, version: int) -> asked.OptionParams:
+    request, symbol, _, sec_type = fields.number(), fields.text(), fields.text(), fields.text()
+    return asked.OptionParams(request, symbol, sec_type)
+
+
+def market_rule(fields: Fields, version: int) -> asked.MarketRule:
+    return asked.MarketRule(fields.number())
+
+
+def historical_data(fields: Fields, version: int) -> asked.HistoricalData:
+    if version < SYNT_REALTIME_BARS:
+        fields.skip()
+    request, wanted = fields.number(), contract(fields)
+    fields.skip()  # include expired
+    end, bar, duration = fields.text(), fields.text(), fields.text()
+    fields.skip()  # regular hours only
+    what, date_format = fields.text(), fields.number(1)
+    if wanted.sec_type == "BAG":
+        fields.skip(4 * fields.number(0))  # legs
+    keep = version >= SYNT_REALTIME_BARS and fields.flag()
+    return asked.HistoricalData(request, wanted, end, bar, duration, what, date_format, keep)
+
+
+def head_timestamp(fields: Fields, version: int) -> asked.HeadTimestamp:
+    request, wanted = fields.number(), contract(fields)
+    fields.skip(2)  # include expired, regular hours only
+    return asked.HeadTimestamp(request, wanted, fields.text(), fields.number(1))
+
+
+def histogram(fields: Fields, version: int) -> asked.Histogram:
+    return asked.Histogram(fields.number(), contract(fields))
+
+
+def historical_ticks(fields: Fields, version: int) -> asked.HistoricalTicks:
+    request, wanted = fields.number(), contract(fields)
+    fields.skip()  # include expired
+    return asked.HistoricalTicks(request, wanted, fields.text(), fields.text(), fields.number(0), fields.text())
+
+
+def option_calculation(fields: Fields, version: int) -> asked.OptionCalculation:
+    fields.skip()
+    return asked.OptionCalculation(fields.number(), contract(fields))
+
+
+def account_updates(fields: Fields, version: int) -> asked.AccountUpdates:
+    fields.skip()
+    return asked.AccountUpdates(fields.flag())
+
+
+def account_summary(fields: Fields, version: int) -> asked.AccountSummary:
+    fields.skip()
+    request = fields.number()
+    fields.skip()  # group
+    return asked.AccountSummary(request, fields.text())
+
+
+def scanner(fields: Fields, version: int) -> asked.ById:
+    return by_id(fields, version) if version >= SCANNER_GENERIC_OPTS else by_id_after_version(fields, version)
+
+
+def place_order(fields: Fields, version: int) -> asked.ById:
+    return by_id(fields, version) if version >= ORDER_CONTAINER else by_id_after_version(fields, version)
+
+
+def cancel_order(fields: Fields, version: int) -> asked.ById:
+    return by_id(fields, version) if version >= CME_TAGGING_FIELDS else by_id_after_version(fields, version)
+
+
+READERS: dict[int, Reader] = {
+    **dict.fromkeys((5, 8, 12, 13, 14, 15, 16, 17, 18, 19, 24, 49, 58, 61, 64, 80, 82, 85, 99, 105), nothing),
+    **dict.fromkeys(
+        (2, 7, 10, 11, 21, 23, 25, 51, 52, 53, 56, 57, 63, 67, 68, 69, 70, 74, 75, 76, 77), by_id_after_version
+    ),
+    **dict.fromkeys((79, 83, 84, 86, 89, 90, 92, 93, 94, 95, 98, 100, 101, 102, 103, 104, 106, 107), by_id),
+    1: market_data,
+    3: place_order,
+    4: cancel_order,
+    6: account_updates,
+    9: contract_details,
+    20: historical_data,
+    22: scanner,
+    50: real_time_bars,
+    54: option_calculation,
+    55: option_calculation,
+    59: market_data_type,
+    62: account_summary,
+    71: start_api,
+    78: option_params,
+    81: matching_symbols,
+    87: head_timestamp,
+    88: histogram,
+    91: market_rule,
+    96: historical_ticks,
+    97: tick_by_tick,
+}

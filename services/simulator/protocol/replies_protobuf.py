@@ -1,0 +1,356 @@
+"""What the server says as protobuf, in the official client's own message classes.
+
+Each method stands in for the one of the same name in `TextReplies`, with the same arguments; `replies.py` says from
+which server version on. Fields that a captured gateway sent although they are 0 are set here too.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from ibapi.protobuf.AccountDataEnd_pb2 import AccountDataEnd
+from ibapi.protobuf.AccountSummary_pb2 import AccountSummary
+from ibapi.protobuf.AccountSummaryEnd_pb2 import AccountSummaryEnd
+from ibapi.protobuf.AccountUpdateMulti_pb2 import AccountUpdateMulti
+from ibapi.protobuf.AccountUpdateMultiEnd_pb2 import AccountUpdateMultiEnd
+from ibapi.protobuf.AccountUpdateTime_pb2 import AccountUpdateTime
+from ibapi.protobuf.AccountValue_pb2 import AccountValue
+from ibapi.protobuf.CompletedOrdersEnd_pb2 import CompletedOrdersEnd
+from ibapi.protobuf.ContractData_pb2 import ContractData
+from ibapi.protobuf.ContractDataEnd_pb2 import ContractDataEnd
+from ibapi.protobuf.CurrentTime_pb2 import CurrentTime
+from ibapi.protobuf.CurrentTimeInMillis_pb2 import CurrentTimeInMillis
+from ibapi.protobuf.DisplayGroupList_pb2 import DisplayGroupList
+from ibapi.protobuf.ErrorMessage_pb2 import ErrorMessage
+from ibapi.protobuf.ExecutionDetailsEnd_pb2 import ExecutionDetailsEnd
+from ibapi.protobuf.FamilyCodes_pb2 import FamilyCodes
+from ibapi.protobuf.HeadTimestamp_pb2 import HeadTimestamp
+from ibapi.protobuf.HistogramData_pb2 import HistogramData
+from ibapi.protobuf.HistoricalData_pb2 import HistoricalData
+from ibapi.protobuf.HistoricalDataEnd_pb2 import HistoricalDataEnd
+from ibapi.protobuf.HistoricalNewsEnd_pb2 import HistoricalNewsEnd
+from ibapi.protobuf.HistoricalSchedule_pb2 import HistoricalSchedule
+from ibapi.protobuf.HistoricalTicks_pb2 import HistoricalTicks
+from ibapi.protobuf.HistoricalTicksBidAsk_pb2 import HistoricalTicksBidAsk
+from ibapi.protobuf.HistoricalTicksLast_pb2 import HistoricalTicksLast
+from ibapi.protobuf.ManagedAccounts_pb2 import ManagedAccounts
+from ibapi.protobuf.MarketDataType_pb2 import MarketDataType
+from ibapi.protobuf.MarketDepthExchanges_pb2 import MarketDepthExchanges
+from ibapi.protobuf.MarketRule_pb2 import MarketRule
+from ibapi.protobuf.NewsProviders_pb2 import NewsProviders
+from ibapi.protobuf.NextValidId_pb2 import NextValidId
+from ibapi.protobuf.OpenOrdersEnd_pb2 import OpenOrdersEnd
+from ibapi.protobuf.PnL_pb2 import PnL
+from ibapi.protobuf.PnLSingle_pb2 import PnLSingle
+from ibapi.protobuf.PositionEnd_pb2 import PositionEnd
+from ibapi.protobuf.PositionMultiEnd_pb2 import PositionMultiEnd
+from ibapi.protobuf.RealTimeBarTick_pb2 import RealTimeBarTick
+from ibapi.protobuf.ReceiveFA_pb2 import ReceiveFA
+from ibapi.protobuf.RerouteMarketDataRequest_pb2 import RerouteMarketDataRequest
+from ibapi.protobuf.ScannerData_pb2 import ScannerData
+from ibapi.protobuf.ScannerParameters_pb2 import ScannerParameters
+from ibapi.protobuf.SecDefOptParameter_pb2 import SecDefOptParameter
+from ibapi.protobuf.SecDefOptParameterEnd_pb2 import SecDefOptParameterEnd
+from ibapi.protobuf.SmartComponents_pb2 import SmartComponents
+from ibapi.protobuf.SoftDollarTiers_pb2 import SoftDollarTiers
+from ibapi.protobuf.SymbolSamples_pb2 import SymbolSamples
+from ibapi.protobuf.TickByTickData_pb2 import TickByTickData
+from ibapi.protobuf.TickReqParams_pb2 import TickReqParams
+from ibapi.protobuf.TickSnapshotEnd_pb2 import TickSnapshotEnd
+from ibapi.protobuf.UserInfo_pb2 import UserInfo
+
+from services.simulator.market.contracts import Instrument
+from services.simulator.protocol.replies_text import DERIVATIVES, ORDER_TYPES, SNAPSHOT_PERMISSIONS
+from services.simulator.protocol.rows import BarRow, Hours
+from services.simulator.protocol.wire import protobuf_message
+
+PRECISION = "0.000001"  # of last prices and sizes, as captured gateways give it for US stocks
+
+
+def _frame(kind: int, made: Any) -> bytes:
+    return protobuf_message(kind, made.SerializeToString())
+
+
+class ProtobufReplies:
+    # --- connection ---
+
+    def error(self, request: int, code: int, text: str, now_ms: int) -> bytes:
+        return _frame(4, ErrorMessage(id=request, errorTime=now_ms, errorCode=code or None, errorMsg=text))
+
+    def next_valid_id(self, order: int) -> bytes:
+        return _frame(9, NextValidId(orderId=order))
+
+    def managed_accounts(self, accounts: str) -> bytes:
+        return _frame(15, ManagedAccounts(accountsList=accounts))
+
+    def current_time(self, seconds: int) -> bytes:
+        return _frame(49, CurrentTime(currentTime=seconds))
+
+    def current_time_in_millis(self, milliseconds: int) -> bytes:
+        return _frame(109, CurrentTimeInMillis(currentTimeInMillis=milliseconds))
+
+    def user_info(self, request: int) -> bytes:
+        return _frame(107, UserInfo(reqId=request, whiteBrandingId=""))
+
+    # --- market data ---
+
+    def market_data_type(self, request: int, kind: int) -> bytes:
+        return _frame(58, MarketDataType(reqId=request, marketDataType=kind))
+
+    def tick_req_params(self, request: int, found: Instrument, bbo_exchange: str) -> bytes:
+        made = TickReqParams(reqId=request, minTick=found.tick_text, bboExchange=bbo_exchange,
+                             snapshotPermissions=SNAPSHOT_PERMISSIONS)  # fmt: skip
+        if found.sec_type == "STK":
+            made.lastPricePrecision = made.lastSizePrecision = PRECISION
+        return _frame(81, made)
+
+    def reroute_market_data(self, request: int, con_id: int, exchange: str) -> bytes:
+        return _frame(91, RerouteMarketDataRequest(reqId=request, conId=con_id, exchange=exchange))
+
+    def tick_snapshot_end(self, request: int) -> bytes:
+        return _frame(57, TickSnapshotEnd(reqId=request))
+
+    def real_time_bar(self, request: int, bar: BarRow) -> bytes:
+        made = RealTimeBarTick(
+            reqId=request, time=int(bar.time), open=bar.open, high=bar.high, low=bar.low, close=bar.close,
+            volume=str(bar.volume), WAP=f"{bar.wap:.10g}", count=bar.trades,
+        )  # fmt: skip
+        return _frame(50, made)
+
+    def tick_by_tick_last(self, request: int, all_last: bool, at: int, price: str, size: float, exchange: str) -> bytes:
+        made = TickByTickData(reqId=request, tickType=2 if all_last else 1)
+        _fill_last(made.historicalTickLast, at, price, size, exchange)
+        return _frame(99, made)
+
+    def tick_by_tick_bid_ask(
+        self, request: int, at: int, bid: str, ask: str, bid_size: float, ask_size: float
+    ) -> bytes:
+        made = TickByTickData(reqId=request, tickType=3)
+        _fill_bid_ask(made.historicalTickBidAsk, at, bid, ask, bid_size, ask_size)
+        return _frame(99, made)
+
+    def tick_by_tick_midpoint(self, request: int, at: int, price: float) -> bytes:
+        made = TickByTickData(reqId=request, tickType=4)
+        made.historicalTickMidPoint.time, made.historicalTickMidPoint.price = at, price
+        return _frame(99, made)
+
+    # --- contracts ---
+
+    def contract_details(self, request: int, found: Instrument, exchange: str, hours: Hours) -> bytes:
+        made = ContractData(reqId=request)
+        _fill_contract(made.contract, found, exchange)
+        details = made.contractDetails
+        details.marketName, details.minTick = found.market_name, found.tick_text
+        details.orderTypes, details.validExchanges = ORDER_TYPES, found.valid_exchanges
+        details.priceMagnifier = found.magnifier
+        _set(details, underConId=found.under_con_id, longName=found.name, contractMonth=found.contract_month)
+        _set(details, industry=found.industry, category=found.category, subcategory=found.subcategory)
+        details.timeZoneId, details.tradingHours, details.liquidHours = hours
+        for tag, value in found.sec_ids:
+            details.secIdList[tag] = value
+        details.aggGroup = 1
+        _set(details, underSymbol=found.under_symbol, underSecType=found.under_sec_type)
+        details.marketRuleIds = found.market_rules
+        _set(details, realExpirationDate=found.expiry, stockType=found.stock_type)
+        details.minSize = details.sizeIncrement = "1"
+        details.suggestedSizeIncrement, details.minAlgoSize = str(found.round_lot), "0"
+        if found.sec_type == "STK":
+            details.lastPricePrecision = details.lastSizePrecision = PRECISION
+        return _frame(10, made)
+
+    def contract_details_end(self, request: int) -> bytes:
+        return _frame(52, ContractDataEnd(reqId=request))
+
+    def symbol_samples(self, request: int, found: Sequence[Instrument]) -> bytes:
+        made = SymbolSamples(reqId=request)
+        for one in found:
+            sample = made.contractDescriptions.add()
+            sample.contract.conId, sample.contract.symbol = one.con_id, one.symbol
+            sample.contract.secType, sample.contract.currency = one.sec_type, one.currency
+            sample.contract.primaryExch = one.primary or one.exchange
+            sample.contract.description = one.name
+            sample.derivativeSecTypes.extend(DERIVATIVES.get(one.sec_type, ()))
+        return _frame(79, made)
+
+    def option_params(
+        self, request: int, found: Instrument, expirations: Sequence[str], strikes: Sequence[float]
+    ) -> bytes:
+        made = SecDefOptParameter(reqId=request, exchange="SMART", underlyingConId=found.con_id,
+                                  tradingClass=found.symbol, multiplier="100")  # fmt: skip
+        made.expirations.extend(expirations)
+        made.strikes.extend(strikes)
+        return _frame(75, made)
+
+    def option_params_end(self, request: int) -> bytes:
+        return _frame(76, SecDefOptParameterEnd(reqId=request))
+
+    def smart_components(self, request: int, exchanges: Sequence[tuple[str, str]]) -> bytes:
+        made = SmartComponents(reqId=request)
+        for bit, (exchange, letter) in enumerate(exchanges):
+            made.smartComponents.add(bitNumber=bit, exchange=exchange, exchangeLetter=letter)
+        return _frame(82, made)
+
+    def market_rule(self, rule: int, increment: str) -> bytes:
+        made = MarketRule(marketRuleId=rule)
+        made.priceIncrements.add(lowEdge=0.0, increment=float(increment))
+        return _frame(93, made)
+
+    def depth_exchanges(self, exchanges: Sequence[tuple[str, str]]) -> bytes:
+        made = MarketDepthExchanges()
+        for exchange, sec_type in exchanges:
+            made.depthMarketDataDescriptions.add(exchange=exchange, secType=sec_type, listingExch="",
+                                                 serviceDataType="Deep2", aggGroup=1)  # fmt: skip
+        return _frame(80, made)
+
+    # --- history ---
+
+    def historical_data(
+        self, request: int, start: str, end: str, bars: Sequence[BarRow], decimals: int, in_lots: bool
+    ) -> bytes:
+        """The bars and the end message. Volume is in shares or contracts."""
+        made = HistoricalData(reqId=request)
+        for bar in bars:
+            _fill_bar(made.historicalDataBars.add(), bar, decimals)
+        return _frame(17, made) + _frame(108, HistoricalDataEnd(reqId=request, startDateStr=start, endDateStr=end))
+
+    def head_timestamp(self, request: int, moment: str) -> bytes:
+        return _frame(88, HeadTimestamp(reqId=request, headTimestamp=moment))
+
+    def histogram(self, request: int, rows: Sequence[tuple[str, int]]) -> bytes:
+        made = HistogramData(reqId=request)
+        for price, size in rows:
+            made.histogramDataEntries.add(price=float(price), size=str(size))
+        return _frame(89, made)
+
+    def historical_schedule(
+        self, request: int, start: str, end: str, time_zone: str, sessions: Sequence[tuple[str, str, str]]
+    ) -> bytes:
+        made = HistoricalSchedule(reqId=request, startDateTime=start, endDateTime=end, timeZone=time_zone)
+        for first, last, day in sessions:
+            made.historicalSessions.add(startDateTime=first, endDateTime=last, refDate=day)
+        return _frame(106, made)
+
+    def historical_ticks(self, request: int, what: str) -> bytes:
+        """An empty answer: 96 midpoint, 97 bid and ask, 98 last."""
+        if what == "BID_ASK":
+            return _frame(97, HistoricalTicksBidAsk(reqId=request, isDone=True))
+        if what == "TRADES":
+            return _frame(98, HistoricalTicksLast(reqId=request, isDone=True))
+        return _frame(96, HistoricalTicks(reqId=request, isDone=True))
+
+    # --- accounts and orders: there is one empty account ---
+
+    def account_value(self, key: str, value: str, currency: str, account: str) -> bytes:
+        return _frame(6, AccountValue(key=key, value=value, currency=currency, accountName=account))
+
+    def account_time(self, clock: str) -> bytes:
+        return _frame(8, AccountUpdateTime(timeStamp=clock))
+
+    def account_download_end(self, account: str) -> bytes:
+        return _frame(54, AccountDataEnd(accountName=account))
+
+    def account_summary(self, request: int, account: str, tag: str, value: str, currency: str) -> bytes:
+        return _frame(63, AccountSummary(reqId=request, account=account, tag=tag, value=value, currency=currency))
+
+    def account_summary_end(self, request: int) -> bytes:
+        return _frame(64, AccountSummaryEnd(reqId=request))
+
+    def account_update_multi(self, request: int, account: str, key: str, value: str, currency: str) -> bytes:
+        made = AccountUpdateMulti(reqId=request, account=account, modelCode="", key=key, value=value, currency=currency)
+        return _frame(73, made)
+
+    def account_update_multi_end(self, request: int) -> bytes:
+        return _frame(74, AccountUpdateMultiEnd(reqId=request))
+
+    def position_end(self) -> bytes:
+        return _frame(62, PositionEnd())
+
+    def position_multi_end(self, request: int) -> bytes:
+        return _frame(72, PositionMultiEnd(reqId=request))
+
+    def open_order_end(self) -> bytes:
+        return _frame(53, OpenOrdersEnd())
+
+    def completed_orders_end(self) -> bytes:
+        return _frame(102, CompletedOrdersEnd())
+
+    def executions_end(self, request: int) -> bytes:
+        return _frame(55, ExecutionDetailsEnd(reqId=request))
+
+    def pnl(self, request: int) -> bytes:
+        return _frame(94, PnL(reqId=request, dailyPnL=0.0, unrealizedPnL=0.0, realizedPnL=0.0))
+
+    def pnl_single(self, request: int) -> bytes:
+        made = PnLSingle(reqId=request, position="0", dailyPnL=0.0, unrealizedPnL=0.0, realizedPnL=0.0, value=0.0)
+        return _frame(95, made)
+
+    def family_codes(self, account: str) -> bytes:
+        made = FamilyCodes()
+        made.familyCodes.add(accountId=account, familyCode="")
+        return _frame(78, made)
+
+    def soft_dollar_tiers(self, request: int) -> bytes:
+        return _frame(77, SoftDollarTiers(reqId=request))
+
+    # --- news and the rest: there is none ---
+
+    def news_providers(self) -> bytes:
+        return _frame(85, NewsProviders())
+
+    def historical_news_end(self, request: int) -> bytes:
+        return _frame(87, HistoricalNewsEnd(reqId=request, hasMore=False))
+
+    def scanner_parameters(self, xml: str) -> bytes:
+        return _frame(19, ScannerParameters(xml=xml))
+
+    def scanner_data(self, request: int) -> bytes:
+        return _frame(20, ScannerData(reqId=request))
+
+    def receive_fa(self, kind: int) -> bytes:
+        return _frame(16, ReceiveFA(faDataType=kind, xml=""))
+
+    def display_groups(self, request: int) -> bytes:
+        return _frame(67, DisplayGroupList(reqId=request, groups=""))
+
+
+def _set(made: Any, **values: object) -> None:
+    """Only what is not empty: an absent field is how protobuf says so."""
+    for name, value in values.items():
+        if value:
+            setattr(made, name, value)
+
+
+def _fill_contract(made: Any, found: Instrument, exchange: str) -> None:
+    made.conId, made.symbol, made.secType, made.strike = found.con_id, found.symbol, found.sec_type, found.strike
+    made.exchange, made.currency, made.localSymbol = exchange, found.currency, found.local_symbol
+    made.tradingClass = found.trading_class
+    _set(made, right=found.right)
+    _set(made, primaryExch=found.primary, lastTradeDateOrContractMonth=found.expires, lastTradeDate=found.expiry)
+    if found.multiplier:
+        made.multiplier = float(found.multiplier)
+
+
+def _fill_bar(made: Any, bar: BarRow, decimals: int) -> None:
+    made.date, made.volume, made.WAP, made.barCount = (
+        bar.time,
+        str(bar.volume),
+        f"{bar.wap:.{decimals + 1}f}",
+        bar.trades,
+    )
+    made.open, made.high, made.low, made.close = (round(price, decimals) for price in bar[1:5])
+
+
+def _fill_last(made: Any, at: int, price: str, size: float, exchange: str) -> None:
+    made.time, made.price, made.size, made.exchange, made.specialConditions = (
+        at,
+        float(price),
+        f"{size:.10g}",
+        exchange,
+        "",
+    )
+    made.tickAttribLast.pastLimit = made.tickAttribLast.unreported = False
+
+
+def _fill_bid_ask(made: Any, at: int, bid: str, ask: str, bid_size: float, ask_size: float) -> None:
+    made.time, made.priceBid, made.priceAsk = at, float(bid), float(ask)
+    made.sizeBid, made.sizeAsk = f"{bid_size:.10g}", f"{ask_size:.10g}"
+    made.tickAttribBidAsk.bidPastLow = made.tickAttribBidAsk.askPastHigh = False

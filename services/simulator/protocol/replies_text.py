@@ -1,0 +1,329 @@
+"""What the server says as text, in the layout of one server version.
+
+Layouts follow the official client's decoder; tests feed every method through it, at every version where one changes.
+"""
+
+from collections.abc import Sequence
+
+from services.simulator.market.contracts import Instrument
+from services.simulator.protocol.rows import BarRow, Hours, Verbatim
+from services.simulator.protocol.versions import (
+    ADVANCED_ORDER_REJECT,
+    AGG_GROUP,
+    BOND_ISSUERID,
+    ENCODE_MSG_ASCII7,
+    ERROR_TIME,
+    FRACTIONAL_SIZE_SUPPORT,
+    HIGHEST,
+    HISTORICAL_DATA_END,
+    HMDS_IN_SHARES,
+    INELIGIBILITY_REASONS,
+    LAST_TRADE_DATE,
+    LOWEST,
+    MARKET_RULES,
+    MD_SIZE_MULTIPLIER,
+    RAW_MESSAGE_IDS,
+    REAL_EXPIRATION_DATE,
+    REALIZED_PNL,
+    SERVICE_DATA_TYPE,
+    SIZE_RULES,
+    SMART_COMPONENTS,
+    STOCK_TYPE,
+    SYNT_REALTIME_BARS,
+    UNDERLYING_INFO,
+    UNREALIZED_PNL,
+)
+from services.simulator.protocol.wire import message, raw_message
+
+ORDER_TYPES = "ACTIVETIM,LMT,MKT,STP"
+SNAPSHOT_PERMISSIONS = 4
+DERIVATIVES = {"STK": ("CFD", "OPT")}
+
+
+class TextReplies:
+    """Every reply as text; from 201 on with the message id in four bytes."""
+
+    def __init__(self, version: int) -> None:
+        assert LOWEST <= version <= HIGHEST, version
+        self.version = version
+
+    def _message(self, *fields: object) -> bytes:
+        return raw_message(*fields) if self.version >= RAW_MESSAGE_IDS else message(*fields)
+
+    def _escaped(self, text: str) -> str:
+        """From 153 on the client undoes escapes in long names and error texts."""
+        if isinstance(text, Verbatim):
+            return text
+        return text.encode("unicode-escape").decode() if self.version >= ENCODE_MSG_ASCII7 else text
+
+    # --- connection ---
+
+    def error(self, request: int, code: int, text: str, now_ms: int) -> bytes:
+        """Code 0 stands for none: as protobuf, such a message was seen without the field."""
+        fields: list[object] = [4]
+        if self.version < ERROR_TIME:
+            fields.append(2)
+        fields += [request, code, self._escaped(text)]
+        if self.version >= ADVANCED_ORDER_REJECT:
+            fields.append("")
+        if self.version >= ERROR_TIME:
+            fields.append(now_ms)
+        return self._message(*fields)
+
+    def next_valid_id(self, order: int) -> bytes:
+        return self._message(9, 1, order)
+
+    def managed_accounts(self, accounts: str) -> bytes:
+        return self._message(15, 1, accounts)
+
+    def current_time(self, seconds: int) -> bytes:
+        return self._message(49, 1, seconds)
+
+    def current_time_in_millis(self, milliseconds: int) -> bytes:
+        return self._message(109, milliseconds)
+
+    def user_info(self, request: int) -> bytes:
+        return self._message(107, request, "")
+
+    # --- market data ---
+
+    def market_data_type(self, request: int, kind: int) -> bytes:
+        return self._message(58, 1, request, kind)
+
+    def tick_req_params(self, request: int, found: Instrument, bbo_exchange: str) -> bytes:
+        """Empty before 114: the map of exchange letters that it points to did not exist yet."""
+        if self.version < SMART_COMPONENTS:
+            return b""
+        return self._message(81, request, found.tick_text, bbo_exchange, SNAPSHOT_PERMISSIONS)
+
+    def reroute_market_data(self, request: int, con_id: int, exchange: str) -> bytes:
+        return self._message(91, request, con_id, exchange)
+
+    def tick_snapshot_end(self, request: int) -> bytes:
+        return self._message(57, 1, request)
+
+    def real_time_bar(self, request: int, bar: BarRow) -> bytes:
+        return self._message(
+            50, 3, request, bar.time, bar.open, bar.high, bar.low, bar.close, bar.volume, bar.wap, bar.trades
+        )
+
+    def tick_by_tick_last(self, request: int, all_last: bool, at: int, price: str, size: float, exchange: str) -> bytes:
+        return self._message(99, request, 2 if all_last else 1, at, price, size, 0, exchange, "")
+
+    def tick_by_tick_bid_ask(
+        self, request: int, at: int, bid: str, ask: str, bid_size: float, ask_size: float
+    ) -> bytes:
+        return self._message(99, request, 3, at, bid, ask, bid_size, ask_size, 0)
+
+    def tick_by_tick_midpoint(self, request: int, at: int, price: float) -> bytes:
+        return self._message(99, request, 4, at, price)
+
+    # --- contracts ---
+
+    def contract_details(self, request: int, found: Instrument, exchange: str, hours: Hours) -> bytes:
+        version = self.version
+        fields: list[object] = [10]
+        if version < SIZE_RULES:
+            fields.append(8)
+        fields += [request, found.symbol, found.sec_type, found.expires]
+        if version >= LAST_TRADE_DATE:
+            fields.append(found.expiry)
+        fields += [
+            f"{found.strike:g}",
+            found.right,
+            exchange,
+            found.currency,
+            found.local_symbol,
+            found.market_name,
+            found.trading_class,
+        ]
+        fields += [found.con_id, found.tick_text]
+        if MD_SIZE_MULTIPLIER <= version < SIZE_RULES:
+            fields.append(found.round_lot)
+        fields += [found.multiplier, ORDER_TYPES, found.valid_exchanges, found.magnifier]
+        fields.append(found.under_con_id)
+        fields += [
+            self._escaped(found.name),
+            found.primary,
+            found.contract_month,
+            found.industry,
+            found.category,
+            found.subcategory,
+        ]
+        fields += [hours.time_zone, hours.trading, hours.liquid, "", 0]
+        fields += [len(found.sec_ids), *(text for pair in found.sec_ids for text in pair)]
+        if version >= AGG_GROUP:
+            fields.append(1)
+        if version >= UNDERLYING_INFO:
+            fields += [found.under_symbol, found.under_sec_type]
+        if version >= MARKET_RULES:
+            fields.append(found.market_rules)
+        if version >= REAL_EXPIRATION_DATE:
+            fields.append(found.expiry)
+        if version >= STOCK_TYPE:
+            fields.append(found.stock_type)
+        if FRACTIONAL_SIZE_SUPPORT <= version < SIZE_RULES:
+            fields.append(1)
+        if version >= SIZE_RULES:
+            fields += [1, 1, found.round_lot]
+        if version >= INELIGIBILITY_REASONS:
+            fields.append(0)
+        return self._message(*fields)
+
+    def contract_details_end(self, request: int) -> bytes:
+        return self._message(52, 1, request)
+
+    def symbol_samples(self, request: int, found: Sequence[Instrument]) -> bytes:
+        fields: list[object] = [79, request, len(found)]
+        for one in found:
+            fields += [one.con_id, one.symbol, one.sec_type, one.primary or one.exchange, one.currency]
+            derivatives = DERIVATIVES.get(one.sec_type, ())
+            fields += [len(derivatives), *derivatives]
+            if self.version >= BOND_ISSUERID:
+                fields += [one.name, ""]
+        return self._message(*fields)
+
+    def option_params(
+        self, request: int, found: Instrument, expirations: Sequence[str], strikes: Sequence[float]
+    ) -> bytes:
+        fields: list[object] = [75, request, "SMART", found.con_id, found.symbol, 100]
+        fields += [len(expirations), *expirations, len(strikes), *strikes]
+        return self._message(*fields)
+
+    def option_params_end(self, request: int) -> bytes:
+        return self._message(76, request)
+
+    def smart_components(self, request: int, exchanges: Sequence[tuple[str, str]]) -> bytes:
+        fields: list[object] = [82, request, len(exchanges)]
+        for bit, (exchange, letter) in enumerate(exchanges):
+            fields += [bit, exchange, letter]
+        return self._message(*fields)
+
+    def market_rule(self, rule: int, increment: str) -> bytes:
+        return self._message(93, rule, 1, 0, increment)
+
+    def depth_exchanges(self, exchanges: Sequence[tuple[str, str]]) -> bytes:
+        fields: list[object] = [80, len(exchanges)]
+        for exchange, sec_type in exchanges:
+            fields += [exchange, sec_type]
+            fields += ["", "Deep2", 1] if self.version >= SERVICE_DATA_TYPE else [1]
+        return self._message(*fields)
+
+    # --- history ---
+
+    def historical_data(
+        self, request: int, start: str, end: str, bars: Sequence[BarRow], decimals: int, in_lots: bool
+    ) -> bytes:
+        """The bars and, from 196 on, the end message that earlier versions carry in the same frame."""
+        fields: list[object] = [17]
+        if self.version < SYNT_REALTIME_BARS:
+            fields.append(3)
+        fields.append(request)
+        if self.version < HISTORICAL_DATA_END:
+            fields += [start, end]
+        fields.append(len(bars))
+        lot = 100 if in_lots and self.version < HMDS_IN_SHARES else 1
+        for bar in bars:
+            fields += [bar.time, *(f"{price:.{decimals}f}" for price in bar[1:5]), bar.volume // lot]
+            fields.append(f"{bar.wap:.{decimals + 1}f}")
+            if self.version < SYNT_REALTIME_BARS:
+                fields.append("false")
+            fields.append(bar.trades)
+        data = self._message(*fields)
+        if self.version >= HISTORICAL_DATA_END:
+            data += self._message(108, request, start, end)
+        return data
+
+    def head_timestamp(self, request: int, moment: str) -> bytes:
+        return self._message(88, request, moment)
+
+    def histogram(self, request: int, rows: Sequence[tuple[str, int]]) -> bytes:
+        fields: list[object] = [89, request, len(rows)]
+        for price, size in rows:
+            fields += [price, size]
+        return self._message(*fields)
+
+    def historical_schedule(
+        self, request: int, start: str, end: str, time_zone: str, sessions: Sequence[tuple[str, str, str]]
+    ) -> bytes:
+        fields: list[object] = [106, request, start, end, time_zone, len(sessions)]
+        for session in sessions:
+            fields += session
+        return self._message(*fields)
+
+    def historical_ticks(self, request: int, what: str) -> bytes:
+        """An empty answer: 96 midpoint, 97 bid and ask, 98 last."""
+        kind = {"BID_ASK": 97, "TRADES": 98}.get(what, 96)
+        return self._message(kind, request, 0, True)
+
+    # --- accounts and orders: there is one empty account ---
+
+    def account_value(self, key: str, value: str, currency: str, account: str) -> bytes:
+        return self._message(6, 2, key, value, currency, account)
+
+    def account_time(self, clock: str) -> bytes:
+        return self._message(8, 1, clock)
+
+    def account_download_end(self, account: str) -> bytes:
+        return self._message(54, 1, account)
+
+    def account_summary(self, request: int, account: str, tag: str, value: str, currency: str) -> bytes:
+        return self._message(63, 1, request, account, tag, value, currency)
+
+    def account_summary_end(self, request: int) -> bytes:
+        return self._message(64, 1, request)
+
+    def account_update_multi(self, request: int, account: str, key: str, value: str, currency: str) -> bytes:
+        return self._message(73, 1, request, account, "", key, value, currency)
+
+    def account_update_multi_end(self, request: int) -> bytes:
+        return self._message(74, 1, request)
+
+    def position_end(self) -> bytes:
+        return self._message(62, 1)
+
+    def position_multi_end(self, request: int) -> bytes:
+        return self._message(72, 1, request)
+
+    def open_order_end(self) -> bytes:
+        return self._message(53, 1)
+
+    def completed_orders_end(self) -> bytes:
+        return self._message(102)
+
+    def executions_end(self, request: int) -> bytes:
+        return self._message(55, 1, request)
+
+    def pnl(self, request: int) -> bytes:
+        more = [0.0] * ((self.version >= UNREALIZED_PNL) + (self.version >= REALIZED_PNL))
+        return self._message(94, request, 0.0, *more)
+
+    def pnl_single(self, request: int) -> bytes:
+        more = [0.0] * ((self.version >= UNREALIZED_PNL) + (self.version >= REALIZED_PNL))
+        return self._message(95, request, 0, 0.0, *more, 0.0)
+
+    def family_codes(self, account: str) -> bytes:
+        return self._message(78, 1, account, "")
+
+    def soft_dollar_tiers(self, request: int) -> bytes:
+        return self._message(77, request, 0)
+
+    # --- news and the rest: there is none ---
+
+    def news_providers(self) -> bytes:
+        return self._message(85, 0)
+
+    def historical_news_end(self, request: int) -> bytes:
+        return self._message(87, request, False)
+
+    def scanner_parameters(self, xml: str) -> bytes:
+        return self._message(19, 1, xml)
+
+    def scanner_data(self, request: int) -> bytes:
+        return self._message(20, 3, request, 0)
+
+    def receive_fa(self, kind: int) -> bytes:
+        return self._message(16, 1, kind, "")
+
+    def display_groups(self, request: int) -> bytes:
+        return self._message(67, 1, request, "")

@@ -1,0 +1,113 @@
+"""What a client asks, whatever its encoding: one typed object a request, so that handlers know nothing of bytes."""
+
+from typing import NamedTuple
+
+from services.simulator.market.contracts import Wanted
+
+
+class Nothing(NamedTuple):
+    """A request of which nothing matters but that it came."""
+
+
+class ById(NamedTuple):
+    """A request, or a cancel, of which only the id matters; of an order, the order's id."""
+
+    request: int
+
+
+class StartApi(NamedTuple):
+    client_id: int
+
+
+class MarketData(NamedTuple):
+    request: int
+    contract: Wanted
+    generic: str
+    snapshot: bool
+    regulatory: bool
+
+
+class MarketDataType(NamedTuple):
+    kind: int
+
+
+class RealTimeBars(NamedTuple):
+    request: int
+    contract: Wanted
+    seconds: int
+    what: str
+
+
+class TickByTick(NamedTuple):
+    """`kind`: Last, AllLast, BidAsk or MidPoint. `past`: how many past ticks come first."""
+
+    request: int
+    contract: Wanted
+    kind: str
+    past: int
+
+
+class ContractDetails(NamedTuple):
+    request: int
+    contract: Wanted
+
+
+class MatchingSymbols(NamedTuple):
+    request: int
+    pattern: str
+
+
+class OptionParams(NamedTuple):
+    request: int
+    symbol: str
+    sec_type: str
+
+
+class MarketRule(NamedTuple):
+    rule: int
+
+
+class HistoricalData(NamedTuple):
+    request: int
+    contract: Wanted
+    end: str
+    bar: str
+    duration: str
+    what: str
+    date_format: int
+    keep_up_to_date: bool
+
+
+class HeadTimestamp(NamedTuple):
+    request: int
+    contract: Wanted
+    what: str
+    date_format: int
+
+
+class Histogram(NamedTuple):
+    request: int
+    contract: Wanted
+
+
+class HistoricalTicks(NamedTuple):
+    request: int
+    contract: Wanted
+    start: str
+    end: str
+    most: int
+    what: str
+
+
+class OptionCalculation(NamedTuple):
+    request: int
+    contract: Wanted
+
+
+class AccountUpdates(NamedTuple):
+    subscribe: bool
+
+
+class AccountSummary(NamedTuple):
+    request: int
+    tags: str

@@ -1,0 +1,151 @@
+"""Steps about contracts: which there are, what their details say, and requests that are answered otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+from services.simulator.core import farm_message
+from services.simulator.market import market_data
+from services.simulator.market.identity import derived_id
+from services.simulator.trouble.faults import Answer, Asked, Details
+from services.simulator.trouble.registry import Undo, check_of, step, subscriptions
+from services.simulator.trouble.world import SEC_DEF_FARM
+
+if TYPE_CHECKING:
+    from services.simulator.trouble.scenario import Director
+
+
+@step
+def reroute(on: Director, symbol: str, to: str) -> Undo:
+    """91: market data of these symbols is to be asked for as `to`, by contract id and exchange; nothing else comes."""
+    target = next(iter(on.instruments(to)))
+    for key in on.keys(symbol):
+        on.core.world.faults.reroutes[key] = (target.con_id, target.exchange)
+    return partial(no_reroute, on, symbol)
+
+
+@check_of("reroute")
+def _target(on: Director, arguments: Mapping[str, Any]) -> None:
+    if len(on.instruments(arguments["to"])) != 1:
+        raise ValueError("`to` is one symbol")
+
+
+@step
+def no_reroute(on: Director, symbol: str) -> None:
+    """End `reroute`."""
+    for key in on.keys(symbol):
+        on.core.world.faults.reroutes.pop(key, None)
+
+
+@step
+def two_listings(on: Director, symbol: str, exchange: str = "EBS", first: bool = True) -> Undo:
+    """A second listing behind SMART in the same currency, on `exchange`: 200 (ambiguous), and two rows of details,
+    the new one `first` or last."""
+    for one in on.instruments(symbol):
+        key = f"{one.key}:{exchange}"
+        if on.core.master.by_key(key) is None:
+            twin = replace(one, con_id=derived_id(key), primary=exchange, called=key, invented=False)
+            on.core.master.add(twin, first)
+            on.core.world.faults.twins.append(twin)
+    return partial(one_listing, on)
+
+
+@step
+def one_listing(on: Director) -> None:
+    """End `two_listings`; what is subscribed by then goes on."""
+    while on.core.world.faults.twins:
+        on.core.master.remove(on.core.world.faults.twins.pop())
+
+
+@step
+def refuse_in_reset(on: Director, drop: bool = True) -> Undo:
+    """2157, and 200 for every stream, snapshot, history and details until undone, when 2158 comes. With `drop` the
+    connections end first, so that all is asked for again."""
+    if drop:
+        for client in on.core.ready_clients():
+            on.core.close(client, "scenario: reset window", abort=True)
+    on.core.world.faults.refusing = True
+    on.core.world.farms[SEC_DEF_FARM] = "broken"
+    on.core.tell_all(*farm_message("Sec-def data", SEC_DEF_FARM, "broken"))
+    return partial(reset_over, on)
+
+
+@step
+def reset_over(on: Director) -> None:
+    """End `refuse_in_reset`: 2158, and all contracts exist again."""
+    on.core.world.faults.refusing = False
+    on.core.world.farms[SEC_DEF_FARM] = "ok"
+    on.core.tell_all(*farm_message("Sec-def data", SEC_DEF_FARM, "ok"))
+
+
+@step
+def expire(on: Director, symbol: str) -> Undo:
+    """A future's last day is over: 200 for its lines and all requests, but for details that include the expired."""
+    on.core.world.faults.expired |= on.keys(symbol)
+    for one in subscriptions(on, symbol):
+        on.core.error(one.client, one.request, 200, market_data.NOT_FOUND)
+        market_data.lose(on.core, one)
+    return partial(unexpire, on, symbol)
+
+
+@step
+def unexpire(on: Director, symbol: str) -> None:
+    """End `expire`."""
+    on.core.world.faults.expired -= on.keys(symbol)
+
+
+@step
+def answer(on: Director, code: int, to: Asked, symbol: str, message: str = "", instead: bool = True) -> Undo:
+    """Any error, of any code, for each stream, snapshot, history or details request (`to`) of these symbols: in place
+    of what was asked for, or beside it."""
+    for key in on.keys(symbol):
+        on.core.world.faults.answers[to, key] = Answer(code, message, instead)
+    return partial(no_answer, on, to, symbol)
+
+
+@step
+def no_answer(on: Director, to: Asked, symbol: str) -> None:
+    """End `answer`."""
+    for key in on.keys(symbol):
+        on.core.world.faults.answers.pop((to, key), None)
+
+
+@step
+def odd_details(
+    on: Director, symbol: str, kind: Literal["bare", "name"] = "bare", long_name: str = "C\\xzz CORP\\"
+) -> Undo:
+    """Contract details without hours and time zone (`bare`), or with a long name that is no valid escape (`name`)."""
+    odd = Details(bare=True) if kind == "bare" else Details(long_name=long_name)
+    for key in on.keys(symbol):
+        on.core.world.faults.details[key] = odd
+    return partial(even_details, on, symbol)
+
+
+@step
+def even_details(on: Director, symbol: str) -> None:
+    """End `odd_details`."""
+    for key in on.keys(symbol):
+        on.core.world.faults.details.pop(key, None)
+
+
+@step
+def magnify(on: Director, symbol: str, magnifier: int = 100) -> Undo:
+    """Live prices of these symbols are told in this part of the currency (100: cents), and details say so in their
+    price magnifier."""
+    for key in on.keys(symbol):
+        on.core.world.faults.magnifiers[key] = magnifier
+    for one in subscriptions(on, symbol):
+        one.image_due = True
+    return partial(no_magnify, on, symbol)
+
+
+@step
+def no_magnify(on: Director, symbol: str) -> None:
+    """End `magnify`."""
+    for key in on.keys(symbol):
+        on.core.world.faults.magnifiers.pop(key, None)
+    for one in subscriptions(on, symbol):
+        one.image_due = True

@@ -1,0 +1,151 @@
+"""Steps about what a subscription brings: advisories, images with holes, silence that is none, ticks out of shape."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+from services.simulator.market import market_data
+from services.simulator.market.prices import (
+    ASK,
+    ASK_SIZE,
+    BID,
+    BID_SIZE,
+    CLOSE,
+    HIGH,
+    LAST,
+    LAST_SIZE,
+    LAST_TIME,
+    LOW,
+    OPEN,
+    VOLUME,
+)
+from services.simulator.trouble.faults import Asked
+from services.simulator.trouble.registry import Undo, check_of, step, subscriptions
+from services.simulator.trouble.world import Entitlement
+
+if TYPE_CHECKING:
+    from services.simulator.trouble.scenario import Director
+
+FIELDS = {
+    "bid": (BID, BID_SIZE), "ask": (ASK, ASK_SIZE), "last": (LAST, LAST_SIZE, LAST_TIME), "high": (HIGH,),
+    "low": (LOW,), "close": (CLOSE,), "open": (OPEN,), "volume": (VOLUME,),
+}  # fmt: skip
+
+
+@step
+def advisory(on: Director, symbol: str, code: Literal[10089, 10091] = 10089, before: bool = False) -> Undo:
+    """354 for live prices; for a client that asks for type 3 or 4 the delayed ones flow, and with them, `before` the
+    market data type or after it, comes an error that elsewhere is a refusal."""
+    entitlement = Entitlement(354, delayed=True, advisory=code, before=before)
+    for key in on.keys(symbol):
+        on.core.world.entitlements[key] = entitlement
+    for one in subscriptions(on, symbol):
+        market_data.refuse(on.core, one, entitlement)
+    return partial(no_advisory, on, symbol)
+
+
+@step
+def no_advisory(on: Director, symbol: str) -> None:
+    """End `advisory`; open lines notice when subscribed anew."""
+    for key in on.keys(symbol):
+        on.core.world.entitlements.pop(key, None)
+
+
+@step
+def partial_image(
+    on: Director, symbol: str, fields: str = "last", of: Literal["stream", "snapshot"] = "snapshot"
+) -> Undo:
+    """What a snapshot or a new stream begins with has these fields only (of bid, ask, last, high, low, close, open,
+    volume, separated by commas); none: a snapshot that ends empty."""
+    chosen = frozenset(tick for name in _names(fields) for tick in FIELDS[name])
+    for key in on.keys(symbol):
+        on.core.world.faults.partial[of, key] = chosen
+    return partial(whole_image, on, symbol, of)
+
+
+@check_of("partial_image")
+def _known_fields(on: Director, arguments: Mapping[str, Any]) -> None:
+    unknown = set(_names(arguments.get("fields", ""))) - FIELDS.keys()
+    if unknown:
+        raise ValueError(f"there is no field {min(unknown)!r}; there are {', '.join(FIELDS)}")
+
+
+def _names(fields: str) -> list[str]:
+    return [name for part in fields.split(",") if (name := part.strip())]
+
+
+@step
+def whole_image(on: Director, symbol: str, of: Asked = "snapshot") -> None:
+    """End `partial_image`."""
+    for key in on.keys(symbol):
+        on.core.world.faults.partial.pop((of, key), None)
+
+
+@step
+def image_only(on: Director, symbol: str) -> Undo:
+    """Each new stream brings its first image and then nothing; snapshots end empty. Open lines go dead."""
+    on.core.world.faults.image_only |= on.keys(symbol)
+    for one in subscriptions(on, symbol):
+        one.dead = True
+    return partial(more_than_image, on, symbol)
+
+
+@step
+def more_than_image(on: Director, symbol: str) -> None:
+    """End `image_only`; lines that are dead stay so until subscribed anew."""
+    on.core.world.faults.image_only -= on.keys(symbol)
+
+
+@step
+def quiet(on: Director, symbol: str) -> Undo:
+    """Nothing changes: the stream is silent, and a snapshot says the same prices."""
+    on.core.world.faults.quiet |= on.keys(symbol)
+    return partial(lively, on, symbol)
+
+
+@step
+def lively(on: Director, symbol: str) -> None:
+    """End `quiet`."""
+    on.core.world.faults.quiet -= on.keys(symbol)
+
+
+@step
+def withdraw(on: Director, symbol: str) -> Undo:
+    """Bid and ask turn to -1 with size 0, as when a market closes, though its hours go on; trades are still told."""
+    on.core.world.faults.withdrawn |= on.keys(symbol)
+    for instrument in on.instruments(symbol):
+        market_data.withdraw(on.core, instrument)
+    return partial(offer, on, symbol)
+
+
+@step
+def offer(on: Director, symbol: str) -> None:
+    """End `withdraw`: bid and ask are back."""
+    on.core.world.faults.withdrawn -= on.keys(symbol)
+    for one in subscriptions(on, symbol):
+        one.image_due = True
+
+
+@step
+def extra_field(on: Director, symbol: str) -> Undo:
+    """Ticks have one field more than documented: an empty one in text, one of an unknown number in protobuf."""
+    for key in on.keys(symbol):
+        on.core.world.faults.bent[key] = "extra"
+    return partial(straight, on, symbol)
+
+
+@step
+def missing_field(on: Director, symbol: str, how: Literal["empty", "short"] = "empty") -> Undo:
+    """The last field of each price tick, its attributes, is `empty`, or it is not there at all (`short`)."""
+    for key in on.keys(symbol):
+        on.core.world.faults.bent[key] = how
+    return partial(straight, on, symbol)
+
+
+@step
+def straight(on: Director, symbol: str) -> None:
+    """End `extra_field` and `missing_field`."""
+    for key in on.keys(symbol):
+        on.core.world.faults.bent.pop(key, None)

@@ -1,0 +1,110 @@
+"""The client refuses every price that may not be used, each with its reason; shown on the fake that users test with."""
+
+import asyncio
+
+import pytest
+
+import ibstream
+from ibstream.testing import FakeStream
+
+
+@pytest.fixture
+def fake() -> FakeStream:
+    fake = FakeStream(good_for=5.0)
+    fake.set_price("SPY", 590.0, bid=589.9, ask=590.1)
+    return fake
+
+
+def refused(fake: FakeStream, kind: type[ibstream.IbstreamError], **wanted: object) -> ibstream.IbstreamError:
+    with pytest.raises(kind) as caught:
+        fake.client.price("SPY", **wanted)  # type: ignore[arg-type]
+    return caught.value
+
+
+def test_a_price_that_is_vouched_for(fake: FakeStream) -> None:
+    quote = fake.client.price("SPY", max_age=2, sources={"ib_stream"})
+    assert (quote.last, quote.bid, quote.ask, quote.source) == (590.0, 589.9, 590.1, "ib_stream")
+    assert fake.client.price("spy").seq == quote.seq
+
+
+def test_nobody_vouches_any_more(fake: FakeStream) -> None:
+    fake.advance(4.9)
+    assert fake.client.price("SPY").last == 590.0
+    fake.advance(0.1)
+    error = refused(fake, ibstream.StalePrice)
+    assert (error.reason, error.source) == ("expired", "ib_stream")
+    assert error.age == pytest.approx(5.0)
+
+
+def test_a_clock_that_was_set_back(fake: FakeStream) -> None:
+    fake.advance(-3600)
+    assert refused(fake, ibstream.StalePrice).reason == "clock"
+
+
+def test_too_old_and_from_elsewhere(fake: FakeStream) -> None:
+    fake.advance(3)
+    assert refused(fake, ibstream.StalePrice, max_age=2).reason == "too_old"
+    assert fake.client.price("SPY", max_age=3.5).last == 590.0
+    error = refused(fake, ibstream.StalePrice, sources={"ib_snapshot", "mock"})
+    assert error.reason == "source"
+    assert "ib_snapshot, mock" in str(error)
+
+
+def test_a_stale_price_says_why(fake: FakeStream) -> None:
+    fake.go_stale("SPY", "farm_down")
+    assert refused(fake, ibstream.StalePrice).reason == "farm_down"
+
+
+def test_the_stream_is_stopped_and_started(fake: FakeStream) -> None:
+    fake.client.stop()
+    assert refused(fake, ibstream.StreamStopped).reason == "stopped"
+    fake.client.start(symbols=["SPY"])
+    fake.set_price("SPY", 591.0)
+    assert fake.client.price("SPY").last == 591.0
+    with pytest.raises(ibstream.CommandRefused) as caught:
+        fake.client.start()
+    assert caught.value.reason == "ib_stream_lock_busy"
+
+
+def test_no_such_symbol_and_nobody_there(fake: FakeStream) -> None:
+    with pytest.raises(ibstream.UnknownSymbol) as caught:
+        fake.client.price("QQQ")
+    assert caught.value.reason == "symbol_not_found"
+    with pytest.raises(ibstream.UnknownSymbol) as caught:
+        fake.client.price("../etc/passwd")
+    assert caught.value.reason == "invalid_symbol"
+    fake.unplug()
+    for ask in (lambda: fake.client.price("SPY"), fake.client.status, lambda: fake.client.wait_until_connected(0)):
+        with pytest.raises(ibstream.Unreachable):
+            ask()
+
+
+def test_followed_quotes_expire_without_a_word_from_anybody(fake: FakeStream) -> None:
+    came = iter(fake.client.quotes("SPY"))
+    assert next(came).last == 590.0
+    fake.set_price("QQQ", 1.0)
+    fake.set_price("SPY", 590.5)
+    assert next(came).last == 590.5
+    fake.advance(6)
+    last = next(came)
+    assert (last.stale, last.reason, last.good_until, last.last) == (True, "expired", None, 590.5)
+
+
+def test_the_same_for_asyncio(fake: FakeStream) -> None:
+    async def follow() -> list[tuple[str, bool]]:
+        seen = []
+        async for quote in fake.client.quotes():
+            seen.append((quote.symbol, quote.stale))
+            if len(seen) == 1:
+                fake.go_stale("SPY")
+            else:
+                break
+        return seen
+
+    assert asyncio.run(follow()) == [("SPY", False), ("SPY", True)]
+
+
+@pytest.mark.parametrize("address", ["ftp://host", "ws://host:1"])
+def test_what_is_no_address(address: str) -> None:
+    with pytest.raises(ibstream.InvalidAddress):
+        ibstream.connect(address)

@@ -1,0 +1,34 @@
+"""`messages/schema.json` is what the types say, and real messages hold to it."""
+
+import json
+from pathlib import Path
+
+import jsonschema
+
+from messages import schema
+from messages.codec import encode_json
+from messages.control import Start
+from messages.views import Quote
+
+FILE = Path(schema.__file__).with_name("schema.json")
+
+
+def test_the_file_is_in_step() -> None:
+    """When this fails: `python -m messages.schema > messages/schema.json`."""
+    assert FILE.read_text() == schema.text()
+
+
+def test_a_quote_and_a_command_hold_to_it() -> None:
+    document = json.loads(FILE.read_text())
+
+    def check(name: str, message: object) -> None:
+        jsonschema.validate(json.loads(encode_json(message)), {"$ref": f"#/properties/{name}", **document})
+
+    check("quote", Quote(symbol="SPY", last=590.0, source="ib_stream", stale=True, epoch=1, seq=1))
+    check("message", Start(symbols=["SPY"]))
+    for wrong in ({"symbol": "SPY"}, {"symbol": 1, "stale": True, "epoch": 1, "seq": 1}):
+        try:
+            jsonschema.validate(wrong, {"$ref": "#/properties/quote", **document})
+        except jsonschema.ValidationError:
+            continue
+        raise AssertionError(wrong)
