@@ -281,6 +281,13 @@ def _quarters(
         year, month = (year, month + 3) if month < 12 else (year + 1, 3)
 
 
+def exchange_rate(currency: str, to: str) -> float:
+    """What a unit of one currency is worth in another, at the prices that anchor the markets. Raises KeyError."""
+    if currency == to:
+        return 1.0
+    return {(row[0], row[1]): row[3] for row in _CURRENCIES}[currency, to]
+
+
 def _abroad() -> Iterator[Instrument]:
     """Stocks of other countries, and what US stocks are called there."""
     for number, line in enumerate(_ABROAD.strip().splitlines(), 1):

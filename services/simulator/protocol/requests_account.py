@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from services.base.simulated import SIMULATED_ACCOUNT
 from services.simulator.client import Client
+from services.simulator.market import account
 from services.simulator.protocol.requested import AccountSummary, AccountUpdates, ById, Nothing
 from services.simulator.protocol.requests_market import ignore
 
@@ -16,16 +17,6 @@ if TYPE_CHECKING:
     from services.simulator.core import Core
 
 ACCOUNT = SIMULATED_ACCOUNT
-VALUES = (
-    ("AccountType", "SIMULATED", ""),
-    ("AvailableFunds", "1000000.00", "USD"),
-    ("BuyingPower", "1000000.00", "USD"),
-    ("CashBalance", "1000000.00", "USD"),
-    ("EquityWithLoanValue", "1000000.00", "USD"),
-    ("GrossPositionValue", "0.00", "USD"),
-    ("NetLiquidation", "1000000.00", "USD"),
-    ("TotalCashValue", "1000000.00", "USD"),
-)
 
 
 def managed_accounts(core: Core, client: Client, asked: Nothing) -> None:
@@ -39,7 +30,7 @@ def next_ids(core: Core, client: Client, asked: Nothing) -> None:
 def account_updates(core: Core, client: Client, asked: AccountUpdates) -> None:
     if not asked.subscribe:
         return
-    for key, value, currency in VALUES:
+    for key, value, currency in account.everything():
         core.send(client, client.replies.account_value(key, value, currency, ACCOUNT))
     core.send(client, client.replies.account_time(f"{core.world.hours.local(core.now):%H:%M}"))
     core.send(client, client.replies.account_download_end(ACCOUNT))
@@ -47,16 +38,15 @@ def account_updates(core: Core, client: Client, asked: AccountUpdates) -> None:
 
 def account_updates_multi(core: Core, client: Client, asked: ById) -> None:
     request = asked.request
-    for key, value, currency in VALUES:
+    for key, value, currency in account.everything():
         core.send(client, client.replies.account_update_multi(request, ACCOUNT, key, value, currency))
     core.send(client, client.replies.account_update_multi_end(request))
 
 
 def account_summary(core: Core, client: Client, asked: AccountSummary) -> None:
-    request, tags = asked.request, set(asked.tags.split(","))
-    for key, value, currency in VALUES:
-        if key in tags:
-            core.send(client, client.replies.account_summary(request, ACCOUNT, key, value, currency))
+    request = asked.request
+    for key, value, currency in account.summary(asked.tags):
+        core.send(client, client.replies.account_summary(request, ACCOUNT, key, value, currency))
     core.send(client, client.replies.account_summary_end(request))
 
 
