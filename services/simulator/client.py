@@ -1,7 +1,7 @@
 """What the server knows of one connected client and its subscriptions."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from services.simulator.market.contracts import Instrument
 from services.simulator.market.ticks import Form, Heads, form, heads
@@ -11,6 +11,15 @@ from services.simulator.protocol.wire import FrameReader
 from services.simulator.trouble.faults import Asked
 
 Phase = Literal["greeting", "versioned", "ready", "closing"]
+
+
+class KeptBars(NamedTuple):
+    """`seconds` long, showing `what`, with times as `date_format` says."""
+
+    instrument: Instrument
+    seconds: int
+    what: str
+    date_format: int
 
 
 @dataclass
@@ -23,7 +32,8 @@ class Client:
     client_id: int = -1
     data_type: int = 1  # as asked for with reqMarketDataType
     subscriptions: dict[int, "Subscription"] = field(default_factory=dict)
-    real_time_bars: dict[int, Instrument] = field(default_factory=dict)
+    real_time_bars: dict[int, tuple[Instrument, str]] = field(default_factory=dict)  # and what they show
+    kept_bars: dict[int, KeptBars] = field(default_factory=dict)  # historical bars that are kept up to date
     tick_by_tick: dict[int, tuple[Instrument, str]] = field(default_factory=dict)
     history: HistoryPacing = field(default_factory=HistoryPacing)
     deaf: bool = False  # nothing that it says is ever answered

@@ -139,6 +139,7 @@ class Core:
         market_data.turn(self)
         if now // (5 * SECOND) != self._last_turn // (5 * SECOND):
             requests_history.send_real_time_bars(self)
+            requests_history.send_kept_bars(self)
         self._last_turn = now
         return self._flush()
 

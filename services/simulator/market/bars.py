@@ -78,7 +78,7 @@ def bars(seed: int, instrument: Instrument, hours: MarketHours, start: int, end:
 
 
 def merge_days(days: list[RawBar], hours: MarketHours, seconds: int) -> list[RawBar]:
-    """Days into weeks or months."""
+    """Days into weeks or months, each under the date of its last trading day."""
     groups: dict[tuple[int, int], list[RawBar]] = {}
     for bar in days:
         day: date = hours.local(bar.start).date()
@@ -86,7 +86,7 @@ def merge_days(days: list[RawBar], hours: MarketHours, seconds: int) -> list[Raw
         groups.setdefault(key, []).append(bar)
     return [
         RawBar(
-            group[0].start,
+            group[-1].start,
             group[0].open,
             max(bar.high for bar in group),
             min(bar.low for bar in group),

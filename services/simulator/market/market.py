@@ -12,6 +12,7 @@ from services.base.clock import MILLISECOND, SECOND
 from services.simulator.market.bars import RawBar, bars
 from services.simulator.market.contracts import Instrument
 from services.simulator.market.hours import MarketHours
+from services.simulator.market.past_ticks import PastTick, past_ticks
 from services.simulator.market.prices import Feed, Tick
 
 SLICE = 50 * MILLISECOND  # five slices make one aggregate; each symbol has its own slice
@@ -56,6 +57,10 @@ class Source(Protocol):
 
     def bars(self, instrument: Instrument, start: int, end: int, seconds: int) -> list[RawBar]: ...
 
+    def past_ticks(
+        self, instrument: Instrument, start: int, end: int, most: int, first: bool
+    ) -> Sequence[PastTick]: ...
+
     def progress(self) -> dict[str, object]: ...
 
     def close(self) -> None: ...
@@ -93,6 +98,10 @@ class Market:
     def bars(self, instrument: Instrument, start: int, end: int, seconds: int) -> list[RawBar]:
         """History that agrees with the live prices."""
         return bars(self._seed, instrument, self._hours, start, end, seconds)
+
+    def past_ticks(self, instrument: Instrument, start: int, end: int, most: int, first: bool) -> list[PastTick]:
+        """At most `most` past ticks in [start, end), the first or the last of them."""
+        return past_ticks(self._seed, instrument, self._hours, start, end, most, first)
 
     def progress(self) -> dict[str, object]:
         return {}

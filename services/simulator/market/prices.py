@@ -112,6 +112,11 @@ def _lattice(key: int, index: int) -> float:
     return ((z ^ (z >> 31)) >> 1) / (1 << 62) - 1.0
 
 
+def chance(seed: int, instrument: Instrument, at: int) -> int:
+    """A whole number that depends on nothing but its arguments."""
+    return int((_lattice(seed * 1_000_003 + instrument.con_id, at) + 1) * (1 << 40))
+
+
 class Day(NamedTuple):
     """A session: when it begins and ends, and when the one before ended."""
 

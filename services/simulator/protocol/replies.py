@@ -32,7 +32,8 @@ PROTOBUF_SINCE: dict[str, int] = {
          "account_summary_end", "account_update_multi", "account_update_multi_end", "position_end",
          "position_multi_end"), PROTOBUF_ACCOUNTS),
     **dict.fromkeys(
-        ("historical_data", "head_timestamp", "histogram", "historical_schedule", "historical_ticks", "real_time_bar",
+        ("historical_data", "head_timestamp", "histogram", "historical_schedule", "historical_ticks",
+         "historical_ticks_bid_ask", "historical_ticks_last", "historical_data_update", "real_time_bar",
          "tick_by_tick_last", "tick_by_tick_bid_ask", "tick_by_tick_midpoint"), PROTOBUF_HISTORY),
     **dict.fromkeys(("news_providers", "historical_news_end"), PROTOBUF_NEWS),
     **dict.fromkeys(("scanner_parameters", "scanner_data", "pnl", "pnl_single"), PROTOBUF_SCANNER),

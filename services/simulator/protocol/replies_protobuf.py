@@ -27,6 +27,7 @@ from ibapi.protobuf.HeadTimestamp_pb2 import HeadTimestamp
 from ibapi.protobuf.HistogramData_pb2 import HistogramData
 from ibapi.protobuf.HistoricalData_pb2 import HistoricalData
 from ibapi.protobuf.HistoricalDataEnd_pb2 import HistoricalDataEnd
+from ibapi.protobuf.HistoricalDataUpdate_pb2 import HistoricalDataUpdate
 from ibapi.protobuf.HistoricalNewsEnd_pb2 import HistoricalNewsEnd
 from ibapi.protobuf.HistoricalSchedule_pb2 import HistoricalSchedule
 from ibapi.protobuf.HistoricalTicks_pb2 import HistoricalTicks
@@ -59,6 +60,7 @@ from ibapi.protobuf.TickSnapshotEnd_pb2 import TickSnapshotEnd
 from ibapi.protobuf.UserInfo_pb2 import UserInfo
 
 from services.simulator.market.contracts import Instrument
+from services.simulator.market.past_ticks import PastTick
 from services.simulator.protocol.replies_text import DERIVATIVES, ORDER_TYPES, SNAPSHOT_PERMISSIONS
 from services.simulator.protocol.rows import BarRow, Hours
 from services.simulator.protocol.wire import protobuf_message
@@ -229,13 +231,30 @@ class ProtobufReplies:
             made.historicalSessions.add(startDateTime=first, endDateTime=last, refDate=day)
         return _frame(106, made)
 
-    def historical_ticks(self, request: int, what: str) -> bytes:
-        """An empty answer: 96 midpoint, 97 bid and ask, 98 last."""
-        if what == "BID_ASK":
-            return _frame(97, HistoricalTicksBidAsk(reqId=request, isDone=True))
-        if what == "TRADES":
-            return _frame(98, HistoricalTicksLast(reqId=request, isDone=True))
-        return _frame(96, HistoricalTicks(reqId=request, isDone=True))
+    def historical_data_update(self, request: int, bar: BarRow, decimals: int) -> bytes:
+        made = HistoricalDataUpdate(reqId=request)
+        _fill_bar(made.historicalDataBar, bar, decimals)
+        return _frame(90, made)
+
+    def historical_ticks(self, request: int, ticks: Sequence[PastTick]) -> bytes:
+        """Mid-points."""
+        made = HistoricalTicks(reqId=request, isDone=True)
+        for one in ticks:
+            made.historicalTicks.add(time=one.time, price=(float(one.bid) + float(one.ask)) / 2, size="0")
+        return _frame(96, made)
+
+    def historical_ticks_bid_ask(self, request: int, ticks: Sequence[PastTick]) -> bytes:
+        made = HistoricalTicksBidAsk(reqId=request, isDone=True)
+        for one in ticks:
+            tick = made.historicalTicksBidAsk.add()
+            _fill_bid_ask(tick, one.time, one.bid, one.ask, one.bid_size, one.ask_size)
+        return _frame(97, made)
+
+    def historical_ticks_last(self, request: int, ticks: Sequence[PastTick], exchange: str) -> bytes:
+        made = HistoricalTicksLast(reqId=request, isDone=True)
+        for one in ticks:
+            _fill_last(made.historicalTicksLast.add(), one.time, one.last, one.last_size, exchange)
+        return _frame(98, made)
 
     # --- accounts and orders: there is one empty account ---
 

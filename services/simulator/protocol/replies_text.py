@@ -6,6 +6,7 @@ Layouts follow the official client's decoder; tests feed every method through it
 from collections.abc import Sequence
 
 from services.simulator.market.contracts import Instrument
+from services.simulator.market.past_ticks import PastTick
 from services.simulator.protocol.rows import BarRow, Hours, Verbatim
 from services.simulator.protocol.versions import (
     ADVANCED_ORDER_REJECT,
@@ -251,10 +252,23 @@ class TextReplies:
             fields += session
         return self._message(*fields)
 
-    def historical_ticks(self, request: int, what: str) -> bytes:
-        """An empty answer: 96 midpoint, 97 bid and ask, 98 last."""
-        kind = {"BID_ASK": 97, "TRADES": 98}.get(what, 96)
-        return self._message(kind, request, 0, True)
+    def historical_data_update(self, request: int, bar: BarRow, decimals: int) -> bytes:
+        opened, high, low, close = (f"{price:.{decimals}f}" for price in bar[1:5])
+        average = f"{bar.wap:.{decimals + 1}f}"
+        return self._message(90, request, bar.trades, bar.time, opened, close, high, low, average, bar.volume)
+
+    def historical_ticks(self, request: int, ticks: Sequence[PastTick]) -> bytes:
+        """Mid-points."""
+        fields = [part for one in ticks for part in (one.time, "", (float(one.bid) + float(one.ask)) / 2, 0)]
+        return self._message(96, request, len(ticks), *fields, True)
+
+    def historical_ticks_bid_ask(self, request: int, ticks: Sequence[PastTick]) -> bytes:
+        fields = [part for one in ticks for part in (one.time, 0, one.bid, one.ask, one.bid_size, one.ask_size)]
+        return self._message(97, request, len(ticks), *fields, True)
+
+    def historical_ticks_last(self, request: int, ticks: Sequence[PastTick], exchange: str) -> bytes:
+        fields = [part for one in ticks for part in (one.time, 0, one.last, one.last_size, exchange, "")]
+        return self._message(98, request, len(ticks), *fields, True)
 
     # --- accounts and orders: there is one empty account ---
 

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from services.base.clock import SECOND
-from services.simulator.client import Client
+from services.simulator.client import Client, KeptBars
 from services.simulator.market import bars
 from services.simulator.market.contracts import Instrument
+from services.simulator.market.past_ticks import MOST, WINDOW
+from services.simulator.market.shown import QUOTES, SHOWN, VOLATILITIES, has, shown
 from services.simulator.protocol.requested import ById, HeadTimestamp, Histogram, HistoricalData, HistoricalTicks
-from services.simulator.protocol.requests_market import ignore, resolve
+from services.simulator.protocol.requests_market import PAST, ignore, past_ticks_reply, resolve
 from services.simulator.protocol.rows import BarRow
 from services.simulator.protocol.versions import INSTRUMENT_TIMEZONE
 from services.simulator.trouble.answers import answered
@@ -21,10 +23,7 @@ if TYPE_CHECKING:
     from services.simulator.core import Core
 
 SMALL_BAR = 30  # seconds: up to here the pacing rules hold
-SHOWN = {
-    "TRADES", "MIDPOINT", "BID", "ASK", "BID_ASK", "ADJUSTED_LAST", "HISTORICAL_VOLATILITY",
-    "OPTION_IMPLIED_VOLATILITY", "AGGTRADES", "SCHEDULE",
-}  # fmt: skip
+KEPT = {"TRADES"} | QUOTES - {"BID_ASK"}
 FIRST_DATA = datetime(2004, 1, 23, 14, 30)
 SERVICE = "Historical Market Data Service error message:"
 
@@ -57,20 +56,27 @@ def historical_data(core: Core, client: Client, asked: HistoricalData) -> None:
         if rule is not None:
             core.error(client, request, 162, f"{SERVICE}Historical data request pacing violation: {rule}")
             return
+    if asked.keep_up_to_date and (asked.end or seconds < 5 or what not in KEPT):
+        text = "only bars of 5 seconds or more that show trades, bid, ask or their middle are kept up to date, to now"
+        core.error(client, request, 321, f"Error validating request: {text}")
+        return
     start = first_bar(core, instrument, end, duration)
     if what == "SCHEDULE":
         _send_schedule(core, client, request, instrument, start, end)
         return
-    made = core.market.bars(instrument, start, end, seconds)
+    made = core.market.bars(instrument, start, end, seconds) if has(instrument, what) else []
     if not made:
         core.error(
             client, request, 162, f"{SERVICE}HMDS query returned no data: {instrument.key}@{wanted.exchange} {what}"
         )
         return
-    rows = [bar_row(core, client, instrument, bar, seconds, asked.date_format) for bar in made]
+    kept = KeptBars(instrument, seconds, what, asked.date_format)
+    rows = [bar_row(core, client, kept, bar) for bar in made]
     ends = [moment_text(core, client, at) for at in (start, end)]
-    decimals = instrument.decimals
+    decimals = decimals_of(kept)
     core.send(client, replies.historical_data(request, ends[0], ends[1], rows, decimals, instrument.in_lots))
+    if asked.keep_up_to_date:
+        client.kept_bars[request] = kept
 
 
 def refused(instrument: Instrument, asked: HistoricalData) -> tuple[int, str] | None:
@@ -101,19 +107,23 @@ def first_bar(core: Core, instrument: Instrument, end: int, duration: int) -> in
     return end - duration * SECOND
 
 
-def bar_row(
-    core: Core, client: Client, instrument: Instrument, bar: bars.RawBar, seconds: int, date_format: int
-) -> BarRow:
-    opened, high, low, close = (round(price / instrument.tick) * instrument.tick for price in bar[1:5])
-    if seconds >= bars.DAY:
+def decimals_of(kept: KeptBars) -> int:
+    return 6 if kept.what in VOLATILITIES else kept.instrument.decimals
+
+
+def bar_row(core: Core, client: Client, kept: KeptBars, bar: bars.RawBar) -> BarRow:
+    """The bar as the request wants it shown and its time written."""
+    tick = 10.0 ** -decimals_of(kept) if kept.what in VOLATILITIES else kept.instrument.tick
+    bar = shown(bar, kept.instrument, kept.what)
+    opened, high, low, close = (round(price / tick) * tick for price in bar[1:5])
+    if kept.seconds >= bars.DAY:
         time = f"{core.world.hours.local(bar.start):%Y%m%d}"
-    elif date_format == 2:
+    elif kept.date_format == 2:
         time = str(bar.start // SECOND)
     else:
         time = moment_text(core, client, bar.start)
-    volume = bar.volume if instrument.volume else -1
-    average = (opened + high + low + close) / 4
-    return BarRow(time, opened, high, low, close, volume, average, bar.trades if instrument.volume else -1)
+    average = (opened + high + low + close) / 4 if bar.volume >= 0 else -1.0
+    return BarRow(time, opened, high, low, close, bar.volume, average, bar.trades)
 
 
 def moment_text(core: Core, client: Client, at: int) -> str:
@@ -158,9 +168,10 @@ def _send_schedule(core: Core, client: Client, request: int, instrument: Instrum
 
 
 def cancel_historical_data(core: Core, client: Client, asked: ById) -> None:
-    """All requests are answered at once, so there is never one to cancel."""
+    """All requests are answered at once: only one that is kept up to date is there to cancel."""
     request = asked.request
-    core.error(client, request, 366, f"No historical data query found for ticker id:{request}")
+    if client.kept_bars.pop(request, None) is None:
+        core.error(client, request, 366, f"No historical data query found for ticker id:{request}")
 
 
 def head_timestamp(core: Core, client: Client, asked: HeadTimestamp) -> None:
@@ -188,23 +199,55 @@ def histogram(core: Core, client: Client, asked: Histogram) -> None:
 
 
 def historical_ticks(core: Core, client: Client, asked: HistoricalTicks) -> None:
-    """There are bars, and no recorded ticks."""
-    instrument = resolve(core, client, asked.request, asked.contract)
-    if instrument is not None:
-        core.send(client, client.replies.historical_ticks(asked.request, asked.what))
+    """From `start` on or, without one, until `end`."""
+    request = asked.request
+    instrument = resolve(core, client, request, asked.contract)
+    if instrument is None:
+        return
+    try:
+        if asked.what not in PAST.values():
+            raise ValueError(f"{asked.what!r} is not known")
+        if not (asked.start or asked.end):
+            raise ValueError("neither start nor end")
+        end = min(parse_end(asked.end, core), core.market.time(core.now))
+        start = parse_end(asked.start, core) if asked.start else end - WINDOW
+    except ValueError as error:
+        core.error(client, request, 321, f"Error validating request: {error} in a historical ticks request")
+        return
+    end, most = min(end, start + WINDOW), min(max(asked.most, 1), MOST)
+    exists = has(instrument, asked.what)
+    found = core.market.past_ticks(instrument, start, end, most, first=bool(asked.start)) if exists else []
+    core.send(client, past_ticks_reply(client, request, asked.what, found, instrument))
 
 
 def send_real_time_bars(core: Core) -> None:
     """The last five seconds, to everybody who asked. Called once in five seconds."""
     end = core.now // (5 * SECOND) * 5 * SECOND
     for client in core.ready_clients():
-        for request, instrument in client.real_time_bars.items():
-            if not (core.world.flows(instrument) and core.world.hours.is_open(instrument.sec_type, core.now)):
+        for request, (instrument, what) in client.real_time_bars.items():
+            if not moves(core, instrument):
                 continue
             made = core.market.bars(instrument, end - 5 * SECOND, end, 5)
             for bar in made[-1:]:
-                row = bar_row(core, client, instrument, bar, 5, 2)
+                row = bar_row(core, client, KeptBars(instrument, 5, what, 2), bar)
                 core.send(client, client.replies.real_time_bar(request, row))
+
+
+def send_kept_bars(core: Core) -> None:
+    """The newest bar of every request that is kept up to date. Called once in five seconds."""
+    end = core.market.time(core.now)
+    for client in core.ready_clients():
+        for request, kept in client.kept_bars.items():
+            if not moves(core, kept.instrument) or core.world.farms["ushmds"] == "broken":
+                continue
+            made = core.market.bars(kept.instrument, end - 2 * kept.seconds * SECOND, end, kept.seconds)
+            for bar in made[-1:]:
+                row = bar_row(core, client, kept, bar)
+                core.send(client, client.replies.historical_data_update(request, row, decimals_of(kept)))
+
+
+def moves(core: Core, instrument: Instrument) -> bool:
+    return core.world.flows(instrument) and core.world.hours.is_open(instrument.sec_type, core.now)
 
 
 HANDLERS: dict[int, Callable[[Core, Client, Any], None]] = {

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from services.simulator.client import Client
 from services.simulator.market import market_data
 from services.simulator.market.contracts import Instrument, Wanted
+from services.simulator.market.past_ticks import MOST, WINDOW, PastTick
+from services.simulator.market.shown import has
 from services.simulator.protocol.requested import ById, MarketData, MarketDataType, RealTimeBars, TickByTick
 from services.simulator.trouble.answers import answered
 
 if TYPE_CHECKING:
     from services.simulator.core import Core
 
-TICK_TYPES = ("Last", "AllLast", "BidAsk", "MidPoint")
+PAST = {"Last": "TRADES", "AllLast": "TRADES", "BidAsk": "BID_ASK", "MidPoint": "MIDPOINT"}
+TICK_TYPES = tuple(PAST)
+REAL_TIME = ("TRADES", "MIDPOINT", "BID", "ASK")
 
 
 def resolve(core: Core, client: Client, request: int, wanted: Wanted) -> Instrument | None:
@@ -66,10 +70,14 @@ def real_time_bars(core: Core, client: Client, asked: RealTimeBars) -> None:
     instrument = resolve(core, client, request, asked.contract)
     if instrument is None:
         return
+    if asked.what not in REAL_TIME or not has(instrument, asked.what):
+        text = "Error validating request: What to show field is missing or incorrect."
+        core.error(client, request, 321, text)
+        return
     if asked.seconds != 5 or request in client.real_time_bars:
         core.error(client, request, 420, "Invalid Real-time Query: bars of 5 seconds only, each id once")
         return
-    client.real_time_bars[request] = instrument
+    client.real_time_bars[request] = (instrument, asked.what)
 
 
 def cancel_real_time_bars(core: Core, client: Client, asked: ById) -> None:
@@ -84,8 +92,23 @@ def tick_by_tick(core: Core, client: Client, asked: TickByTick) -> None:
     if kind not in TICK_TYPES or len(client.tick_by_tick) >= 5:
         core.error(client, request, 10190, f"Max number of tick-by-tick requests has been reached, or no type {kind!r}")
         return
+    if asked.past:
+        end = core.market.time(core.now)
+        found = core.market.past_ticks(instrument, end - WINDOW, end, min(asked.past, MOST), first=False)
+        core.send(client, past_ticks_reply(client, request, PAST[kind], found, instrument))
     client.tick_by_tick[request] = (instrument, kind)
     core.market.activate(instrument, core.now)
+
+
+def past_ticks_reply(
+    client: Client, request: int, what: str, found: Sequence[PastTick], instrument: Instrument
+) -> bytes:
+    """Past trades, quotes or mid-points in one message, of kind 98, 97 or 96."""
+    if what == "TRADES":
+        return client.replies.historical_ticks_last(request, found, instrument.primary or instrument.exchange)
+    if what == "BID_ASK":
+        return client.replies.historical_ticks_bid_ask(request, found)
+    return client.replies.historical_ticks(request, found)
 
 
 def cancel_tick_by_tick(core: Core, client: Client, asked: ById) -> None:

@@ -20,6 +20,7 @@ from messages.fields import (
 from services.base.clock import SECOND, iso
 from services.simulator.market.bars import RawBar
 from services.simulator.market.contracts import Instrument
+from services.simulator.market.past_ticks import PastTick
 from services.simulator.market.prices import GENERIC, HALTED, PRICE, RT_VOLUME, SIZE, STRING, VOLUME, Tick
 from services.simulator.tape.tape import AnyTape
 from services.simulator.trouble.oddities import UNSET_SIZE
@@ -159,6 +160,10 @@ class ReplayMarket:
             else:
                 made.append(bar._replace(start=begins))
         return made
+
+    def past_ticks(self, instrument: Instrument, start: int, end: int, most: int, first: bool) -> list[PastTick]:
+        """None: the tape is told once, as it runs."""
+        return []
 
     def progress(self) -> dict[str, object]:
         """For statistics: where the tape is."""

@@ -15,6 +15,7 @@ from ibapi.decoder import Decoder
 
 from services.simulator.market import ticks
 from services.simulator.market.contracts import Instrument
+from services.simulator.market.past_ticks import PastTick
 from services.simulator.market.prices import GENERIC, PRICE, SIZE, STRING, Tick
 from services.simulator.protocol import read_protobuf
 from services.simulator.protocol.replies import PROTOBUF_SINCE, Replies
@@ -30,6 +31,8 @@ ES = Instrument(515416632, "ES", "E-mini S&P 500", 5895.0, 0.01, 1_000, "FUT", "
                 expiry="20261218", local_symbol="ESZ6", trading_class="ES", market_name="ES", under_con_id=11004968,
                 under_symbol="SPX", under_sec_type="IND", market_rule=67)  # fmt: skip
 BARS = [BarRow("20260402 09:30:00 US/Eastern", 254.2, 254.8, 250.65, 252.53, 2_829_736, 252.266, 13_633)]
+PAST = [PastTick(1_787_603_266, "585.01", "585.03", "585.01", 300, 40, 7),
+        PastTick(1_787_603_267, "585.02", "585.03", "585.02", 200, 40, 0.25)]  # fmt: skip
 HOURS = Hours("US/Eastern", "20260402:0400-20260402:2000", "20260402:0930-20260402:1600")
 
 SAID: list[tuple[str, tuple[Any, ...]]] = [
@@ -64,9 +67,11 @@ SAID: list[tuple[str, tuple[Any, ...]]] = [
     ("histogram", (7, [("585.01", 100), ("585.02", 250)])),
     ("historical_schedule", (7, "20260727-09:30:00", "20260727-16:00:00", "US/Eastern",
                              [("20260727-09:30:00", "20260727-16:00:00", "20260727")])),
-    ("historical_ticks", (7, "TRADES")),
-    ("historical_ticks", (7, "BID_ASK")),
-    ("historical_ticks", (7, "MIDPOINT")),
+    ("historical_ticks", (7, PAST)),
+    ("historical_ticks", (7, [])),
+    ("historical_ticks_bid_ask", (7, PAST)),
+    ("historical_ticks_last", (7, PAST, "NASDAQ")),
+    ("historical_data_update", (7, BARS[0], 2)),
     ("account_value", ("CashBalance", "1000000.00", "USD", "DU1")),
     ("account_time", ("09:31",)),
     ("account_download_end", ("DU1",)),
