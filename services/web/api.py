@@ -26,7 +26,7 @@ from messages.views import Quote, Status
 from services.base.symbols import MAX_NOTATION, name_of
 from services.web import schema
 from services.web.backend import Backend
-from services.web.chart import MAX_MINUTES
+from services.web.chart import MAX_MINUTES, MAX_SPARK_MINUTES, MAX_SPARKLINES
 from services.web.events import EventStream
 from services.web.schema import answer, failures
 
@@ -42,6 +42,16 @@ Symbol = Annotated[
         max_length=MAX_NOTATION,
         description="`SYMBOL`, or `SYMBOL:EXCHANGE:CURRENCY[:SECTYPE[:PRIMARY]]`",
         examples=["SPY"],
+    ),
+]
+
+Symbols = Annotated[
+    str,
+    Query(
+        min_length=1,
+        max_length=MAX_SPARKLINES * (MAX_NOTATION + 1),
+        description="symbols as in other requests, separated by commas",
+        examples=["SPY,QQQ"],
     ),
 ]
 
@@ -90,6 +100,14 @@ def _name(symbol: str) -> str:
         return name_of(symbol)
     except IbStreamError as error:
         raise IbStreamError(error.code, error.message, "symbol") from None
+
+
+def _names(symbols: str) -> list[str]:
+    """The names in a list with commas, each once. Raises IbStreamError for a bad one, and for too many."""
+    names = list(dict.fromkeys(map(_name, symbols.split(","))))
+    if len(names) > MAX_SPARKLINES:
+        raise HTTPException(422, f"symbols: at most {MAX_SPARKLINES} in one request")
+    return names
 
 
 class _EventStreamType(Response):
@@ -258,6 +276,23 @@ def _past(router: APIRouter, backend: Backend) -> None:
         if not points and quote is None:
             raise IbStreamError("symbol_not_found", f"no price of {name} was ever received")
         return json_response(encode_json({"symbol": name, "points": [point._asdict() for point in points]}))
+
+    @router.get(
+        "/sparklines",
+        summary="Prices of the last minutes, of many symbols at once",
+        description=f"For pictures the size of a word. At most {MAX_SPARKLINES} symbols, separated by commas.",
+        responses=answer(schema.SparklinesView, "By symbol, oldest first", schema.SPARKLINES_EXAMPLE)
+        | failures(*ALWAYS, "invalid_symbol", "journal_damaged", "journal_unavailable", checked=True),
+    )
+    async def sparklines(symbols: Symbols, minutes: Annotated[int, Query(ge=1, le=MAX_SPARK_MINUTES)] = 10) -> Response:
+        names = _names(symbols)
+        now = backend.clock.now()
+        lines = await backend.read(lambda: backend.history.sparklines(names, minutes, now))
+        series = [
+            {"symbol": name, "times": [time for time, _ in line], "prices": [price for _, price in line]}
+            for name, line in lines.items()
+        ]
+        return json_response(encode_json({"series": series}))
 
     @router.get(
         "/gaps",

@@ -9,7 +9,7 @@ from starlette.responses import HTMLResponse, Response
 from services.base.settings_rules import origins
 from services.web import api, docs, errors, metrics, schema
 from services.web.backend import Backend
-from services.web.guard import Guard
+from services.web.guard import TIME_HEADER, Guard
 from services.web.page import Page
 
 
@@ -30,7 +30,7 @@ def create_app(backend: Backend) -> FastAPI:
 
     endpoints = {path: {method.upper() for method in methods} for path, methods in app.openapi()["paths"].items()}
     app.mount("/", Page(endpoints))
-    app.add_middleware(Guard, settings=backend.settings)
+    app.add_middleware(Guard, settings=backend.settings, clock=backend.clock)
     foreign = origins(backend.settings)
     if foreign:
         app.add_middleware(
@@ -38,6 +38,6 @@ def create_app(backend: Backend) -> FastAPI:
             allow_origins=foreign,
             allow_methods=["GET", "POST"],
             allow_headers=["Authorization", "Content-Type", "Last-Event-ID"],
-            expose_headers=["Date"],
+            expose_headers=["Date", TIME_HEADER],
         )
     return app

@@ -7,7 +7,7 @@ symbols and kept. A symbol that did not tick in that part of a step has no point
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from operator import attrgetter
 from pathlib import Path
@@ -22,6 +22,8 @@ from services.quotes.book import QuoteBook
 from services.web.ledger import Ledger
 
 MAX_MINUTES = 1440
+MAX_SPARK_MINUTES = 60
+MAX_SPARKLINES = 200  # symbols in one request
 STEPS = (5, 10, 30, 60, 150)  # seconds a point; few sizes, so that charts share their steps
 MAX_POINTS = 600
 EVENTS_READ = 3_000
@@ -66,12 +68,8 @@ class History:
     def points(self, symbol: str, minutes: int, now: int, source: str | None) -> list[Point]:
         """Points of the last `minutes`, oldest first. `source` is that of the symbol's current price, for
         points before the first one that says its own. Raises JournalDamaged."""
-        width = step_width(minutes) * SECOND
-        numbers = range((now - minutes * 60 * SECOND) // width + 1, now // width + 1)
-        streams = [stream for stream in streams_in(self._journal_dir) if kind(stream) == TICKS]
-        with self._lock, ExitStack() as stack:
-            readers = [stack.enter_context(JournalReader(self._journal_dir, stream)) for stream in streams]
-            steps = {number: self._step(readers, width, number, now).get(symbol) for number in numbers}
+        width, read = self._read(minutes, now)
+        steps = {number: step.get(symbol) for number, step in read.items()}
         price = _price_shown([seen for seen in steps.values() if seen is not None])
         found: list[Point] = []
         for number, seen in steps.items():
@@ -83,6 +81,27 @@ class History:
                 source = self._source(seen.source, source, start)
                 found.append(Point(seen.time, value, source))
         return found[-MAX_POINTS:]
+
+    def sparklines(self, symbols: Iterable[str], minutes: int, now: int) -> dict[str, list[tuple[int, float]]]:
+        """Of each symbol its prices in the last `minutes`, oldest first, each with the start of its step in
+        whole seconds of UTC. One pass through the journal for all. Raises JournalDamaged."""
+        width, steps = self._read(minutes, now)
+        lines: dict[str, list[tuple[int, float]]] = {}
+        for symbol in symbols:
+            seen = {number: step[symbol] for number, step in steps.items() if symbol in step}
+            price = _price_shown(list(seen.values()))
+            values = ((number * width // SECOND, price(one)) for number, one in seen.items())
+            lines[symbol] = [(time, value) for time, value in values if value is not None]
+        return lines
+
+    def _read(self, minutes: int, now: int) -> tuple[int, dict[int, Step]]:
+        """The width of a step in nanoseconds, and all steps of the last `minutes` by number."""
+        width = step_width(minutes) * SECOND
+        numbers = range((now - minutes * 60 * SECOND) // width + 1, now // width + 1)
+        streams = [stream for stream in streams_in(self._journal_dir) if kind(stream) == TICKS]
+        with self._lock, ExitStack() as stack:
+            readers = [stack.enter_context(JournalReader(self._journal_dir, stream)) for stream in streams]
+            return width, {number: self._step(readers, width, number, now) for number in numbers}
 
     def _source(self, own: str | None, before: str | None, time: int) -> str | None:
         """The source of a point that may not say it: a source is journalled when it changes only."""

@@ -4,7 +4,8 @@
   pointed here (DNS rebinding) gets nothing.
 - Token: when one is set, everything but the page itself and the health checks needs it, from anybody.
 - Origin: a page of another origin can neither start nor stop the stream, unless it is in IBSTREAM_WEB_ORIGINS.
-- Bodies are bounded; answers carry headers that keep the page from loading or talking to anything foreign.
+- Bodies are bounded; answers carry headers that keep the page from loading or talking to anything foreign, and the
+  server's time, by which a reader with a wrong clock can still tell when a price expires.
 """
 
 import hmac
@@ -15,6 +16,7 @@ from fastapi import HTTPException
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from services.base.clock import Clock, iso
 from services.base.settings import Settings
 from services.base.settings_rules import is_loopback, origins
 from services.web.errors import error_response
@@ -23,6 +25,7 @@ MAX_BODY: Final = 1 << 20  # bytes: a request with some ten thousand symbols
 EVENTS_PATH: Final = "/api/ib/stream/events"
 OPEN_PATHS: Final = ("/healthz", "/readyz")
 GUARDED_PREFIXES: Final = ("/api/", "/metrics", "/openapi.json", "/docs")
+TIME_HEADER: Final = "X-Server-Time"  # UTC ISO 8601 with Z, of the moment at which the answer began
 SAFE_METHODS: Final = ("GET", "HEAD", "OPTIONS")
 HEADERS: Final = {
     "Content-Security-Policy": (
@@ -40,8 +43,9 @@ HEADERS: Final = {
 class Guard:
     """ASGI middleware around everything else."""
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, clock: Clock) -> None:
         self._app = app
+        self._clock = clock
         self._host = settings.web_host.strip("[]").lower()
         self._token = settings.web_token.encode()
         self._origins = set(origins(settings))
@@ -57,9 +61,9 @@ class Guard:
             extra = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
             if "transfer-encoding" in headers:
                 extra["Connection"] = "close"  # where its body ends is not agreed on
-            await error_response(status, code, message, extra)(scope, receive, _with_headers(send))
+            await error_response(status, code, message, extra)(scope, receive, self._with_headers(send))
             return
-        await self._app(scope, _Bounded(receive), _with_headers(send))
+        await self._app(scope, _Bounded(receive), self._with_headers(send))
 
     def _refuse(self, scope: Scope, headers: Headers) -> tuple[int, str, str] | None:
         host = headers.get("host", "")
@@ -111,6 +115,17 @@ class Guard:
             kind = "bearer"
         return kind.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), self._token)
 
+    def _with_headers(self, send: Send) -> Send:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(raw=message["headers"])
+                headers[TIME_HEADER] = iso(self._clock.now())
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        return send_with_headers
+
 
 class _Bounded:
     """Receives at most MAX_BODY bytes of a body whose length was not said. Raises HTTPException 413."""
@@ -125,14 +140,3 @@ class _Bounded:
         if self._left < 0:
             raise HTTPException(413, f"a request may have {MAX_BODY} bytes")
         return message
-
-
-def _with_headers(send: Send) -> Send:
-    async def send_with_headers(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            headers = MutableHeaders(raw=message["headers"])
-            for name, value in HEADERS.items():
-                headers.setdefault(name, value)
-        await send(message)
-
-    return send_with_headers

@@ -66,6 +66,9 @@ HISTORY_EXAMPLE: Final[dict[str, Any]] = {
     "symbol": "SPY",
     "points": [{"time": "2026-01-05T14:30:00.250000Z", "price": 687.12, "source": "ib_stream"}],
 }
+SPARKLINES_EXAMPLE: Final[dict[str, Any]] = {
+    "series": [{"symbol": "SPY", "times": [1767623395, 1767623400], "prices": [687.1, 687.12]}]
+}
 GAPS_EXAMPLE: Final[dict[str, Any]] = {
     "gaps": [
         {
@@ -105,6 +108,18 @@ class HistoryPoint(msgspec.Struct):
 class HistoryView(msgspec.Struct):
     symbol: str
     points: list[HistoryPoint]
+
+
+class SparklineView(msgspec.Struct):
+    """Prices and their times in whole seconds of UTC, one for one. Empty when there were none."""
+
+    symbol: str
+    times: list[int]
+    prices: list[float]
+
+
+class SparklinesView(msgspec.Struct):
+    series: list[SparklineView]
 
 
 class GapView(msgspec.Struct):
@@ -178,6 +193,7 @@ VIEWS: Final = (
     Plan,
     QuotesView,
     HistoryView,
+    SparklinesView,
     GapsView,
     AcceptedView,
     ProjectsView,

@@ -10,7 +10,7 @@ from services.web import chart as history_module
 from services.web.chart import MAX_POINTS, History, step_width
 from services.web.ledger import Ledger
 from tests.blocks import NOW, TestWriter, events
-from tests.unit.web.support import API, Web
+from tests.unit.web.support import API, Web, error_of
 
 MINUTE = 60 * SECOND
 
@@ -54,6 +54,48 @@ def test_the_last_trade_of_each_step(journal, history):
         ("19", 519.0, "ib_stream"),
     ]
     assert history.points("IWM", 5, NOW + 20 * SECOND, None) == []
+
+
+def test_sparklines_of_many_symbols_are_the_charts_prices(journal, history):
+    for second in range(20):
+        trade(journal, second, 500.0 + second)
+        trade(journal, second, 400.0 - second, "QQQ")
+    now = NOW + 20 * SECOND
+    lines = history.sparklines(["SPY", "QQQ", "IWM"], 5, now)
+    assert list(lines) == ["SPY", "QQQ", "IWM"]
+    for symbol in ("SPY", "QQQ"):
+        assert [price for _, price in lines[symbol]] == [point.price for point in history.points(symbol, 5, now, None)]
+    start = NOW // SECOND
+    assert [time for time, _ in lines["SPY"]] == [start, start + 5, start + 10, start + 15]
+    assert lines["IWM"] == []
+
+
+def test_sparklines_over_http(tmp_path, journal):
+    web = Web(tmp_path)
+    trade(journal, 1, 500.0)
+    web.clock.advance(30)
+    answer = web.get(f"{API}/sparklines", params={"symbols": "SPY,qqq,SPY"})
+    assert answer.json() == {
+        "series": [
+            {"symbol": "SPY", "times": [NOW // SECOND], "prices": [500.0]},
+            {"symbol": "QQQ", "times": [], "prices": []},
+        ]
+    }
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ({"symbols": "SPY,../etc"}, (422, "invalid_symbol")),
+        ({"symbols": "SPY,,QQQ"}, (422, "invalid_symbol")),
+        ({"symbols": ""}, (422, "invalid_request")),
+        ({}, (422, "invalid_request")),
+        ({"symbols": "SPY", "minutes": 61}, (422, "invalid_request")),
+        ({"symbols": ",".join(f"S{n}" for n in range(201))}, (422, "invalid_request")),
+    ],
+)
+def test_sparklines_are_bounded(tmp_path, query, expected):
+    assert error_of(Web(tmp_path).get(f"{API}/sparklines", params=query)) == expected
 
 
 def test_only_the_minutes_asked_for(journal, history):

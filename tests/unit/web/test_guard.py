@@ -3,6 +3,7 @@
 import pytest
 
 from messages.errors import IbStreamError
+from services.base.clock import iso
 from services.base.settings import load
 from services.web.guard import MAX_BODY
 from tests.unit.web.support import API, Web, error_of, heartbeat_frame, quote_frame
@@ -143,3 +144,13 @@ def test_every_answer_keeps_the_page_to_itself(web):
         assert "frame-ancestors 'none'" in headers["content-security-policy"]
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["referrer-policy"] == "no-referrer"
+
+
+def test_every_answer_tells_the_servers_time(tmp_path):
+    page = "https://desk.example"
+    web = Web(tmp_path, IBSTREAM_WEB_ORIGINS=page)
+    for path in ("/", "/healthz", f"{API}/quotes", "/nothing"):
+        answer = web.get(path, headers={"Origin": page})
+        assert answer.headers["X-Server-Time"] == iso(web.clock.now())
+        assert "X-Server-Time" in answer.headers["Access-Control-Expose-Headers"]
+        web.clock.advance(1)
