@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from tests.browser.card import CardPage
 from tests.browser.conftest import UI, OpenPage, missing
@@ -14,10 +14,14 @@ LOOKS = [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")]
 
 
 def violations(card: CardPage) -> list[str]:
+    return violations_on(card.page)
+
+
+def violations_on(page: Page) -> list[str]:
     if not AXE.exists():
         missing("axe-core is not installed; run `npm ci` in services/web/ui")
-    card.page.evaluate(AXE.read_text())
-    result: dict[str, Any] = card.page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
+    page.evaluate(AXE.read_text())
+    result: dict[str, Any] = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
     return [f"{found['id']}: {[node['target'] for node in found['nodes']]}" for found in result["violations"]]
 
 
@@ -46,7 +50,7 @@ def test_stopped_refused_and_away(own_stream: Pipeline, open_page: OpenPage) -> 
     card.button("Start stream").click()
     assert violations(card) == []
     card.page.get_by_label("Max symbols").fill("")
-    card.page.get_by_label("Project").fill("4711")
+    card.page.get_by_label("Symbols", exact=True).fill("$$$")
     card.button("Start stream").click()
     expect(card.page.get_by_role("alert")).to_be_visible()
     for each in cards:

@@ -1,6 +1,7 @@
 """The card in a real Chromium, over a pipeline of real processes."""
 
 import re
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ from playwright.sync_api import Locator, expect
 from tests.browser.conftest import OpenPage
 from tests.process.pipeline import Pipeline
 from tests.support import eventually
+
+EXPIRED_MS = 5_500  # five seconds, and what it takes to look
 
 
 def text_changes(locator: Locator) -> None:
@@ -64,11 +67,20 @@ def test_stop_and_start(own_stream: Pipeline, open_page: OpenPage) -> None:
     expect(card.cell("SPY", "state")).to_contain_text("Stale")
     card.screenshot("stopped")
 
+    # what there is to choose from, and what would come of it
+    project = card.page.get_by_label("Project")
+    preview = card.page.get_by_test_id("plan-preview")
+    expect(project).to_contain_text("Demo")
+    project.select_option("1")
+    expect(preview).to_contain_text(re.compile(r"Would stream \d\d symbols of Demo\."))
     card.page.get_by_label("Max symbols").fill("5")
+    expect(preview).to_contain_text("Would stream 5 symbols of Demo.")
+    card.screenshot("start")
     card.button("Start stream").click()
     expect(card.badge).to_have_text("Connected")
     expect(card.rows).to_have_count(len(own_stream.await_status("connected").symbols))
     expect(card.metric("subscribed")).to_contain_text("5")
+    expect(card.page.get_by_role("heading", name="Market data stream")).to_contain_text("Demo")
     text_changes(card.cell("SPY", "last"))
     assert card.errors == []
 
@@ -78,16 +90,20 @@ def test_a_refused_start_says_why(own_stream: Pipeline, open_page: OpenPage) -> 
     other = open_page(own_stream)
     card.button("Stop stream").click()
     card.button("Stop").click()
-    card.page.get_by_label("Project").fill("4711")
+    card.page.get_by_text("More options").click()
+    symbols = card.page.get_by_label("Symbols", exact=True)
+    symbols.fill("SPY, $$$")
     card.button("Start stream").click()
     alert = card.page.get_by_role("alert")
-    expect(alert).to_contain_text("project_not_found")
-    expect(alert).to_contain_text("There is no such project.")
+    expect(alert).to_contain_text("invalid_symbol")
+    expect(alert).to_contain_text("A symbol is not valid.")
+    expect(symbols).to_have_attribute("aria-invalid", "true")
+    expect(card.page.locator(f"#{symbols.get_attribute('aria-describedby')}")).to_contain_text("$$$")
     card.screenshot("refused")
     # a page that has not noticed yet that somebody else started it: held back here by cutting its events
     expect(other.badge).to_have_text("Stopped")
     other.page.route("**/events", lambda route: route.abort())
-    card.page.get_by_label("Project").fill("")
+    symbols.fill("")
     card.button("Start stream").click()
     expect(card.badge).to_have_text("Connected")
     expect(alert).to_have_count(0)
@@ -158,6 +174,26 @@ def test_the_backend_is_killed_and_comes_back(
         expect(card.badge).to_have_text("Connected")
     expect(card.cell("SPY", "state")).to_contain_text("Live")
     text_changes(card.cell("SPY", "last"))
+    assert card.errors == []
+
+
+@pytest.mark.parametrize("service", ["web", "sink"])
+def test_every_row_expires_when_a_service_freezes(
+    service: str, own_stream: Pipeline, open_page: OpenPage, timings: dict[str, float]
+) -> None:
+    card = open_page(own_stream)
+    live = card.page.locator('tr[data-symbol][data-good="true"]')
+    expect(live).to_have_count(len(own_stream.await_status("connected").symbols))
+    own_stream.processes[service].send_signal(signal.SIGSTOP)
+    with timed(timings, f"{service} frozen"):
+        expect(live).to_have_count(0, timeout=EXPIRED_MS)
+    states = card.rows.evaluate_all("rows => rows.map(row => row.dataset.state)")
+    assert set(states) <= {"expired", "stale"}
+    expect(card.cell("SPY", "last").locator("[data-distrusted]")).to_have_attribute("data-distrusted", "true")
+    card.screenshot(f"expired-{service}")
+    own_stream.processes[service].send_signal(signal.SIGCONT)
+    expect(card.cell("SPY", "state")).to_contain_text("Live")
+    expect(card.badge).to_have_text("Connected")
     assert card.errors == []
 
 

@@ -1,5 +1,6 @@
 // A backend without a pipeline, for work on the card: the HTTP contract over invented prices. Serves the built
-// page too. PORT (8766), SCENARIO (mock, mixed, degraded, disconnected, stopped), SYMBOLS, SEED, TOKEN.
+// page too. PORT (8766), SCENARIO (mock, mixed, degraded, disconnected, stopped), SYMBOLS, SEED, TOKEN, TICKING (share
+// of the symbols that change in each quarter of a second).
 // POST /dev/scenario/NAME changes the scene while it runs. Not for production: it checks nothing.
 
 import { readFile } from 'node:fs/promises'
@@ -7,6 +8,7 @@ import { createServer } from 'node:http'
 import { extname, join, normalize } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Market } from './market.mjs'
+import { previewOf, projectsOf, refusalOf, snapshotsOf } from './projects.mjs'
 import { dress, linkHistory, planOf, statusOf } from './scenes.mjs'
 
 const PORT = Number(process.env.PORT ?? 8766)
@@ -21,7 +23,11 @@ const TYPES = {
 }
 
 const started = Date.now()
-const market = new Market({ count: Number(process.env.SYMBOLS ?? 24), seed: Number(process.env.SEED ?? 7) })
+const market = new Market({
+  count: Number(process.env.SYMBOLS ?? 24),
+  seed: Number(process.env.SEED ?? 7),
+  ticking: Number(process.env.TICKING ?? 0.45),
+})
 const scene = { name: process.env.SCENARIO ?? 'mock', started }
 dress(market, scene.name, started)
 const clients = new Set()
@@ -31,12 +37,23 @@ function send(client, event, data) {
   client.write(`id: ${++eventId}\nevent: ${event}\ndata: ${JSON.stringify(data)}\n\n`)
 }
 
-const status = () => statusOf(market, scene, Date.now())
+const GOOD_MS = 5_000
+
+/** With the moment until which this backend stands by it. */
+function vouched(value) {
+  return value.stale ? value : { ...value, good_until: new Date(Date.now() + GOOD_MS).toISOString() }
+}
+
+const status = () => vouched(statusOf(market, scene, Date.now()))
+const quotes = () => [...market.books.values()].map((book) => vouched(book.quote))
 setInterval(() => {
   const flowing = !['stopped', 'disconnected'].includes(scene.name)
   const changed = flowing ? market.tick(Date.now(), (quote) => quote.source === 'mock' || !quote.still) : []
-  for (const client of clients) if (changed.length > 0) send(client, 'quotes', changed)
+  for (const client of clients) if (changed.length > 0) send(client, 'quotes', changed.map(vouched))
 }, 250)
+setInterval(() => {
+  for (const client of clients) send(client, 'quotes', quotes())
+}, GOOD_MS / 2)
 setInterval(() => {
   for (const client of clients) send(client, 'status', status())
 }, 500)
@@ -44,10 +61,9 @@ setInterval(() => {
 function setScene(name) {
   scene.name = name
   dress(market, name, Date.now(), started)
-  const quotes = [...market.books.values()].map((book) => book.quote)
   for (const client of clients) {
     send(client, 'status', status())
-    send(client, 'quotes', quotes)
+    send(client, 'quotes', quotes())
   }
 }
 
@@ -67,11 +83,7 @@ async function bodyOf(request) {
 function events(response) {
   response.writeHead(200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store' })
   send(response, 'status', status())
-  send(
-    response,
-    'quotes',
-    [...market.books.values()].map((book) => book.quote),
-  )
+  send(response, 'quotes', quotes())
   clients.add(response)
   response.on('close', () => clients.delete(response))
 }
@@ -87,14 +99,37 @@ function history(response, query) {
   return json(response, 200, { symbol: book.quote.symbol, points })
 }
 
+function sparklines(response, query) {
+  const from = Date.now() - Number(query.get('minutes') ?? 10) * 60_000
+  const series = (query.get('symbols') ?? '').split(',').map((symbol) => {
+    const points = (market.books.get(symbol)?.points ?? []).filter(([at]) => at >= from)
+    return {
+      symbol,
+      times: points.map(([at]) => Math.floor(at / 1000)),
+      prices: points.map(([, price]) => price),
+    }
+  })
+  return json(response, 200, { series })
+}
+
+function refused(response, wanted) {
+  const found = refusalOf(wanted)
+  if (found) json(response, found.status, { detail: found.detail })
+  return found !== undefined
+}
+
+async function preview(request, response) {
+  const wanted = await bodyOf(request)
+  if (!refused(response, wanted)) json(response, 200, previewOf(market, wanted))
+}
+
 async function start(request, response) {
   const wanted = await bodyOf(request)
   if (scene.name !== 'stopped') {
     return fail(response, 409, 'ib_stream_lock_busy', 'The stream is started already (pid 4711).')
   }
-  if (wanted.project_id > 9) {
-    return fail(response, 404, 'project_not_found', `Project ${wanted.project_id} does not exist.`)
-  }
+  if (refused(response, wanted)) return undefined
+  scene.project = wanted.project_id ?? scene.project
   setTimeout(() => setScene('mock'), 600)
   return json(response, 200, { seq: 12, changed: true })
 }
@@ -128,11 +163,16 @@ async function answer(request, response) {
   }
   if (route === `GET ${API}/status`) return json(response, 200, status())
   if (route === `GET ${API}/quotes`) {
-    return json(response, 200, { quotes: [...market.books.values()].map((book) => book.quote) })
+    return json(response, 200, { quotes: quotes() })
   }
   if (route === `GET ${API}/plan`) return json(response, 200, planOf(market, scene))
   if (route === `GET ${API}/gaps`) return json(response, 200, linkHistory(market, scene, Date.now()))
   if (route === `GET ${API}/history`) return history(response, searchParams)
+  if (route === `GET ${API}/sparklines`) return sparklines(response, searchParams)
+  if (route === `GET ${API}/projects`) return json(response, 200, projectsOf())
+  const project = pathname.match(/\/projects\/(\d+)\/snapshots$/)
+  if (project) return json(response, 200, snapshotsOf(Number(project[1])))
+  if (route === `POST ${API}/plan`) return preview(request, response)
   if (route === `GET ${API}/events`) return events(response)
   if (route === `POST ${API}/start`) return start(request, response)
   if (route === `POST ${API}/stop`) return stop(response)
@@ -140,5 +180,6 @@ async function answer(request, response) {
 }
 
 createServer((request, response) => {
+  response.setHeader('X-Server-Time', new Date().toISOString())
   answer(request, response).catch((error) => fail(response, 500, 'bug', String(error)))
 }).listen(PORT, '127.0.0.1', () => console.log(`http://127.0.0.1:${PORT}`))

@@ -19,7 +19,8 @@ export function randomFrom(seed) {
 }
 
 export class Market {
-  constructor({ count = 24, seed = 7, now = Date.now() } = {}) {
+  constructor({ count = 24, seed = 7, ticking = 0.45, now = Date.now() } = {}) {
+    this.ticking = ticking
     this.random = randomFrom(seed)
     this.seq = 1000
     this.epoch = now * 1e6
@@ -89,7 +90,7 @@ export class Market {
   tick(now, wanted = () => true) {
     const changed = []
     for (const book of this.books.values()) {
-      if (!wanted(book.quote) || this.random() > 0.45) continue
+      if (!wanted(book.quote) || this.random() > this.ticking) continue
       book.price = this.step(book.price, book.quote.close, 0.00016)
       const last = round(book.price, book.tick)
       const size = 100 * (1 + Math.floor(this.random() * 4))

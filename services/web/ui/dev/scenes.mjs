@@ -1,5 +1,7 @@
 // What the development backend pretends: for each scene, how quotes look and what the status says.
 
+import { nameOf } from './projects.mjs'
+
 const MINUTE = 60_000
 const iso = (ms) => new Date(ms).toISOString()
 
@@ -84,7 +86,7 @@ const SUMMARY = {
   stopped: ['stopped'],
 }
 
-export function statusOf(market, { name, started }, now) {
+export function statusOf(market, { name, started, project = 1 }, now) {
   const [status, reason = null, message = null] = SUMMARY[name] ?? SUMMARY.mock
   const symbols = {}
   let priority = 0
@@ -122,7 +124,7 @@ export function statusOf(market, { name, started }, now) {
     market_data_type: name === 'mixed' ? 'mixed' : 'realtime',
     degraded_since: status === 'degraded' || status === 'disconnected' ? iso(started - 4 * MINUTE) : null,
     last_snapshot_refresh: name === 'mixed' ? iso(now - 12_000) : null,
-    project_id: 1,
+    project_id: project,
     decision_snapshot_id: 12,
     api_mode: name === 'mock' || stopped ? 'mock' : 'ib',
     services: Object.fromEntries(
@@ -146,11 +148,11 @@ export function statusOf(market, { name, started }, now) {
   }
 }
 
-export function planOf(market, { name }) {
+export function planOf(market, { name, project = 1 }) {
   return {
     started: name !== 'stopped',
-    project_id: 1,
-    project_name: 'Demo project',
+    project_id: project,
+    project_name: nameOf(project),
     decision_snapshot_id: 12,
     market_data_type: 'realtime',
     symbols: [...market.books.keys()].map((symbol, priority) => ({ symbol, reason: 'demo', priority })),

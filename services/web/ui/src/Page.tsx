@@ -1,8 +1,20 @@
 // The page: the card, a choice of language and theme, and a place for the token where the backend wants one.
 
-import { type FormEvent, useEffect, useState } from 'react'
+import { type FormEvent, useCallback, useEffect, useState } from 'react'
 import { type Language, StreamCard } from './card'
-import { firstLanguage, firstTheme, firstToken, keepToken, type Theme, write } from './preferences'
+import {
+  firstLanguage,
+  firstTheme,
+  firstToken,
+  keepToken,
+  nameInAddress,
+  read,
+  symbolInAddress,
+  type Theme,
+  write,
+} from './preferences'
+
+const MEMORY = { read, write }
 
 const WORDS = {
   en: {
@@ -32,12 +44,24 @@ export function Page() {
   const [theme, setTheme] = useState<Theme>(firstTheme)
   const [token, setToken] = useState(firstToken)
   const [refused, setRefused] = useState(false)
+  const [symbol, setSymbol] = useState(symbolInAddress)
   const words = WORDS[language]
+
+  useEffect(() => {
+    const follow = () => setSymbol(symbolInAddress())
+    window.addEventListener('hashchange', follow)
+    return () => window.removeEventListener('hashchange', follow)
+  }, [])
 
   useEffect(() => {
     document.documentElement.lang = language === 'zh' ? 'zh-CN' : 'en'
     document.documentElement.dataset.theme = theme
   }, [language, theme])
+
+  const showSymbol = useCallback((opened: string | undefined) => {
+    nameInAddress(opened)
+    setSymbol(opened)
+  }, [])
 
   function accept(given: string): void {
     keepToken(given)
@@ -84,7 +108,15 @@ export function Page() {
       </header>
       <main>
         {refused && <TokenForm label={words.token} action={words.use} onToken={accept} />}
-        <StreamCard language={language} theme={theme} token={token} onUnauthorized={() => setRefused(true)} />
+        <StreamCard
+          language={language}
+          theme={theme}
+          token={token}
+          memory={MEMORY}
+          symbol={symbol}
+          onSymbol={showSymbol}
+          onUnauthorized={() => setRefused(true)}
+        />
       </main>
     </div>
   )

@@ -1,5 +1,5 @@
-// What a person chose on this page: language, theme, token. The first two stay in the browser; the token lasts
-// for the tab, and comes out of the address at once when it arrived there.
+// What a person chose on this page. Language, theme and what the card keeps stay in the browser; the token lasts
+// for the tab, and comes out of the address at once when it arrived there; an open symbol is the address's own.
 
 import type { Language } from './card'
 
@@ -45,6 +45,23 @@ export function firstToken(): string | undefined {
   } catch {
     return undefined
   }
+}
+
+/** The symbol that the address names, `#SPY`. */
+export function symbolInAddress(): string | undefined {
+  const name = location.hash.slice(1)
+  if (name === '' || name.includes('=')) return undefined
+  try {
+    return decodeURIComponent(name).toUpperCase()
+  } catch {
+    return undefined
+  }
+}
+
+/** Makes the address one that opens the symbol, for whoever copies it. */
+export function nameInAddress(symbol: string | undefined): void {
+  const hash = symbol === undefined ? '' : `#${encodeURIComponent(symbol)}`
+  history.replaceState(null, '', location.pathname + location.search + hash)
 }
 
 export function keepToken(token: string): void {

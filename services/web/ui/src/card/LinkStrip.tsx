@@ -145,7 +145,9 @@ function ChangeList({ segments, gaps }: { segments: Segment[]; gaps: GapGroup[] 
         <table>
           <thead>
             <tr>
-              <th scope="col">{strings.strip.time}</th>
+              <th scope="col">
+                {strings.strip.time} ({format.zone(Date.now())})
+              </th>
               <th scope="col">{strings.strip.what}</th>
               <th scope="col">{strings.strip.reason}</th>
               <th scope="col">{strings.strip.lasted}</th>

@@ -56,7 +56,7 @@ function Heartbeat() {
       label={strings.metric.heartbeat}
       value={known ? fill(strings.metric.ago, { age: format.age(age, true) }) : strings.none}
       tone={known && age > SILENT_SECONDS ? 'bad' : undefined}
-      note={status?.last_heartbeat ? format.clock(Date.parse(status.last_heartbeat)) : ''}
+      note={status?.last_heartbeat ? format.moment(Date.parse(status.last_heartbeat)) : ''}
     />
   )
 }
@@ -114,7 +114,7 @@ function DegradedSince() {
     <Metric
       name="degraded"
       label={strings.metric.degradedSince}
-      value={since ? format.clock(Date.parse(since)) : strings.none}
+      value={since ? format.moment(Date.parse(since)) : strings.none}
       tone={since ? 'warn' : undefined}
       note={
         since

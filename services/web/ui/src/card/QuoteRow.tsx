@@ -1,4 +1,5 @@
-// One symbol: renders when its own quote or state changes, and its age once a second.
+// One symbol: its row, which renders when its own quote or state changes and its age once a second, and what
+// opens under it.
 
 import { memo, useEffect, useLayoutEffect, useRef } from 'react'
 import { type Change, changeOf, decimalsOf } from './format'
@@ -13,89 +14,125 @@ import type { Quote } from './types'
 
 interface QuoteRowProps {
   symbol: string
-  columns: number
+  index: number // among all rows of the table, drawn or not
   contact: boolean
   open: boolean
+  tabbable: boolean
   onToggle(symbol: string): void
 }
 
-export const QuoteRow = memo(function QuoteRow({ symbol, columns, contact, open, onToggle }: QuoteRowProps) {
-  const { strings, format } = useCard()
+/** What the row and its detail both show. */
+function useSymbol(symbol: string, contact: boolean) {
   const quote = useStore(`quote:${symbol}`, (store) => store.quote(symbol))
   const planned = useStore(`state:${symbol}`, (store) => store.state(symbol))
-  const state = rowState(planned, quote, contact)
-  const source = sourceOf(quote)
-  const decimals = decimalsOf(quote)
+  const good = useStore(`quote:${symbol}`, (store) => store.good(symbol)) && contact
+  const state = rowState(planned, quote, contact, good)
+  return { quote, planned, good, state, decimals: decimalsOf(quote) }
+}
+
+const detailId = (symbol: string) => `ibs-detail-${symbol}`
+
+export const QuoteRow = memo(function QuoteRow({
+  symbol,
+  index,
+  contact,
+  open,
+  tabbable,
+  onToggle,
+}: QuoteRowProps) {
+  const { strings, format } = useCard()
+  const { quote, planned, good, state, decimals } = useSymbol(symbol, contact)
   const change = changeOf(quote)
-  const detailId = `ibs-detail-${symbol}`
   return (
-    <>
-      <tr
-        className={styles.row}
-        data-open={open}
-        data-state={state}
-        data-source={source}
-        data-symbol={symbol}
-      >
-        <th scope="row" data-column="symbol">
-          <button
-            type="button"
-            className={styles.symbol}
-            aria-expanded={open}
-            aria-controls={open ? detailId : undefined}
-            aria-label={fill(open ? strings.table.collapse : strings.table.expand, { symbol })}
-            onClick={() => onToggle(symbol)}
-          >
-            <span className={styles.chevron} aria-hidden="true" />
-            {symbol}
-          </button>
-          <span className={styles.narrow}>
-            <SourceBadge quote={quote} /> <StateBadge state={state} /> <Age quote={quote} />
-          </span>
-        </th>
-        <td data-column="trend">
-          <Sparkline symbol={symbol} />
-        </td>
-        <td data-column="last" data-numeric="true">
-          <LastPrice price={quote?.last} decimals={decimals} distrusted={!contact || quote?.stale === true} />
-          <span className={styles.narrow}>
-            <Percent change={change} />
-          </span>
-        </td>
-        <td data-column="change" data-numeric="true">
-          <span className={styles.change} data-direction={change?.direction}>
-            {format.signed(change?.value, decimals)}
-          </span>
-        </td>
-        <td data-column="percent" data-numeric="true">
+    <tr
+      className={styles.row}
+      data-open={open}
+      data-state={state}
+      data-good={good}
+      data-source={sourceOf(quote)}
+      data-symbol={symbol}
+      aria-rowindex={index + 2}
+    >
+      <th scope="row" data-column="symbol">
+        <button
+          type="button"
+          className={styles.symbol}
+          aria-expanded={open}
+          aria-controls={open ? detailId(symbol) : undefined}
+          tabIndex={tabbable ? 0 : -1}
+          aria-label={fill(open ? strings.table.collapse : strings.table.expand, { symbol })}
+          onClick={() => onToggle(symbol)}
+        >
+          <span className={styles.chevron} aria-hidden="true" />
+          {symbol}
+        </button>
+        <span className={styles.narrow}>
+          <SourceBadge quote={quote} /> <StateBadge state={state} /> <Age quote={quote} />
+        </span>
+      </th>
+      <td data-column="trend">
+        <Sparkline symbol={symbol} />
+      </td>
+      <td data-column="last" data-numeric="true">
+        <LastPrice price={quote?.last} decimals={decimals} distrusted={!good} />
+        <span className={styles.narrow}>
           <Percent change={change} />
-        </td>
-        <td data-column="bidAsk">
-          <BidAsk quote={quote} decimals={decimals} />
-        </td>
-        <td data-column="volume" data-numeric="true">
-          {format.volume(quote?.volume)}
-        </td>
-        <td data-column="age" data-numeric="true">
-          <Age quote={quote} />
-        </td>
-        <td data-column="source">
-          <SourceBadge quote={quote} />
-        </td>
-        <td data-column="state">
-          <StateBadge state={state} reason={planned?.reason ?? (quote?.stale ? quote.reason : null)} />
-        </td>
-      </tr>
-      {open && (
-        <tr className={styles.detailRow}>
-          <td colSpan={columns} id={detailId}>
-            <SymbolDetail symbol={symbol} quote={quote} state={planned} decimals={decimals} />
-          </td>
-        </tr>
-      )}
-    </>
+        </span>
+      </td>
+      <td data-column="change" data-numeric="true">
+        <span className={styles.change} data-direction={change?.direction}>
+          {format.signed(change?.value, decimals)}
+        </span>
+      </td>
+      <td data-column="percent" data-numeric="true">
+        <Percent change={change} />
+      </td>
+      <td data-column="bidAsk">
+        <BidAsk quote={quote} decimals={decimals} />
+      </td>
+      <td data-column="volume" data-numeric="true">
+        {format.volume(quote?.volume)}
+      </td>
+      <td data-column="age" data-numeric="true">
+        <Age quote={quote} />
+      </td>
+      <td data-column="source">
+        <SourceBadge quote={quote} />
+      </td>
+      <td data-column="state">
+        <StateBadge
+          state={state}
+          reason={quote?.stale ? (quote.reason ?? planned?.reason) : planned?.reason}
+        />
+      </td>
+    </tr>
   )
 })
+
+interface DetailRowProps {
+  symbol: string
+  index: number
+  columns: number // that the stylesheet shows
+  contact: boolean
+  measure: (element: HTMLTableRowElement | null) => void
+}
+
+export function DetailRow({ symbol, index, columns, contact, measure }: DetailRowProps) {
+  const { quote, planned, state, decimals } = useSymbol(symbol, contact)
+  return (
+    <tr
+      ref={measure}
+      className={styles.detailRow}
+      data-index={index}
+      data-detail={symbol}
+      aria-rowindex={index + 2}
+    >
+      <td colSpan={columns} id={detailId(symbol)}>
+        <SymbolDetail symbol={symbol} quote={quote} planned={planned} state={state} decimals={decimals} />
+      </td>
+    </tr>
+  )
+}
 
 const FLASH_MS = 350
 
@@ -180,7 +217,7 @@ export function SourceBadge({ quote }: { quote: Quote | undefined }) {
 export function StateBadge({ state, reason }: { state: string; reason?: string | null }) {
   const { strings } = useCard()
   const tone = STATE_TONE[state] ?? 'idle'
-  const why = reason && state !== 'away' ? word(strings.reason, reason) : ''
+  const why = reason && state !== 'away' && state !== 'expired' ? word(strings.reason, reason) : ''
   return (
     <span className={styles.state} data-tone={tone} title={why || word(strings.stateHelp, state)}>
       <ToneIcon tone={tone} size={11} />

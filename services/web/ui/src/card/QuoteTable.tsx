@@ -1,101 +1,41 @@
-// The quotes. The table itself renders once a second, to sort and count; each row follows its own symbol.
+// The quotes. The table itself renders once a second, to sort and count; each row follows its own symbol, and
+// only rows in sight are there. Arrow keys walk from row to row, so that the table is one stop of the Tab key.
 
-import {
-  createColumnHelper,
-  createSortedRowModel,
-  rowSortingFeature,
-  type SortingState,
-  tableFeatures,
-  useTable,
-} from '@tanstack/react-table'
-import { type RefObject, useCallback, useEffect, useId, useMemo, useRef, useState } from 'react'
-import { changeOf } from './format'
-import { rowState, sourceOf } from './health'
+import { type SortingState, useTable } from '@tanstack/react-table'
+import { type RefObject, useEffect, useMemo, useRef, useState } from 'react'
+import { columns, features, headerText, NUMERIC, type RowData, SORTABLE } from './columns'
+import { csvOf, download } from './csv'
+import { rowState } from './health'
 import { useBeat, useCard, useHealth, useStore } from './hooks'
-import { QuoteRow } from './QuoteRow'
+import { type Memory, useRemembered } from './memory'
+import { DetailRow, QuoteRow } from './QuoteRow'
 import styles from './QuoteTable.module.css'
-import { SERIES_MINUTES } from './series'
-import { fill, type Strings, word } from './strings'
-import type { Quote } from './types'
+import { fill } from './strings'
+import { Actions, Filter, SortSelect, StateChips } from './TableTools'
+import { useOpenSymbols } from './useOpenSymbols'
+import { type RowFocus, useRowFocus } from './useRowFocus'
+import { type RowItem, useDrawnRows } from './virtualRows'
 
-interface RowData {
-  symbol: string
-  quote: Quote | undefined
-  state: string
+export interface QuoteTableProps {
+  memory: Memory | undefined
+  symbol: string | undefined
+  onSymbol: ((symbol: string | undefined) => void) | undefined
 }
 
-const features = tableFeatures({ rowSortingFeature, sortedRowModel: createSortedRowModel() })
-const column = createColumnHelper<typeof features, RowData>()
-const byText = { sortFn: textOrder, sortUndefined: 'last' } as const
-const byNumber = { sortFn: numberOrder, sortUndefined: 'last', sortDescFirst: true } as const
+const ROW_PX = 34
 
-/** Ids are the columns' names in the stylesheet, which hides some on a narrow card. */
-const columns = column.columns([
-  column.accessor('symbol', { id: 'symbol', ...byText }),
-  column.display({ id: 'trend' }),
-  column.accessor((row) => row.quote?.last ?? undefined, { id: 'last', ...byNumber }),
-  column.accessor((row) => changeOf(row.quote)?.value, { id: 'change', ...byNumber }),
-  column.accessor((row) => changeOf(row.quote)?.percent, { id: 'percent', ...byNumber }),
-  column.accessor((row) => row.quote?.bid ?? undefined, { id: 'bidAsk', ...byNumber }),
-  column.accessor((row) => row.quote?.volume ?? undefined, { id: 'volume', ...byNumber }),
-  column.accessor((row) => timeOf(row.quote), {
-    id: 'age',
-    ...byNumber,
-    invertSorting: true,
-    sortDescFirst: false,
-  }),
-  column.accessor((row) => sourceOf(row.quote), { id: 'source', ...byText }),
-  column.accessor('state', { id: 'state', ...byText }),
-])
-
-type Comparable = { getValue<V>(id: string): V }
-
-function textOrder(a: Comparable, b: Comparable, id: string): number {
-  const [x, y] = [a.getValue<string>(id), b.getValue<string>(id)]
-  return x < y ? -1 : x > y ? 1 : 0
-}
-
-function numberOrder(a: Comparable, b: Comparable, id: string): number {
-  return a.getValue<number>(id) - b.getValue<number>(id)
-}
-
-function timeOf(quote: Quote | undefined): number | undefined {
-  return quote?.timestamp ? Date.parse(quote.timestamp) : undefined
-}
-
-const NUMERIC = new Set(['last', 'change', 'percent', 'volume', 'age'])
-
-function headerText(id: string, strings: Strings): string {
-  if (id === 'trend') return fill(strings.table.trend, { minutes: SERIES_MINUTES })
-  return word(strings.table, id)
-}
-
-export function QuoteTable() {
+export function QuoteTable({ memory, symbol: linked, onSymbol }: QuoteTableProps) {
   const { store, strings, format } = useCard()
-  const symbols = useStore('symbols', (s) => s.symbols)
-  const loaded = useStore('symbols', (s) => s.loaded)
-  const running = useStore('status', (s) => s.status !== undefined && s.status.status !== 'stopped')
   const health = useHealth()
   const contact = health !== 'away' && health !== 'denied'
-  const beat = useBeat()
+  const rows = useRows(contact)
   const [filter, setFilter] = useState('')
-  const [only, setOnly] = useState<string>()
-  const [sorting, setSorting] = useState<SortingState>([])
-  const [open, setOpen] = useState<ReadonlySet<string>>(new Set())
-
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the beat is what makes the rows new
-  const rows = useMemo<RowData[]>(
-    () =>
-      symbols.map((symbol) => ({
-        symbol,
-        quote: store.quote(symbol),
-        state: rowState(store.state(symbol), store.quote(symbol), contact),
-      })),
-    [store, symbols, beat, contact],
-  )
+  const [only, setOnly] = useRemembered(memory, 'state', asState, null)
+  const [sorting, setSorting] = useRemembered(memory, 'sort', asSorting, [])
+  const [compact, setCompact] = useRemembered(memory, 'compact', asFlag, false)
   const counts = countStates(rows)
   const wanted = filter.trim().toUpperCase()
-  const state = only !== undefined && counts.has(only) ? only : undefined
+  const state = only !== null && counts.has(only) ? only : undefined
   const data = useMemo(
     () => rows.filter((row) => row.symbol.includes(wanted) && (state === undefined || row.state === state)),
     [rows, wanted, state],
@@ -105,27 +45,45 @@ export function QuoteTable() {
     columns,
     data,
     state: { sorting },
-    onSortingChange: setSorting,
+    onSortingChange: (next) => setSorting(typeof next === 'function' ? next(sorting) : next),
     getRowId: (row) => row.symbol,
   })
-  const toggle = useCallback(
-    (symbol: string) =>
-      setOpen((before) => {
-        const after = new Set(before)
-        if (!after.delete(symbol)) after.add(symbol)
-        return after
-      }),
-    [],
-  )
+  const shown = table.getRowModel().rows
+  const order = shown.map((row) => row.id)
+
   const element = useRef<HTMLTableElement>(null)
-  const visible = useVisibleColumns(element)
+  const body = useRef<HTMLTableSectionElement>(null)
+  const { visible, rowPx } = useLayout(element, compact, rows.length > 0)
+  const focus = useRowFocus(body, order, rowPx)
+  const { open, toggle } = useOpenSymbols(linked, onSymbol, rows, (symbol) => {
+    setFilter('')
+    setOnly(null)
+    focus.reveal(symbol)
+  })
+  const items = itemsOf(order, open)
+  const save = () => {
+    const text = csvOf(
+      shown.map((row) => row.original),
+      (symbol) => (contact ? store.goodUntil(symbol) : 0),
+      store.now(),
+    )
+    download(
+      `ibstream-quotes-${new Date(store.now()).toISOString().slice(0, 19).replaceAll(':', '')}Z.csv`,
+      text,
+    )
+  }
   const headers = table.getHeaderGroups()[0]?.headers ?? []
 
   return (
-    <div className={styles.quotes} data-contact={contact}>
+    <div className={styles.quotes} data-contact={contact} data-density={compact ? 'compact' : undefined}>
       <div className={styles.toolbar}>
         <Filter value={filter} onChange={setFilter} />
-        <StateChips counts={counts} total={rows.length} only={state} onChange={setOnly} />
+        <StateChips
+          counts={counts}
+          total={rows.length}
+          only={state}
+          onChange={(next) => setOnly(next ?? null)}
+        />
         <SortSelect sorting={sorting} onChange={setSorting} />
         {data.length < rows.length && (
           <span className={styles.showing}>
@@ -135,11 +93,12 @@ export function QuoteTable() {
             })}
           </span>
         )}
+        <Actions compact={compact} onCompact={setCompact} onSave={data.length > 0 ? save : undefined} />
       </div>
-      <table ref={element} className={styles.table}>
+      <table ref={element} className={styles.table} aria-rowcount={items.length + 1}>
         <caption className={styles.srOnly}>{strings.table.caption}</caption>
         <thead>
-          <tr>
+          <tr aria-rowindex={1}>
             {headers.map(({ column: header }) => {
               const { id } = header
               const sorted = header.getIsSorted()
@@ -167,45 +126,136 @@ export function QuoteTable() {
             })}
           </tr>
         </thead>
-        <tbody>
-          {table.getRowModel().rows.map((row) => (
-            <QuoteRow
-              key={row.id}
-              symbol={row.id}
-              columns={visible}
-              contact={contact}
-              open={open.has(row.id)}
-              onToggle={toggle}
-            />
-          ))}
-        </tbody>
+        <Rows
+          body={body}
+          items={items}
+          open={open}
+          focus={focus}
+          rowPx={rowPx}
+          columns={visible}
+          contact={contact}
+          onToggle={toggle}
+        />
       </table>
-      {data.length === 0 && (
-        <p className={styles.empty}>
-          {rows.length > 0
-            ? strings.table.noMatch
-            : running || !loaded
-              ? strings.table.emptyRunning
-              : strings.table.empty}
-        </p>
-      )}
+      {data.length === 0 && <Empty filtered={rows.length > 0} />}
     </div>
   )
 }
 
-/** How many columns the stylesheet shows: a cell that spans more would make room for the hidden ones. */
-function useVisibleColumns(table: RefObject<HTMLTableElement | null>): number {
-  const [visible, setVisible] = useState<number>(columns.length)
+interface RowsProps {
+  body: RefObject<HTMLTableSectionElement | null>
+  items: readonly RowItem[]
+  open: ReadonlySet<string>
+  focus: RowFocus
+  rowPx: number
+  columns: number
+  contact: boolean
+  onToggle(symbol: string): void
+}
+
+/** The rows in sight: a component of its own, so that scrolling renders nothing else. */
+function Rows({ body, items, open, focus, rowPx, columns, contact, onToggle }: RowsProps) {
+  const kept = items.flatMap((item, index) => (item.symbol === focus.active ? [index] : []))
+  const { drawn, rest, measure } = useDrawnRows(body, items, rowPx, kept)
+  return (
+    <tbody ref={body} {...focus.handlers}>
+      {drawn.flatMap(({ index, space }) => {
+        const item = items[index]
+        if (!item) return []
+        const { key, symbol, detail } = item
+        const row = detail ? (
+          <DetailRow
+            key={key}
+            symbol={symbol}
+            index={index}
+            columns={columns}
+            contact={contact}
+            measure={measure}
+          />
+        ) : (
+          <QuoteRow
+            key={key}
+            symbol={symbol}
+            index={index}
+            contact={contact}
+            open={open.has(symbol)}
+            tabbable={symbol === focus.active}
+            onToggle={onToggle}
+          />
+        )
+        return space > 0 ? [<Space key={`${key} above`} height={space} columns={columns} />, row] : [row]
+      })}
+      {rest > 0 && <Space key="rest" height={rest} columns={columns} />}
+    </tbody>
+  )
+}
+
+/** Every symbol's row, new each second. */
+function useRows(contact: boolean): RowData[] {
+  const { store } = useCard()
+  const symbols = useStore('symbols', (s) => s.symbols)
+  const beat = useBeat()
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the beat is what makes the rows new
+  return useMemo(
+    () =>
+      symbols.map((symbol) => ({
+        symbol,
+        quote: store.quote(symbol),
+        state: rowState(store.state(symbol), store.quote(symbol), contact, store.good(symbol)),
+      })),
+    [store, symbols, beat, contact],
+  )
+}
+
+/** In place of rows that are out of sight. */
+function Space({ height, columns }: { height: number; columns: number }) {
+  return (
+    // biome-ignore lint/a11y/noAriaHiddenOnFocusable: nothing in it takes the focus
+    <tr aria-hidden="true" className={styles.space}>
+      <td colSpan={columns} style={{ height }} />
+    </tr>
+  )
+}
+
+function Empty({ filtered }: { filtered: boolean }) {
+  const { strings } = useCard()
+  const loaded = useStore('symbols', (s) => s.loaded)
+  const running = useStore('status', (s) => s.status !== undefined && s.status.status !== 'stopped')
+  const { noMatch, emptyRunning, empty } = strings.table
+  return <p className={styles.empty}>{filtered ? noMatch : running || !loaded ? emptyRunning : empty}</p>
+}
+
+/** A row for each symbol, and one more under each that is open. */
+function itemsOf(order: readonly string[], open: ReadonlySet<string>): RowItem[] {
+  return order.flatMap((symbol) => {
+    const row = { key: symbol, symbol, detail: false }
+    return open.has(symbol) ? [row, { key: `${symbol} detail`, symbol, detail: true }] : [row]
+  })
+}
+
+/** What the stylesheet makes of the table: how many columns it shows, and how high a row is. */
+function useLayout(
+  table: RefObject<HTMLTableElement | null>,
+  compact: boolean,
+  filled: boolean,
+): { visible: number; rowPx: number } {
+  const [layout, setLayout] = useState({ visible: columns.length as number, rowPx: ROW_PX })
+  // biome-ignore lint/correctness/useExhaustiveDependencies: both change the height of a row
   useEffect(() => {
-    if (!table.current || typeof ResizeObserver === 'undefined') return
-    const observer = new ResizeObserver(([entry]) => {
-      const headers = [...(entry?.target.querySelectorAll<HTMLElement>('thead th') ?? [])]
-      setVisible(headers.filter((header) => header.offsetWidth > 0).length || columns.length)
-    })
-    observer.observe(table.current)
+    const element = table.current
+    if (!element) return
+    const look = () => {
+      const headers = [...element.querySelectorAll<HTMLElement>('thead th')]
+      const visible = headers.filter((header) => header.offsetWidth > 0).length || columns.length
+      const rowPx = element.querySelector<HTMLElement>('tr[data-symbol]')?.offsetHeight || ROW_PX
+      setLayout((old) => (old.visible === visible && old.rowPx === rowPx ? old : { visible, rowPx }))
+    }
+    look()
+    const observer = new ResizeObserver(look)
+    observer.observe(element)
     return () => observer.disconnect()
-  }, [table])
-  return visible
+  }, [table, compact, filled])
+  return layout
 }
 
 function countStates(rows: readonly RowData[]): Map<string, number> {
@@ -214,90 +264,16 @@ function countStates(rows: readonly RowData[]): Map<string, number> {
   return new Map([...counts].sort(([, a], [, b]) => b - a))
 }
 
-function Filter({ value, onChange }: { value: string; onChange(value: string): void }) {
-  const { strings } = useCard()
-  return (
-    <span className={styles.filter}>
-      <svg width="14" height="14" viewBox="0 0 16 16" aria-hidden="true">
-        <circle cx="7" cy="7" r="4.6" fill="none" stroke="currentColor" strokeWidth="1.6" />
-        <path d="m10.5 10.5 4 4" stroke="currentColor" strokeWidth="1.6" />
-      </svg>
-      <input
-        type="text"
-        value={value}
-        aria-label={strings.table.filter}
-        placeholder={strings.table.filter}
-        autoComplete="off"
-        spellCheck={false}
-        onChange={(event) => onChange(event.target.value)}
-        onKeyDown={(event) => event.key === 'Escape' && onChange('')}
-      />
-      {value && (
-        <button type="button" aria-label={strings.table.clearFilter} onClick={() => onChange('')}>
-          ×
-        </button>
-      )}
-    </span>
-  )
+function asState(kept: unknown): string | undefined {
+  return typeof kept === 'string' ? kept : undefined
 }
 
-interface StateChipsProps {
-  counts: Map<string, number>
-  total: number
-  only: string | undefined
-  onChange(state: string | undefined): void
+function asFlag(kept: unknown): boolean | undefined {
+  return typeof kept === 'boolean' ? kept : undefined
 }
 
-function StateChips({ counts, total, only, onChange }: StateChipsProps) {
-  const { strings, format } = useCard()
-  if (counts.size === 0) return null
-  return (
-    <fieldset className={styles.chips}>
-      <legend className={styles.srOnly}>{strings.table.stateFilter}</legend>
-      <button type="button" aria-pressed={only === undefined} onClick={() => onChange(undefined)}>
-        {strings.table.all} <b>{format.count(total)}</b>
-      </button>
-      {[...counts].map(([state, count]) => (
-        <button
-          key={state}
-          type="button"
-          aria-pressed={only === state}
-          onClick={() => onChange(only === state ? undefined : state)}
-        >
-          {word(strings.state, state)} <b>{format.count(count)}</b>
-        </button>
-      ))}
-    </fieldset>
-  )
-}
-
-/** On a narrow card most headers are hidden: the same sorting from a list. */
-function SortSelect({ sorting, onChange }: { sorting: SortingState; onChange(sorting: SortingState): void }) {
-  const { strings } = useCard()
-  const id = useId()
-  const first = sorting[0]
-  const sortable = columns
-    .filter((col) => 'accessorKey' in col || 'accessorFn' in col)
-    .map((col) => String(col.id))
-  return (
-    <span className={styles.sortSelect}>
-      <label htmlFor={id}>{strings.table.sortBy}</label>
-      <select
-        id={id}
-        value={first?.id ?? ''}
-        onChange={(event) => {
-          const chosen = event.target.value
-          const desc = NUMERIC.has(chosen) && chosen !== 'age'
-          onChange(chosen ? [{ id: chosen, desc }] : [])
-        }}
-      >
-        <option value="">{strings.table.planOrder}</option>
-        {sortable.map((name) => (
-          <option key={name} value={name}>
-            {headerText(name, strings)}
-          </option>
-        ))}
-      </select>
-    </span>
-  )
+function asSorting(kept: unknown): SortingState | undefined {
+  const [first] = Array.isArray(kept) ? (kept as Partial<SortingState[number]>[]) : []
+  if (!first?.id || !SORTABLE.includes(first.id)) return undefined
+  return [{ id: first.id, desc: first.desc === true }]
 }

@@ -1,6 +1,6 @@
-// The last minutes of one symbol as a line. Draws at most once a second; asks for the past once it is in view.
+// The last minutes of one symbol as a line. Draws at most once a second, and nothing before the past is there.
 
-import { memo, useEffect, useRef } from 'react'
+import { memo, useEffect } from 'react'
 import { useCard, useStore } from './hooks'
 import styles from './QuoteTable.module.css'
 import { BUCKETS, type Sample, SERIES_MINUTES } from './series'
@@ -9,26 +9,16 @@ import { fill } from './strings'
 const WIDTH = 96
 const HEIGHT = 24
 const PAD = 2.5
+const LEAST_SAMPLES = 3 // fewer make a stroke that looks like a crash
 
 export const Sparkline = memo(function Sparkline({ symbol }: { symbol: string }) {
   const { store, strings, format } = useCard()
   const samples = useStore(`series:${symbol}`, (s) => s.samples(symbol))
-  const box = useRef<HTMLSpanElement>(null)
-  useEffect(() => {
-    const element = box.current
-    if (!element || typeof IntersectionObserver === 'undefined') return store.wantSeries(symbol)
-    const observer = new IntersectionObserver((entries) => {
-      if (!entries.some((entry) => entry.isIntersecting)) return
-      observer.disconnect()
-      store.wantSeries(symbol)
-    })
-    observer.observe(element)
-    return () => observer.disconnect()
-  }, [store, symbol])
+  useEffect(() => store.wantSeries(symbol), [store, symbol])
 
   const picture = samples && pictureOf(samples, store.span())
   return (
-    <span ref={box} className={styles.spark}>
+    <span className={styles.spark}>
       {picture && (
         <>
           <svg
@@ -64,7 +54,7 @@ export function pictureOf(all: readonly Sample[], span: number = BUCKETS): Pictu
   const last = all.at(-1)
   const samples = last ? all.filter(({ bucket }) => bucket > last.bucket - span) : []
   const first = samples[0]
-  if (!first || !last || samples.length < 2) return undefined
+  if (!first || !last || samples.length < LEAST_SAMPLES) return undefined
   let low = Number.POSITIVE_INFINITY
   let high = Number.NEGATIVE_INFINITY
   for (const { price } of samples) {

@@ -36,8 +36,8 @@ function PlanLine() {
   const status = useStore('status', (store) => store.status)
   const plan = useStore('plan', (store) => store.plan)
   const project = status?.project_id
+  const name = useStore('plan', (store) => (project == null ? undefined : store.projectName(project)))
   if (project == null) return null
-  const name = plan?.project_id === project && plan.project_name
   const parts = [name || fill(strings.project, { id: project })]
   if (status?.decision_snapshot_id != null) {
     parts.push(fill(strings.snapshot, { id: status.decision_snapshot_id }))
@@ -87,9 +87,9 @@ function brokenServices(status: Status): string {
 function AwaySentence({ health }: { health: 'away' | 'denied' }) {
   const { store, strings, format } = useCard()
   const connection = useStore('connection', (s) => s.connection)
-  const beat = useBeat()
+  useBeat()
   if (connection.phase !== 'away') return null
-  const now = Math.max(beat, Date.now())
+  const now = store.now()
   const wait = (connection.retryAt - now) / 1000
   return (
     <span className={styles.reason} data-testid="status-reason">

@@ -8,6 +8,7 @@ import { formatFor } from './format'
 import { Card } from './hooks'
 import { LinkStrip } from './LinkStrip'
 import { Metrics } from './Metrics'
+import type { Memory } from './memory'
 import { QuoteTable } from './QuoteTable'
 import { ServicePanel } from './ServicePanel'
 import { Announcer, Headline, MockNotice } from './StatusHeader'
@@ -27,6 +28,12 @@ export interface StreamCardProps {
   theme?: 'light' | 'dark' | 'auto'
   /** Which way round rises and falls are coloured. Default: red up in Chinese, green up otherwise. */
   changeColors?: 'green-up' | 'red-up'
+  /** Where the card keeps what a person chose: sorting, states shown, density. Default: nowhere. */
+  memory?: Memory
+  /** A symbol whose chart is opened, and brought into view; another one when it changes. */
+  symbol?: string
+  /** A person opened this symbol's chart; undefined when the last one was closed. Keep it stable. */
+  onSymbol?: (symbol: string | undefined) => void
   /** The backend refused the token, or wants one. */
   onUnauthorized?: () => void
   className?: string
@@ -39,6 +46,9 @@ export function StreamCard({
   strings: override,
   theme = 'auto',
   changeColors = language === 'zh' ? 'red-up' : 'green-up',
+  memory,
+  symbol,
+  onSymbol,
   onUnauthorized,
   className,
 }: StreamCardProps) {
@@ -69,7 +79,7 @@ export function StreamCard({
           </div>
           <Metrics />
           <LinkStrip />
-          <QuoteTable />
+          <QuoteTable memory={memory} symbol={symbol} onSymbol={onSymbol} />
           <ServicePanel />
           <Announcer />
         </div>

@@ -11,11 +11,12 @@ import type { Quote, SymbolStatus } from './types'
 interface SymbolDetailProps {
   symbol: string
   quote: Quote | undefined
-  state: SymbolStatus | undefined
+  planned: SymbolStatus | undefined
+  state: string
   decimals: number
 }
 
-export function SymbolDetail({ symbol, quote, state, decimals }: SymbolDetailProps) {
+export function SymbolDetail({ symbol, quote, planned, state, decimals }: SymbolDetailProps) {
   const { strings, format } = useCard()
   const { detail } = strings
   const price = (value: number | null | undefined) => format.price(value, decimals)
@@ -24,7 +25,7 @@ export function SymbolDetail({ symbol, quote, state, decimals }: SymbolDetailPro
       ? fill(detail.times, { price: price(value), size: format.size(size) })
       : price(value)
   const spread = quote?.bid != null && quote.ask != null ? quote.ask - quote.bid : undefined
-  const reason = state?.reason ?? quote?.reason
+  const reason = planned?.reason ?? quote?.reason
   const facts: [string, string][] = [
     [detail.bid, sized(quote?.bid, quote?.bid_size)],
     [detail.ask, sized(quote?.ask, quote?.ask_size)],
@@ -42,7 +43,7 @@ export function SymbolDetail({ symbol, quote, state, decimals }: SymbolDetailPro
     ],
     [
       detail.exchangeTime,
-      quote?.exchange_time ? format.clock(Date.parse(quote.exchange_time)) : strings.none,
+      quote?.exchange_time ? format.moment(Date.parse(quote.exchange_time)) : strings.none,
     ],
   ]
   return (
@@ -50,13 +51,13 @@ export function SymbolDetail({ symbol, quote, state, decimals }: SymbolDetailPro
       <PriceChart symbol={symbol} decimals={decimals} />
       <div className={styles.side}>
         <p className={styles.badges}>
-          <SourceBadge quote={quote} /> <StateBadge state={state?.state ?? 'unknown'} />
+          <SourceBadge quote={quote} /> <StateBadge state={state} />
           <Received quote={quote} />
         </p>
-        {(reason || state?.message) && (
+        {(reason || planned?.message) && (
           <p className={styles.reason}>
-            {reason && <strong>{word(strings.reason, reason)}</strong>} {state?.message}{' '}
-            {state?.code != null && <code>{fill(detail.ibCode, { code: state.code })}</code>}
+            {reason && <strong>{word(strings.reason, reason)}</strong>} {planned?.message}{' '}
+            {planned?.code != null && <code>{fill(detail.ibCode, { code: planned.code })}</code>}
           </p>
         )}
         <dl className={styles.facts}>
@@ -67,9 +68,9 @@ export function SymbolDetail({ symbol, quote, state, decimals }: SymbolDetailPro
             </div>
           ))}
         </dl>
-        {state?.why && (
+        {planned?.why && (
           <p className={styles.why}>
-            {detail.why}: {state.why}
+            {detail.why}: {planned.why}
           </p>
         )}
       </div>
@@ -84,7 +85,7 @@ function Received({ quote }: { quote: Quote | undefined }) {
   const age = fill(strings.metric.ago, { age: format.age(ageOf(quote.timestamp, beat)) })
   return (
     <span className={styles.received}>
-      {strings.detail.received}: {format.clock(Date.parse(quote.timestamp))} ({age})
+      {strings.detail.received}: {format.moment(Date.parse(quote.timestamp))} ({age})
     </span>
   )
 }

@@ -1,30 +1,53 @@
 // The HTTP side of the backend, for the store and the forms. Every call is bounded by a deadline and fails
 // with an ApiError whose code is the backend's own, or one of `backend_away`, `unauthorized`, `http_NNN`.
 
-import type { Gap, HistoryPoint, LinkPoint, Plan, Quote, StartRequest, Status } from './types'
+import { ServerClock } from './clock'
+import type {
+  Gap,
+  HistoryPoint,
+  LinkPoint,
+  Plan,
+  ProjectChoice,
+  Quote,
+  SnapshotChoice,
+  SparklineSeries,
+  StartRequest,
+  Status,
+} from './types'
 
 const DEADLINE_MS = 10_000
 
 export class ApiError extends Error {
   readonly code: string
   readonly httpStatus: number | undefined
+  /** The part of the request that caused it, where the backend says. */
+  readonly field: string | undefined
 
-  constructor(code: string, message: string, httpStatus?: number) {
+  constructor(code: string, message: string, httpStatus?: number, field?: string) {
     super(message)
     this.name = 'ApiError'
     this.code = code
     this.httpStatus = httpStatus
+    this.field = field
   }
 }
 
 export interface Api {
   readonly eventsUrl: string
+  /** Set by every answer. */
+  readonly clock: ServerClock
   headers(): Record<string, string>
   status(): Promise<Status>
   quotes(): Promise<Quote[]>
   plan(): Promise<Plan>
   gaps(): Promise<{ gaps: Gap[]; link: LinkPoint[] }>
   history(symbol: string, minutes: number): Promise<HistoryPoint[]>
+  sparklines(symbols: readonly string[], minutes: number): Promise<SparklineSeries[]>
+  projects(): Promise<{ projects: ProjectChoice[]; more: boolean }>
+  /** Of one project, the newest first. */
+  snapshots(project: number): Promise<SnapshotChoice[]>
+  /** The plan that a start with the same request would make. */
+  preview(request: StartRequest): Promise<Plan>
   start(request: StartRequest): Promise<void>
   stop(): Promise<void>
 }
@@ -34,8 +57,11 @@ export function createApi(base: string, token?: string): Api {
   const root = `${base.replace(/\/+$/, '')}/api/ib/stream`
   const headers = (): Record<string, string> => (token ? { Authorization: `Bearer ${token}` } : {})
 
+  const clock = new ServerClock()
+
   async function call(path: string, body?: unknown): Promise<unknown> {
     let response: Response
+    const sent = clock.read()
     try {
       response = await fetch(root + path, {
         method: body === undefined ? 'GET' : 'POST',
@@ -47,12 +73,14 @@ export function createApi(base: string, token?: string): Api {
     } catch (cause) {
       throw new ApiError('backend_away', cause instanceof Error ? cause.message : String(cause))
     }
+    clock.answered(response.headers, sent)
     if (!response.ok) throw await errorOf(response)
     return response.json().catch(() => ({}))
   }
 
   return {
     eventsUrl: `${root}/events`,
+    clock,
     headers,
     status: () => call('/status') as Promise<Status>,
     quotes: async () => ((await call('/quotes')) as { quotes?: Quote[] }).quotes ?? [],
@@ -65,6 +93,19 @@ export function createApi(base: string, token?: string): Api {
       const query = new URLSearchParams({ symbol, minutes: String(minutes) })
       return ((await call(`/history?${query}`)) as { points?: HistoryPoint[] }).points ?? []
     },
+    sparklines: async (symbols, minutes) => {
+      const query = new URLSearchParams({ symbols: symbols.join(), minutes: String(minutes) })
+      return ((await call(`/sparklines?${query}`)) as { series?: SparklineSeries[] }).series ?? []
+    },
+    projects: async () => {
+      const answer = (await call('/projects')) as { projects?: ProjectChoice[]; more?: boolean }
+      return { projects: answer.projects ?? [], more: answer.more ?? false }
+    },
+    snapshots: async (project) => {
+      const answer = (await call(`/projects/${project}/snapshots`)) as { snapshots?: SnapshotChoice[] }
+      return answer.snapshots ?? []
+    },
+    preview: (request) => call('/plan', request) as Promise<Plan>,
     start: async (request) => void (await call('/start', request)),
     stop: async () => void (await call('/stop', {})),
   }
@@ -75,7 +116,8 @@ export async function errorOf(response: Response): Promise<ApiError> {
   const body = (await response.json().catch(() => null)) as { detail?: unknown } | null
   const detail = body?.detail
   if (detail && typeof detail === 'object' && 'code' in detail && 'message' in detail) {
-    return new ApiError(String(detail.code), String(detail.message), response.status)
+    const field = 'field' in detail && detail.field ? String(detail.field) : undefined
+    return new ApiError(String(detail.code), String(detail.message), response.status, field)
   }
   if (response.status === 401 || response.status === 403) {
     return new ApiError('unauthorized', typeof detail === 'string' ? detail : '', response.status)

@@ -4,6 +4,7 @@
 
 import { createParser } from 'eventsource-parser'
 import { ApiError, errorOf } from './api'
+import type { ServerClock } from './clock'
 
 export type ConnectionState =
   | { phase: 'connecting' }
@@ -15,8 +16,8 @@ export interface ConnectionOptions {
   headers(): Record<string, string>
   onState(state: ConnectionState): void
   onEvent(event: string, data: string): void
-  /** The stream is open. `serverNow` is the server's clock, where the answer showed it (UTC milliseconds). */
-  onOpen(serverNow: number | undefined): void
+  onOpen(): void
+  clock: ServerClock
   fetch?: typeof fetch
   random?: () => number
   silenceMs?: number
@@ -60,6 +61,7 @@ export function openConnection(options: ConnectionOptions): { close(): void; ret
     attempt = controller
     if (awaySince === undefined) options.onState({ phase: 'connecting' })
     let watchdog = setTimeout(() => controller.abort(), silenceMs)
+    const sent = options.clock.read()
     try {
       const response = await send(options.url, {
         headers: {
@@ -73,7 +75,8 @@ export function openConnection(options: ConnectionOptions): { close(): void; ret
       if (!response.ok) throw await errorOf(response)
       if (!response.body) throw new ApiError('backend_away', 'empty answer')
       if (closed || attempt !== controller) return
-      opened(response)
+      options.clock.answered(response.headers, sent)
+      opened()
       await read(response.body, controller, () => {
         clearTimeout(watchdog)
         watchdog = setTimeout(() => controller.abort(), silenceMs)
@@ -87,12 +90,11 @@ export function openConnection(options: ConnectionOptions): { close(): void; ret
     }
   }
 
-  function opened(response: Response): void {
+  function opened(): void {
     failures = 0
     awaySince = undefined
-    const date = Date.parse(response.headers.get('Date') ?? '')
     options.onState({ phase: 'open', since: Date.now() })
-    options.onOpen(Number.isNaN(date) ? undefined : date)
+    options.onOpen()
   }
 
   async function read(

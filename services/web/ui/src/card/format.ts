@@ -19,7 +19,11 @@ export interface Format {
   /** Seconds, in the largest unit that fits: `12 s`, `3 min`, `2 h 5 min`, `4 d`; with tenths, `0.4 s`. */
   age(seconds: number, tenths?: boolean): string
   clock(ms: number, withSeconds?: boolean): string
+  /** A clock's time with the name of its zone: for a time that stands alone, or is passed on. */
+  moment(ms: number): string
   dateTime(ms: number): string
+  /** The reader's time zone at that time, short. */
+  zone(ms: number): string
 }
 
 const cache = new WeakMap<Strings, Map<Language, Format>>()
@@ -54,7 +58,15 @@ function build(locale: string, strings: Strings): Format {
     second: '2-digit',
     hourCycle: 'h23',
   })
+  const zoned = new Intl.DateTimeFormat(locale, {
+    hour: '2-digit',
+    minute: '2-digit',
+    second: '2-digit',
+    hourCycle: 'h23',
+    timeZoneName: 'short',
+  })
   const dated = new Intl.DateTimeFormat(locale, {
+    timeZoneName: 'short',
     month: 'short',
     day: 'numeric',
     hour: '2-digit',
@@ -77,8 +89,14 @@ function build(locale: string, strings: Strings): Format {
       return tenths && age < 10 ? fill(unit.s, { n: tenth(age) }) : ageText(age, unit)
     },
     clock: (ms, withSeconds = true) => (withSeconds ? second : minute).format(ms),
+    moment: (ms) => `${second.format(ms)} ${zoneIn(zoned, ms)}`,
     dateTime: (ms) => dated.format(ms),
+    zone: (ms) => zoneIn(zoned, ms),
   }
+}
+
+function zoneIn(format: Intl.DateTimeFormat, ms: number): string {
+  return format.formatToParts(ms).find(({ type }) => type === 'timeZoneName')?.value ?? ''
 }
 
 /** A true minus sign, as wide as the plus. */

@@ -13,10 +13,11 @@ export const SILENT_SECONDS = 5
 
 const REFUSED = new Set(['unauthorized', 'forbidden'])
 
-export function healthOf(connection: ConnectionState, status: Status | undefined, nowMs: number): Health {
+/** `good`: the status may still be believed. */
+export function healthOf(connection: ConnectionState, status: Status | undefined, good: boolean): Health {
   if (connection.phase === 'away') return REFUSED.has(connection.code) ? 'denied' : 'away'
   if (!status) return 'loading'
-  if (!told(status) && heartbeatAge(status, nowMs) > SILENT_SECONDS) return 'silent'
+  if (!told(status) && !good) return 'silent'
   return status.status
 }
 
@@ -59,18 +60,27 @@ export const STATE_TONE: Record<string, Tone> = {
   stale: 'bad',
   rejected: 'bad',
   away: 'bad',
+  expired: 'bad',
 }
 
-/** The state to show: the pipeline's own word, overruled by what makes the price untrustworthy. */
+/** States that promise a current price. */
+const CURRENT = new Set(['live', 'quiet', 'closed', 'delayed', 'snapshot'])
+
+/**
+ * The state to show: the pipeline's own word, overruled by what makes the price untrustworthy. `good`: somebody
+ * vouches for the price at this moment.
+ */
 export function rowState(
   state: SymbolStatus | undefined,
   quote: Quote | undefined,
   contact: boolean,
+  good: boolean,
 ): string {
   if (!contact) return 'away'
-  if (state) return state.state
-  if (!quote) return 'unknown'
-  return quote.stale ? 'stale' : 'live'
+  if (!quote) return state?.state ?? 'unknown'
+  if (!good && !quote.stale) return 'expired'
+  const word = state?.state ?? 'live'
+  return quote.stale && CURRENT.has(word) ? 'stale' : word
 }
 
 export type SourceKind =

@@ -49,6 +49,6 @@ export function useNow(everyMs: number): number {
 export function useHealth(): Health {
   const connection = useStore('connection', (store) => store.connection)
   const status = useStore('status', (store) => store.status)
-  const beat = useBeat()
-  return healthOf(connection, status, beat)
+  const good = useStore('status', (store) => store.statusGood())
+  return healthOf(connection, status, good)
 }

@@ -1,6 +1,6 @@
 // The last minutes of one symbol's price in even buckets, for its sparkline: bounded memory, cheap to add to.
 
-import type { HistoryPoint, Quote } from './types'
+import type { Quote, SparklineSeries } from './types'
 
 export const BUCKET_MS = 5_000
 export const BUCKETS = 120
@@ -31,14 +31,15 @@ export class Series {
   }
 
   /** Puts history before what was seen live. */
-  seed(points: readonly HistoryPoint[]): void {
+  seed({ times, prices }: Pick<SparklineSeries, 'times' | 'prices'>): void {
     const live = this.samples
     const first = live[0]?.bucket ?? Number.POSITIVE_INFINITY
     const older = new Map<number, number>()
-    for (const point of points) {
-      const bucket = Math.floor(Date.parse(point.time) / BUCKET_MS)
-      if (bucket < first) older.set(bucket, point.price)
-    }
+    times.forEach((time, i) => {
+      const bucket = Math.floor((time * 1000) / BUCKET_MS)
+      const price = prices[i]
+      if (bucket < first && price !== undefined) older.set(bucket, price)
+    })
     const newest = live.at(-1)?.bucket ?? Math.max(...older.keys())
     this.samples = [...older]
       .filter(([bucket]) => bucket > newest - BUCKETS)

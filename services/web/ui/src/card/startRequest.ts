@@ -1,5 +1,6 @@
 // What was typed into the start form, as the request of the contract. Empty fields are left to the backend.
 
+import type { ApiError } from './api'
 import type { MarketDataType, StartRequest } from './types'
 
 export type FieldName = 'project' | 'snapshot' | 'maxSymbols' | 'dataType' | 'symbols' | 'refresh'
@@ -43,4 +44,28 @@ export function parseStart(fields: Fields): {
   const symbols = fields.symbols.split(/[\s,;]+/).filter(Boolean)
   if (symbols.length > 0) request.symbols = symbols.map((symbol) => symbol.toUpperCase())
   return { request, problems }
+}
+
+const FIELDS: Record<string, FieldName> = {
+  project_id: 'project',
+  decision_snapshot_id: 'snapshot',
+  symbols: 'symbols',
+  max_symbols: 'maxSymbols',
+  market_data_type: 'dataType',
+  refresh_interval_seconds: 'refresh',
+}
+const CAUSES: Record<string, FieldName> = {
+  project_not_found: 'project',
+  decision_snapshot_not_found: 'snapshot',
+  snapshot_unreadable: 'snapshot',
+  invalid_symbol: 'symbols',
+}
+
+/** The field that caused a refusal, if one did: as the backend says, else as the code tells. */
+export function blamedField(error: ApiError): FieldName | undefined {
+  const [name = ''] = error.field?.split('.') ?? []
+  return (
+    (Object.hasOwn(FIELDS, name) ? FIELDS[name] : undefined) ??
+    (Object.hasOwn(CAUSES, error.code) ? CAUSES[error.code] : undefined)
+  )
 }

@@ -3,9 +3,11 @@
 // cost one pass a frame, and only the rows that changed render again.
 
 import { type Api, ApiError } from './api'
+import type { ServerClock } from './clock'
 import { type ConnectionState, openConnection } from './connection'
+import { SILENT_SECONDS } from './health'
 import { BUCKET_MS, BUCKETS, priceOf, SERIES_MINUTES, Series } from './series'
-import type { Gap, LinkPoint, Plan, Quote, Status, SymbolStatus } from './types'
+import type { Gap, LinkPoint, Plan, Quote, SparklineSeries, Status, SymbolStatus } from './types'
 
 export type Topic =
   | 'connection'
@@ -26,13 +28,17 @@ export interface LinkRecord {
 const BEAT_MS = 1_000
 const RECORD_MS = 60_000
 const SETTLE_MS = 1_500
-const SKEW_MS = 2_000 // a Date header has whole seconds: less than this is not a clock's fault
-const SEEDS_AT_ONCE = 2
+const EXPIRE_MS = 250 // between two looks at what is good no longer
+const SEEDS_AT_ONCE = 200 // symbols in a request: as many as the backend allows
+const SEED_MS = 50 // for the other rows that came into view as well
+const SEED_AGAIN_MS = 5_000 // after a failure
 const LEAST_SPAN = 12 // steps of a sparkline
 
 interface Held {
   quote: Quote
   at: number // when it came, in this page's clock
+  until: number // good before this, in the server's clock; 0 when it is not
+  good: boolean // as listeners were told
 }
 
 export class StreamStore {
@@ -46,6 +52,7 @@ export class StreamStore {
   loaded = false
 
   private readonly api: Api
+  private readonly clock: ServerClock
   private readonly schedule: (flush: () => void) => void
   private readonly listeners = new Map<Topic, Set<() => void>>()
   private readonly quotes = new Map<string, Held>()
@@ -53,11 +60,14 @@ export class StreamStore {
   private readonly series = new Map<string, Series>()
   private readonly dirty = new Set<Topic>()
   private readonly dirtySeries = new Set<string>()
-  private readonly seedsWanted: string[] = []
+  private readonly names = new Map<number, string>()
+  private readonly seedsWanted = new Set<string>()
   private readonly seeded = new Set<string>()
-  private seedsRunning = 0
+  private seeding: ReturnType<typeof setTimeout> | undefined
   private flushing = false
-  private skew = 0
+  private statusUntil = 0
+  private statusIsGood = false
+  private asking = false
   private firstBucket = Number.POSITIVE_INFINITY
   private line: ReturnType<typeof openConnection> | undefined
   private timers: ReturnType<typeof setInterval>[] = []
@@ -69,6 +79,7 @@ export class StreamStore {
     schedule: (flush: () => void) => void = (flush) => void requestAnimationFrame(() => flush()),
   ) {
     this.api = api
+    this.clock = api.clock
     this.schedule = schedule
   }
 
@@ -78,25 +89,28 @@ export class StreamStore {
       url: this.api.eventsUrl,
       headers: () => this.api.headers(),
       onState: (state) => {
-        this.connection = state
+        this.connection = inTime(state, this.now() - Date.now())
         this.touch('connection')
       },
-      onOpen: (serverNow) => {
-        const skew = serverNow === undefined ? 0 : Date.now() - serverNow
-        this.skew = Math.abs(skew) < SKEW_MS ? 0 : skew
-        void this.resync()
-      },
+      onOpen: () => void this.resync(),
+      clock: this.clock,
       onEvent: (event, data) => this.receive(event, data),
     })
     this.timers = [
       setInterval(() => this.beat(), BEAT_MS),
+      setInterval(() => this.expire(), EXPIRE_MS),
       setInterval(() => this.connection.phase === 'open' && void this.loadRecord(), RECORD_MS),
     ]
+    const woken = () => this.expire()
+    for (const [target, event] of WAKING) target().addEventListener(event, woken)
     return () => {
+      for (const [target, event] of WAKING) target().removeEventListener(event, woken)
       this.line?.close()
       this.line = undefined
       for (const timer of this.timers) clearInterval(timer)
       clearTimeout(this.settle)
+      clearTimeout(this.seeding)
+      this.seeding = undefined
     }
   }
 
@@ -106,7 +120,7 @@ export class StreamStore {
 
   /** The server's clock, UTC milliseconds: ages count in it. */
   now(): number {
-    return Date.now() - this.skew
+    return this.clock.now()
   }
 
   subscribe(topic: Topic, listener: () => void): () => void {
@@ -122,12 +136,28 @@ export class StreamStore {
     return this.quotes.get(symbol)?.quote
   }
 
+  /** Whether somebody vouches for the symbol's price at this moment, as listeners were last told. */
+  good(symbol: string): boolean {
+    return this.quotes.get(symbol)?.good ?? false
+  }
+
+  /** Until when the price may be used, in the server's UTC milliseconds; 0 when it may not. */
+  goodUntil(symbol: string): number {
+    return this.quotes.get(symbol)?.until ?? 0
+  }
+
+  /** Whether the status may still be believed. */
+  statusGood(): boolean {
+    return this.statusIsGood
+  }
+
   state(symbol: string): SymbolStatus | undefined {
     return this.states.get(symbol)
   }
 
+  /** What a sparkline shows; nothing before its past is known: a line that grows from one point misleads. */
   samples(symbol: string): Series['samples'] | undefined {
-    return this.series.get(symbol)?.samples
+    return this.seeded.has(symbol) ? this.series.get(symbol)?.samples : undefined
   }
 
   /** How many steps the sparklines span: all of them, or as many as there were since the first price. */
@@ -135,12 +165,21 @@ export class StreamStore {
     return Math.min(BUCKETS, Math.max(LEAST_SPAN, Math.floor(this.now() / BUCKET_MS) - this.firstBucket))
   }
 
-  /** A row came into view: fetch the minutes before this page was opened, a few symbols at a time. */
+  /** A row came into view: fetch the minutes before this page was opened, for all such rows at once. */
   wantSeries(symbol: string): void {
     if (this.seeded.has(symbol)) return
-    this.seeded.add(symbol)
-    this.seedsWanted.push(symbol)
-    this.nextSeed()
+    this.seedsWanted.add(symbol)
+    this.seeding ??= setTimeout(() => void this.seed(), SEED_MS)
+  }
+
+  /** The project's name, where a plan or a list ever told it. */
+  projectName(id: number): string | undefined {
+    return this.names.get(id)
+  }
+
+  learnNames(projects: readonly { id: number; name: string }[]): void {
+    for (const { id, name } of projects) this.names.set(id, name)
+    this.touch('plan')
   }
 
   /** The caller asked for something that changes the plan: look at it soon. */
@@ -169,6 +208,9 @@ export class StreamStore {
   takeStatus(status: Status): void {
     const before = this.status
     this.status = status
+    this.clock.heard(timeOf(status.last_heartbeat))
+    this.statusUntil = timeOf(status.good_until) || timeOf(status.last_heartbeat) + SILENT_SECONDS * 1000
+    this.statusIsGood = this.vouched(this.statusUntil)
     this.touch('status')
     for (const [symbol, next] of Object.entries(status.symbols ?? {})) {
       if (sameState(this.states.get(symbol), next)) continue
@@ -197,12 +239,43 @@ export class StreamStore {
     for (const quote of quotes) {
       const held = this.quotes.get(quote.symbol)
       if (held && (held.at > asOf || older(quote, held.quote))) continue
-      this.quotes.set(quote.symbol, { quote, at })
+      const until = quote.stale ? 0 : timeOf(quote.good_until)
+      const good = this.vouched(until)
+      if (held?.good === good && renewed(quote, held.quote)) {
+        Object.assign(held, { at, until })
+        continue
+      }
+      this.quotes.set(quote.symbol, { quote, at, until, good })
       this.touch(`quote:${quote.symbol}`)
       added ||= !held
       this.draw(quote)
     }
     if (added) this.order()
+  }
+
+  private vouched(until: number): boolean {
+    return this.clock.known && this.clock.now() < until
+  }
+
+  /** Takes the word of everything whose time is up, whoever has fallen silent: server, network or this page. */
+  expire(): void {
+    for (const [symbol, held] of this.quotes) {
+      if (held.good === this.vouched(held.until)) continue
+      held.good = !held.good
+      this.touch(`quote:${symbol}`)
+    }
+    if (this.statusIsGood !== this.vouched(this.statusUntil)) {
+      this.statusIsGood = !this.statusIsGood
+      this.touch('status')
+    }
+    if (this.clock.jumped && this.connection.phase === 'open') void this.askTheTime()
+  }
+
+  private async askTheTime(): Promise<void> {
+    if (this.asking) return
+    this.asking = true
+    await this.api.status().catch(ignoreApi) // any answer carries it
+    this.asking = false
   }
 
   private draw(quote: Quote): void {
@@ -224,10 +297,17 @@ export class StreamStore {
       .filter(([, state]) => state.state !== 'removed')
       .sort(([a, x], [b, y]) => (x.priority ?? 1e9) - (y.priority ?? 1e9) || (a < b ? -1 : 1))
       .map(([symbol]) => symbol)
-    const symbols = planned.length > 0 ? planned : [...this.quotes.keys()].sort()
+    const symbols = planned.length > 0 ? planned : this.asBefore([...this.quotes.keys()].sort())
     if (symbols.length === this.symbols.length && symbols.every((s, i) => s === this.symbols[i])) return
     this.symbols = symbols
     this.touch('symbols')
+  }
+
+  /** With what was shown before in its old order, so that a stop does not shuffle the rows. */
+  private asBefore(symbols: readonly string[]): string[] {
+    const place = new Map(this.symbols.map((symbol, i) => [symbol, i]))
+    const last = this.symbols.length
+    return [...symbols].sort((a, b) => (place.get(a) ?? last) - (place.get(b) ?? last))
   }
 
   private noteChange(status: Status): void {
@@ -270,32 +350,34 @@ export class StreamStore {
     const plan = await this.api.plan().catch(ignoreApi)
     if (!plan) return
     this.plan = plan
+    if (plan.project_id != null && plan.project_name) this.names.set(plan.project_id, plan.project_name)
     this.touch('plan')
   }
 
-  private nextSeed(): void {
-    while (this.seedsRunning < SEEDS_AT_ONCE) {
-      const symbol = this.seedsWanted.shift()
-      if (symbol === undefined) return
-      this.seedsRunning += 1
-      this.api
-        .history(symbol, SERIES_MINUTES)
-        .then((points) => {
-          const series = this.series.get(symbol) ?? new Series()
-          this.series.set(symbol, series)
-          series.seed(points)
-          this.noteFirst(series)
-          this.touch(`series:${symbol}`)
-        })
-        .catch((error) => {
-          ignoreApi(error)
-          this.seeded.delete(symbol)
-        })
-        .finally(() => {
-          this.seedsRunning -= 1
-          this.nextSeed()
-        })
+  /** Fetches the past of all symbols that wait for it, in one request. */
+  private async seed(): Promise<void> {
+    const symbols = [...this.seedsWanted].slice(0, SEEDS_AT_ONCE)
+    let pause = SEED_MS
+    try {
+      const found = new Map(
+        (await this.api.sparklines(symbols, SERIES_MINUTES)).map((one) => [one.symbol, one]),
+      )
+      for (const symbol of symbols) this.takePast(symbol, found.get(symbol))
+    } catch (error) {
+      ignoreApi(error)
+      pause = SEED_AGAIN_MS
     }
+    this.seeding = this.seedsWanted.size > 0 ? setTimeout(() => void this.seed(), pause) : undefined
+  }
+
+  private takePast(symbol: string, past: SparklineSeries | undefined): void {
+    const series = this.series.get(symbol) ?? new Series()
+    this.series.set(symbol, series)
+    if (past) series.seed(past)
+    this.noteFirst(series)
+    this.seedsWanted.delete(symbol)
+    this.seeded.add(symbol)
+    this.touch(`series:${symbol}`)
   }
 
   // --- telling ---
@@ -317,6 +399,31 @@ export class StreamStore {
       for (const name of topics) for (const listener of this.listeners.get(name) ?? []) listener()
     })
   }
+}
+
+const WAKING: [() => EventTarget, string][] = [
+  [() => document, 'visibilitychange'],
+  [() => document, 'resume'],
+  [() => window, 'pageshow'],
+  [() => window, 'focus'],
+]
+
+/** The same state with its times in the server's clock, which is `ahead` milliseconds of this machine's. */
+function inTime(state: ConnectionState, ahead: number): ConnectionState {
+  if (state.phase === 'away') {
+    return { ...state, since: state.since + ahead, retryAt: state.retryAt + ahead }
+  }
+  return state.phase === 'open' ? { ...state, since: state.since + ahead } : state
+}
+
+function timeOf(time: string | null | undefined): number {
+  return (time && Date.parse(time)) || 0
+}
+
+/** The same quote as before, vouched for once more. */
+function renewed(quote: Quote, held: Quote): boolean {
+  const same = quote.epoch === held.epoch && quote.seq === held.seq
+  return same && quote.stale === held.stale && quote.reason === held.reason && quote.gateway === held.gateway
 }
 
 function older(quote: Quote, held: Quote): boolean {

@@ -27,8 +27,11 @@ export interface Quote {
   halted?: boolean | null
   stale: boolean
   reason?: string | null
+  /** The price may be used before this moment; a stale quote has none. */
+  good_until?: string | null
   epoch: number
   seq: number
+  gateway?: string | null
 }
 
 export interface SymbolStatus {
@@ -95,6 +98,8 @@ export interface Status {
   links?: Record<string, LinkStatus>
   plan_problem?: string | null
   warnings?: string[]
+  /** What is said here holds before this moment. */
+  good_until?: string | null
 }
 
 export interface Plan {
@@ -107,6 +112,23 @@ export interface Plan {
   cut?: { symbol: string; reason: string; priority: number }[]
   warnings?: string[]
   problem?: string | null
+}
+
+/** A decision snapshot that a start may name. */
+export interface SnapshotChoice {
+  id: number
+  date?: string | null
+  usable: boolean
+  count?: number | null
+  problem?: string | null
+}
+
+/** A project that a start may name, with the snapshot that it would stream. */
+export interface ProjectChoice {
+  id: number
+  name: string
+  archived?: boolean
+  snapshot?: SnapshotChoice | null
 }
 
 export interface StartRequest {
@@ -122,6 +144,13 @@ export interface HistoryPoint {
   time: string
   price: number
   source?: PriceSource | null
+}
+
+/** Prices and their times in whole seconds of UTC, one for one. */
+export interface SparklineSeries {
+  symbol: string
+  times: number[]
+  prices: number[]
 }
 
 export interface Gap {

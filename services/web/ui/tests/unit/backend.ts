@@ -16,6 +16,9 @@ type Answer = (call: Call) => Response | Promise<Response>
 
 export class FakeBackend {
   alive = true
+  tellsTime = true
+  /** Its clock, UTC milliseconds. */
+  now = () => Date.now()
   status: Status = statusOf('connected', ['SPY', 'QQQ', 'AAPL'])
   quotes: Quote[] = [quoteOf('SPY', 500), quoteOf('QQQ', 400), quoteOf('AAPL', 200)]
   plan: Plan = { project_id: 1, project_name: 'Demo project', market_data_type: 'realtime', cut: [] }
@@ -78,6 +81,12 @@ export class FakeBackend {
       body: typeof init.body === 'string' ? JSON.parse(init.body) : undefined,
     }
     this.calls.push(call)
+    const answer = await this.answer(call, init)
+    if (this.tellsTime) answer.headers.set('X-Server-Time', new Date(this.now()).toISOString())
+    return answer
+  }
+
+  private async answer(call: Call, init: RequestInit): Promise<Response> {
     const route = `${call.method} ${call.path}`
     const special = this.answers.get(route)
     if (special) return special(call)
@@ -86,8 +95,9 @@ export class FakeBackend {
     if (route === 'GET /quotes') return Response.json({ quotes: this.quotes })
     if (route === 'GET /plan') return Response.json(this.plan)
     if (route === 'GET /gaps') return Response.json({ gaps: this.gaps, link: this.link })
+    if (route === 'GET /sparklines') return Response.json({ series: [] })
     if (route === 'GET /history')
-      return Response.json({ symbol: url.searchParams.get('symbol'), points: this.points })
+      return Response.json({ symbol: call.query.get('symbol'), points: this.points })
     if (route === 'POST /start' || route === 'POST /stop') return Response.json({ seq: 1 })
     return Response.json({ detail: 'Not Found' }, { status: 404 })
   }
@@ -128,6 +138,7 @@ export function quoteOf(symbol: string, last: number, more: Partial<Quote> = {})
     volume: 1000,
     market_data_type: 'realtime',
     stale: false,
+    good_until: more.stale ? null : new Date(Date.now() + 60_000).toISOString(),
     epoch: 1,
     seq,
     ...more,

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { ServerClock } from '../../src/card/clock'
 import {
   type ConnectionOptions,
   type ConnectionState,
@@ -29,6 +30,7 @@ function rig(options: Partial<ConnectionOptions> = {}) {
     onState: (state) => states.push(state),
     onEvent: (event, data) => events.push([event, data]),
     onOpen: () => {},
+    clock: new ServerClock(),
     fetch: fetch as unknown as typeof globalThis.fetch,
     random: () => 1,
     ...options,

@@ -73,6 +73,17 @@ describe('ages', () => {
   })
 })
 
+describe('times', () => {
+  it('name their zone where they stand alone', () => {
+    const time = Date.parse('2026-03-04T10:00:05Z')
+    const zone = en.zone(time)
+    expect(zone).toMatch(/^(UTC|GMT|[A-Z]{2,5})/)
+    expect(en.moment(time)).toBe(`${en.clock(time)} ${zone}`)
+    expect(en.dateTime(time)).toContain(zone)
+    expect(zh.moment(time)).toMatch(/^\d\d:\d\d:05 /)
+  })
+})
+
 describe('change against the previous close', () => {
   it('knows value, percent and direction', () => {
     expect(changeOf(quoteOf('SPY', 102, { close: 100 }))).toEqual({ value: 2, percent: 2, direction: 'up' })

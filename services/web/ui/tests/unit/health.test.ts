@@ -4,35 +4,30 @@ import { parseStart } from '../../src/card/startRequest'
 import { quoteOf, statusOf } from './backend'
 
 const open = { phase: 'open', since: 0 } as const
-const now = Date.parse('2026-03-04T10:00:00Z')
-const heard = (secondsAgo: number) => new Date(now - secondsAgo * 1000).toISOString()
 
 describe('the word for the whole', () => {
-  it('is the backend’s, while its heart beats', () => {
+  it('is the backend’s, while it may be believed', () => {
     for (const word of ['connected', 'degraded', 'disconnected', 'starting', 'stopped'] as const) {
-      expect(healthOf(open, statusOf(word, [], { last_heartbeat: heard(1) }), now)).toBe(word)
+      expect(healthOf(open, statusOf(word), true)).toBe(word)
     }
   })
 
   it('never says connected on old news', () => {
-    expect(healthOf(open, statusOf('connected', [], { last_heartbeat: heard(6) }), now)).toBe('silent')
+    expect(healthOf(open, statusOf('connected'), false)).toBe('silent')
   })
 
   it('leaves it to a backend that says itself that a service is down', () => {
-    const status = statusOf('degraded', [], { last_heartbeat: heard(60), reason: 'service_down' })
-    expect(healthOf(open, status, now)).toBe('degraded')
+    expect(healthOf(open, statusOf('degraded', [], { reason: 'service_down' }), false)).toBe('degraded')
   })
 
   it('says away or refused whatever was heard before', () => {
-    const status = statusOf('connected', [], { last_heartbeat: heard(0) })
-    expect(healthOf({ phase: 'away', since: 0, retryAt: 0, code: 'backend_away' }, status, now)).toBe('away')
-    expect(healthOf({ phase: 'away', since: 0, retryAt: 0, code: 'unauthorized' }, status, now)).toBe(
-      'denied',
-    )
+    const away = { phase: 'away', since: 0, retryAt: 0, code: 'backend_away' } as const
+    expect(healthOf(away, statusOf('connected'), true)).toBe('away')
+    expect(healthOf({ ...away, code: 'unauthorized' }, statusOf('connected'), true)).toBe('denied')
   })
 
   it('is loading before anything is known', () => {
-    expect(healthOf({ phase: 'connecting' }, undefined, now)).toBe('loading')
+    expect(healthOf({ phase: 'connecting' }, undefined, false)).toBe('loading')
   })
 })
 
@@ -51,10 +46,27 @@ describe('where a price comes from', () => {
   })
 
   it('knows no current price without contact', () => {
-    expect(rowState({ state: 'live' }, quoteOf('A', 1), false)).toBe('away')
-    expect(rowState(undefined, quoteOf('A', 1, { stale: true }), true)).toBe('stale')
-    expect(rowState({ state: 'quiet' }, undefined, true)).toBe('quiet')
-    expect(rowState(undefined, undefined, true)).toBe('unknown')
+    expect(rowState({ state: 'live' }, quoteOf('A', 1), false, true)).toBe('away')
+  })
+
+  it('calls a price expired for which nobody vouches, whatever the status says', () => {
+    for (const state of ['live', 'quiet', 'closed', 'delayed', 'snapshot', 'halted']) {
+      expect(rowState({ state }, quoteOf('A', 1), true, false)).toBe('expired')
+      expect(rowState({ state }, quoteOf('A', 1), true, true)).toBe(state)
+    }
+    expect(rowState(undefined, quoteOf('A', 1), true, false)).toBe('expired')
+  })
+
+  it('calls a stale price stale, unless the status knows better why', () => {
+    const stale = quoteOf('A', 1, { stale: true })
+    expect(rowState(undefined, stale, true, false)).toBe('stale')
+    expect(rowState({ state: 'live' }, stale, true, false)).toBe('stale')
+    expect(rowState({ state: 'history' }, stale, true, false)).toBe('history')
+  })
+
+  it('says what the status says of a symbol without a price', () => {
+    expect(rowState({ state: 'pending' }, undefined, true, false)).toBe('pending')
+    expect(rowState(undefined, undefined, true, false)).toBe('unknown')
   })
 })
 

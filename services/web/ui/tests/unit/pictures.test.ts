@@ -75,20 +75,18 @@ describe('the sparkline', () => {
   it('puts history before what came live', () => {
     const series = new Series()
     series.add(100 * BUCKET_MS, 7)
-    series.seed([
-      { time: at((98 * BUCKET_MS) / 1000), price: 5 },
-      { time: at((100 * BUCKET_MS) / 1000), price: 6 },
-      { time: at(((100 - BUCKETS) * BUCKET_MS) / 1000), price: 1 },
-    ])
+    series.seed({
+      times: [98, 100, 100 - BUCKETS].map((bucket) => (bucket * BUCKET_MS) / 1000),
+      prices: [5, 6, 1],
+    })
     expect(series.samples.map(({ price }) => price)).toEqual([5, 7])
   })
 
-  it('draws nothing from one price, and a flat line from a still one', () => {
-    expect(pictureOf([{ bucket: 1, price: 5 }])).toBeUndefined()
-    const flat = pictureOf([
-      { bucket: 1, price: 5 },
-      { bucket: 2, price: 5 },
-    ])
+  it('draws nothing from a price or two, and a flat line from a still one', () => {
+    const still = [1, 2, 3].map((bucket) => ({ bucket, price: 5 }))
+    expect(pictureOf(still.slice(0, 1))).toBeUndefined()
+    expect(pictureOf(still.slice(0, 2))).toBeUndefined()
+    const flat = pictureOf(still)
     expect(flat?.moved).toBe(0)
     expect(flat?.line).not.toContain('NaN')
   })

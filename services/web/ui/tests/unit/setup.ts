@@ -1,6 +1,6 @@
 // What jsdom lacks and the card uses. The chart's canvas is replaced: its picture is looked at in a real browser.
 
-import { cleanup } from '@testing-library/react'
+import { cleanup, configure } from '@testing-library/react'
 import { afterEach, vi } from 'vitest'
 
 vi.mock('uplot', () => ({
@@ -20,4 +20,5 @@ class Observer {
 vi.stubGlobal('ResizeObserver', Observer)
 vi.stubGlobal('matchMedia', () => ({ matches: false, addEventListener() {}, removeEventListener() {} }))
 
+configure({ asyncUtilTimeout: 5_000 }) // a deadline for a busy machine, no wait
 afterEach(cleanup)

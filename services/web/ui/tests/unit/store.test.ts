@@ -1,11 +1,12 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest'
-import type { Api } from '../../src/card/api'
+import { type Api, ApiError } from '../../src/card/api'
+import { ServerClock } from '../../src/card/clock'
 import { StreamStore, type Topic } from '../../src/card/store'
 import { quoteOf, statusOf } from './backend'
 
 function rig() {
   const flushes: (() => void)[] = []
-  const store = new StreamStore({} as Api, (flush) => void flushes.push(flush))
+  const store = new StreamStore({ clock: new ServerClock() } as Api, (flush) => void flushes.push(flush))
   const told: Topic[] = []
   const watch = (...topics: Topic[]) => {
     for (const topic of topics) store.subscribe(topic, () => told.push(topic))
@@ -79,7 +80,7 @@ describe('the store', () => {
     store.takeStatus(statusOf('connected', ['SPY']))
     expect(store.symbols).toEqual(['SPY'])
     store.takeStatus(statusOf('stopped', []))
-    expect(store.symbols).toEqual(['QQQ', 'SPY'])
+    expect(store.symbols).toEqual(['SPY', 'QQQ'])
   })
 
   it('adds changes of the status to the link history, once each', () => {
@@ -99,22 +100,45 @@ describe('the store', () => {
     expect(store.status).toBeUndefined()
   })
 
-  it('asks for the past of each symbol once, two at a time', async () => {
-    const asked: string[] = []
-    const release: (() => void)[] = []
-    const api = {
-      history: vi.fn((symbol: string) => {
-        asked.push(symbol)
-        return new Promise<never[]>((resolve) => release.push(() => resolve([])))
-      }),
-    }
-    const seeding = new StreamStore(api as unknown as Api, () => {})
-    for (const symbol of ['A', 'B', 'C', 'A', 'D']) seeding.wantSeries(symbol)
-    expect(asked).toEqual(['A', 'B'])
-    for (let i = 0; i < 4; i++) {
-      release[i]?.()
-      await vi.waitFor(() => expect(asked.length).toBe(Math.min(4, 3 + i)))
-    }
-    expect(asked).toEqual(['A', 'B', 'C', 'D'])
+  it('asks for the past of all symbols in sight at once, and of each once', async () => {
+    vi.useFakeTimers()
+    const sparklines = vi.fn(async (symbols: readonly string[]) =>
+      symbols.map((symbol) => ({ symbol, times: [5, 10, 15], prices: [1, 2, 3] })),
+    )
+    const seeding = new StreamStore({ clock: new ServerClock(), sparklines } as unknown as Api, () => {})
+    seeding.takeQuotes([quoteOf('A', 1)], Date.now())
+    for (const symbol of ['A', 'B', 'C', 'A']) seeding.wantSeries(symbol)
+    expect(seeding.samples('A')).toBeUndefined()
+    await vi.advanceTimersByTimeAsync(100)
+    seeding.wantSeries('A')
+    seeding.wantSeries('D')
+    await vi.advanceTimersByTimeAsync(100)
+    expect(sparklines.mock.calls.map(([symbols]) => symbols)).toEqual([['A', 'B', 'C'], ['D']])
+    expect(seeding.samples('B')?.map(({ price }) => price)).toEqual([1, 2, 3])
+    vi.useRealTimers()
+  })
+
+  it('asks for the past again after a failure, and draws nothing until then', async () => {
+    vi.useFakeTimers()
+    const sparklines = vi.fn().mockRejectedValueOnce(new ApiError('backend_away', '')).mockResolvedValue([])
+    const seeding = new StreamStore({ clock: new ServerClock(), sparklines } as unknown as Api, () => {})
+    seeding.takeQuotes([quoteOf('A', 1)], Date.now())
+    seeding.wantSeries('A')
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(seeding.samples('A')).toBeUndefined()
+    await vi.advanceTimersByTimeAsync(5_000)
+    expect(sparklines).toHaveBeenCalledTimes(2)
+    expect(seeding.samples('A')).toHaveLength(1)
+    vi.useRealTimers()
+  })
+
+  it('keeps the rows in their order when a stop leaves no plan', () => {
+    store.takeQuotes(
+      ['A', 'B', 'C'].map((symbol) => quoteOf(symbol, 1)),
+      Date.now(),
+    )
+    store.takeStatus(statusOf('connected', ['C', 'A', 'B']))
+    store.takeStatus(statusOf('stopped', []))
+    expect(store.symbols).toEqual(['C', 'A', 'B'])
   })
 })

@@ -1,0 +1,124 @@
+// What stands above the quotes: filter, states to choose from, sorting on a narrow card, density, and the file.
+
+import type { SortingState } from '@tanstack/react-table'
+import { useId } from 'react'
+import { headerText, NUMERIC, SORTABLE } from './columns'
+import { useCard } from './hooks'
+import styles from './QuoteTable.module.css'
+import { word } from './strings'
+
+export function Filter({ value, onChange }: { value: string; onChange(value: string): void }) {
+  const { strings } = useCard()
+  return (
+    <span className={styles.filter}>
+      <svg width="14" height="14" viewBox="0 0 16 16" aria-hidden="true">
+        <circle cx="7" cy="7" r="4.6" fill="none" stroke="currentColor" strokeWidth="1.6" />
+        <path d="m10.5 10.5 4 4" stroke="currentColor" strokeWidth="1.6" />
+      </svg>
+      <input
+        type="text"
+        value={value}
+        aria-label={strings.table.filter}
+        placeholder={strings.table.filter}
+        autoComplete="off"
+        spellCheck={false}
+        onChange={(event) => onChange(event.target.value)}
+        onKeyDown={(event) => event.key === 'Escape' && onChange('')}
+      />
+      {value && (
+        <button type="button" aria-label={strings.table.clearFilter} onClick={() => onChange('')}>
+          ×
+        </button>
+      )}
+    </span>
+  )
+}
+
+interface StateChipsProps {
+  counts: Map<string, number>
+  total: number
+  only: string | undefined
+  onChange(state: string | undefined): void
+}
+
+export function StateChips({ counts, total, only, onChange }: StateChipsProps) {
+  const { strings, format } = useCard()
+  if (counts.size === 0) return null
+  return (
+    <fieldset className={styles.chips}>
+      <legend className={styles.srOnly}>{strings.table.stateFilter}</legend>
+      <button type="button" aria-pressed={only === undefined} onClick={() => onChange(undefined)}>
+        {strings.table.all} <b>{format.count(total)}</b>
+      </button>
+      {[...counts].map(([state, count]) => (
+        <button
+          key={state}
+          type="button"
+          aria-pressed={only === state}
+          onClick={() => onChange(only === state ? undefined : state)}
+        >
+          {word(strings.state, state)} <b>{format.count(count)}</b>
+        </button>
+      ))}
+    </fieldset>
+  )
+}
+
+interface SortSelectProps {
+  sorting: SortingState
+  onChange(sorting: SortingState): void
+}
+
+/** On a narrow card most headers are hidden: the same sorting from a list. */
+export function SortSelect({ sorting, onChange }: SortSelectProps) {
+  const { strings } = useCard()
+  const id = useId()
+  return (
+    <span className={styles.sortSelect}>
+      <label htmlFor={id}>{strings.table.sortBy}</label>
+      <select
+        id={id}
+        value={sorting[0]?.id ?? ''}
+        onChange={(event) => {
+          const chosen = event.target.value
+          const desc = NUMERIC.has(chosen) && chosen !== 'age'
+          onChange(chosen ? [{ id: chosen, desc }] : [])
+        }}
+      >
+        <option value="">{strings.table.planOrder}</option>
+        {SORTABLE.map((name) => (
+          <option key={name} value={name}>
+            {headerText(name, strings)}
+          </option>
+        ))}
+      </select>
+    </span>
+  )
+}
+
+interface ActionsProps {
+  compact: boolean
+  onCompact(compact: boolean): void
+  onSave: (() => void) | undefined
+}
+
+export function Actions({ compact, onCompact, onSave }: ActionsProps) {
+  const { strings } = useCard()
+  return (
+    <span className={styles.actions}>
+      <button
+        type="button"
+        className={styles.density}
+        aria-pressed={compact}
+        onClick={() => onCompact(!compact)}
+      >
+        {strings.table.compact}
+      </button>
+      {onSave && (
+        <button type="button" title={strings.table.csvHelp} onClick={onSave}>
+          {strings.table.csv}
+        </button>
+      )}
+    </span>
+  )
+}

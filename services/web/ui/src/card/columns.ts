@@ -1,0 +1,69 @@
+// The quote table's columns: how each sorts, and what its header says. Ids are the columns' names in the
+// stylesheet, which hides some on a narrow card.
+
+import {
+  createColumnHelper,
+  createSortedRowModel,
+  rowSortingFeature,
+  tableFeatures,
+} from '@tanstack/react-table'
+import { changeOf } from './format'
+import { sourceOf } from './health'
+import { SERIES_MINUTES } from './series'
+import { fill, type Strings, word } from './strings'
+import type { Quote } from './types'
+
+export interface RowData {
+  symbol: string
+  quote: Quote | undefined
+  state: string
+}
+
+export const features = tableFeatures({ rowSortingFeature, sortedRowModel: createSortedRowModel() })
+const column = createColumnHelper<typeof features, RowData>()
+const byText = { sortFn: textOrder, sortUndefined: 'last' } as const
+const byNumber = { sortFn: numberOrder, sortUndefined: 'last', sortDescFirst: true } as const
+
+export const columns = column.columns([
+  column.accessor('symbol', { id: 'symbol', ...byText }),
+  column.display({ id: 'trend' }),
+  column.accessor((row) => row.quote?.last ?? undefined, { id: 'last', ...byNumber }),
+  column.accessor((row) => changeOf(row.quote)?.value, { id: 'change', ...byNumber }),
+  column.accessor((row) => changeOf(row.quote)?.percent, { id: 'percent', ...byNumber }),
+  column.accessor((row) => row.quote?.bid ?? undefined, { id: 'bidAsk', ...byNumber }),
+  column.accessor((row) => row.quote?.volume ?? undefined, { id: 'volume', ...byNumber }),
+  column.accessor((row) => timeOf(row.quote), {
+    id: 'age',
+    ...byNumber,
+    invertSorting: true,
+    sortDescFirst: false,
+  }),
+  column.accessor((row) => sourceOf(row.quote), { id: 'source', ...byText }),
+  column.accessor('state', { id: 'state', ...byText }),
+])
+
+/** Columns that can be sorted by. */
+export const SORTABLE: readonly string[] = columns
+  .filter((col) => 'accessorKey' in col || 'accessorFn' in col)
+  .map((col) => String(col.id))
+export const NUMERIC: ReadonlySet<string> = new Set(['last', 'change', 'percent', 'volume', 'age'])
+
+export function headerText(id: string, strings: Strings): string {
+  if (id === 'trend') return fill(strings.table.trend, { minutes: SERIES_MINUTES })
+  return word(strings.table, id)
+}
+
+type Comparable = { getValue<V>(id: string): V }
+
+function textOrder(a: Comparable, b: Comparable, id: string): number {
+  const [x, y] = [a.getValue<string>(id), b.getValue<string>(id)]
+  return x < y ? -1 : x > y ? 1 : 0
+}
+
+function numberOrder(a: Comparable, b: Comparable, id: string): number {
+  return a.getValue<number>(id) - b.getValue<number>(id)
+}
+
+function timeOf(quote: Quote | undefined): number | undefined {
+  return quote?.timestamp ? Date.parse(quote.timestamp) : undefined
+}
