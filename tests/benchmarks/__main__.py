@@ -3,7 +3,20 @@
 import argparse
 import importlib
 
-NAMES = ("decode", "ways", "fold", "plan", "journal", "gateway", "latency", "end_to_end", "cost", "scale", "web")
+NAMES = (
+    "decode",
+    "ways",
+    "fold",
+    "plan",
+    "journal",
+    "gateway",
+    "latency",
+    "end_to_end",
+    "cost",
+    "scale",
+    "web",
+    "table",
+)
 
 
 def main() -> None:
