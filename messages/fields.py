@@ -42,6 +42,10 @@ PRICE_TIME: Final = 204  # value: Unix seconds of the prices just before it, whi
 FIELDS_SINCE: Final = 205  # value: Unix seconds; what IB sent of the symbol before is of another source than SOURCE's
 PRICE_MAGNIFIER: Final = 206  # value: IB's prices of the symbol, as they stand here, are so many times too large
 MULTIPLIER: Final = 207  # value: what one contract is worth in units of its price
+# How many shares or contracts one of IB's sizes and volumes stands for; 0: nobody knows.
+SIZE_UNIT: Final = 208
+VOLUME_UNIT: Final = 209
+DELAYED_VOLUME_UNIT: Final = 210
 
 SOURCE_STREAM: Final = 0
 SOURCE_SNAPSHOT: Final = 1

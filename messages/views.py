@@ -19,8 +19,9 @@ class Quote(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """The current quote of one symbol. A field that was never received, or that IB withdrew, is absent.
 
     Every field of prices and sizes was brought by `source` at `since` or later; what it did not bring is absent.
-    Prices in `currency`: where IB sends them times a `price_magnifier`, they are divided here. Sizes and volume in
-    the units that IB delivered (shares for US stocks).
+    Prices in `currency`: where IB sends them times a `price_magnifier`, they are divided here. Sizes and
+    volume are shares or contracts, worked out of IB's numbers by their unit (round lots, for one); where that is not
+    known they are absent.
     """
 
     symbol: str
@@ -38,6 +39,7 @@ class Quote(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     ask_size: float | None = None
     last_size: float | None = None
     volume: float | None = None
+    volume_raw: float | None = None  # where the unit of the volume is not known: the number that IB sent
     currency: str | None = None
     exchange: str | None = None
     price_magnifier: int | None = None  # where it is not 1: IB sends so many times the prices that stand here

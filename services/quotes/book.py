@@ -13,7 +13,9 @@ block's). What the rows mean (TWS API documentation, "Available Tick Types"):
 - exchange_time 0 means nothing; halted is unknown below 0, else true or false.
 - What IB sent before the FIELDS_SINCE row's time was brought by another source than the one that is named: it is
   no part of the quote. (A snapshot may lack fields, and so may a subscription that was renewed.)
-- Prices are divided by the PRICE_MAGNIFIER.
+- Prices are divided by the PRICE_MAGNIFIER. Sizes and volume are multiplied by their unit (SIZE_UNIT, VOLUME_UNIT,
+  DELAYED_VOLUME_UNIT) and absent where it is not known; sizes of journals that tell no unit are in shares.
+- A volume below 0 in single shares is one that did not fit IB's 32 bits: 2^32 more. In another unit it is none.
 - `timestamp` is there once the symbol had any price. It is when the newest bid, ask or last of the quote, or one of
   their sizes, was received; in a quote without these, any other price. That a price was withdrawn moves no time,
   unless none is left. A PRICE_TIME row puts an older time in its place.
@@ -33,14 +35,19 @@ import msgspec
 from messages.codec import decoder, encode
 from messages.events import TickBlock
 from messages.fields import (
+    DELAYED_VOLUME,
+    DELAYED_VOLUME_UNIT,
     FIELDS_SINCE,
     MARKET_DATA_TYPES,
     PRICE_TIME,
     QUOTE_FIELD,
     SIZE_FIELD,
+    SIZE_UNIT,
     SOURCE,
     SOURCES,
     TEXT_FIELDS,
+    VOLUME,
+    VOLUME_UNIT,
 )
 from messages.views import Quote
 from services.base.clock import SECOND, iso
@@ -52,11 +59,13 @@ _PRICES: Final = frozenset({"bid", "ask", "last", "close", "open", "high", "low"
 _SIZES: Final = frozenset({"bid_size", "ask_size", "last_size", "volume"})
 _SIZE_OF: Final = {"bid": "bid_size", "ask": "ask_size", "last": "last_size"}
 _TRADED: Final = frozenset(_SIZE_OF) | frozenset(_SIZE_OF.values())  # what `timestamp` goes by
-_KEPT: Final = frozenset(QUOTE_FIELD) | {PRICE_TIME}
+_VOLUME_UNIT: Final = {VOLUME: VOLUME_UNIT, DELAYED_VOLUME: DELAYED_VOLUME_UNIT}
+_KEPT: Final = frozenset(QUOTE_FIELD) | {PRICE_TIME, SIZE_UNIT, VOLUME_UNIT, DELAYED_VOLUME_UNIT}
 _OWN: Final = 200  # fields from here on are ours
 _MICROSECOND: Final = 1_000  # ns: a time as a float is no more exact
 _DIGITS: Final = 12  # after the point of a price that was divided
 _UNSET: Final = 1e308  # above: IB's unset double
+_OVERFLOW: Final = 1 << 32
 _LAST_SECOND: Final = 253_402_300_799  # of the year 9999: a later time can't be written
 
 
@@ -261,18 +270,42 @@ def _current(cells: dict[int, Cell]) -> dict[str, tuple[Any, Cell]]:
     """Of each field of the quote that its source brought: the value, None where IB withdrew it, and the row. Later rows
     are taken later, so that the newest one stays."""
     since = _since(cells)
+    size_unit = _unit(cells, SIZE_UNIT, unsaid=1.0)
     current: dict[str, tuple[Any, Cell]] = {}
     for field, cell in sorted(cells.items(), key=itemgetter(1)):
         name = QUOTE_FIELD.get(field)
         if name is None or (field < _OWN and cell[3] < since):
             continue
-        current[name] = (_meaning(name, cell[1], cell[2]), cell)
+        if field in _VOLUME_UNIT:
+            unit = _unit(cells, _VOLUME_UNIT[field], unsaid=0.0)
+            current[name] = (_volume(cell[1], unit), cell)
+            current["volume_raw"] = (None if unit else _size(float(cell[1])), cell)
+            continue
+        value = _meaning(name, cell[1], cell[2])
+        current[name] = (_counted(value, size_unit) if name in _SIZES else value, cell)
         if field in SIZE_FIELD:
-            current[SIZE_FIELD[field]] = (_size(cell[2]), cell)
+            current[SIZE_FIELD[field]] = (_counted(_size(cell[2]), size_unit), cell)
     for price, its_size in _SIZE_OF.items():
         if current.get(price, (None,))[0] is None and current.get(its_size, (None,))[0] == 0:
             del current[its_size]
     return current
+
+
+def _unit(cells: dict[int, Cell], field: int, unsaid: float) -> float:
+    """Shares or contracts for each one; 0 where that is not known."""
+    cell = cells.get(field)
+    return unsaid if cell is None else float(cell[1])
+
+
+def _counted(number: float | None, unit: float) -> float | None:
+    return number * unit if number is not None and unit else None
+
+
+def _volume(raw: float | str, unit: float) -> float | None:
+    number = _size(float(raw))
+    if number is not None and number < 0:
+        number = number + _OVERFLOW if unit == 1 and number < -1 else None
+    return _counted(number, unit)
 
 
 def _since(cells: dict[int, Cell]) -> int:

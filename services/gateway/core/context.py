@@ -6,12 +6,24 @@ Built by the core, handed to each part. `now` is the time of the input in hand, 
 import random
 
 from messages.events import LinkEvent
-from messages.fields import CURRENCY, EXCHANGE, FIELDS_SINCE, MULTIPLIER, PRICE_MAGNIFIER, SOURCE, SOURCE_MOCK
+from messages.fields import (
+    CURRENCY,
+    DELAYED_VOLUME_UNIT,
+    EXCHANGE,
+    FIELDS_SINCE,
+    MULTIPLIER,
+    PRICE_MAGNIFIER,
+    SIZE_UNIT,
+    SOURCE,
+    SOURCE_MOCK,
+    VOLUME_UNIT,
+)
 from services.base.settings import Settings
 from services.gateway.core.deadlines import SECOND, Deadlines, ns
 from services.gateway.core.interface import NAN, Effect, Emit, EmitTicks, Row
 from services.gateway.core.memory import Memory
 from services.gateway.core.symbol_state import SharedFacts, Symbol
+from services.gateway.core.units import units
 
 
 class Context:
@@ -25,6 +37,7 @@ class Context:
         self.deadlines = Deadlines()
         self.effects: list[Effect] = []
         self.now = 0
+        self.server_version = 0  # of this connection, or of the last one
         self.mock = settings.api_mode == "mock"
         self._touched: dict[str, Symbol] = {}
 
@@ -71,9 +84,8 @@ class Context:
             symbol.fields_since = since
             rows.append((FIELDS_SINCE, since / SECOND, NAN, ""))
         if rows:
-            if not symbol.told_contract:
-                symbol.told_contract = True
-                rows += self.contract_rows(symbol)
+            rows += self.unit_rows(symbol) if symbol.told_contract else self.contract_rows(symbol)
+            symbol.told_contract = True
             self.ticks(symbol.name, rows)
         self.touch(symbol)
 
@@ -85,4 +97,16 @@ class Context:
             (EXCHANGE, 0.0, NAN, exchange or symbol.planned.exchange),
             (PRICE_MAGNIFIER, float(contract.price_magnifier if contract else 1), NAN, ""),
             (MULTIPLIER, contract.multiplier if contract else 1.0, NAN, ""),
+            *self.unit_rows(symbol),
+        ]
+
+    def unit_rows(self, symbol: Symbol) -> list[Row]:
+        """Of what comes on this connection. Market data of another contract (a CFD's is that of its stock) has units
+        that the symbol's details do not tell."""
+        contract = self.memory.contracts.get(symbol.name) if symbol.route is None else None
+        told = units(contract, self.server_version)
+        return [
+            (SIZE_UNIT, told.size, NAN, ""),
+            (VOLUME_UNIT, told.volume, NAN, ""),
+            (DELAYED_VOLUME_UNIT, told.delayed_volume, NAN, ""),
         ]

@@ -98,6 +98,7 @@ class GatewayCore:
             case fx.GreetingSeen(missing):
                 self.link.greeted(missing)
             case fx.Ready(server_version, accounts):
+                self.context.server_version = server_version
                 self.link_stepped(self.link.ready(server_version, accounts))
             case fx.EndpointSeen():
                 self.link_stepped(self.link.endpoint_seen(event.up))

@@ -54,6 +54,11 @@ def same_exchange(one: str, other: str) -> bool:
     return _canonical(one) == _canonical(other)
 
 
+def at_home(contract: ContractQualified) -> bool:
+    """Is it listed on an exchange of the country whose currency it has?"""
+    return _canonical(contract.primary_exchange or contract.exchange) in _HOME.get(contract.currency, ())
+
+
 def listed_on(contract: ContractQualified, exchange: str) -> bool:
     """Is this its primary exchange? Where IB told none, the one that it named."""
     return same_exchange(contract.primary_exchange or contract.exchange, exchange)

@@ -86,6 +86,8 @@ SIZE_OF_PRICE = {
 }
 
 _ESCAPED_TEXT = 153  # server version from which texts are ASCII with escapes
+_SIZE_MULTIPLIER, _SIZE_RULES = 110, 164  # versions between which contract details tell the round lot so
+_SIZE_MULTIPLIER_FIELD = 14  # behind version, request id, ten fields of the contract, its id, and the least tick
 _ERROR_WITHOUT_VERSION = 194  # server version from which an error does not begin with a version
 
 
@@ -117,6 +119,7 @@ class OfficialClient(EWrapper):  # type: ignore[misc]
     def __init__(self, client_id: int, server_version: int, on_tick: OnTick = lambda *_: None) -> None:
         super().__init__()
         self._on_tick = on_tick
+        self._round_lot = 0.0  # of the contract details in hand, where only the message itself tells it
         self._price: tuple[int, int, float] | None = None  # of a tickPrice whose size is told next
         self.inputs: list[Event] = []
         self.snapshots_done: list[int] = []
@@ -209,6 +212,8 @@ class OfficialClient(EWrapper):  # type: ignore[misc]
 
     def _interpret_text(self, fields: list[bytes], message_id: int) -> None:
         """Raises whatever the official decoder does, where the message says nothing without what it cannot read."""
+        if message_id == IN.CONTRACT_DATA:
+            self._round_lot = self._size_multiplier(fields)
         try:
             self._decode(self._fitted(fields, message_id), message_id)
         except Exception:
@@ -216,6 +221,12 @@ class OfficialClient(EWrapper):  # type: ignore[misc]
                 self._read_error(fields)
             elif message_id != IN.CONTRACT_DATA or not self._decode_without_one(fields, message_id):
                 raise
+
+    def _size_multiplier(self, fields: list[bytes]) -> float:
+        """The market data size multiplier of contract details, which newer clients pass over; 0 without one."""
+        if not _SIZE_MULTIPLIER <= self.server_version < _SIZE_RULES or len(fields) <= _SIZE_MULTIPLIER_FIELD:
+            return 0.0
+        return _number(fields[_SIZE_MULTIPLIER_FIELD])
 
     def _decode(self, fields: list[bytes], message_id: int) -> None:
         if _DECODER_TAKES_ID:
@@ -307,7 +318,8 @@ class OfficialClient(EWrapper):  # type: ignore[misc]
                     trading_class=contract.tradingClass or "",
                     last_trade_date=contract.lastTradeDateOrContractMonth or "",
                     size_increment=_number(getattr(contractDetails, "sizeIncrement", None)),
-                    suggested_size_increment=_number(getattr(contractDetails, "suggestedSizeIncrement", None)),
+                    suggested_size_increment=_number(getattr(contractDetails, "suggestedSizeIncrement", None))
+                    or self._round_lot,
                 ),
             )
         )

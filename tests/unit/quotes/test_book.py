@@ -59,6 +59,7 @@ def test_a_whole_quote():
         (f.OPEN, 410, 0),
         (f.CLOSE, 408.25, 0),
         (f.VOLUME, 58_012_345.5),
+        (f.VOLUME_UNIT, 1),
         (f.HALTED, 0),
     )
     assert msgspec.to_builtins(quote) == {
@@ -83,7 +84,7 @@ def test_a_whole_quote():
         "halted": False,
         "stale": False,
         "epoch": 1,
-        "seq": 16,
+        "seq": 17,
     }
 
 
@@ -145,6 +146,7 @@ def test_delayed_fields_are_the_same_quote_fields():
         (f.DELAYED_HIGH, 12),
         (f.DELAYED_LOW, 9),
         (f.DELAYED_VOLUME, 100),
+        (f.DELAYED_VOLUME_UNIT, 40),
         (f.DELAYED_CLOSE, 8),
         (f.DELAYED_OPEN, 8.5),
         (f.DELAYED_LAST_TIME, 1_700_000_000),
@@ -158,7 +160,7 @@ def test_delayed_fields_are_the_same_quote_fields():
         10.5,
         4,
     )
-    assert (quote.high, quote.low, quote.volume, quote.close, quote.open) == (12, 9, 100, 8, 8.5)
+    assert (quote.high, quote.low, quote.volume, quote.close, quote.open) == (12, 9, 4000, 8, 8.5)
     assert (quote.exchange_time, quote.halted) == ("2023-11-14T22:13:20.000000Z", True)
     assert quote.market_data_type == "delayed"
     assert quote_of((f.DELAYED_BID, 10, 1), (f.BID, 10.25, 5)).bid == 10.25
@@ -224,12 +226,49 @@ def test_what_was_brought_before_its_source_was_asked_is_not_part_of_the_quote()
 
 def test_prices_are_divided_by_the_magnifier_and_say_so():
     quote = quote_of(
-        (f.LAST, 450.25, 1), (f.HIGH, 451.5, 0), (f.VOLUME, 7), (f.PRICE_MAGNIFIER, 100), (f.MULTIPLIER, 5000)
+        (f.LAST, 450.25, 1),
+        (f.HIGH, 451.5, 0),
+        (f.VOLUME, 7),
+        (f.VOLUME_UNIT, 1),
+        (f.PRICE_MAGNIFIER, 100),
+        (f.MULTIPLIER, 5000),
     )
     assert (quote.last, quote.high, quote.volume) == (4.5025, 4.515, 7)
     assert (quote.price_magnifier, quote.multiplier) == (100, 5000)
     plain = quote_of((f.LAST, 450.25, 1), (f.PRICE_MAGNIFIER, 1), (f.MULTIPLIER, 1))
     assert (plain.last, plain.price_magnifier, plain.multiplier) == (450.25, None, None)
+
+
+@pytest.mark.parametrize(
+    ("rows", "volume", "raw"),
+    [
+        ([(f.VOLUME, 4523)], None, 4523),
+        ([(f.VOLUME, 4523), (f.VOLUME_UNIT, 0)], None, 4523),
+        ([(f.VOLUME, 4523), (f.VOLUME_UNIT, 100)], 452_300, None),
+        ([(f.VOLUME_UNIT, 1), (f.VOLUME, 4523.5)], 4523.5, None),
+        ([(f.DELAYED_VOLUME, 812_670), (f.DELAYED_VOLUME_UNIT, 40)], 32_506_800, None),
+        ([(f.DELAYED_VOLUME, 812_670), (f.VOLUME_UNIT, 1)], None, 812_670),
+        ([(f.DELAYED_VOLUME, 5), (f.VOLUME, 7), (f.VOLUME_UNIT, 1), (f.DELAYED_VOLUME_UNIT, 0)], 7, None),
+        ([(f.DELAYED_VOLUME, -1_553_556_175), (f.DELAYED_VOLUME_UNIT, 40)], None, None),
+        ([(f.VOLUME, -1_553_556_175), (f.VOLUME_UNIT, 1)], 2_741_411_121, None),
+        ([(f.VOLUME, -1_553_556_175)], None, -1_553_556_175),
+        ([(f.VOLUME, -1), (f.VOLUME_UNIT, 1)], None, None),
+        ([(f.VOLUME, NAN), (f.VOLUME_UNIT, 1)], None, None),
+    ],
+)
+def test_volume_is_given_in_shares_or_not_at_all(rows, volume, raw):
+    quote = quote_of((f.BID, 10.0, 100), *rows)
+    assert (quote.volume, quote.volume_raw) == (volume, raw)
+
+
+def test_sizes_are_given_in_shares_or_not_at_all():
+    rows = ((f.BID, 10.0, 3), (f.ASK_SIZE, 5), (f.LAST, 10.5, 1), (f.ASK, 11.0, 7))
+    plain = quote_of(*rows)
+    assert (plain.bid_size, plain.ask_size, plain.last_size) == (3, 7, 1)
+    lots = quote_of(*rows, (f.SIZE_UNIT, 100))
+    assert (lots.bid_size, lots.ask_size, lots.last_size) == (300, 700, 100)
+    unknown = quote_of(*rows, (f.SIZE_UNIT, 0))
+    assert (unknown.bid, unknown.bid_size, unknown.ask_size, unknown.last_size) == (10.0, None, None, None)
 
 
 def test_a_quote_with_only_a_close_has_the_time_of_the_close():
