@@ -40,6 +40,14 @@ def overwrite_file(path: Path, data: bytes) -> None:
         os.close(handle)
 
 
+def private_folder(path: Path) -> None:
+    """Make it, for this user alone, also where it is there already and ours. Raises OSError."""
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    found = path.stat()
+    if found.st_uid == os.getuid() and found.st_mode & 0o077:
+        path.chmod(0o700)
+
+
 def clear_temporaries(folder: Path) -> None:
     """Remove what a killed writer left half written. Call while holding the writer's lock."""
     for path in folder.glob(".*.tmp"):

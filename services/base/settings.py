@@ -261,8 +261,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     @property
-    def database(self) -> str:
-        return self.database_url or f"sqlite:///{self.root / 'projects.sqlite'}"
+    def database(self) -> str | Path:
+        """The URL that was given, or the file of the demo."""
+        return self.database_url or self.root / "projects.sqlite"
 
     @property
     def flight_dir(self) -> Path:

@@ -58,7 +58,7 @@ class Catalogue:
         count, problem = None, None
         if row.usable and monotonic() < until:
             try:
-                count = _count(read_items(row, self._settings))
+                count = _count(read_items(row, self._settings).rows)
             except IbStreamError as error:
                 problem = error.message
         return SnapshotChoice(id=row.id, date=_day(row.date), usable=row.usable, count=count, problem=problem)

@@ -141,6 +141,7 @@ def derive(request: Start, sources: Sources) -> Answer:
 
 def _add_items(builder: "_Builder", sources: Sources) -> None:
     label = f"decision_snapshot {sources.snapshot_id}"
+    lines: dict[Contract, list[int]] = {}
     for item in sources.items or ():
         reason = label if item.rank is None else f"{label}, rank {item.rank:g}"
         importance = (
@@ -149,7 +150,14 @@ def _add_items(builder: "_Builder", sources: Sources) -> None:
             _LAST if item.weight is None else -abs(item.weight),  # a short position matters as much
             _LAST if item.score is None else -item.score,
         )
-        builder.add(item.symbol, reason, importance, f"line {item.line}")
+        contract = builder.add(item.symbol, reason, importance, f"line {item.line}")
+        if contract is not None:
+            lines.setdefault(contract, []).append(item.line)
+    twice = {contract.name: where for contract, where in lines.items() if len(where) > 1}
+    if twice:
+        shown = [f"{name} in lines {', '.join(map(str, where[:5]))}" for name, where in list(twice.items())[:5]]
+        count = "a symbol comes" if len(twice) == 1 else f"{len(twice)} symbols come"
+        builder.warn(f"{label}: {count} more than once, and the most important line counts: {'; '.join(shown)}")
 
 
 def _add_themes(builder: "_Builder", config: ProjectConfig, universe: Sequence[Member]) -> None:
@@ -197,7 +205,7 @@ class _Builder:
             try:
                 self._overrides[name_of(text)] = change
             except IbStreamError as error:
-                self._warn(f"contracts: {error.message}")
+                self.warn(f"contracts: {error.message}")
 
     def name(self, text: str) -> str:
         """The symbol's name; of what is none the text itself, which no name equals."""
@@ -206,28 +214,30 @@ class _Builder:
         except IbStreamError:
             return text
 
-    def add(self, text: str, reason: str, importance: Importance, where: str = "") -> None:
+    def add(self, text: str, reason: str, importance: Importance, where: str = "") -> Contract | None:
+        """What the text stands for; None when that is nothing."""
         if not text.strip():
-            return
+            return None
         try:
             contract = parse(text)
             if contract.name in self._overrides:
                 contract = override(contract, self._overrides[contract.name])
         except IbStreamError as error:
             self.refused += 1
-            self._warn(f"{reason.partition(',')[0]}{', ' if where else ''}{where}: {error.message}")
-            return
+            self.warn(f"{reason.partition(',')[0]}{', ' if where else ''}{where}: {error.message}")
+            return None
         old = self.best.get(contract.name)
         if old is None:
             self.best[contract.name] = Candidate(contract, reason, importance)
-            return
+            return contract
         if old.contract != contract:
             kept = contract if importance < old.importance else old.contract
-            self._warn(f"{contract.name} is asked for as two contracts; planned is {notation(kept)}")
+            self.warn(f"{contract.name} is asked for as two contracts; planned is {notation(kept)}")
         reasons = self._reasons.setdefault(contract.name, [(old.importance, old.reason)])
         reasons.append((importance, reason))
         if importance < old.importance:
             self.best[contract.name] = Candidate(contract, reason, importance)
+        return contract
 
     def ordered(self) -> Iterable[Candidate]:
         for _, name, candidate in sorted((c.importance, name, c) for name, c in self.best.items()):
@@ -242,7 +252,7 @@ class _Builder:
             warnings = [*warnings[:MAX_WARNINGS], f"{self.refused} symbols in all could not be read"]
         return warnings
 
-    def _warn(self, warning: str) -> None:
+    def warn(self, warning: str) -> None:
         if len(self._warnings) <= MAX_WARNINGS:
             self._warnings[warning] = None
 

@@ -90,12 +90,15 @@ class Rows(msgspec.Struct, frozen=True):
 
 
 class Database:
-    """The database behind `url`. Raises IbStreamError `invalid_setting` when that is none we can read."""
+    """The database behind `where`: a URL, or the path of a SQLite file, which may be any path.
 
-    def __init__(self, url: str, timeout: float) -> None:
-        self._secrets = _secrets(url)
+    Raises IbStreamError `invalid_setting` when that is none we can read.
+    """
+
+    def __init__(self, where: str | Path, timeout: float) -> None:
+        self._secrets = _secrets(where) if isinstance(where, str) else []
         self._timeout = timeout
-        parsed = _parse(url)
+        parsed = _parse(where) if isinstance(where, str) else sa.URL.create("sqlite", database=str(where))
         self._kind = parsed.get_backend_name()
         self.display = _display(parsed)  # for logs and sentences: where, without who
         self._path = Path(parsed.database or "") if self._kind == "sqlite" else None
@@ -106,7 +109,7 @@ class Database:
             extra = _EXTRAS[self._kind]
             raise IbStreamError(
                 "invalid_setting",
-                f"IBSTREAM_DATABASE_URL needs a driver that is not installed: pip install 'ibstream[{extra}]'",
+                f"IBSTREAM_DATABASE_URL needs a driver that is not installed: pip install '.[{extra}]' in the checkout",
             ) from None
         except (SQLAlchemyError, TypeError, ValueError):
             raise _not_a_url() from None

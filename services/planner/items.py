@@ -12,7 +12,7 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -20,7 +20,11 @@ from messages.errors import IbStreamError
 
 MAX_BYTES: Final = 64 << 20
 MAX_ROWS: Final = 1_000_000
+NAMED_LINES: Final = 5  # of those left out
 _DELIMITERS: Final = ",;\t|"
+_NUMBERS: Final = ("rank", "weight", "score")
+_FLAGS: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # opening a pipe that nobody writes would wait for ever
+_FOLDER: Final = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class Item(msgspec.Struct, frozen=True, gc=False):
@@ -57,11 +61,14 @@ def find_items(items_path: str, items_root: str, data_root: Path, what: str) -> 
     return path
 
 
-def read_file(path: Path, what: str) -> bytes:
-    """The whole file, at most MAX_BYTES. Raises IbStreamError `snapshot_unreadable`."""
+def read_file(path: Path, what: str, beneath: str = "") -> bytes:
+    """The whole file, at most MAX_BYTES. With `beneath`, a folder, `path` has no links in it (`find_items` has
+    followed them) and is opened from there, step by step: a link put in its way meanwhile leads nowhere.
+
+    Raises IbStreamError `snapshot_unreadable`.
+    """
     try:
-        # O_NONBLOCK: opening a pipe that nobody writes would wait for ever.
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        handle = _open_beneath(Path(beneath).expanduser().resolve(), path) if beneath else os.open(path, _FLAGS)
         with open(handle, "rb") as file:  # noqa: PTH123 - by descriptor
             before = os.fstat(handle)
             if not stat.S_ISREG(before.st_mode):
@@ -80,13 +87,67 @@ def read_file(path: Path, what: str) -> bytes:
     return data
 
 
-def parse_items(data: bytes, what: str) -> list[Item]:
-    """The rows with a symbol, in the file's order. Raises IbStreamError `snapshot_unreadable`."""
-    items = []
-    for line, (symbol, rank, weight, score) in _rows(data, ("symbol",), ("rank", "weight", "score"), what):
+def _open_beneath(root: Path, path: Path) -> int:
+    """Raises OSError, also for a link on the way, and ValueError for what is not beneath."""
+    *folders, name = path.relative_to(root).parts
+    place = os.open(root, _FOLDER)
+    try:
+        for part in folders:
+            inner = os.open(part, _FOLDER | os.O_NOFOLLOW, dir_fd=place)
+            os.close(place)
+            place = inner
+        return os.open(name, _FLAGS | os.O_NOFOLLOW, dir_fd=place)
+    finally:
+        os.close(place)
+
+
+class Items(NamedTuple):
+    """The rows with a symbol, in the file's order, and sentences about what was left out of the file."""
+
+    rows: list[Item]
+    warnings: tuple[str, ...]
+
+
+def parse_items(data: bytes, what: str) -> Items:
+    """Raises IbStreamError `snapshot_unreadable`."""
+    rows, empty = [], _Lines()
+    no_number = {name: _Lines() for name in _NUMBERS}
+    for line, (symbol, *numbers) in _rows(data, ("symbol",), _NUMBERS, what):
+        values = [_number(text) for text in numbers]
+        for name, text, value in zip(_NUMBERS, numbers, values, strict=True):
+            if text and value is None:
+                no_number[name].add(line, text)
         if symbol:
-            items.append(Item(symbol, line, _number(rank), _number(weight), _number(score)))
-    return items
+            rows.append(Item(symbol, line, *values))
+        elif any(numbers):
+            empty.add(line)
+    warnings = [f"{empty.count()} left out, without a symbol: {empty}"] if empty else []
+    for name, lines in no_number.items():
+        if lines:
+            warnings.append(f"{lines.count()} with a {name} that is no number, taken as not given: {lines}")
+    return Items(rows, tuple(f"{what}: {warning}" for warning in warnings))
+
+
+class _Lines:
+    """Line numbers, with what stands there: all are counted, the first few are named."""
+
+    def __init__(self) -> None:
+        self._total = 0
+        self._named: list[str] = []
+
+    def add(self, line: int, text: str = "") -> None:
+        self._total += 1
+        if len(self._named) < NAMED_LINES:
+            self._named.append(f"line {line}" + (f" ({text[:20]!r})" if text else ""))
+
+    def count(self) -> str:
+        return f"{self._total} line{'s' if self._total > 1 else ''}"
+
+    def __bool__(self) -> bool:
+        return self._total > 0
+
+    def __str__(self) -> str:
+        return ", ".join(self._named) + (", ..." if self._total > len(self._named) else "")
 
 
 def parse_universe(data: bytes, what: str) -> list[Member]:

@@ -13,7 +13,7 @@ from services.planner.config import ProjectConfig, parse_config
 from services.planner.core import Project, Sources, active_themes, check_request
 from services.planner.database import Database, ProjectRow, SnapshotRow
 from services.planner.demo import DEMO_PROJECT
-from services.planner.items import Item, Member, find_items, parse_items, parse_universe, read_file
+from services.planner.items import Items, Member, find_items, parse_items, parse_universe, read_file
 
 
 def with_project(request: Start, settings: Settings) -> Start:
@@ -51,7 +51,8 @@ def gather(request: Start, settings: Settings, database: Database) -> Sources:
     if request.symbols is not None:
         return Sources(project, snapshot.id if snapshot else None)
     if snapshot is not None:
-        return Sources(project, snapshot.id, items=read_items(snapshot, settings))
+        items = read_items(snapshot, settings)
+        return Sources(project, snapshot.id, items=items.rows, warnings=items.warnings)
     return _configured(project, settings)
 
 
@@ -84,11 +85,11 @@ def _checked_project(request: Start, row: ProjectRow | None, snapshot: SnapshotR
     return Project(row.id, row.name, parse_config(row.content, where))
 
 
-def read_items(snapshot: SnapshotRow, settings: Settings) -> list[Item]:
-    """The rows of its CSV. Raises IbStreamError `snapshot_unreadable`."""
+def read_items(snapshot: SnapshotRow, settings: Settings) -> Items:
+    """The rows of its CSV, and what was left out. Raises IbStreamError `snapshot_unreadable`."""
     what = f"the CSV of decision snapshot {snapshot.id}"
     path = find_items(snapshot.items_path, settings.items_root, settings.root, what)
-    return parse_items(read_file(path, what), what)
+    return parse_items(read_file(path, what, settings.items_root), what)
 
 
 def _configured(project: Project, settings: Settings) -> Sources:

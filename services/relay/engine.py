@@ -48,7 +48,7 @@ class Engine:
             import nats
         except ImportError:
             raise IbStreamError(
-                "invalid_setting", "the relay needs the library for NATS: pip install 'ibstream[nats]'"
+                "invalid_setting", "the relay needs the library for NATS: pip install '.[nats]' in the checkout"
             ) from None
         self._nats = nats
         self._url = url

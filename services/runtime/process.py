@@ -31,6 +31,7 @@ from messages.topics import HEARTBEAT_PREFIX, events_endpoint, heartbeat_topic, 
 from messages.views import Heartbeat
 from services.base import keys, logs
 from services.base.clock import SystemClock
+from services.base.files import private_folder
 from services.base.lock import OwnedLock
 from services.base.settings import Settings, load
 from services.journal import JournalWriter
@@ -339,6 +340,9 @@ class Service:
 
     def _take_lock(self) -> OwnedLock:
         path = prepare_run_dir(self.settings) / f"{self.name}.lock"
+        for folder in (self.settings.state_dir, self.settings.flight_dir):  # account numbers are in recorded traffic
+            with contextlib.suppress(OSError):  # told by whoever has to write there
+                private_folder(folder)
         busy = f"another {self.name} runs already on the data root {self.settings.root}"
         return OwnedLock(path, busy, self.started_at)
 

@@ -110,7 +110,7 @@ def _apprise(urls: list[str]) -> Callable[[Alert], bool]:
     except ImportError:
         raise IbStreamError(
             "invalid_setting",
-            "IBSTREAM_ALERT_URLS is set, which needs the extra `alerts`: pip install 'ibstream[alerts]'",
+            "IBSTREAM_ALERT_URLS is set, which needs the extra `alerts`: pip install '.[alerts]' in the checkout",
         ) from None
     client = apprise.Apprise()
     for number, url in enumerate(urls, 1):

@@ -30,7 +30,7 @@ def plan(items: list[Item], incumbents: frozenset[str]) -> Sample:
 
 def read(data: bytes, count: int) -> Sample:
     with timed(count) as sample:
-        items = parse_items(data, "the CSV")
+        items = parse_items(data, "the CSV").rows
     assert len(items) == count
     return sample
 
@@ -40,7 +40,7 @@ def main(short: bool) -> None:
     cases: dict[str, Case] = {}
     for count in sizes:
         data = csv(count)
-        items = parse_items(data, "the CSV")
+        items = parse_items(data, "the CSV").rows
         first = select(derive(Start(), Sources(PROJECT, 1, items)), LIMITS)
         streaming = frozenset(planned.symbol for planned in first.symbols)
         cases[f"{count:,} candidates: the CSV read"] = partial(read, data, count)

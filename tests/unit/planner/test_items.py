@@ -12,7 +12,7 @@ from services.planner.items import Item, find_items, parse_items, parse_universe
 
 
 def rows(data: bytes) -> list[tuple[str, float | None, float | None, float | None]]:
-    return [(item.symbol, item.rank, item.weight, item.score) for item in parse_items(data, "the CSV")]
+    return [(item.symbol, item.rank, item.weight, item.score) for item in parse_items(data, "the CSV").rows]
 
 
 def problem(data: bytes) -> str:
@@ -71,7 +71,7 @@ def test_a_short_line_that_has_its_end_is_whole() -> None:
 
 def test_a_hundred_thousand_rows() -> None:
     data = b"symbol,rank\n" + b"".join(b"S%05d,%d\n" % (n, n) for n in range(100_000))
-    items = parse_items(data, "the CSV")
+    items = parse_items(data, "the CSV").rows
     assert len(items) == 100_000
     assert items[-1] == Item("S99999", 100_001, 99_999.0)
 
@@ -85,7 +85,7 @@ def test_universe() -> None:
 @given(st.one_of(st.binary(), st.text().map(str.encode), st.text().map(lambda t: b"symbol,rank\n" + t.encode())))
 def test_any_bytes_give_rows_or_a_sentence(data: bytes) -> None:
     try:
-        items = parse_items(data, "the CSV")
+        items = parse_items(data, "the CSV").rows
     except IbStreamError as error:
         assert error.code == "snapshot_unreadable"
         assert error.message.count("\n") == 0
@@ -97,7 +97,7 @@ def test_any_bytes_give_rows_or_a_sentence(data: bytes) -> None:
 def test_a_file_cut_anywhere_never_gives_a_wrong_symbol(length: int) -> None:
     whole = b"symbol,rank,weight\nAAPL,1,0.6\nNVDA,2,0.4\n"
     try:
-        items = parse_items(whole[:length], "the CSV")
+        items = parse_items(whole[:length], "the CSV").rows
     except IbStreamError:
         return
     assert [item.symbol for item in items] in ([], ["AAPL"], ["AAPL", "NVDA"])
@@ -144,3 +144,36 @@ def test_a_file_that_is_too_large_is_refused(tmp_path: Path) -> None:
         file.truncate(65 << 20)
     with pytest.raises(IbStreamError, match="larger than 64 MB"):
         read_file(tmp_path / "huge.csv", "the CSV")
+
+
+def test_what_is_left_out_is_counted_and_named() -> None:
+    data = b"symbol,rank,weight\nAAPL,1,half\n,2,0.5\nNVDA,x,0.1\n,,\n,3,\n"
+    assert parse_items(data, "the CSV").warnings == (
+        "the CSV: 2 lines left out, without a symbol: line 3, line 6",
+        "the CSV: 1 line with a rank that is no number, taken as not given: line 4 ('x')",
+        "the CSV: 1 line with a weight that is no number, taken as not given: line 2 ('half')",
+    )
+    many = b"symbol,weight\n" + b"A,x\n" * 1000
+    (warning,) = parse_items(many, "the CSV").warnings
+    assert warning.startswith("the CSV: 1000 lines with a weight")
+    assert warning.endswith(", ...")
+    assert parse_items(b"symbol,weight\nAAPL,5%\n", "the CSV").warnings == ()
+
+
+@pytest.mark.parametrize("swapped", ["folder", "file"])
+def test_a_link_put_in_the_way_after_the_check_leads_nowhere(tmp_path: Path, swapped: str) -> None:
+    root, outside = tmp_path / "root", tmp_path / "outside"
+    (root / "day").mkdir(parents=True)
+    outside.mkdir()
+    for folder in (root / "day", outside):
+        (folder / "items.csv").write_text("symbol\nSPY\n")
+    path = find_items("day/items.csv", str(root), tmp_path, "the CSV")
+    assert read_file(path, "the CSV", str(root)) == b"symbol\nSPY\n"
+    if swapped == "folder":
+        (root / "day").rename(root / "gone")
+        (root / "day").symlink_to(outside)
+    else:
+        path.unlink()
+        path.symlink_to(outside / "items.csv")
+    with pytest.raises(IbStreamError, match="cannot be read"):
+        read_file(path, "the CSV", str(root))

@@ -308,3 +308,28 @@ def outcome(settings: Settings, request: Start) -> Plan | str:
     assert [c.priority for c in plan.cut] == list(range(len(plan.symbols), len(names)))
     assert all(s.reason for s in plan.symbols) and all(c.reason and c.contract for c in plan.cut)
     return plan
+
+
+def test_a_half_good_csv_is_planned_with_a_word_on_what_is_not(tmp_path):
+    tables = Tables(tmp_path)
+    tables.add("projects", (1, "Momentum", 0))
+    tables.snapshot(7, "symbol,weight\nSPY,0.5\nbrk b,half\n,0.2\nBRK.B,0.1\n???,0.1\n")
+    answer = derive(
+        Start(project_id=1), gather(Start(project_id=1), tables.settings, Database(tables.settings.database, 5.0))
+    )
+    assert {c.contract.name for c in answer.candidates} == {"SPY", "BRK.B"}
+    warnings = " | ".join(answer.warnings)
+    assert "1 line left out, without a symbol: line 4" in warnings
+    assert "weight that is no number" in warnings
+    assert "a symbol comes more than once, and the most important line counts: BRK.B in lines 3, 5" in warnings
+    assert "decision_snapshot 7, line 6" in warnings
+
+
+@pytest.mark.parametrize("name", ["per%cent", "what?", "hash#1", "a b", "%41", "q'uo\"te"])
+def test_any_path_as_data_root(tmp_path, name):
+    root = tmp_path / name
+    settings = load({"IBSTREAM_DATA_ROOT": str(root)})
+    ensure_demo(settings, NOW)
+    rows = Database(settings.database, 1.0).read(1, None)
+    assert rows.project is not None
+    assert [path.name for path in tmp_path.iterdir()] == [name]
