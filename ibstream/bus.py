@@ -17,7 +17,6 @@ from messages.events import Plan
 from messages.topics import PLAN, QUOTE_PREFIX, SUPERVISOR_CONTROL, events_endpoint, quote_topic
 from messages.views import Quote, Status
 from services.base.settings import Settings, load
-from services.base.symbols import file_name
 from services.runtime.bus import Subscriber, request
 
 _quote_file = msgspec.json.Decoder(Quote).decode
@@ -136,7 +135,7 @@ class FileTransport(BusTransport):
         self._begin(kept | {"IBSTREAM_DATA_ROOT": str(root)}, timeout)
 
     def quote(self, symbol: str) -> Quote | None:
-        path = self.settings.stream_dir / f"{file_name(symbol)}.json"
+        path = self.settings.stream_dir / f"{symbol}.json"
         try:
             return _quote_file(path.read_bytes())
         except FileNotFoundError:
