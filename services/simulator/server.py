@@ -16,7 +16,7 @@ from typing import Any
 
 import structlog
 
-from services.base.clock import SystemClock
+from services.base.clock import Clock, SystemClock
 from services.base.files import replace_file
 from services.simulator.core import Core
 from services.simulator.effects import Close, Effect, Listen, Log, Send
@@ -33,10 +33,11 @@ class Server:
     """`on_turn` is called after every turn: the hook for heartbeats."""
 
     def __init__(self, core: Core, host: str, port: int, *, buffer: int = BUFFER, stats: Path | None = None,
-                 port_file: Path | None = None, on_turn: Callable[[float], None] | None = None) -> None:  # fmt: skip
+                 port_file: Path | None = None, on_turn: Callable[[float], None] | None = None,
+                 clock: Clock | None = None) -> None:  # fmt: skip
         self.core = core
         self.host, self.port = host, port
-        self._clock = SystemClock()
+        self._clock = clock or SystemClock()
         self._buffer, self._stats, self._port_file = buffer, stats, port_file
         self._on_turn = on_turn
         self._listener: asyncio.Server | None = None
@@ -176,6 +177,10 @@ class Server:
             | {"port": self.port, "pid": os.getpid()}
             | self.core.market.progress()
         )
+
+    def unread(self) -> int:
+        """The most bytes that wait for a client."""
+        return max((one.transport.get_write_buffer_size() for one in self._connections.values()), default=0)
 
     def write_stats(self) -> None:
         if self._stats is not None:
