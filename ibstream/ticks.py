@@ -17,8 +17,9 @@ from messages.topics import HEARTBEAT_PREFIX, LINK, TICKS, events_endpoint, hear
 from services.base.settings import Settings
 from services.journal.cursor import Cursor
 from services.journal.reader import JournalReader
-from services.runtime.bus import RemoteSource, Subscriber, request
+from services.runtime.bus import Subscriber, request
 from services.runtime.follow import FileSource, Follower
+from services.runtime.replay_endpoint import RemoteSource
 
 MAX_HELD: Final = 200_000
 """Ticks read ahead of their reader, at most: a slow one stays behind in the journal, not in memory."""

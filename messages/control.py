@@ -4,7 +4,7 @@ The supervisor answers `Command`s, the planner `PlannerCommand`s, each stream's 
 A command that changes anything is durable in the journal before it is acknowledged.
 """
 
-from typing import Literal
+from typing import Final
 
 import msgspec
 
@@ -130,4 +130,14 @@ PlannerCommand = ComputePlan | RefreshPlan | ListProjects | ListSnapshots
 Reply = Accepted | Failed | StatusReply | PlanReply | ProjectsReply | SnapshotsReply | ReplayReply
 AnyMessage = Command | PlannerCommand | ReplayRequest | Reply
 
-ServiceName = Literal["simulator", "gateway", "planner", "sink", "supervisor", "web"]
+ANSWERS: Final[dict[type[Message], type[Message]]] = {
+    Start: Accepted,
+    Stop: Accepted,
+    RefreshPlan: Accepted,
+    GetStatus: StatusReply,
+    ComputePlan: PlanReply,
+    ListProjects: ProjectsReply,
+    ListSnapshots: SnapshotsReply,
+    ReplayRequest: ReplayReply,
+}
+"""What answers each request, but for `Failed`."""

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from messages.codec import decode_block
-from messages.control import ReplayReply, ReplayRequest
+from messages.control import ReplayRequest
 from messages.events import EventBlock, Plan, TickBlock
 from messages.fields import QUOTE_FIELD
 from messages.ticks import Tick, ticks
@@ -124,7 +124,6 @@ class RemotePast:
         while from_seq <= head:
             wanted = ReplayRequest(stream=self._stream, from_seq=from_seq, from_time=begin, symbols=self._symbols)
             reply = request(self._settings, endpoint, wanted, timeout=20.0)
-            assert isinstance(reply, ReplayReply)
             for payload in reply.blocks:
                 block = decode_block(self._stream, payload)
                 if end is not None and block.time >= end:

@@ -19,9 +19,9 @@ from services.relay.mirror import Mirror, Verdict
 from services.relay.names import Position, retention_days, values_of
 from services.relay.receiver import Receiver
 from services.relay.sender import Sender
-from services.runtime.bus import RemoteSource
 from services.runtime.follow import FileSource
 from services.runtime.process import Service
+from services.runtime.replay_endpoint import RemoteSource
 
 T = TypeVar("T")
 

@@ -9,19 +9,26 @@ import socket as os_socket
 import stat
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from time import monotonic
+from typing import overload
 
 import msgspec
 import zmq
 
-from messages.codec import decode_block, decode_message, encode
-from messages.control import AnyMessage, Failed, ReplayReply, ReplayRequest
-from messages.errors import IbStreamError
-from messages.events import Block, EventBlock, TickBlock
-from messages.topics import replay_endpoint
+from messages.codec import decode_message, encode
+from messages.control import (
+    ANSWERS,
+    AnyMessage,
+    ComputePlan,
+    Failed,
+    GetStatus,
+    PlanReply,
+    ReplayReply,
+    ReplayRequest,
+    StatusReply,
+)
+from messages.errors import CODES, IbStreamError
 from services.base import keys
 from services.base.settings import Settings
-from services.journal import JournalReader
 from services.runtime.connections import Door
 
 SEND_HIGH_WATER = 10_000  # frames held for one slow subscriber before its frames are dropped
@@ -31,7 +38,6 @@ MAX_REQUEST = 1 << 20  # bytes: the largest frame that a service takes from a cl
 REQUEST_HIGH_WATER = 1_000  # messages held for a service from one client; more wait at the client
 LINGER_MS = 200
 MAX_DRAIN = 2_000  # frames taken from a socket in one turn of the loop
-MAX_SEQ = (1 << 63) - 1  # that a journal can hold
 TCP_HEARTBEAT_MS = 2_000  # a tcp connection that is silent for twice as long is given up, and made anew
 TCP_CONNECT_MS = 3_000
 
@@ -267,31 +273,78 @@ class Server:
         self.socket.close()
 
 
+def client_socket(context: zmq.Context[PlainSocket], kind: int, settings: Settings, endpoint: str) -> PlainSocket:
+    """A socket that asks an endpoint; what it has not sent goes with it. Raises IbStreamError without a key to show."""
+    sock = _socket(context, kind)
+    sock.setsockopt(zmq.LINGER, 0)
+    try:
+        _connect(sock, settings, endpoint)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+@overload
+def request(settings: Settings, endpoint: str, message: GetStatus, *, timeout: float = 5.0) -> StatusReply: ...
+
+
+@overload
+def request(settings: Settings, endpoint: str, message: ComputePlan, *, timeout: float = 5.0) -> PlanReply: ...
+
+
+@overload
+def request(settings: Settings, endpoint: str, message: ReplayRequest, *, timeout: float = 5.0) -> ReplayReply: ...
+
+
+@overload
+def request(settings: Settings, endpoint: str, message: AnyMessage, *, timeout: float = 5.0) -> AnyMessage: ...
+
+
 def request(settings: Settings, endpoint: str, message: AnyMessage, *, timeout: float = 5.0) -> AnyMessage:
-    """Ask and wait for the answer. Raises IbStreamError: what a `Failed` says, or `supervisor_unreachable`
-    (`planner_unreachable` for the planner's endpoint) when nobody answers within `timeout` seconds."""
+    """Ask and wait for the answer, which is of the type that messages/control.py promises for the question.
+
+    Raises IbStreamError: what a `Failed` says, or `supervisor_unreachable` (`planner_unreachable` for the planner's
+    endpoint) when nobody answers within `timeout` seconds, or something else than an answer to this."""
     context: zmq.Context[PlainSocket] = zmq.Context()
     try:
-        sock = _socket(context, zmq.REQ)
-        sock.setsockopt(zmq.LINGER, 0)
-        with sock:
-            _connect(sock, settings, endpoint)
+        with client_socket(context, zmq.REQ, settings, endpoint) as sock:
             sock.send(encode(message))
             if not sock.poll(int(timeout * 1000)):
                 raise unreachable(settings, endpoint)
-            reply: AnyMessage = decode_message(sock.recv())
+            parts = sock.recv_multipart()
     finally:
         context.term()
+    return read_answer(message, parts, endpoint)
+
+
+def read_answer(message: AnyMessage, parts: list[bytes], endpoint: str) -> AnyMessage:
+    """The answer to `message` in the frames that came. Raises IbStreamError as `request` does."""
+    service = endpoint.partition(".")[0]
+    try:
+        reply: AnyMessage = decode_message(parts[0] if len(parts) == 1 else b"")
+    except msgspec.MsgspecError:
+        raise IbStreamError(_gone_code(endpoint), f"the {service} answers what this version does not know") from None
     if isinstance(reply, Failed):
+        if reply.code not in CODES:  # a newer version has more of them
+            raise IbStreamError("invalid_request", f"{reply.message} [{reply.code}]", reply.field)
         raise IbStreamError(reply.code, reply.message, reply.field)
+    wanted = ANSWERS.get(type(message))
+    if wanted is not None and not isinstance(reply, wanted):
+        kind = type(reply).__name__
+        raise IbStreamError(_gone_code(endpoint), f"the {service} answers {kind}, and not what it was asked for")
     return reply
+
+
+def _gone_code(endpoint: str) -> str:
+    return "planner_unreachable" if endpoint.partition(".")[0] == "planner" else "supervisor_unreachable"
 
 
 def unreachable(settings: Settings, endpoint: str) -> IbStreamError:
     service = endpoint.partition(".")[0]
-    code = "planner_unreachable" if service == "planner" else "supervisor_unreachable"
     return IbStreamError(
-        code, f"the {service} does not answer (data root {settings.root}); is ibstream running? `make run` starts it"
+        _gone_code(endpoint),
+        f"the {service} does not answer (data root {settings.root}); is ibstream running? `make run` starts it",
     )
 
 
@@ -304,105 +357,3 @@ def is_listening(path: Path) -> bool:
         except OSError:
             return False
     return True
-
-
-class ReplayServer:
-    """Answers ReplayRequests for the streams of one writer, from the files, in a thread of its own: the
-    writer's loop is never held up."""
-
-    def __init__(self, context: zmq.Context[PlainSocket], settings: Settings, service: str, streams: Iterable[str]):
-        self._readers = {stream: JournalReader(settings.journal_dir, stream) for stream in streams}
-        self._server = Server(context, settings, replay_endpoint(service), self._handle)
-        self._show_out = False
-
-    def run(self) -> None:
-        """Serve until the context ends. Call in a thread."""
-        poller = zmq.Poller()
-        poller.register(self._server.socket, zmq.POLLIN)
-        poller.register(self._server.door.socket, zmq.POLLIN)
-        try:
-            while True:
-                poller.poll(1_000)
-                if self._show_out:
-                    self._show_out = False
-                    self._server.show_out()
-                self._server.on_readable()
-                self._server.door.drain()
-        except zmq.ContextTerminated:
-            pass
-        finally:
-            self._server.close()
-            for reader in self._readers.values():
-                reader.close()
-
-    def show_out(self) -> None:
-        """Within a second, end every connection over tcp. Called from another thread."""
-        self._show_out = True
-
-    def metrics(self) -> dict[str, float]:
-        """Read from another thread: numbers, each of which only rises."""
-        return self._server.metrics()
-
-    def _handle(self, message: AnyMessage) -> AnyMessage:
-        if not isinstance(message, ReplayRequest) or message.stream not in self._readers:
-            return Failed(code="invalid_request", message="this endpoint replays " + ", ".join(self._readers))
-        if not (0 <= message.from_seq <= MAX_SEQ and message.max_bytes > 0):
-            return Failed(code="invalid_request", message=f"from_seq is from 0 to {MAX_SEQ}, max_bytes above 0")
-        reader = self._readers[message.stream]
-        from_seq = message.from_seq
-        if message.from_time > 0:
-            from_seq = max(from_seq, reader.seq_at(message.from_time))
-        rows = reader.read(from_seq, min(message.max_bytes, 8 << 20))
-        blocks = [row.payload for row in rows]
-        if message.symbols:
-            wanted = frozenset(message.symbols)
-            blocks = [payload for payload in blocks if mentions(decode_block(message.stream, payload), wanted)]
-        last = reader.last()
-        head = last.last_seq if last is not None else 0
-        next_seq = rows[-1].last_seq + 1 if rows else from_seq
-        return ReplayReply(stream=message.stream, head_seq=head, blocks=blocks, next_seq=next_seq)
-
-
-def mentions(block: Block, symbols: frozenset[str]) -> bool:
-    """Whether a block holds something of one of the symbols. A plan is of all of them."""
-    match block:
-        case TickBlock():
-            return not symbols.isdisjoint(block.symbols)
-        case EventBlock():
-            return any(getattr(event, "symbol", None) in symbols for event in block.events)
-    return True
-
-
-class RemoteSource:
-    """Replays from the writer's endpoint: for a consumer on another machine.
-
-    While the writer does not answer, reads come back empty, and it is asked again only after a pause: the
-    consumer's loop must go on.
-    """
-
-    PATIENCE = 1.0  # seconds to wait for an answer
-    PAUSE = 2.0  # seconds before asking again one who did not answer
-
-    def __init__(self, settings: Settings, service: str, stream: str) -> None:
-        self._settings = settings
-        self._endpoint = replay_endpoint(service)
-        self._stream = stream
-        self._ask_again = 0.0
-
-    def read(self, from_seq: int, max_bytes: int) -> list[bytes]:
-        if monotonic() < self._ask_again:
-            return []
-        wanted = ReplayRequest(stream=self._stream, from_seq=from_seq, max_bytes=max_bytes)
-        try:
-            reply = request(self._settings, self._endpoint, wanted, timeout=self.PATIENCE)
-        except IbStreamError:
-            self._ask_again = monotonic() + self.PAUSE
-            return []
-        assert isinstance(reply, ReplayReply)
-        return reply.blocks
-
-    def head(self) -> None:
-        """Not known before the writer is heard."""
-
-    def close(self) -> None:
-        pass

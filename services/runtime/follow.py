@@ -24,8 +24,13 @@ class ReplaySource(Protocol):
     def read(self, from_seq: int, max_bytes: int) -> list[bytes]:
         """Payloads of the blocks from the one that holds `from_seq`, in order and without a hole; empty at the end.
 
-        They begin later only when what is before was retired, or is known to be lost. Raises IbStreamError.
+        They begin later only when what is before was retired, or is known to be lost. Empty too while they cannot be
+        read yet. Raises IbStreamError.
         """
+
+    def unreadable(self, why: str) -> None:
+        """What `read` gave is no block of the stream. Raises JournalDamaged where that is the last word; else the
+        same will be read again."""
 
     def head(self) -> Cursor | None:
         """The last event that can be read, or None when there is none or it is not known."""
@@ -39,6 +44,9 @@ class FileSource:
 
     def read(self, from_seq: int, max_bytes: int) -> list[bytes]:
         return [row.payload for row in self._reader.read(from_seq, max_bytes)]
+
+    def unreadable(self, why: str) -> None:
+        raise JournalDamaged(why)
 
     def head(self) -> Cursor | None:
         last = self._reader.last()
@@ -135,6 +143,8 @@ class Follower:
             return False
         for payload in payloads:
             block = self._decode(payload)
+            if block is None:
+                return False
             last_seq = block.first_seq + block.count - 1
             if last_seq <= self.cursor.seq:
                 continue
@@ -147,7 +157,11 @@ class Follower:
                 # and has begun a new epoch since the last read.
                 self._begin_again()
                 return True
-            self._take(block, payload)
+            try:
+                self._take(block, payload)
+            except ValueError as error:
+                self._unreadable(f"it does not fit what was before: {error}")
+                return False
         return bool(self.behind)
 
     # --- inside ---
@@ -184,6 +198,8 @@ class Follower:
         if not payloads:
             return None
         block = self._decode(payloads[0])
+        if block is None:
+            return None
         return Cursor(block.epoch, block.first_seq + block.count - 1) == self.cursor
 
     def _begin_again(self) -> None:
@@ -202,9 +218,13 @@ class Follower:
             # had got means nothing any more.
             self._writer_epoch, self._target = block.epoch, self.cursor.seq
 
-    def _decode(self, payload: bytes) -> Block:
+    def _decode(self, payload: bytes) -> Block | None:
         try:
             return decode_block(self.stream, payload)
         except (msgspec.MsgspecError, ValueError) as error:
-            where = f"stream {self.stream}, after sequence number {self.cursor.seq}"
-            raise JournalDamaged(f"{where}: what follows is not one of its blocks: {error}") from None
+            self._unreadable(str(error))
+            return None
+
+    def _unreadable(self, why: str) -> None:
+        where = f"stream {self.stream}, after sequence number {self.cursor.seq}"
+        self._source.unreadable(f"{where}: what follows is not one of its blocks: {why}")

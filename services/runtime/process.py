@@ -37,8 +37,9 @@ from services.base.settings import Settings, load
 from services.journal import JournalWriter
 from services.journal.cursor import Cursor
 from services.runtime.background import Background
-from services.runtime.bus import PlainSocket, Publisher, RemoteSource, ReplayServer, Server, Subscriber, prepare_run_dir
+from services.runtime.bus import PlainSocket, Publisher, Server, Subscriber, prepare_run_dir
 from services.runtime.follow import FileSource, Follower
+from services.runtime.replay_endpoint import RemoteSource, ReplayServer
 from services.runtime.timers import Timers
 
 log = structlog.get_logger()
@@ -59,6 +60,7 @@ class Service:
         self.source_heard: Callable[[], int] | None = None  # when IB was last heard: for the heartbeat
         self.journals: dict[str, JournalWriter] = {}
         self.followers: dict[str, Follower] = {}
+        self._remote: dict[str, RemoteSource] = {}  # where the past of some of them is asked for
         self.lock = self._take_lock()
         self._context: zmq.Context[PlainSocket] = zmq.Context()
         self._poller = zmq.Poller()
@@ -189,13 +191,15 @@ class Service:
     ) -> Follower:
         """Follow another service's stream from `cursor` on, without gaps. Call before `subscribe`."""
         writer = writer_of(stream)
-        source = (
-            RemoteSource(self.settings, writer, stream)
+        source: RemoteSource | FileSource = (
+            RemoteSource(self.settings, writer, stream, self._context)
             if writer in self.settings.peers
             else FileSource(self.settings.journal_dir, stream)
         )
         follower = Follower(stream, source, apply, restart, cursor)
         self.followers[stream] = follower
+        if isinstance(source, RemoteSource):
+            self._remote[stream] = source
         self._topics[stream] = lambda _topic, payload: follower.on_frame(payload)
         self.on_close(source.close)
         return follower
@@ -229,11 +233,15 @@ class Service:
             heads={stream: writer.head for stream, writer in self.journals.items()},
             cursors={stream: follower.cursor.seq for stream, follower in self.followers.items()},
             source_heard=self.source_heard() if self.source_heard is not None else None,
-            problem=self.problem or next((w.problem for w in self.journals.values() if w.problem), None),
+            problem=self.problem or next((one.problem for one in self._troubled() if one.problem), None),
             metrics=self.metrics | self._own_metrics(),
         )
         self.publisher.set_last(heartbeat_topic(self.name), encode(heartbeat))
         notify_systemd("WATCHDOG=1")
+
+    def _troubled(self) -> Iterable[JournalWriter | RemoteSource]:
+        """All that may have a problem of its own."""
+        return (*self.journals.values(), *self._remote.values())
 
     def stop(self) -> None:
         self._stopping = True
@@ -333,7 +341,9 @@ class Service:
         for stream, follower in self.followers.items():
             values[f'stream_behind_events{{stream="{stream}"}}'] = follower.behind
             values[f'stream_gaps_total{{stream="{stream}"}}'] = follower.gaps
-            values[f'stream_malformed_frames_total{{stream="{stream}"}}'] = follower.malformed
+            remote = self._remote.get(stream)
+            malformed = follower.malformed + (remote.malformed if remote is not None else 0)
+            values[f'stream_malformed_frames_total{{stream="{stream}"}}'] = malformed
         for stream, writer in self.journals.items():
             values[f'journal_bytes_total{{stream="{stream}"}}'] = writer.bytes_written
         return values

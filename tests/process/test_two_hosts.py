@@ -27,8 +27,9 @@ from messages.events import Block
 from messages.topics import STREAMS, TICKS, heartbeat_topic
 from services.base.settings import Settings
 from services.journal import JournalReader
-from services.runtime.bus import RemoteSource, Subscriber
+from services.runtime.bus import Subscriber
 from services.runtime.follow import Follower
+from services.runtime.replay_endpoint import RemoteSource
 from services.supervisor.heartbeats import START_GRACE
 from tests.process.bench import clean_environment
 from tests.process.hosts import Hosts

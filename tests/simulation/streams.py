@@ -141,6 +141,9 @@ class ModelStore:
                 break
         return payloads
 
+    def unreadable(self, why: str) -> None:
+        raise AssertionError(why)
+
     def head(self) -> Cursor | None:
         return Cursor(self._blocks[-1][2], self._blocks[-1][1]) if self._blocks else None
 

@@ -114,6 +114,9 @@ def test_a_consumer_counts_what_it_does_not_know_and_goes_on() -> None:
         def read(self, from_seq: int, max_bytes: int) -> list[bytes]:
             return []
 
+        def unreadable(self, why: str) -> None:
+            raise AssertionError(why)
+
         def head(self) -> None:
             return None
 

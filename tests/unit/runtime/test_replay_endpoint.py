@@ -16,7 +16,8 @@ from services.base.clock import SECOND
 from services.base.settings import Settings
 from services.gateway.wire.columns import Columns
 from services.quotes.replay import FilePast, RemotePast
-from services.runtime.bus import ReplayServer, prepare_run_dir, request
+from services.runtime.bus import prepare_run_dir, request
+from services.runtime.replay_endpoint import ReplayServer
 from tests.journals import DAY, NOON, open_writer
 
 NAMES = ("SPY", "QQQ", "IWM")
