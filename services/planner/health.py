@@ -11,12 +11,14 @@ from typing import Final
 import msgspec
 
 from messages.events import LinkChanged
+from services.base import liveness
 from services.base.clock import SECOND
+from services.base.liveness import Liveness
 
 GRACE: Final = 3 * SECOND // 2
 SETTLE: Final = 3 * SECOND
 START_GRACE: Final = 5 * SECOND
-STALL: Final = SECOND // 2  # between two checks: this process itself was held up
+STALL: Final = int(liveness.STALL * SECOND)
 
 
 class LinkFact(msgspec.Struct, frozen=True):
@@ -41,21 +43,17 @@ class Health:
         """`failed`: those whose symbols live elsewhere already."""
         self.failed = frozenset(failed)
         self._names = tuple(names)
-        self._started = self._checked = now
-        self._heard: dict[str, int] = {}
+        self._alive = Liveness(GRACE, now, self._names, START_GRACE, STALL)
         self._epochs: dict[str, int] = {}  # of the link streams, as heartbeats say
         self._met: set[str] = set()  # that were ready since the start
 
     def on_beat(self, name: str, epoch: int, now: int) -> None:
-        self._heard[name] = now
+        self._alive.hear(name, now)
         self._epochs[name] = epoch
 
     def check(self, links: dict[str, LinkFact], now: int) -> frozenset[str]:
         """Those that have failed by now. Call several times a second."""
-        held_up, self._checked = now - self._checked, now
-        if held_up > STALL:  # their heartbeats of that time are still in the socket
-            self._heard = {name: min(now, heard + held_up) for name, heard in self._heard.items()}
-            self._started += held_up
+        self._alive.check(now)
         for name in self._names:
             link = links.get(name, LinkFact())
             if self._is_failed(name, link, now):
@@ -65,17 +63,16 @@ class Health:
         return self.failed
 
     def _is_failed(self, name: str, link: LinkFact, now: int) -> bool:
-        heard = self._heard.get(name)
-        if heard is None:
-            return now - self._started > START_GRACE
-        if now - heard > GRACE:
+        if name in self._alive.lost:
             return True
+        if not self._alive.heard(name):
+            return False  # it still has time to come
         if self._is_ready(name, link):
             self._met.add(name)
             return False
         if link.ready is None or link.epoch < self._epochs[name]:
             return False  # nothing is wanted of it, or a new process has said nothing yet
-        since = max(link.since, self._started)
+        since = max(link.since, self._alive.started)
         return now - since > (GRACE if link.lost and name in self._met else START_GRACE)
 
     def _has_returned(self, name: str, link: LinkFact, now: int) -> bool:

@@ -9,37 +9,33 @@ import msgspec
 from messages.topics import kind
 from messages.views import ServiceStatus, Status, StatusWord
 from services.base.clock import iso
+from services.base.liveness import Liveness
 
 
 class StatusKeeper:
-    """`last` is what was shown before. Times `at` are seconds on a clock that never goes back."""
+    """`last` is what was shown before; who is heard, the caller tells `alive`: a status of the supervisor too."""
 
-    def __init__(self, last: Status, timeout: float, at: float) -> None:
-        self._timeout = timeout
+    def __init__(self, last: Status, alive: Liveness) -> None:
         self._told = last  # by the supervisor
         self._shown = last
-        self._heard = {"supervisor": at, "gateway": at}
+        self._alive = alive
         self._silent = False
 
-    def on_status(self, status: Status, at: float) -> Status:
+    def on_status(self, status: Status) -> Status:
         """The supervisor published its status: this is what to show."""
         self._told = self._shown = status
         self._silent = False
-        self._heard["supervisor"] = at
         return status
-
-    def on_heartbeat(self, service: str, at: float) -> None:
-        self._heard[kind(service)] = at  # of several gateways any one will do
 
     @property
     def current(self) -> Status:
         return self._shown
 
-    def check(self, at: float, now: int) -> Status | None:
+    def check(self, now: int) -> Status | None:
         """What to show because the supervisor is silent (`now` in UTC nanoseconds); None for nothing new."""
-        if not self._lost("supervisor", at):
+        if "supervisor" not in self._alive.lost:
             return None
-        word = self._word(at)
+        word = self._word()
         if self._silent and word == self._shown.status:
             return None
         self._silent = True
@@ -70,13 +66,13 @@ class StatusKeeper:
             good_until=None,
         )
 
-    def _lost(self, service: str, at: float) -> bool:
-        return at - self._heard[service] > self._timeout
-
-    def _word(self, at: float) -> StatusWord:
+    def _word(self) -> StatusWord:
         told = self._told
         if told.status == "stopped" and told.reason != "shutdown":
             return "stopped"
-        if told.status in ("connected", "degraded") and not self._lost("gateway", at):
+        if told.status in ("connected", "degraded") and any(map(self._alive.heard, self._gateways())):
             return "degraded"
         return "disconnected"
+
+    def _gateways(self) -> list[str]:
+        return [name for name in self._alive.names() if kind(name) == "gateway"]

@@ -38,6 +38,12 @@ class Sender:
         self._wake.set()
 
     async def run(self, connection: Connection) -> None:
+        try:
+            await self._run(connection)
+        finally:
+            self._source.close()
+
+    async def _run(self, connection: Connection) -> None:
         js = connection.jetstream(timeout=ACK_SECONDS)
         await self._take_position(js)
         cursor = Cursor(self._kept.epoch, self._kept.seq)

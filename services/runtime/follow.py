@@ -35,6 +35,9 @@ class ReplaySource(Protocol):
     def head(self) -> Cursor | None:
         """The last event that can be read, or None when there is none or it is not known."""
 
+    def close(self) -> None:
+        """Let go of files and sockets; a later read opens them again."""
+
 
 class FileSource:
     """Replays from the journal's files. Raises JournalDamaged."""

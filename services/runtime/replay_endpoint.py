@@ -155,9 +155,11 @@ class RemoteSource:
         return None
 
     def close(self) -> None:
+        """Let go, on the thread that reads. A later read begins anew."""
         self._hang_up()
         if self._own_context is not None:
             self._own_context.term()
+            self._own_context = self._context = None
 
     def _ask(self, from_seq: int, max_bytes: int) -> _Asked:
         """Raises IbStreamError when there is no key to ask with."""

@@ -19,6 +19,7 @@ from messages.codec import decode_heartbeat, decode_status, encode, encode_json,
 from messages.topics import HEARTBEAT_PREFIX, STATUS, events_endpoint, heartbeat_topic, quote_topic, sharded
 from messages.views import UNVOUCHED, Head, Quote, Status
 from services.base.clock import SECOND, iso
+from services.base.liveness import Liveness
 from services.base.settings import Settings
 from services.base.symbols import file_name
 from services.journal import saved_state, streams_in
@@ -79,7 +80,10 @@ class Sink:
         last = _read_status(self._status_path) or Status(
             status="disconnected", reason="service_down", api_mode=settings.api_mode
         )
-        self._keeper = StatusKeeper(last, settings.heartbeat_timeout, self._clock.monotonic())
+        self._alive = Liveness(
+            settings.heartbeat_timeout, self._clock.monotonic(), ["supervisor"], settings.heartbeat_timeout
+        )
+        self._keeper = StatusKeeper(last, self._alive)
         self._status: Status | None = None  # to be written
         self._save_due = self._retry_due = self._count_due = 0.0
         self._caught_up = False
@@ -116,12 +120,13 @@ class Sink:
         except msgspec.MsgspecError:
             self._service.malformed += 1
             return
-        self._status = self._keeper.on_status(status, self._clock.monotonic())
+        self._alive.hear("supervisor", self._clock.monotonic())
+        self._status = self._keeper.on_status(status)
 
     def _on_heartbeat(self, topic: str, payload: bytes) -> None:
         at, now = self._clock.monotonic(), self._clock.now()
         self._voucher.turn(at, now)  # a turn begins with what came meanwhile
-        self._keeper.on_heartbeat(topic.removeprefix(HEARTBEAT_PREFIX), at)
+        self._alive.hear(topic.removeprefix(HEARTBEAT_PREFIX), at)
         try:
             beat = decode_heartbeat(payload)
         except msgspec.MsgspecError:
@@ -240,7 +245,8 @@ class Sink:
             self._landed.add(symbol)
 
     def _write_status(self, at: float) -> None:
-        self._status = self._keeper.check(at, self._clock.now()) or self._status
+        self._alive.check(at)
+        self._status = self._keeper.check(self._clock.now()) or self._status
         if self._status is not None:
             self._put_status(after_files(self._status, self._landed))
             self._status = None

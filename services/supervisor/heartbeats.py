@@ -12,6 +12,7 @@ from messages.events import ServiceChanged
 from messages.topics import SERVICES, SIDE_SERVICES, kind
 from messages.views import UNVOUCHED, Head, Heartbeat, ServiceStatus
 from services.base.clock import iso
+from services.base.liveness import Liveness
 
 REQUIRED: Final = ("gateway", "planner", "sink")
 """Services that the supervisor expects unless it is told others. The simulator and the web page count once they were
@@ -21,7 +22,6 @@ OPTIONAL: Final = ("web", *SIDE_SERVICES)
 """Services whose absence does not degrade the stream, unless they are expected."""
 
 START_GRACE = 15.0  # seconds for a service that was never heard: a slow machine starts them all at once
-STALL = 0.5  # seconds between two checks that mean this process was held up
 
 BEHIND = 2.5  # seconds for which what a writer announced may be waiting at a consumer
 
@@ -63,12 +63,8 @@ class Watch:
         self.gateways = tuple(name for name in services if kind(name) == "gateway")
         self._required = required
         self._optional = frozenset(OPTIONAL).difference(required)
-        self._timeout = timeout
-        self._started = started
-        self._checked = started
+        self._alive = Liveness(timeout, started, required, START_GRACE)
         self._beats: dict[str, Heartbeat] = {}
-        self._heard: dict[str, float] = {}
-        self._late: set[str] = set()
         self._announced: dict[str, Announced] = {}
         self._behind: dict[str, dict[str, int]] = {}  # consumers, and by how many events of which streams
 
@@ -82,25 +78,14 @@ class Watch:
                 if stream in self._announced and (due := self._announced[stream].due_by(at)) > seq
             }
             self._beats[beat.service] = beat
-            self._heard[beat.service] = at
-            self._late.discard(beat.service)
+            self._alive.hear(beat.service, at)
 
     def check(self, at: float) -> bool:
         """Notice who has gone silent. True: this process was held up, and has heard nobody meanwhile."""
-        held_up = at - self._checked
-        self._checked = at
-        stalled = held_up > STALL
-        if stalled:
-            # Their heartbeats of that time are still in the socket: nobody was silent because we did not listen.
-            self._heard = {name: heard + held_up for name, heard in self._heard.items()}
-            self._started += held_up
-        self._late |= {name for name, heard in self._heard.items() if at - heard > self._timeout}
-        if at - self._started > START_GRACE:
-            self._late |= {name for name in self._required if name not in self._heard}
-        return stalled
+        return self._alive.check(at)
 
     def state(self, service: str) -> State:
-        if service in self._late:
+        if service in self._alive.lost:
             return "down"
         beat = self._beats.get(service)
         if beat is None:
@@ -143,7 +128,7 @@ class Watch:
     def epoch(self, service: str, stream: str) -> int | None:
         """The epoch in which a service that is up writes a stream."""
         beat = self._beats.get(service)
-        if beat is None or service in self._late or stream not in beat.heads:
+        if beat is None or service in self._alive.lost or stream not in beat.heads:
             return None
         return beat.heads[stream].epoch
 

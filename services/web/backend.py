@@ -55,7 +55,7 @@ class Backend(msgspec.Struct, kw_only=True):
 
     def supervised(self) -> None:
         """Raises IbStreamError `supervisor_unreachable` while the supervisor is not heard."""
-        if self.hub.status_json is None or self.hub.lost("supervisor", self.clock.monotonic()):
+        if self.hub.status_json is None or not self.hub.heard("supervisor"):
             raise IbStreamError("supervisor_unreachable", "the supervisor is not heard; is ibstream running?")
 
 

@@ -15,6 +15,7 @@ from messages.codec import decode_heartbeat, decode_plan, decode_quote, decode_s
 from messages.events import Plan
 from messages.topics import HEARTBEAT_PREFIX, PLAN, QUOTE_PREFIX, STATUS, TICKS, kind
 from messages.views import Heartbeat, Quote, Status
+from services.base.liveness import Liveness
 from services.quotes.status_fallback import StatusKeeper
 from services.quotes.trust import is_good, moment
 
@@ -40,11 +41,10 @@ class Hub:
         self.plan: Plan | None = None
         self.heartbeats: dict[str, Heartbeat] = {}
         self.malformed = 0
-        self._timeout = timeout
+        self._alive = Liveness(timeout, at, ["sink", "supervisor"], timeout)
         self._span = span
         self._expiry = NEVER  # UTC ns: no quote shown as current is over before
         self._looked = 0  # UTC ns: when that was looked at last
-        self._heard: dict[str, float] = {"sink": at}
         self._keeper: StatusKeeper | None = None
         self._status_version = 0
         self._status_json = b""
@@ -73,13 +73,13 @@ class Hub:
         if topic.startswith(QUOTE_PREFIX):
             quote = decode_quote(payload)
             self._quotes[quote.symbol] = quote
-            self._heard["sink"] = at
+            self._alive.hear("sink", at)
             self._show(quote, now)
         elif topic == STATUS:
             status = decode_status(payload)
-            self._heard["supervisor"] = at
-            self._keeper = self._keeper or StatusKeeper(status, self._timeout, at)
-            self._show_status(self._keeper.on_status(status, at))
+            self._alive.hear("supervisor", at)
+            self._keeper = self._keeper or StatusKeeper(status, self._alive)
+            self._show_status(self._keeper.on_status(status))
         elif topic == PLAN:
             self.plan = decode_plan(payload)
         elif topic.startswith(HEARTBEAT_PREFIX):
@@ -87,9 +87,7 @@ class Hub:
 
     def _take_heartbeat(self, heartbeat: Heartbeat, at: float) -> None:
         self.heartbeats[heartbeat.service] = heartbeat
-        self._heard[heartbeat.service] = at
-        if self._keeper is not None and kind(heartbeat.service) in ("supervisor", "gateway"):
-            self._keeper.on_heartbeat(heartbeat.service, at)
+        self._alive.hear(heartbeat.service, at)
         heads = {stream: head.seq for stream, head in heartbeat.heads.items() if kind(stream) == TICKS}
         if heads:
             if not heads.keys() <= self._tick_heads.keys():
@@ -105,14 +103,14 @@ class Hub:
             self._ticks_seen = (at, seq)
 
     def _check_silence(self, at: float, now: int) -> None:
+        self._alive.check(at)
         if self._keeper is not None:
-            status = self._keeper.check(at, now)
+            status = self._keeper.check(now)
             if status is not None:
                 self._show_status(status)
-        gateways = [name for name in self._heard if kind(name) == "gateway"]
-        if all(self.lost(name, at) for name in gateways):
+        if not any(kind(name) == "gateway" and self._alive.heard(name) for name in self._alive.names()):
             self.ticks_per_second, self._ticks_seen = 0.0, None
-        lost = self.lost("sink", at)
+        lost = "sink" in self._alive.lost
         if lost != self._sink_lost or now >= self._expiry or now < self._looked:
             self._sink_lost = lost
             self._expiry = NEVER
@@ -145,10 +143,9 @@ class Hub:
 
     # --- what goes out ---
 
-    def lost(self, service: str, at: float) -> bool:
-        """True when the service is not heard, or never was."""
-        heard = self._heard.get(service)
-        return heard is None or at - heard > self._timeout
+    def heard(self, service: str) -> bool:
+        """Whether a service is heard, as of the last `apply`."""
+        return self._alive.heard(service)
 
     @property
     def status_json(self) -> bytes | None:

@@ -84,7 +84,7 @@ class PipelineCollector(Collector):
             yield _gauge("disk_free_bytes", "Room left on the disk of the data root", free)
 
     def _service_families(self) -> Iterator[Metric]:
-        backend, at = self._backend, self._backend.clock.monotonic()
+        backend = self._backend
         up = GaugeMetricFamily(f"{PREFIX}service_up", "1 while the service is heard", labels=["service"])
         lag = GaugeMetricFamily(
             f"{PREFIX}loop_lag_seconds", "Longest delay of its loop in the last ten seconds", labels=["service"]
@@ -99,7 +99,7 @@ class PipelineCollector(Collector):
             f"{PREFIX}stream_durable_seq", "Last sequence number on disk", labels=["service", "stream"]
         )
         for name, beat in sorted(backend.hub.heartbeats.items()):
-            up.add_metric([name], 0.0 if backend.hub.lost(name, at) else 1.0)
+            up.add_metric([name], 1.0 if backend.hub.heard(name) else 0.0)
             lag.add_metric([name], beat.loop_lag_ms / 1000)
             started.add_metric([name], beat.started_at / 1e9)
             for stream, at_head in beat.heads.items():

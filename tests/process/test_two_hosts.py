@@ -138,7 +138,8 @@ class Witness(threading.Thread):
     def run(self) -> None:
         self._hosts.enter(self._host)
         context: zmq.Context[Any] = zmq.Context()
-        follower = Follower(TICKS, RemoteSource(self._settings, "gateway", TICKS), self._apply, self._restart)
+        source = RemoteSource(self._settings, "gateway", TICKS)
+        follower = Follower(TICKS, source, self._apply, self._restart)
         heartbeat = heartbeat_topic("gateway")
         subscriber = Subscriber(context, self._settings, ["gateway.events"], [TICKS, heartbeat])
         while not self.done.is_set():
@@ -151,6 +152,7 @@ class Witness(threading.Thread):
                     follower.on_head(head.epoch, head.seq)
             follower.step()
             self.cursor = follower.cursor.seq
+        source.close()
         subscriber.close()
         context.term()
 

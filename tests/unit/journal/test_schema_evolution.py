@@ -120,6 +120,9 @@ def test_a_consumer_counts_what_it_does_not_know_and_goes_on() -> None:
         def head(self) -> None:
             return None
 
+        def close(self) -> None:
+            pass
+
     applied: list[Any] = []
     follower = Follower("link", Nothing(), applied.append, applied.clear)
     for payload in (encode(events_block(1, 1, 4)), later_block(5), encode(events_block(1, 9, 1))):

@@ -3,6 +3,7 @@
 import pytest
 
 from messages.views import ServiceStatus, Status
+from services.base.liveness import Liveness
 from services.quotes.status_fallback import StatusKeeper
 from tests.blocks import NOW
 
@@ -12,37 +13,61 @@ def status(word="connected", reason=None, **more) -> Status:
     return Status(status=word, reason=reason, api_mode="mock", project_id=7, services=services, **more)
 
 
-def keeper(last: Status) -> StatusKeeper:
-    return StatusKeeper(last, 2.0, 100.0)
+class Keeper(StatusKeeper):
+    """One with a clock: time passes by tenths of a second, and what beats is heard in each."""
+
+    def __init__(self, last: Status) -> None:
+        self.alive = Liveness(2.0, 100.0, ["supervisor"], 2.0)
+        self.at = 100.0
+        super().__init__(last, self.alive)
+
+    def passing(self, seconds: float, *beating: str) -> Status | None:
+        """What is new to show at the end."""
+        shown = None
+        for _ in range(round(seconds * 10)):
+            self.at += 0.1
+            for name in beating:
+                self.alive.hear(name, self.at)
+            self.alive.check(self.at)
+            shown = self.check(NOW) or shown
+        return shown
 
 
 def test_what_the_supervisor_says_is_written_as_it_is():
-    assert keeper(status("disconnected")).on_status(status("connected"), 101.0) == status("connected")
+    assert Keeper(status("disconnected")).on_status(status("connected")) == status("connected")
 
 
 def test_silence_of_the_supervisor_is_said_once_and_taken_back_by_its_return():
-    it = keeper(status())
-    it.on_status(status(), 101.0)
-    it.on_heartbeat("supervisor", 101.5)
-    it.on_heartbeat("gateway", 103.0)
-    assert it.check(103.4, NOW) is None
-    silent = it.check(103.6, NOW)
+    it = Keeper(status())
+    it.on_status(status())
+    it.passing(1.5, "supervisor", "gateway")
+    assert it.passing(1.9, "gateway") is None
+    silent = it.passing(0.2, "gateway")
     assert (silent.status, silent.reason) == ("degraded", "service_down")
     assert silent.services["supervisor"].state == "down"
     assert silent.services["sink"].state == "up"
     assert silent.project_id == 7
     assert silent.degraded_since == "2026-01-05T14:30:00.000000Z"
-    assert it.check(104.0, NOW) is None
-    assert it.on_status(status(), 105.0).status == "connected"
-    assert it.check(106.0, NOW) is None
+    assert it.passing(0.5, "gateway") is None
+    it.alive.hear("supervisor", it.at)
+    assert it.on_status(status()).status == "connected"
+    assert it.passing(1.0, "gateway") is None
 
 
 def test_without_the_gateway_too_nothing_is_left():
-    it = keeper(status())
-    it.on_heartbeat("gateway", 102.0)
-    assert it.check(102.5, NOW).status == "degraded"
-    assert it.check(104.5, NOW).status == "disconnected"
-    assert it.check(105.0, NOW) is None
+    it = Keeper(status())
+    it.passing(1.0, "gateway.b", "gateway.a")
+    assert it.passing(1.5).status == "degraded", "one gateway or the other is heard"
+    assert it.passing(1.0).status == "disconnected"
+    assert it.passing(0.5) is None
+
+
+def test_a_machine_that_slept_does_not_flash_that_the_supervisor_is_down():
+    it = Keeper(status())
+    it.passing(1.0, "supervisor", "gateway")
+    it.at += 3600.0
+    assert it.passing(1.8) is None
+    assert it.passing(0.4).reason == "service_down", "now it has been silent while somebody listened"
 
 
 @pytest.mark.parametrize(
@@ -56,14 +81,12 @@ def test_without_the_gateway_too_nothing_is_left():
     ],
 )
 def test_what_is_said_in_silence_follows_from_what_was_known(word, reason, expected):
-    it = keeper(status(word, reason))
-    it.on_heartbeat("gateway", 103.0)
-    assert it.check(103.0, NOW).status == expected
+    assert Keeper(status(word, reason)).passing(3.0, "gateway").status == expected
 
 
 def test_a_clean_stop_keeps_the_other_fields():
-    it = keeper(status())
-    it.on_status(status(subscribed_symbols=["SPY"]), 101.0)
+    it = Keeper(status())
+    it.on_status(status(subscribed_symbols=["SPY"]))
     last = it.at_stop()
     assert (last.status, last.reason) == ("stopped", "shutdown")
     assert last.subscribed_symbols == ["SPY"]

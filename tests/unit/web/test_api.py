@@ -285,8 +285,10 @@ def test_metrics_tell_of_status_services_and_streams(web):
         heartbeat_frame("gateway", 1000, ticks_total=7, **{'stream_gaps_total{stream="plan"}': 2}),
         heartbeat_frame("sink"),
     )
-    web.clock.advance(5)
-    web.hear(heartbeat_frame("gateway", 6000), status_frame("degraded", reason="farm_down"))
+    for head in [1000] * 9 + [6000]:
+        web.clock.advance(0.5)
+        web.hear(heartbeat_frame("gateway", head))
+    web.hear(status_frame("degraded", reason="farm_down"))
     lines = web.get("/metrics").text.splitlines()
     for line in (
         'ibstream_status{status="degraded"} 1.0',

@@ -18,6 +18,11 @@ def hear(it: Hub, *frames, at: float = 100.0) -> bool:
     return it.apply(frames, at, NOW)
 
 
+def silence(it: Hub, at: float, seconds: float, *frames) -> bool:
+    """Time passes by tenths of a second, with nothing but these frames in each. Whether there was news."""
+    return any([hear(it, *frames, at=at + tenth / 10) for tenth in range(1, round(seconds * 10) + 1)])
+
+
 def read(chunk: bytes) -> list[tuple[str, object, str | None]]:
     """Event, data and id of each event, as a client parses them."""
     events = []
@@ -80,7 +85,7 @@ def test_the_silence_of_supervisor_and_sink_is_news():
     it = hub()
     hear(it, status_frame(), quote_frame("SPY"), heartbeat_frame("supervisor"), heartbeat_frame("gateway"))
     seen = it.version
-    assert hear(it, heartbeat_frame("gateway"), at=103.0)
+    assert silence(it, 100.0, 3.0, heartbeat_frame("gateway"))
     (_, status, _), (_, quotes, _) = read(it.changes_since(seen))
     assert (status["status"], status["reason"]) == ("degraded", "service_down")
     assert (quotes[0]["stale"], quotes[0]["reason"]) == (True, "service_down")
@@ -89,10 +94,21 @@ def test_the_silence_of_supervisor_and_sink_is_news():
     assert it.status.status == "connected"
 
 
+def test_a_machine_that_slept_has_lost_nobody():
+    it = hub()
+    hear(it, status_frame(), quote_frame("SPY"), heartbeat_frame("supervisor"), heartbeat_frame("gateway"))
+    seen = it.version
+    assert not hear(it, at=3700.0)
+    assert not silence(it, 3700.0, 1.8)
+    assert (it.version, it.quote("SPY").stale, it.heard("gateway")) == (seen, False, True)
+    assert silence(it, 3701.8, 0.4)
+    assert (it.status.reason, it.quote("SPY").stale, it.heard("gateway")) == ("service_down", True, False)
+
+
 def test_a_price_that_was_stale_for_its_own_reason_keeps_it():
     it = hub()
     hear(it, quote_frame("SPY", stale=True, reason="farm_down"))
-    hear(it, at=110.0)
+    silence(it, 100.0, 10.0)
     assert it.quote("SPY").reason == "farm_down"
 
 
