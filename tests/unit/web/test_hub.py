@@ -20,7 +20,10 @@ def hear(it: Hub, *frames, at: float = 100.0) -> bool:
 
 def silence(it: Hub, at: float, seconds: float, *frames) -> bool:
     """Time passes by tenths of a second, with nothing but these frames in each. Whether there was news."""
-    return any([hear(it, *frames, at=at + tenth / 10) for tenth in range(1, round(seconds * 10) + 1)])
+    before = it.version
+    for tenth in range(1, round(seconds * 10) + 1):
+        hear(it, *frames, at=at + tenth / 10)
+    return it.version != before
 
 
 def read(chunk: bytes) -> list[tuple[str, object, str | None]]:
