@@ -5,6 +5,8 @@ import socket
 import stat
 import subprocess
 import sys
+import tempfile
+import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
@@ -80,17 +82,43 @@ def _ask(module: str, *arguments: str) -> Iterator[Finding]:
     """The findings of a service's own checker, as they come."""
     import msgspec
 
+    from messages.codec import json_decoder
+
+    decode = json_decoder(Finding)
     stage = module.split(".")[1]
     command = [sys.executable, "-m", module, *arguments]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # noqa: S603 - ours
-    assert process.stdout is not None and process.stderr is not None
-    with process:
-        for line in process.stdout:
-            yield msgspec.json.decode(line, type=Finding)
-        said = process.stderr.read().strip()
-        if process.wait(CHECK_SECONDS) != 0:
-            last = said.splitlines()[-1] if said else f"exit code {process.returncode}"
-            yield Finding(stage, "failed", last, "this is a fault of ibstream's own check")
+    fault = "this is a fault of ibstream's own check"
+    with (
+        tempfile.TemporaryFile("w+") as errors,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process,  # noqa: S603 - ours
+    ):
+        late = False
+
+        def give_up() -> None:
+            nonlocal late
+            late = True
+            process.kill()
+
+        deadline = threading.Timer(CHECK_SECONDS, give_up)
+        deadline.start()
+        try:
+            for line in process.stdout or ():
+                try:
+                    yield decode(line.encode())
+                except msgspec.MsgspecError:
+                    yield Finding(stage, "failed", f"the check said what is no finding: {line.strip()}", fault)
+            code = process.wait()
+        finally:
+            deadline.cancel()
+            process.kill()  # for whoever stops listening in between
+        if late:
+            hang = f"the check did not end within {CHECK_SECONDS:g} seconds"
+            yield Finding(stage, "failed", hang, "what the stage before says may tell where it hangs")
+        elif code != 0:
+            errors.seek(0)
+            said = errors.read().strip()
+            last = said.splitlines()[-1] if said else f"exit code {code}"
+            yield Finding(stage, "failed", last, fault)
 
 
 def _disk(where: "Settings") -> Finding:

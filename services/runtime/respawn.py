@@ -2,8 +2,8 @@
 
 A parent of a few megabytes that imports nothing of ours. A service that ends by itself with a code that a
 restart cannot mend (2 settings, 3 lock busy) is left alone; else it is started again, after one second, doubling
-to LONGEST_PAUSE while it keeps dying young. SIGINT, SIGTERM and the end of whoever started it end both: the
-service is asked, and killed after PATIENCE. It dies with its keeper too, however that ends.
+while it keeps dying young, to 30 s and for a gateway to 5 s. SIGINT, SIGTERM and the end of whoever started it end
+both: the service is asked, and killed after PATIENCE. It dies with its keeper too, however that ends.
 """
 
 import ctypes
@@ -18,6 +18,8 @@ from types import FrameType
 FINAL_CODES = (2, 3)
 FIRST_PAUSE = 1.0  # seconds
 LONGEST_PAUSE = 30.0
+LONGEST_PAUSES = {"gateway": 5.0}  # a gateway that is away loses prices; a crash loop of it costs little
+STEADY = 30.0  # seconds after which a service has not died young
 PATIENCE = 4.0  # seconds for a service that was asked to end
 PARENT_CHECK = 0.5  # seconds between two looks at whether the parent is there
 PR_SET_PDEATHSIG = 1
@@ -36,6 +38,11 @@ def die_with_parent(parent: int) -> None:
         _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != parent:
         os._exit(1)
+
+
+def longer(pause: float, service: str) -> float:
+    """The pause after one of `pause` seconds, for a service that died young once more."""
+    return min(LONGEST_PAUSES.get(service, LONGEST_PAUSE), pause * 2)
 
 
 class Keeper:
@@ -64,12 +71,12 @@ class Keeper:
             code = self._run_once()
             if self._asked or code in FINAL_CODES:
                 return code if code >= 0 else 128 - code
-            if time.monotonic() - born > LONGEST_PAUSE:
+            if time.monotonic() - born > STEADY:
                 pause = FIRST_PAUSE
             name = signal.Signals(-code).name if code < 0 else f"code {code}"
             sys.stderr.write(f"ibstream {self._service}: ended with {name}; starting it again in {pause:.0f} s\n")
             self._rest(pause)
-            pause = min(LONGEST_PAUSE, pause * 2)
+            pause = longer(pause, self._service)
         return 0
 
     def _run_once(self) -> int:

@@ -2,10 +2,12 @@
 
 import json
 import socket
+import time
 from collections.abc import Callable
 
 import pytest
 
+from services.cli import doctor
 from tests.process.pipeline import Pipeline
 from tests.support import eventually
 
@@ -66,3 +68,14 @@ def test_a_wrong_symbol_is_one_sentence(pipeline: Callable[..., Pipeline]) -> No
     done = pipeline([]).cli("doctor", "--symbol", "../../etc/passwd")
     assert done.returncode == 7
     assert "invalid_symbol" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_checker_that_hangs_or_talks_nonsense_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "CHECK_SECONDS", 3.0)
+    began = time.monotonic()
+    first, last = doctor._ask("tests.process.hanging_check")
+    assert (first.level, first.seen) == ("ok", "it resolves")
+    assert (last.stage, last.level, last.seen) == ("process", "failed", "the check did not end within 3 seconds")
+    assert time.monotonic() - began < 10
+    [noise] = doctor._ask("tests.process.hanging_check", "noise")
+    assert (noise.level, noise.seen) == ("failed", "the check said what is no finding: a library's warning")
