@@ -13,7 +13,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from math import nan
 from typing import Any
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import structlog
 from ibapi import server_versions
@@ -88,6 +88,7 @@ SIZE_OF_PRICE = {
 _ESCAPED_TEXT = 153  # server version from which texts are ASCII with escapes
 _SIZE_MULTIPLIER, _SIZE_RULES = 110, 164  # versions between which contract details tell the round lot so
 _SIZE_MULTIPLIER_FIELD = 14  # behind version, request id, ten fields of the contract, its id, and the least tick
+_OPEN_HISTORY = 100  # IB allows half as many
 _ERROR_WITHOUT_VERSION = 194  # server version from which an error does not begin with a version
 
 
@@ -160,6 +161,8 @@ class OfficialClient(EWrapper):  # type: ignore[misc]
     def history(self, ask: History) -> None:
         until = f"{datetime.fromtimestamp(ask.end // SECOND, UTC):%Y%m%d-%H:%M:%S}" if ask.end else ""
         self._bars[ask.req_id] = []
+        while len(self._bars) > _OPEN_HISTORY:  # one that ended with an error, long ago
+            del self._bars[next(iter(self._bars))]
         contract = contract_of(ask.planned, ask.con_id)
         self._client.reqHistoricalData(
             ask.req_id, contract, until, ask.duration, ask.bar_size, ask.what_to_show, 0, 2, False, []
@@ -355,10 +358,15 @@ class OfficialClient(EWrapper):  # type: ignore[misc]
 
     def historicalData(self, reqId: int, bar: Any) -> None:
         bars = self._bars.get(reqId)
-        if bars is not None:
-            bars.append(
-                Bar(bar_time(str(bar.date)), bar.open, bar.high, bar.low, bar.close, max(0.0, float(bar.volume)))
-            )
+        if bars is None:
+            return
+        try:
+            start = bar_time(str(bar.date))
+        except ValueError as error:  # ZoneInfo's among them
+            self.malformed += 1
+            log.warning("bar_malformed", req_id=reqId, error=str(error)[:200])
+        else:
+            bars.append(Bar(start, bar.open, bar.high, bar.low, bar.close, _number(bar.volume)))
 
     def historicalDataEnd(self, reqId: int, start: str, end: str) -> None:
         bars = self._bars.pop(reqId, None)
@@ -398,7 +406,8 @@ def contract_of(planned: PlannedSymbol, con_id: int) -> Contract:
 
 
 def bar_time(text: str) -> int:
-    """The start of a bar, UTC nanoseconds: Unix seconds (formatDate 2), a date, or `YYYYMMDD HH:MM:SS [zone]`.
+    """The start of a bar, UTC nanoseconds: Unix seconds (formatDate 2), a date, or `YYYYMMDD HH:MM:SS [zone]`,
+    in UTC with a hyphen between and, from server version 214 on, a `Z` at the end.
 
     Raises ValueError. Source: TWS API documentation, "Historical Bars", formatDate.
     """
@@ -406,7 +415,11 @@ def bar_time(text: str) -> int:
         return int(datetime.strptime(text, "%Y%m%d").replace(tzinfo=UTC).timestamp()) * SECOND
     if text.isdigit():
         return int(text) * SECOND
-    day, _, rest = text.replace("-", " ").partition(" ")
-    clock, _, zone = rest.strip().partition(" ")
+    day, _, rest = text.replace("-", " ", 1).partition(" ")
+    clock, _, zone = rest.strip().removesuffix("Z").partition(" ")
     moment = datetime.strptime(f"{day} {clock}", "%Y%m%d %H:%M:%S")
-    return int(moment.replace(tzinfo=ZoneInfo(zone) if zone else UTC).timestamp()) * SECOND
+    try:
+        known = ZoneInfo(zone) if zone else UTC
+    except (ZoneInfoNotFoundError, OSError):
+        raise ValueError(f"{text!r} is in an unknown time zone") from None
+    return int(moment.replace(tzinfo=known).timestamp()) * SECOND

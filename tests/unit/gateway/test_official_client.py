@@ -16,7 +16,7 @@ from services.gateway.core.interface import (
     MarketDataTypeSeen,
     Ready,
 )
-from services.gateway.wire.official_client import NEWEST_VERSION, BadFrame, OfficialClient
+from services.gateway.wire.official_client import NEWEST_VERSION, BadFrame, OfficialClient, bar_time
 from tests import captures, protobuf
 
 UNSET = str(2**127 - 1)
@@ -243,3 +243,69 @@ def test_a_tick_that_cannot_be_read_is_counted() -> None:
     assert client.malformed == 1  # empty attributes are read as none
     _, client = said(225, protobuf.message(2, (1, 7), (2, 8), (3, "")))
     assert client.malformed == 1
+
+
+# --- what captures showed ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "expiry", "multiplier", "zone"),
+    [
+        ("sv200_contract_details_es_fut", 200, "20261218", 50.0, "US/Central"),  # as `20261218 08:30:00 US/Central`
+        ("option_calculations_aapl", 211, "20260713", 100.0, "US/Eastern"),
+        ("contract_details_eurusd_cash", 225, "", 1.0, "US/Eastern"),
+    ],
+)
+def test_expiry_multiplier_and_zone(name: str, version: int, expiry: str, multiplier: float, zone: str) -> None:
+    (seen,) = [event for event in inputs_of(name, version) if isinstance(event, ContractSeen)]
+    assert seen.details.last_trade_date == expiry
+    assert (seen.details.multiplier, seen.details.time_zone) == (multiplier, zone)
+
+
+def test_a_multiplier_of_a_hundredth() -> None:
+    contract = [(1, 5), (2, "BFF"), (3, "FUT"), (7, 0.01), (8, "CME"), (10, "USD")]
+    details = [(2, "5"), (5, 1), (12, "US/Central")]
+    payload = protobuf.message(10, (1, 7), (2, protobuf.encode(contract)), (3, protobuf.encode(details)))
+    (seen,), client = said(225, payload)
+    assert isinstance(seen, ContractSeen) and client.malformed == 0
+    assert (seen.details.multiplier, seen.details.min_tick) == (0.01, 5.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("1783949400", 1783949400),
+        ("20260713 09:30:00 US/Eastern", 1783949400),
+        ("20260713 08:30:00 US/Central", 1783949400),
+        ("20260713 21:30:00 Hongkong", 1783949400),
+        ("20260713-13:30:00", 1783949400),
+        ("20260713-13:30:00Z", 1783949400),
+        ("20260713 13:30:00 UTC", 1783949400),
+        ("20260713", 1783900800),
+    ],
+)
+def test_times_of_bars(text: str, seconds: int) -> None:
+    assert bar_time(text) == seconds * 10**9
+
+
+def test_a_bar_that_cannot_be_read_costs_no_other() -> None:
+    client = OfficialClient(1, 225)
+    client.history(History(1, SPY, 0, "1800 S"))
+    bars = [[(1, time), (2, 10.5), (3, 11.0), (4, 10.0), (5, 10.75), (6, volume)] for time, volume in BARS]
+    client.interpret(protobuf.message(17, (1, 1), *((2, protobuf.encode(bar)) for bar in bars)))
+    client.interpret(protobuf.message(108, (1, 1)))
+    seen, _ = client.inputs
+    assert isinstance(seen, BarsSeen)
+    assert [(bar.time, bar.volume) for bar in seen.bars] == [(1783949400 * 10**9, 7.5), (1783949520 * 10**9, 0)]
+    assert client.malformed == 1
+
+
+BARS = [("1783949400", "7.5"), ("20260713 09:31:00 Mars/Olympus", "8"), ("1783949520", UNSET)]
+
+
+def test_history_that_ends_with_an_error_is_forgotten_in_time() -> None:
+    client = OfficialClient(1, 225)
+    for req_id in range(5000):
+        client.history(History(req_id, SPY, 0, "1800 S"))
+        client.interpret(protobuf.message(4, (1, req_id), (3, 162), (4, "no data")))
+    assert len(client._bars) <= 200
