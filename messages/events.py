@@ -62,6 +62,7 @@ class LinkChanged(Event, tag="link_changed", frozen=True):
     account_kind: Literal["simulator", "paper", "live"] | None = None
     expected: bool = False  # inside a known reset window: no alert
     retry_in: float | None = None  # seconds, with phase backoff
+    clock_skew: float | None = None  # seconds that the gateway's clock is ahead of ours, where it is more than one
 
 
 class FarmChanged(Event, tag="farm_changed", frozen=True):
@@ -92,7 +93,7 @@ class IbError(Event, tag="ib_error", frozen=True):
     kind: Literal["info", "warning", "symbol", "link", "fatal"]
     message: str
     symbol: str | None = None
-    repeats: int = 1  # identical messages folded within one turn
+    repeats: int = 1  # identical messages within a second are one event
 
 
 class ContractQualified(Event, tag="contract_qualified", frozen=True):

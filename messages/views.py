@@ -127,7 +127,8 @@ class LinkStatus(msgspec.Struct, frozen=True, kw_only=True):
     server_version: int | None = None
     expected: bool = False
     since: str | None = None
-    farms: dict[str, str] = {}
+    farms: dict[str, str] = {}  # by name; a name that is unusual for its kind has that behind it
+    clock_skew: float | None = None  # seconds that the gateway's clock is ahead of ours, where it is more than one
 
 
 class SnapshotChoice(msgspec.Struct, frozen=True, kw_only=True):

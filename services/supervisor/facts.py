@@ -33,7 +33,7 @@ from messages.views import LastError
 from services.base.clock import SECOND, iso
 from services.journal.cursor import Cursor
 
-VERSION: Final = 4  # raise it when a fold changes: saved facts are then folded again from the journal
+VERSION: Final = 5  # raise it when a fold changes: saved facts are then folded again from the journal
 
 _RARE_FIELDS: Final = (bytes([SOURCE]), bytes([PRICE_TIME]))
 
@@ -75,7 +75,7 @@ class LinkFacts(msgspec.Struct, kw_only=True):
             case LinkChanged():
                 self._apply_link_changed(event, time)
             case FarmChanged():
-                self.farms[event.farm] = event.state
+                self.farms[_farm_key(event)] = event.state
             case SymbolChanged(state="removed"):
                 self.symbols.pop(event.symbol, None)
             case SymbolChanged():
@@ -94,6 +94,12 @@ class LinkFacts(msgspec.Struct, kw_only=True):
         elif event.phase in ("backoff", "no_ib") or (previous is not None and previous.phase == "ready"):
             self.failure = event
         self.link = event
+
+
+def _farm_key(event: FarmChanged) -> str:
+    """The farm's name, with its kind where the name alone would be that of another kind's farm."""
+    usual = {"market_data": True, "history": "hmds" in event.farm, "sec_def": event.farm.startswith("secdef")}
+    return event.farm if usual[event.kind] else f"{event.farm} ({event.kind})"
 
 
 class Facts(msgspec.Struct, kw_only=True):

@@ -60,7 +60,7 @@ def build(
         link=_link(_most_troubled(facts, gateways)),
         links={name: link for name in several if (link := _link(facts.link_of(name)))} if several else UNSET,
         plan_problem=plan.problem if plan is not None else None,
-        warnings=_warnings(plan) if facts.request is not None else [],
+        warnings=[*_warnings(plan), *_clocks(facts)] if facts.request is not None else [],
         good_until=iso(good_until) if good_until is not None else None,
     )
 
@@ -152,7 +152,20 @@ def _link(of: LinkFacts) -> LinkStatus | None:
         expected=link.expected,
         since=iso(of.since),
         farms=of.farms,
+        clock_skew=link.clock_skew,
     )
+
+
+def _clocks(facts: Facts) -> list[str]:
+    """A clock that differs makes good prices look old, and old ones good."""
+    found = []
+    for name, of in facts.links.items():
+        skew = of.link.clock_skew if of.link is not None else None
+        if skew is not None:
+            ours = "behind" if skew > 0 else "ahead of"
+            which = f" {name}'s" if name else "'s"
+            found.append(f"this machine's clock is {abs(skew):.1f} s {ours} the gateway{which}: let NTP set it")
+    return found
 
 
 def _warnings(plan: Plan | None) -> list[str]:

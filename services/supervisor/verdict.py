@@ -30,6 +30,8 @@ WORDS: Final = {
     "gateway_unreachable": "the IB gateway cannot be reached",
     "gateway_silent": "the IB gateway accepts the connection and does not answer",
     "handshake_refused": "the IB gateway closed the connection during the handshake",
+    "greeting_incomplete": "the IB gateway answers and does not get ready: its login may not be complete",
+    "foreign_gateway": "an IB gateway answers where the simulator was expected",
     "connection_lost": "the connection to the IB gateway was lost",
     "protocol_error": "the IB gateway sent something that cannot be read",
     "client_id_in_use": "another program uses this API client id at the IB gateway",

@@ -53,7 +53,7 @@ class World:
     """`up`, `answers` ... are knobs: turn them, then `run`."""
 
     def __init__(self, symbols: Iterable[str] = ("SPY", "QQQ"), seed: int = 1, **settings: object) -> None:
-        self.settings = Settings(api_mode="ib", **settings)  # type: ignore[arg-type]
+        self.settings = Settings(**{"api_mode": "ib", **settings})  # type: ignore[arg-type]
         self.rng = random.Random(seed)
         self.now = START
         self.memory = Memory()
@@ -85,6 +85,11 @@ class World:
         self.halted: set[str] = set()
         self.hours: dict[str, str] = {}
         self.history_broken = False
+        self.history_silent = False  # history is asked and does not answer
+        self.history_refusal: str | None = None  # the text of 162
+        self.history_behind = 0  # seconds that its newest bar is old
+        self.clock_ahead = 0  # seconds
+        self.picture_only: set[str] = set()  # prices come when they are subscribed, and then none; snapshots are empty
         self.market_open: Callable[[str], bool] = lambda symbol: True
         # the gateway's side
         self.port: int | None = None
@@ -94,7 +99,7 @@ class World:
         self.used_ids: set[int] = set()
         self.later: list[tuple[int, fx.Event]] = []
         self.message_times: deque[int] = deque()
-        self.history_times: deque[tuple[int, tuple[str, int, str]]] = deque()
+        self.history_times: deque[tuple[int, tuple[str, int, str, str]]] = deque()
         self.history_open: set[int] = set()
         self.price: Counter[str] = Counter()  # moves at each turn of a symbol that is not quiet
         # what the core said and did
@@ -218,6 +223,8 @@ class World:
         for req_id, request in self.requests.items():
             symbol = request.symbol
             if request.snapshot or not self.flows(symbol, stream=True):
+                continue
+            if symbol in self.picture_only and request.values:
                 continue
             values = self._values(symbol)
             if request.values != values:
@@ -352,7 +359,7 @@ class World:
             case fx.SetMarketDataType(data_type):
                 self.data_type = data_type
             case fx.AskTime():
-                self._soon(0.1, fx.CurrentTimeSeen(self.now // SECOND))
+                self._soon(0.1, fx.CurrentTimeSeen((self.now + SECOND // 10) // SECOND + self.clock_ahead))
             case fx.Subscribe(_, planned, 0) | fx.Snapshot(_, planned, 0) if planned.symbol in self.ambiguous:
                 return fx.IbErrorSeen(req_id, 200, "The contract description is ambiguous")
             case fx.Subscribe(_, planned, _):
@@ -392,7 +399,7 @@ class World:
 
     def _snapshot(self, req_id: int, symbol: str) -> None:
         stream = next(iter(self.streams(symbol)), None)
-        if not self.flows(symbol, stream=False) or not self.market_open(symbol):
+        if not self.flows(symbol, stream=False) or not self.market_open(symbol) or symbol in self.picture_only:
             self._soon(11, fx.SnapshotEnd(req_id, {}, {}))
             return
         values = self._values(symbol)
@@ -418,7 +425,7 @@ class World:
         self._soon(0.2, fx.ContractEnd(req_id))
 
     def _history(self, effect: fx.History) -> None:
-        key = (effect.planned.symbol, effect.end, effect.duration)
+        key = (effect.planned.symbol, effect.end, effect.duration, effect.what_to_show)
         while self.history_times and self.history_times[0][0] <= self.now - 600 * SECOND:
             self.history_times.popleft()
         for at, other in self.history_times:
@@ -429,10 +436,15 @@ class World:
             raise RuleBroken("history pacing")
         self.history_times.append((self.now, key))
         self.history_open.add(effect.req_id)
+        if self.history_silent:
+            return
+        if self.history_refusal is not None:
+            self._soon(1, fx.IbErrorSeen(effect.req_id, 162, self.history_refusal))
+            return
         if self.history_broken or not self.ib_link:
             self._soon(1, fx.IbErrorSeen(effect.req_id, 162, "Historical Market Data Service: no data permissions"))
             return
-        end = effect.end or self.now
+        end = min(effect.end or self.now, self.now - self.history_behind * SECOND)
         span, unit = effect.duration.split()
         start = end - int(span) * (SECOND if unit == "S" else 86400 * SECOND)
         minute = 60 * SECOND

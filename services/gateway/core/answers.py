@@ -10,19 +10,32 @@ from services.gateway.core import interface as fx
 from services.gateway.core.deadlines import NEVER, ns
 from services.gateway.core.governor import Kind, Request
 from services.gateway.core.ib_errors import IbCode
-from services.gateway.core.symbol_state import Route, Symbol
+from services.gateway.core.symbol_state import Advisory, Route, Symbol
 
 if TYPE_CHECKING:
     from services.gateway.core.core import GatewayCore
 
 NO_ANSWER: Final = ns(60)  # after which a request for details or bars is given up
-PARTLY: Final = 10091  # the stream goes on without the part that is not entitled
+SOON: Final = ns(5)  # likewise, where IB said that it will hardly answer
+QUARTER_HOUR: Final = ns(900)
+PACING_WINDOW: Final = ns(60)
+PACING_REFUSALS: Final = 3
+DELAYED: Final = 3  # as a market data type
+DELAYED_SHOWN: Final = 10167
+NOT_UP_TO_THE_SECOND: Final = 2188
+OTHER_BARS: Final = 10299
+ADVISORIES: Final = frozenset({10089, 10091})  # the data may come all the same, or a part of it
+PLAINLY_ENDED: Final = frozenset({101, 200, 320, 321, 354, 420, 10168, 10186})
+"""Codes after which IB holds nothing open for the request: a cancel would be answered with 300."""
+
+NOTICES: Final = range(2100, 2200)  # IB's own range of warnings: they end nothing
 
 
 class Answers:
     def __init__(self, core: "GatewayCore") -> None:
         self.core = core
         self._bars: dict[int, list[Bar]] = {}
+        self._refusals: list[int] = []  # times of history's last refusals
 
     def connection_lost(self) -> None:
         self._bars.clear()
@@ -62,6 +75,8 @@ class Answers:
         return request, self.core.symbols.get(request.symbol)
 
     def _history_ended(self, request: Request, symbol: Symbol, bars: list[Bar]) -> None:
+        if bars:
+            self._refusals.clear()
         self.core.requests.finish(request)
         symbol.history = None
         if request.purpose == "gap_fill":
@@ -91,30 +106,50 @@ class Answers:
 
     def refused(self, request: Request, symbol: Symbol, entry: IbCode, message: str) -> None:
         """An error for a request of ours."""
-        if entry.reaction == "note":
-            return
         self.core.context.touch(symbol)
-        if request.kind is Kind.DETAILS:
+        if request.kind is Kind.STREAM and not request.got:
+            symbol.complaint = (entry.code, message)  # the only thing that tells why nothing comes
+        if request.kind is Kind.HISTORY:
+            self._history_refused(request, symbol, entry, message)
+        elif entry.code == DELAYED_SHOWN:
+            request.delivered = request.delivered or DELAYED
+            if symbol.data_type is None:
+                self.core.set_data_type(symbol, DELAYED)
+        elif entry.reaction == "note" and not _ends(request, entry):
+            pass
+        elif request.kind is Kind.DETAILS:
             self.core.requests.finish(request)
             self.core.contracts.failed(request, symbol)
-        elif request.kind is Kind.HISTORY:
-            self._history_refused(request, symbol, message)
-        elif entry.reaction == "no_entitlement":
-            self._not_entitled(request, symbol, entry, message)
-        elif entry.reaction == "competing":
-            if request is symbol.snapshot:
-                self._drop_snapshot(symbol)
-            self.core.competing.said(symbol)
-        elif entry.reaction == "line_limit":
-            self.core.requests.finish(request)
-            self.core.lines.refused(request, symbol)
-        elif entry.reaction == "reject":
-            self._rejected(request, symbol, entry, message)
         else:
-            self._renew(request, symbol, ended=entry.code != 10225)
+            self._market_data_refused(request, symbol, entry, message)
+
+    def _market_data_refused(self, request: Request, symbol: Symbol, entry: IbCode, message: str) -> None:
+        match entry.reaction:
+            case "no_entitlement":
+                self._not_entitled(request, symbol, entry, message)
+            case "competing":
+                if request is symbol.snapshot:
+                    self._drop_snapshot(symbol)
+                self.core.competing.said(symbol)
+            case "line_limit":
+                self.core.requests.finish(request)
+                self.core.lines.refused(request, symbol)
+            case "reject":
+                self._rejected(request, symbol, entry, message)
+            case "note":
+                self._drop_snapshot(symbol)
+            case _:
+                self._renew(request, symbol)
+
+    def _end(self, request: Request, entry: IbCode) -> None:
+        """It leaves the books: with a cancel, unless IB plainly said that it is over."""
+        if entry.code in PLAINLY_ENDED:
+            self.core.requests.finish(request)
+        else:
+            self.core.requests.cancel(request)
 
     def _rejected(self, request: Request, symbol: Symbol, entry: IbCode, message: str) -> None:
-        self.core.requests.finish(request)
+        self._end(request, entry)
         if request is symbol.stream:
             symbol.stream = None
         elif request is symbol.snapshot:
@@ -126,26 +161,25 @@ class Answers:
         self.core.lines.unbalanced = True
 
     def _not_entitled(self, request: Request, symbol: Symbol, entry: IbCode, message: str) -> None:
-        """Delayed data, if the user allows it and it was not tried yet."""
+        """Delayed data, if the user allows it and it was not tried yet. Where it is delayed data that was asked for, an
+        advisory is no refusal unless nothing follows it."""
         core = self.core
         plan_allows = core.plan is not None and core.plan.allow_delayed
         if plan_allows and core.context.settings.allow_delayed and not symbol.delayed:
             symbol.delayed = True
             symbol.data_type = None
-            if entry.code != PARTLY:
-                core.requests.finish(request)
+            self._end(request, entry)
             for held in (symbol.stream, symbol.snapshot):
                 core.requests.cancel(held)
             symbol.stream = symbol.snapshot = None
             symbol.step = "trust"
-        elif entry.code != PARTLY:
+        elif entry.code not in ADVISORIES:
             self._rejected(request, symbol, entry, message)
+        elif request is symbol.stream and not request.got and request.delivered not in (3, 4):
+            symbol.advisory = Advisory(entry, message, core.context.now + core.recovery.pace.probe_timeout)
 
-    def _renew(self, request: Request, symbol: Symbol, ended: bool) -> None:
-        if ended:
-            self.core.requests.finish(request)
-        else:
-            self.core.requests.cancel(request)
+    def _renew(self, request: Request, symbol: Symbol) -> None:
+        self.core.requests.cancel(request)
         if request is symbol.snapshot:
             symbol.snapshot = None
             symbol.answerless += 1
@@ -157,27 +191,60 @@ class Answers:
         symbol.snapshot = None
         symbol.answerless += 1
 
-    def _history_refused(self, request: Request, symbol: Symbol, message: str) -> None:
-        text = message.lower()
-        if "pacing" in text:
-            self.core.requests.governor.history.refused(self.core.context.now)
-        if request.purpose == "gap_fill" and "no data" not in text:
-            self.core.requests.finish(request)
-            symbol.history = None
-            self.core.gaps.failed(symbol)
+    # --- history's refusals: one code for many causes, and a text in any language ---
+
+    def _history_refused(self, request: Request, symbol: Symbol, entry: IbCode, message: str) -> None:
+        if entry.code == NOT_UP_TO_THE_SECOND:
+            # Bars may follow all the same. When they do not, those of a quarter of an hour ago are there.
+            request.give_up_at = self.core.context.now + SOON
+            symbol.bars_behind = QUARTER_HOUR
+            return
+        if entry.reaction == "note" and not _ends(request, entry):
+            return
+        if entry.name == "unknown":
+            self.core.requests.cancel(request)
         else:
+            self.core.requests.finish(request)
+        symbol.history = None
+        if entry.code == OTHER_BARS:
+            symbol.bars_of = "TRADES" if request.what_to_show == "AGGTRADES" else "AGGTRADES"
+            self._ask_bars_again(request, symbol)
+            return
+        text = message.lower()
+        nothing = "no data" in text
+        if not nothing and "hmds" not in text:
+            self._judge_pacing("pacing" in text)
+        if request.purpose != "gap_fill" or nothing:
             self._history_ended(request, symbol, [])
+        else:
+            self.core.gaps.refused(symbol, request, by_service="hmds" in text)
+
+    def _judge_pacing(self, said: bool) -> None:
+        """Refusals in a row that the service's own name (HMDS) does not explain: perhaps too many were asked for."""
+        now = self.core.context.now
+        self._refusals = [at for at in self._refusals if at > now - PACING_WINDOW]
+        self._refusals.append(now)
+        if said or len(self._refusals) >= PACING_REFUSALS:
+            self._refusals.clear()
+            self.core.requests.governor.history.refused(now)
+
+    def _ask_bars_again(self, request: Request, symbol: Symbol) -> None:
+        if request.purpose == "gap_fill":
+            self.core.gaps.fill_soon(symbol.name)
+        else:
+            symbol.history_at = 0
 
     # --- silence ---
 
     def check(self, symbol: Symbol) -> int:
-        """Give up requests for details and bars that nobody answers. Returns when to look again."""
+        """Give up requests that nobody answers, and refuse where nothing follows an advisory. Returns when to look
+        again."""
         now = self.core.context.now
-        wake = NEVER
+        wake = self._judge_advisory(symbol)
         for request in (symbol.details, symbol.history):
             if request is None or not request.sent_at:
                 continue
-            due = request.sent_at + NO_ANSWER
+            due = request.give_up_at or request.sent_at + NO_ANSWER
             if now < due:
                 wake = min(wake, due)
                 continue
@@ -187,9 +254,24 @@ class Answers:
                 continue
             symbol.history = None
             self._bars.pop(request.req_id, None)
-            if request.purpose == "gap_fill":
+            if request.give_up_at:
+                self._ask_bars_again(request, symbol)
+            elif request.purpose == "gap_fill":
                 self.core.gaps.failed(symbol)
         return wake
+
+    def _judge_advisory(self, symbol: Symbol) -> int:
+        advisory, stream = symbol.advisory, symbol.stream
+        if advisory is None:
+            return NEVER
+        if stream is None or stream.got or stream.delivered in (3, 4):
+            symbol.advisory = None
+        elif self.core.context.now < advisory.until:
+            return advisory.until
+        else:
+            symbol.advisory = None
+            self._rejected(stream, symbol, advisory.entry, advisory.message)
+        return NEVER
 
     def forget_stream(self, symbol: Symbol) -> None:
         """IB lost its subscription: the id is over, without a message."""
@@ -198,3 +280,8 @@ class Answers:
                 self.core.requests.cancel(symbol.stream)
             else:
                 self.core.requests.finish(symbol.stream)
+
+
+def _ends(request: Request, entry: IbCode) -> bool:
+    """A code that no table names: of a request that waits for exactly one answer, this is the answer."""
+    return entry.name == "unknown" and request.kind is not Kind.STREAM and entry.code not in NOTICES

@@ -18,13 +18,14 @@ from services.gateway.core.competing_session import Competing
 from services.gateway.core.context import Context
 from services.gateway.core.contracts import Contracts, same_contract
 from services.gateway.core.deadlines import NEVER, Part
+from services.gateway.core.error_log import ErrorLog
 from services.gateway.core.fallback import Ladder
 from services.gateway.core.farms import Farms
 from services.gateway.core.gap_ledger import Gaps
 from services.gateway.core.governor import Kind
 from services.gateway.core.ib_errors import SEC_DEF_OK, look_up
 from services.gateway.core.lines import Lines
-from services.gateway.core.link import Link, LinkStep
+from services.gateway.core.link import FarmChange, Link, LinkStep
 from services.gateway.core.link_silence import Silence
 from services.gateway.core.memory import Memory
 from services.gateway.core.recovery import Recovery
@@ -61,6 +62,7 @@ class GatewayCore:
         self.ladder = Ladder(context, pace, self.requests, self.link, self.farms)
         self.gaps = Gaps(context, self.requests)
         self.answers = Answers(self)
+        self.errors = ErrorLog(context)
         self.plan: Plan | None = None
 
     def handle(self, event: fx.Event, now: int) -> list[fx.Effect]:
@@ -102,8 +104,8 @@ class GatewayCore:
                 self.link_stepped(self.link.ready(server_version, accounts))
             case fx.EndpointSeen():
                 self.link_stepped(self.link.endpoint_seen(event.up))
-            case fx.CurrentTimeSeen():
-                self.silence.time_seen()
+            case fx.CurrentTimeSeen(seconds):
+                self.silence.time_seen(seconds)
             case fx.IbErrorSeen():
                 self._error_seen(event)
             case _:
@@ -161,6 +163,8 @@ class GatewayCore:
                 self.lines.due(name)
             case "fill":
                 self.gaps.fill(self.symbols[name], self.link.phase == "ready")
+            case "errors":
+                self.errors.due()
             case "rejected":
                 self.contracts.retry(self.symbols[name])
                 self.lines.unbalanced = True
@@ -323,17 +327,20 @@ class GatewayCore:
     def _stream_came(self, symbol: Symbol) -> None:
         self.context.priced_by(symbol, SOURCE_STREAM, self.context.now, symbol.subscribed_at)
         if symbol.data_type is None and self.requests.data_type == 1 and not symbol.delayed:
-            self._set_data_type(symbol, 1)  # IB says nothing when it is what was asked for
+            self.set_data_type(symbol, 1)  # IB says nothing when it is what was asked for
         symbol.rejections = 0
+        symbol.complaint = None
         if symbol.competing:
             self.competing.ticked(symbol)
 
     def _data_type_seen(self, event: fx.MarketDataTypeSeen) -> None:
-        symbol = self._symbol_of(event.req_id)
-        if symbol is not None:
-            self._set_data_type(symbol, event.data_type)
+        request = self.requests.by_id.get(event.req_id)
+        symbol = self.symbols.get(request.symbol) if request is not None else None
+        if request is not None and symbol is not None:
+            request.delivered = event.data_type
+            self.set_data_type(symbol, event.data_type)
 
-    def _set_data_type(self, symbol: Symbol, data_type: int) -> None:
+    def set_data_type(self, symbol: Symbol, data_type: int) -> None:
         if symbol.data_type != data_type:
             symbol.data_type = data_type
             self.context.ticks(symbol.name, [(MARKET_DATA_TYPE, float(data_type), fx.NAN, "")])
@@ -354,15 +361,15 @@ class GatewayCore:
         request = self.requests.by_id.get(event.req_id)
         symbol = self.symbols.get(request.symbol) if request is not None else None
         name = symbol.name if symbol is not None else None
-        self.context.emit(
-            IbError(code=event.code, name=entry.name, kind=entry.kind, message=event.message, symbol=name)
-        )
+        self.errors.said(IbError(code=event.code, name=entry.name, kind=entry.kind, message=event.message, symbol=name))
         if entry.reaction == "farm":
             self._farm_said(event.code, event.message)
         elif entry.reaction == "slow_down":
             self.requests.governor.strike(self.context.now)
         elif entry.kind in ("link", "fatal"):
             self.link_stepped(self.link.ib_said(entry, event.message))
+            if entry.reaction in ("ib_restored_lost", "ib_restored_kept"):
+                self._farms_changed(self.link.farms_listed(event.message))
         elif request is not None and symbol is not None:
             self.answers.refused(request, symbol, entry, event.message)
         elif entry.reaction == "competing":
@@ -374,9 +381,11 @@ class GatewayCore:
         if code == SEC_DEF_OK:
             self.contracts.link_healed()
             self.lines.unbalanced = True
-        changed = self.link.farm_said(code, message)
-        if changed is not None:
-            self.farms.changed(*changed, self.link.farms)
+        self._farms_changed(self.link.farm_said(code, message))
+
+    def _farms_changed(self, changes: list[FarmChange]) -> None:
+        for change in changes:
+            self.farms.changed(change, self.link.farms)
 
     # --- review ---
 

@@ -21,6 +21,7 @@ from services.gateway.core.symbol_state import Symbol
 from services.gateway.core.timing import Pace
 
 IN_VAIN: Final = 2  # snapshots without a price after which they are asked for rarely
+AGGREGATED_TRADES: Final = 168  # server version from which IB has them
 FALLBACK_SPAN: Final = "3600 S"
 LAST_IN_LINE: Final = 1_000_000_000  # rotation comes after every snapshot that a streamed symbol needs
 
@@ -106,7 +107,10 @@ class Ladder:
         request = Request(Kind.HISTORY, symbol.name, symbol.priority)
         request.purpose = "fallback"
         request.duration = FALLBACK_SPAN
-        request.what_to_show = what_to_show(symbol)
+        request.what_to_show = what_to_show(symbol, self.context.server_version)
+        if symbol.bars_behind:
+            end = self.context.now - symbol.bars_behind
+            request.end = end - end % (60 * SECOND)
         self.requests.submit_history(symbol, request)
         return NEVER
 
@@ -137,10 +141,18 @@ class Ladder:
 
     def _priced_before(self, symbol: Symbol) -> int:
         """Until when an earlier run of the gateway may have given prices of this symbol."""
+        if symbol.name not in self.context.memory.priced:
+            return 0
         gap = self.context.memory.open_gaps.get(symbol.name)
         return gap.start if gap is not None else self.context.memory.streamed_until
 
 
-def what_to_show(symbol: Symbol) -> str:
-    """Which bars IB has of it. Currencies and CFDs have no trades."""
-    return "MIDPOINT" if symbol.planned.sec_type in ("CASH", "CFD", "CMDTY") else "TRADES"
+def what_to_show(symbol: Symbol, server_version: int) -> str:
+    """Which bars IB has of it. Currencies and CFDs have no trades; those of cryptocurrencies are aggregated, where the
+    gateway knows the word."""
+    if symbol.bars_of is not None:
+        return symbol.bars_of
+    if symbol.planned.sec_type in ("CASH", "CFD", "CMDTY"):
+        return "MIDPOINT"
+    aggregated = symbol.planned.sec_type == "CRYPTO" and server_version >= AGGREGATED_TRADES
+    return "AGGTRADES" if aggregated else "TRADES"

@@ -7,7 +7,7 @@ may serve anybody. A symbol that goes on ticking is not served by the farm that 
 from typing import Final
 
 from services.gateway.core.context import Context
-from services.gateway.core.link import Farm
+from services.gateway.core.link import Farm, FarmChange
 from services.gateway.core.symbol_state import Symbol
 from services.gateway.core.timing import Pace
 
@@ -35,8 +35,8 @@ class Farms:
         self.broken: dict[str, int] = {}  # and since when
         self.history_works = True  # false while all of IB's history farms are broken
 
-    def changed(self, farm: Farm, before: str, state: str, all_farms: dict[Farm, str]) -> None:
-        kind, name = farm
+    def changed(self, change: FarmChange, all_farms: dict[Farm, str]) -> None:
+        (kind, name), before, state = change
         if kind == "history":
             states = [state for (kind, _), state in all_farms.items() if kind == "history"]
             self.history_works = any(state != "broken" for state in states)

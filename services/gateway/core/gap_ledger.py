@@ -18,6 +18,8 @@ MINUTE: Final = 60 * SECOND
 DAY: Final = 24 * 60 * MINUTE
 SETTLE: Final = ns(10)  # after the end of the gap's last minute: then IB has its bar
 TRY_AGAIN: Final = ns(600)
+REFUSALS: Final = 3  # of the same gap, with growing pauses; one more, and the bars are taken to be missing
+REFUSALS_BY_SERVICE: Final = 2
 OLDEST: Final = 30 * DAY  # IB keeps more, but nobody waits for it
 LAST_IN_LINE: Final = 1_000_000_000
 MISSING: Final = frozenset({"stale", "snapshot", "history", "pending"})
@@ -122,11 +124,12 @@ class Gaps:
         request.start = start
         seconds = (end - start) // SECOND
         request.duration = f"{seconds} S" if seconds <= 86400 else f"{-(-seconds // 86400)} D"
-        request.what_to_show = what_to_show(symbol)
+        request.what_to_show = what_to_show(symbol, self.context.server_version)
         self.requests.submit_history(symbol, request)
 
     def filled(self, symbol: Symbol, request: Request, bars: list[Bar]) -> None:
         """History answered; with nothing, when it had nothing."""
+        symbol.fill_refusals = 0
         bars = [bar for bar in bars if request.start <= bar.time < request.end]
         if bars:
             self.context.emit(
@@ -139,5 +142,16 @@ class Gaps:
         if symbol.name in self.context.memory.unfilled:
             self.fill_soon(symbol.name)
 
+    def refused(self, symbol: Symbol, request: Request, by_service: bool) -> None:
+        """IB's history has no bars for its gaps, be it for now or for good; its text may be in any language. What it
+        refused often enough is taken to be missing there: sooner when it names its data service (`by_service`)."""
+        symbol.fill_refusals += 1
+        if symbol.fill_refusals > (REFUSALS_BY_SERVICE if by_service else REFUSALS):
+            self.filled(symbol, request, [])
+            return
+        pause = MINUTE if by_service else TRY_AGAIN
+        self._fill_at(symbol.name, self.context.now + (pause << (symbol.fill_refusals - 1)))
+
     def failed(self, symbol: Symbol) -> None:
+        """No answer."""
         self._fill_at(symbol.name, self.context.now + TRY_AGAIN)

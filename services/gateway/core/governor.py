@@ -55,9 +55,10 @@ class Request:
     sent_at: int = 0
     waiting: bool = False
     purpose: str = ""
+    delivered: int = 0  # the market data type of what comes, as IB said
     got: bool = False  # a price came in answer
     con_id: int = 0  # the contract id that it named, 0 for none
-    error: tuple[int, str] | None = None  # code and text of the last error that named it
+    give_up_at: int = 0  # when no answer is awaited any more, where that is sooner than usual
     end: int = 0  # history: until when, UTC ns, 0 for now
     start: int = 0
     duration: str = ""

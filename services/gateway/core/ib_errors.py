@@ -56,6 +56,7 @@ _TABLE: Final[tuple[IbCode, ...]] = (
     IbCode(354, "no_entitlement", "symbol", "no_entitlement", "No market data subscription covers this symbol."),
     IbCode(366, "unknown_history", "info", "note", "The history request had ended when it was cancelled."),
     IbCode(420, "invalid_realtime_query", "symbol", "reject", "The real-time query is not valid or not entitled."),
+    IbCode(430, "no_fundamentals", "warning", "request_failed", "The fundamental data of this contract is not available."),
     IbCode(10089, "no_entitlement_api", "symbol", "no_entitlement", "The symbol needs a market data subscription for API use; delayed data may be there."),
     IbCode(10090, "partly_entitled", "warning", "note", "Part of the requested data is not entitled; the other ticks flow."),
     IbCode(10091, "no_entitlement_part", "symbol", "no_entitlement", "Part of the data needs a further market data subscription for API use."),
@@ -69,7 +70,11 @@ _TABLE: Final[tuple[IbCode, ...]] = (
     IbCode(10197, "competing_session", "warning", "competing", "Another session of this user, such as a phone or a web login, has the market data."),
     IbCode(10225, "bust_event", "warning", "resubscribe", "A bust event ended the subscription; it must be renewed."),
     IbCode(10285, "version_too_old", "warning", "note", "The API version is too old for fractional share sizes."),
+    IbCode(10299, "other_bars", "warning", "request_failed", "History has bars of another kind for this contract, such as AGGTRADES."),
     IbCode(10314, "bad_end_time", "warning", "request_failed", "The end time of a history request was not understood."),
+    IbCode(10148, "order_not_cancellable", "info", "note", "An order could not be cancelled in its state."),
+    IbCode(10339, "bad_end_of_continuous", "warning", "request_failed", "A continuous future takes no end time."),
+    IbCode(10358, "fundamentals_refused", "warning", "request_failed", "Fundamental data is not allowed."),
     # between gateway and IB
     IbCode(1100, "ib_connection_lost", "link", "ib_lost", "The gateway has lost IB; the socket stays up, and prices stop."),
     IbCode(1101, "ib_restored_data_lost", "link", "ib_restored_lost", "IB is back, and the subscriptions are gone."),
@@ -86,6 +91,10 @@ _TABLE: Final[tuple[IbCode, ...]] = (
     IbCode(2110, "server_connection_broken", "link", "ib_lost", "The gateway's connection to IB's server is broken; it heals by itself."),
     IbCode(2119, "farm_connecting", "info", "farm", "A market data farm is being connected."),
     IbCode(2137, "cross_side", "info", "note", "A warning about an order."),
+    IbCode(2152, "depth_partly", "info", "note", "Market depth of some exchanges is not entitled."),
+    IbCode(2174, "time_zone_assumed", "info", "note", "A time was sent without a time zone; the gateway assumed one."),
+    IbCode(2176, "fractions_unknown", "warning", "note", "The API version does not know fractional sizes; they are rounded."),
+    IbCode(2188, "history_behind", "info", "note", "Bars up to the second need a further subscription; older ones may be there."),
     IbCode(2157, "sec_def_farm_broken", "warning", "farm", "A security definition farm is disconnected."),
     IbCode(2158, "sec_def_farm_ok", "info", "farm", "A security definition farm is connected."),
     # between us and the gateway
@@ -106,7 +115,10 @@ assert len(TABLE) == len(_TABLE)
 
 SEC_DEF_OK: Final = 2158
 
-FARM_CODES: Final[dict[int, tuple[str, str]]] = {
+FarmKind = Literal["market_data", "history", "sec_def"]
+FarmState = Literal["ok", "inactive", "broken"]
+
+FARM_CODES: Final[dict[int, tuple[FarmKind, FarmState]]] = {
     2103: ("market_data", "broken"),
     2104: ("market_data", "ok"),
     2105: ("history", "broken"),

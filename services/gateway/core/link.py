@@ -6,14 +6,14 @@ and never exceeds `ib_backoff_max`; the phase and its reason are said whenever t
 
 import re
 from enum import Enum
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from messages.events import FarmChanged, LinkChanged, LinkPhase
 from services.base.reset_windows import ResetWindows
 from services.base.simulated import is_simulated
 from services.gateway.core.context import Context
 from services.gateway.core.deadlines import SECOND, ns
-from services.gateway.core.ib_errors import FARM_CODES, IbCode
+from services.gateway.core.ib_errors import FARM_CODES, FarmKind, FarmState, IbCode
 from services.gateway.core.interface import Connect, Disconnect, ProbeEndpoint
 
 FIRST_PAUSE: Final = 0.5  # seconds
@@ -24,6 +24,7 @@ PRIMARY_PROBE: Final = 10.0
 PRIMARY_PROBE_MAX: Final = 300.0
 PROBES_BEFORE_HAND_BACK: Final = 2
 SETTLED: Final = 60.0  # seconds of readiness after which earlier failures are forgotten
+CLOCK_TOLERANCE: Final = 1.0  # seconds
 HALF_GREETING: Final = 4  # times `ib_connect_timeout` that the rest of a greeting is waited for
 IN_FLIGHT: Final = ns(2)  # ticks this soon after 1100 were under way before it
 
@@ -38,6 +39,12 @@ FAILURE_REASON: Final = {
 }
 
 
+_COLON: Final = re.compile("[:\uff1a]")
+_ESCAPE: Final = re.compile(r"\\u([0-9a-fA-F]{4})")
+_FARM: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.]*[A-Za-z0-9_])?")
+_FARM_LIST: Final = re.compile("[:\uff1a]\\s*([A-Za-z0-9_.]+(?:\\s*[;\uff1b]\\s*[A-Za-z0-9_.]+)*)")
+
+
 class LinkStep(Enum):
     """What a step of the link means for the symbols."""
 
@@ -48,7 +55,13 @@ class LinkStep(Enum):
     DATA_KEPT = "data_kept"  # IB is back, it says with the subscriptions
 
 
-Farm = tuple[Literal["market_data", "history", "sec_def"], str]
+Farm = tuple[FarmKind, str]
+
+
+class FarmChange(NamedTuple):
+    farm: Farm
+    before: str  # empty: it was not known
+    state: FarmState
 
 
 class Link:
@@ -72,6 +85,7 @@ class Link:
         self.no_ib_since = 0
         self.probes_up = 0
         self.probe_every = PRIMARY_PROBE
+        self.clock_skew: float | None = None  # seconds that the gateway's clock is ahead, where that is worth a word
         self._missing = ""  # which part of the greeting has not come, once the other one has
         self._refusal: tuple[str, str] | None = None  # why the gateway is about to close the socket
         self._said: LinkChanged | None = None
@@ -150,8 +164,11 @@ class Link:
             return None
         self.server_version = server_version
         self.account_kind = _account_kind(accounts)
+        if self.context.settings.api_mode == "mock" and self.account_kind != "simulator":
+            return self.drop("foreign_gateway", _foreign(self.endpoint, accounts))
         self.context.deadlines.clear(("link", "give_up"))
         self.farms.clear()
+        self.clock_skew = None
         self._go("ready")
         self._deadline("settled", SETTLED)
         if self.using > 0:
@@ -255,16 +272,32 @@ class Link:
         self.context.out(Disconnect("port_changed"))
         return self._lost("port_changed", message)
 
-    def farm_said(self, code: int, message: str) -> tuple[Farm, str, str] | None:
-        """A farm's message. Returns the farm, its state before and now, when that changed."""
+    def farm_said(self, code: int, message: str) -> list[FarmChange]:
+        """A farm's message. Returns what changed by it."""
         kind, state = FARM_CODES[code]
-        farm: Farm = (kind, _farm_name(message))  # type: ignore[assignment]
+        return self._note_farm((kind, farm_name(message)), state)
+
+    def farms_listed(self, message: str) -> list[FarmChange]:
+        """1101 and 1102 name the farms that are connected, and those that are not. Returns what changed by it."""
+        connected, missing = farm_lists(message)
+        changes = [self._note_farm((_kind_of_farm(name), name), "ok") for name in connected]
+        changes += [self._note_farm((_kind_of_farm(name), name), "broken") for name in missing]
+        return [change for each in changes for change in each]
+
+    def _note_farm(self, farm: Farm, state: FarmState) -> list[FarmChange]:
         before = self.farms.get(farm, "ok" if state != "ok" else "")
         if before == state:
-            return None
+            return []
         self.farms[farm] = state
-        self.context.emit(FarmChanged(farm=farm[1], kind=farm[0], state=state))  # type: ignore[arg-type]
-        return farm, before, state
+        self.context.emit(FarmChanged(farm=farm[1], kind=farm[0], state=state))
+        return [FarmChange(farm, before, state)]
+
+    def clock_said(self, skew: float) -> None:
+        """How far the gateway's clock is ahead of this machine's, seconds; 0 where they may well be the same."""
+        differs = round(skew, 1) if abs(skew) > CLOCK_TOLERANCE else None
+        if self.connected and abs((differs or 0.0) - (self.clock_skew or 0.0)) > CLOCK_TOLERANCE:
+            self.clock_skew = differs
+            self._go(self.phase, self.reason, self.detail)
 
     # --- time ---
 
@@ -338,6 +371,7 @@ class Link:
             port=port,
             server_version=self.server_version if self.connected else None,
             account_kind=self.account_kind if self.connected else None,
+            clock_skew=self.clock_skew if self.connected else None,
             expected=down and self.windows.expected(self.context.now),
             retry_in=retry_in,
         )
@@ -357,10 +391,42 @@ class Link:
             self.context.deadlines.clear(("link", what))
 
 
-def _farm_name(message: str) -> str:
-    """It follows a colon; in 2107 and 2108 it follows the full stop of the sentence."""
-    name = message.rpartition(":")[2] if ":" in message else message.partition(".")[2]
-    return name.strip() or "unnamed"
+def farm_name(message: str) -> str:
+    """The last word, whatever the language: behind a colon of any script, or in 2107 and 2108 behind the full stop of
+    the sentence. Farms' names are ASCII."""
+    text = _ESCAPE.sub(lambda match: chr(int(match[1], 16)), message)
+    behind = _COLON.split(text)
+    if len(behind) == 1:
+        behind = text.split("\u3002" if "\u3002" in text else ".", 1)
+    words = _FARM.findall(behind[-1])
+    return str(words[-1]) if words else "unnamed"
+
+
+def farm_lists(message: str) -> tuple[list[str], list[str]]:
+    """The farms that the text of 1101 or 1102 says are connected, and those that it says are not: names between
+    semicolons, behind a colon. Of two lists the second is of those that are missing."""
+    text = _ESCAPE.sub(lambda match: chr(int(match[1], 16)), message)
+    found = [(match.start(), _FARM.findall(match[1])) for match in _FARM_LIST.finditer(text)]
+    if len(found) == 1 and " not connected" in text[: found[0][0]]:
+        return [], found[0][1]
+    lists = [names for _, names in found]
+    return (lists[0] if lists else []), (lists[1] if len(lists) > 1 else [])
+
+
+def _kind_of_farm(name: str) -> FarmKind:
+    """By the name alone, where no code tells."""
+    lower = name.lower()
+    if lower.startswith("secdef"):
+        return "sec_def"
+    return "history" if "hmds" in lower else "market_data"
+
+
+def _foreign(endpoint: tuple[str, int], accounts: tuple[str, ...]) -> str:
+    account = ", ".join(accounts)
+    return (
+        f"port {endpoint[1]} is an IB gateway with account {account} and not the simulator; "
+        "set IBSTREAM_API_MODE=ib to use it"
+    )
 
 
 def _account_kind(accounts: tuple[str, ...]) -> Literal["simulator", "paper", "live"]:

@@ -8,7 +8,7 @@ import heapq
 from typing import Final
 
 from services.gateway.core.context import Context
-from services.gateway.core.deadlines import NEVER
+from services.gateway.core.deadlines import NEVER, SECOND, ns
 from services.gateway.core.governor import Request
 from services.gateway.core.link import Link, LinkStep
 from services.gateway.core.recovery import Recovery
@@ -17,6 +17,7 @@ from services.gateway.core.symbol_state import Symbol
 from services.gateway.core.timing import Pace
 
 CANARIES: Final = 3
+CLOCK_EVERY: Final = ns(3600)
 
 
 class Silence:
@@ -30,6 +31,7 @@ class Silence:
         self.heard_at = 0  # when anything came from the gateway
         self._since = 0  # ticks can come since then
         self._time: Request | None = None  # an unanswered question for the time
+        self._clock: Request | None = None  # likewise, to compare the clocks
 
     # --- the link's turns ---
 
@@ -39,10 +41,11 @@ class Silence:
         if step is LinkStep.UP:
             self.heard_at = now
             self._set_deadline("ping", now + self.pace.ping)
+            self._ask_for_clock()
             self._watch()
         elif step is LinkStep.DOWN:
-            self._time = None
-            for what in ("ping", "look", "time"):
+            self._time = self._clock = None
+            for what in ("ping", "look", "time", "clock"):
                 self._set_deadline(what, NEVER)
 
     # --- what comes ---
@@ -65,8 +68,15 @@ class Silence:
                 self.recovery.resubscribe(symbol)
         self.context.touch_all()
 
-    def time_seen(self) -> None:
-        self._time = None
+    def time_seen(self, seconds: int) -> None:
+        """The gateway's clock, in whole seconds: the truth lies within the second that begins with its answer."""
+        asked = self._time or self._clock
+        self._time = self._clock = None
+        if asked is None or not asked.sent_at or self.context.mock:
+            return
+        early = seconds - self.context.now / SECOND
+        late = seconds + 1 - asked.sent_at / SECOND
+        self.link.clock_said(max(early, 0.0) if early > 0 else min(late, 0.0))
 
     # --- time ---
 
@@ -79,6 +89,8 @@ class Silence:
             if self.context.now - self.heard_at >= self.pace.ping:
                 self._ask_time()
             self._set_deadline("ping", max(self.heard_at + self.pace.ping, self.context.now + self.pace.ping // 2))
+        elif what == "clock":
+            self._ask_for_clock()
         elif what == "time" and self._time is not None:
             return self._judge_time(self._time)
         return None
@@ -122,6 +134,12 @@ class Silence:
         if self._time is None:
             self._time = self.requests.time()
             self._set_deadline("time", self.context.now + self.pace.answer)
+
+    def _ask_for_clock(self) -> None:
+        """Do the clocks differ? No answer is no harm."""
+        if self._clock is None:
+            self._clock = self.requests.time()
+        self._set_deadline("clock", self.context.now + CLOCK_EVERY)
 
     def _judge_time(self, asked: Request) -> LinkStep | None:
         due = (asked.sent_at or self.context.now) + self.pace.answer

@@ -31,6 +31,7 @@ class Memory:
         self.newest_bar: dict[str, tuple[Bar, int, bool]] = {}  # bar, its length in ns, invented
         self.open_gaps: dict[str, GapOpened] = {}
         self.unfilled: dict[str, list[GapClosed]] = {}  # by symbol, oldest first
+        self.priced: set[str] = set()  # symbols that ever had a price
         self.streamed: set[str] = set()  # symbols whose stream was trusted at the end
         self.streamed_until = 0
 
@@ -38,6 +39,8 @@ class Memory:
         """Fold one event of the stream `link`; `time` is its block's, UTC nanoseconds. Others are ignored."""
         match event:
             case SymbolChanged():
+                if not event.stale or event.state == "history":
+                    self.priced.add(event.symbol)
                 if event.state in ("live", "quiet", "delayed", "halted"):
                     self.streamed.add(event.symbol)
                 else:

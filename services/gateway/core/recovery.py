@@ -41,6 +41,7 @@ class Recovery:
             symbol.step = "trust"
             if step in (LinkStep.DOWN, LinkStep.DATA_LOST):
                 symbol.stream = None
+                symbol.first_asked_at = 0
                 symbol.dead = symbol.farm_down = symbol.competing = symbol.halted = False
                 symbol.resubscribes = symbol.answerless = 0
 
@@ -52,7 +53,7 @@ class Recovery:
         if not symbol.subscribed_at or symbol.competing:
             return NEVER
         if symbol.last_tick > max(symbol.suspect_since, symbol.subscribed_at - 1):
-            _trust(symbol)
+            self._trust(symbol)
             if symbol.step == "probing" and symbol.last_tick >= symbol.snapshot_at:
                 symbol.step = "trust"  # it ticked before the probe came back
             if now - symbol.rhythm_since >= self.pace.verify:
@@ -86,7 +87,7 @@ class Recovery:
 
     def _doubt(self, symbol: Symbol) -> int:
         if symbol.suspect and self.region_ticked.get(symbol.region, 0) <= symbol.suspect_since:
-            return self.resubscribe(symbol)  # all is back, it was said, and nothing at all flows
+            return self._resubscribe_in_time(symbol)  # all is back, it was said, and nothing at all flows
         all_silent = self.context.now - self.shared.newest_tick >= self.pace.link_stale_after // 2
         if all_silent and not symbol.suspect and symbol.name not in self.canaries:
             return self.context.now + self.pace.verify // 5  # the canaries are asked; their answer tells for all
@@ -127,14 +128,34 @@ class Recovery:
         self.requests.cancel(symbol.snapshot)
         symbol.snapshot = None
         symbol.answerless += 1
-        return self.resubscribe(symbol)
+        return self._resubscribe_in_time(symbol)
+
+    def _resubscribe_in_time(self, symbol: Symbol) -> int:
+        """Once more, but not at once when the last time brought nothing but the picture that each begins with."""
+        pause = growing(self.pace.first_pause, self.pace.last_pause, symbol.resubscribes - 1)
+        due = symbol.subscribed_at + pause
+        if not symbol.resubscribes or self.context.now >= due:
+            return self.resubscribe(symbol)
+        symbol.step, symbol.failed_at, symbol.retry_at = "failed", self.context.now, due
+        return due
 
     def _failed(self, symbol: Symbol) -> int:
-        symbol.step = "failed"
+        symbol.step, symbol.failed_at = "failed", self.context.now
         pause = growing(self.pace.first_pause, self.pace.last_pause, symbol.resubscribes - 1)
         symbol.retry_at = self.context.now + (self.pace.last_pause if symbol.farm_down else pause)
         self._escalate(symbol)
         return symbol.retry_at
+
+    def _trust(self, symbol: Symbol) -> None:
+        """The stream brings ticks: earlier doubts are settled. The picture that a subscription begins with is no cure
+        yet: only ticks after it forget the tries that were in vain."""
+        if symbol.step == "resubscribed" or (symbol.step == "failed" and symbol.last_tick > symbol.failed_at):
+            symbol.step = "trust"
+        if symbol.last_tick > symbol.subscribed_at + self.pace.verify:
+            symbol.resubscribes = 0
+        symbol.proven = True
+        symbol.dead = symbol.farm_down = False
+        symbol.answerless = 0
 
     # --- what a snapshot tells ---
 
@@ -156,7 +177,7 @@ class Recovery:
         if image:
             symbol.dead = True
             symbol.suspect_since = self.context.now
-        self.resubscribe(symbol)
+        self._resubscribe_in_time(symbol)
 
     def _verified(self, symbol: Symbol) -> None:
         """IB has nothing newer than what the stream brought: quiet. The longer it is, the rarer it is asked."""
@@ -210,16 +231,6 @@ class Recovery:
         self._reconnect_pause = min(pause, self.pace.last_reconnect)
         self._reconnected_at = now
         self.context.deadlines.set(("link", "silent"), now)  # not in the midst of a review of all symbols
-
-
-def _trust(symbol: Symbol) -> None:
-    """The stream brings ticks: earlier doubts are settled."""
-    if symbol.step in ("resubscribed", "failed"):
-        symbol.step = "trust"
-        symbol.resubscribes = 0
-    symbol.proven = True
-    symbol.dead = symbol.farm_down = False
-    symbol.answerless = 0
 
 
 def _comparable(prices: dict[int, float]) -> dict[int, float]:

@@ -12,6 +12,7 @@ from messages.events import ContractQualified, PlannedSymbol
 from messages.fields import SOURCE_HISTORY, SOURCE_SNAPSHOT
 from services.gateway.core.deadlines import NEVER
 from services.gateway.core.governor import Request
+from services.gateway.core.ib_errors import IbCode
 from services.gateway.core.trading_hours import Hours
 
 State = Literal[
@@ -112,6 +113,14 @@ class Route(NamedTuple):
     exchange: str
 
 
+class Advisory(NamedTuple):
+    """IB said that data may be missing. Until `until` some may follow all the same; then it is a refusal."""
+
+    entry: IbCode
+    message: str
+    until: int
+
+
 class Rejection(NamedTuple):
     """Why a symbol is refused. `code` is IB's, None where its answer did not meet the plan; `con_id` is the contract
     that was refused, 0 where none was named."""
@@ -163,6 +172,7 @@ class Symbol:
     said_type: int | None = None
     halted: bool = False
     # trust
+    first_asked_at: int = 0  # when it was first subscribed, on this connection
     proven: bool = False  # ticks came from the stream at least once
     suspect_since: int = 0  # ticks and checks up to here prove nothing about now
     verified_at: int = 0
@@ -174,6 +184,7 @@ class Symbol:
     # recovery
     step: Literal["trust", "probing", "resubscribed", "failed"] = "trust"
     resubscribes: int = 0  # in vain, in a row
+    failed_at: int = 0  # when the step `failed` began
     retry_at: int = 0
     renewals: int = 0  # since IB ended its stream again and again
     renewed_at: int = 0
@@ -193,6 +204,11 @@ class Symbol:
     retried_at: int = 0  # when it was tried again last
     listing: str | None = None  # which of several contracts it is, and by what rule
     undecided: bool = False  # the plan's demand was not met, or is ambiguous: no subscription before details settle it
+    advisory: Advisory | None = None
+    complaint: tuple[int, str] | None = None  # code and text of the last error for a stream that has not ticked
+    bars_of: str | None = None  # the kind of bars that IB wants to be asked for
+    bars_behind: int = 0  # ns: newer bars are not entitled
+    fill_refusals: int = 0  # of bars for its gaps, in a row
     delayed: bool = False  # ask for delayed data: the live one is not entitled
     # what was said last
     said: View | None = None
@@ -263,11 +279,13 @@ def derive(symbol: Symbol, shared: SharedFacts, now: int) -> View:
         unpriced = symbol.price_time == 0
         return View("closed", unpriced, shared.outage or ("no_price" if unpriced else None))
     reason = shared.outage or cause(symbol, shared, now)
+    code, message = symbol.complaint or (None, None)
     if shared.outage is None and symbol.source == SOURCE_SNAPSHOT and _served_by_snapshot(symbol, shared, now):
-        return View("snapshot", False, reason)
+        return View("snapshot", False, reason, code, message)
     if symbol.source == SOURCE_HISTORY:
-        return View("history", True, reason)
-    return View("stale" if symbol.price_time or not _in_grace(symbol, shared, now) else "pending", True, reason)
+        return View("history", True, reason, code, message)
+    state: State = "stale" if symbol.price_time or not _in_grace(symbol, shared, now) else "pending"
+    return View(state, True, reason, code, message)
 
 
 def cause(symbol: Symbol, shared: SharedFacts, now: int) -> str:
@@ -298,6 +316,7 @@ def next_change(symbol: Symbol, shared: SharedFacts, now: int) -> int:
         symbol.last_tick + min(shared.stale_after, shared.link_limit),
         symbol.verified_until,
         symbol.price_time + snapshot_life(shared),
+        max(symbol.planned_at, symbol.first_asked_at) + shared.stale_after,
         max(symbol.planned_at, symbol.subscribed_at) + shared.stale_after,
     ]
     edge = symbol.hours.next_change(now) if symbol.hours is not None else None
@@ -317,6 +336,6 @@ def _served_by_snapshot(symbol: Symbol, shared: SharedFacts, now: int) -> bool:
 
 def _in_grace(symbol: Symbol, shared: SharedFacts, now: int) -> bool:
     """A new symbol may wait for its first price as long as any other may be silent, or until it is asked for."""
-    if shared.outage is not None or symbol.subscribed_at == 0:
+    if shared.outage is not None or symbol.first_asked_at == 0:
         return True
-    return now - max(symbol.planned_at, symbol.subscribed_at) < shared.stale_after
+    return now - max(symbol.planned_at, symbol.first_asked_at) < shared.stale_after

@@ -33,7 +33,54 @@ ZONES: Final = {
     "CTT": "Asia/Shanghai",
     "AEST": "Australia/Sydney",
     "AET": "Australia/Sydney",
+    "KST": "Asia/Seoul",
+    "NZST": "Pacific/Auckland",
+    "NZDT": "Pacific/Auckland",
+    "SAST": "Africa/Johannesburg",
+    "BRT": "America/Sao_Paulo",
 }
+
+# The words in brackets, and what Windows calls a zone. They go before the letters, of which `CST` and `IST` have three.
+NAMED_ZONES: Final = {
+    "eastern": "America/New_York",
+    "us eastern": "America/New_York",
+    "central": "America/Chicago",
+    "mountain": "America/Denver",
+    "pacific": "America/Los_Angeles",
+    "canada central": "America/Regina",
+    "cuba": "America/Havana",
+    "brasilia": "America/Sao_Paulo",
+    "e. south america": "America/Sao_Paulo",
+    "gmt": "Europe/London",
+    "greenwich mean": "Europe/London",
+    "british summer": "Europe/London",
+    "western european": "Europe/Lisbon",
+    "central european": "Europe/Paris",
+    "central europe": "Europe/Paris",
+    "w. europe": "Europe/Berlin",
+    "romance": "Europe/Paris",
+    "middle europe": "Europe/Paris",
+    "eastern european": "Europe/Athens",
+    "moscow": "Europe/Moscow",
+    "russian": "Europe/Moscow",
+    "israel": "Asia/Jerusalem",
+    "irish": "Europe/Dublin",
+    "india": "Asia/Kolkata",
+    "indian": "Asia/Kolkata",
+    "china": "Asia/Shanghai",
+    "taipei": "Asia/Taipei",
+    "hong kong": "Asia/Hong_Kong",
+    "singapore": "Asia/Singapore",
+    "japan": "Asia/Tokyo",
+    "tokyo": "Asia/Tokyo",
+    "korea": "Asia/Seoul",
+    "australian eastern": "Australia/Sydney",
+    "aus eastern": "Australia/Sydney",
+    "new zealand": "Pacific/Auckland",
+    "south africa": "Africa/Johannesburg",
+}
+_AMBIGUOUS: Final = frozenset({"CST", "IST", "BST", "EST", "MST", "PST", "AST", "AET", "CTT"})
+_ZONE_WORDS: Final = re.compile(r"\b(standard|daylight|summer|time)\b")
 
 _SESSION = re.compile(r"(?:(\d{8}):)?(\d{4})-(?:(\d{8}):)?(\d{4})")
 _DAY: Final = timedelta(days=1)
@@ -129,12 +176,22 @@ def _at(day: datetime, clock: str) -> datetime:
 
 
 def _zone(name: str) -> ZoneInfo | None:
-    """`US/Eastern`, `EST5EDT`, `EST (Eastern Standard Time)`."""
-    word = name.split("(")[0].strip()
+    """`US/Eastern`, `EST5EDT`, `EST (Eastern Standard Time)`, `Eastern Standard Time`. None for one that is not known,
+    and for letters of several meanings beside words that are not known."""
+    word, _, words = (part.strip(" )") for part in name.partition("("))
+    if named := _named(words) or _named(word):
+        return ZoneInfo(named)
+    if words and word.upper() in _AMBIGUOUS:
+        return None
     try:
         return ZoneInfo(ZONES.get(word.upper(), word)) if word else None
     except (KeyError, ValueError, OSError):
         return None
+
+
+def _named(words: str) -> str | None:
+    lower = words.lower()
+    return NAMED_ZONES.get(lower.removesuffix(" time")) or NAMED_ZONES.get(" ".join(_ZONE_WORDS.sub("", lower).split()))
 
 
 def _ns(time: datetime) -> int:
