@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from services.simulator.client import Client
 from services.simulator.market.contracts import Instrument
 from services.simulator.protocol.rows import Hours, Verbatim
-from services.simulator.trouble.faults import Asked
+from services.simulator.trouble.faults import Asked, Details
 
 if TYPE_CHECKING:
     from services.simulator.core import Core
@@ -28,10 +28,14 @@ def described(core: Core, instrument: Instrument) -> tuple[Instrument, Hours]:
     hours = core.world.hours.describe(instrument.sec_type, core.now, instrument.time_zone)
     if core.world.empty_hours:
         hours = hours._replace(trading=f";{hours.trading}")
-    odd = core.world.faults.details.get(instrument.key)
-    if odd is not None and odd.bare:
+    odd = core.world.faults.details.get(instrument.key, Details())
+    if odd.bare:
         hours = hours._replace(time_zone="", trading="", liquid="")
-    if odd is not None and odd.long_name:
+    if odd.zone:
+        hours = hours._replace(time_zone=odd.zone)
+    if odd.primary:
+        instrument = replace(instrument, primary=odd.primary)
+    if odd.long_name:
         instrument = replace(instrument, name=Verbatim(odd.long_name))
     factor = core.world.faults.magnifiers.get(instrument.key)
     return (instrument if factor is None else replace(instrument, magnifier=factor)), hours

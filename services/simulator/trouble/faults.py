@@ -31,9 +31,11 @@ class Greeting:
 
 @dataclass(frozen=True)
 class Details:
-    """Contract details that lack their hours and zone, or have another long name, sent as it is."""
+    """Contract details that lack their hours and zone, or name zone, primary exchange or company otherwise."""
 
     bare: bool = False
+    zone: str = ""
+    primary: str = ""
     long_name: str = ""
 
 

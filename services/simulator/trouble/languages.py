@@ -26,6 +26,7 @@ _TEXTS: dict[Language, dict[int, str]] = {
         1100: "Die Verbindung zwischen IB und dem Gateway ist verloren.",
         1101: "Die Verbindung zwischen IB und dem Gateway ist wiederhergestellt - Daten verloren.",
         1102: "Die Verbindung zwischen IB und dem Gateway ist wiederhergestellt - Daten erhalten.",
+        1300: "Der Socket-Port wurde geändert, diese Verbindung wird getrennt. Bitte verbinden Sie sich neu - {name}",
         10167: "Die angeforderten Marktdaten sind nicht abonniert. Es werden verzögerte Daten angezeigt.",
         10197: "Keine Marktdaten während einer konkurrierenden Sitzung",
     },
@@ -36,6 +37,7 @@ _TEXTS: dict[Language, dict[int, str]] = {
         1100: "IB与网关之间的连接已断开。",
         1101: "IB与网关之间的连接已恢复 - 数据丢失。",
         1102: "IB与网关之间的连接已恢复 - 数据保持。",
+        1300: "套接字端口已更改，此连接将被断开。请在新端口上重新连接 - {name}",
         10167: "请求的市场数据没有订阅。正在显示延迟的市场数据。",
         10197: "其他实时会话期间没有市场数据",
     },
@@ -46,12 +48,19 @@ _PACING: dict[Language, str] = {
 }
 
 
+def _name(code: int, text: str) -> str:
+    """What an English message ends with: after its colon or its full stop, in 1300 after a dash."""
+    if code == 1300:
+        return text.rpartition(" - ")[2]
+    return text.rpartition(":")[2] if ":" in text else text.partition(".")[2]
+
+
 def localised(language: Language, code: int, text: str) -> str:
     """The message of this code in a language, with the name that its English text ends with; English for a code
     that is not translated."""
     if language == "en":
         return text
-    name = text.rpartition(":")[2] if ":" in text else text.rpartition(".")[2]
+    name = _name(code, text)
     if code in _FARM_CODES:
         kind, state = _FARM_CODES[code]
         return _FARMS[language][state].format(kind=_KINDS[language][kind], name=name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from services.simulator.core import farm_message
 from services.simulator.market import market_data
@@ -115,13 +115,19 @@ def no_answer(on: Director, to: Asked, symbol: str) -> None:
 
 @step
 def odd_details(
-    on: Director, symbol: str, kind: Literal["bare", "name"] = "bare", long_name: str = "C\\xzz CORP\\"
+    on: Director, symbol: str, bare: bool = False, zone: str = "", primary: str = "", long_name: str = ""
 ) -> Undo:
-    """Contract details without hours and time zone (`bare`), or with a long name that is no valid escape (`name`)."""
-    odd = Details(bare=True) if kind == "bare" else Details(long_name=long_name)
+    """Contract details without hours and time zone (`bare`), with another name of their zone or primary exchange (any
+    text: `CST (China Standard Time)`, `ISLAND`), or with a long name that is sent as it is, valid escape or not."""
     for key in on.keys(symbol):
-        on.core.world.faults.details[key] = odd
+        on.core.world.faults.details[key] = Details(bare, zone, primary, long_name)
     return partial(even_details, on, symbol)
+
+
+@check_of("odd_details")
+def _is_odd(on: Director, arguments: Mapping[str, Any]) -> None:
+    if not any(arguments.get(name) for name in ("bare", "zone", "primary", "long_name")):
+        raise ValueError("it wants one of bare, zone, primary and long_name")
 
 
 @step

@@ -2,13 +2,16 @@
 the client cannot see it, as bytes."""
 
 import itertools
+import re
 from copy import deepcopy
 from typing import Any
 
 import pytest
 from ibapi.contract import Contract
 
+from services.simulator.core import farm_message
 from services.simulator.protocol.versions import HIGHEST
+from services.simulator.trouble.languages import localised
 from services.simulator.trouble.scenario import ScenarioError
 from tests.unit.simulator.conversation import Conversation, contract
 from tests.unit.simulator.test_steps import Stage
@@ -142,6 +145,21 @@ def test_another_language_keeps_codes_and_names(stage: Stage, language: str, wor
     stage.turn(10)
     stage.play("farm_up", farm="usfarm")
     assert stage.calls("error")[-1][4] == "Market data farm connection is OK:usfarm"
+
+
+@pytest.mark.parametrize("language", ["de", "zh"])
+def test_every_message_of_another_language_ends_with_its_name(language: Any) -> None:
+    for kind, farm, state in itertools.product(
+        ("market data", "HMDS data", "Sec-def data"), ("usfarm.nj", "ushmds"), ("ok", "idle", "broken")
+    ):
+        code, text = farm_message(kind, farm, state)
+        said = localised(language, code, text)
+        assert said != text and re.split("[:：.。]", said, maxsplit=1)[1] == farm
+    assert localised(language, 1300, "has been reset. Reconnect on the new port - 4002").endswith(" 4002")
+    assert localised(language, 162, "error message:Historical data request pacing violation: x") != localised(
+        language, 162, "error message:HMDS query returned no data: SPY@SMART TRADES"
+    )
+    assert localised(language, 99_999, "as it is") == "as it is"
 
 
 def test_other_languages_travel_as_escapes_from_153_on() -> None:
@@ -336,8 +354,22 @@ def test_an_error_for_streams_snapshots_or_details(stage: Stage) -> None:
     assert prices(stage, 13)
 
 
-def test_details_without_hours_and_with_a_broken_name(stage: Stage) -> None:
-    stage.play("odd_details", symbol="SPY")
+def test_details_that_name_zone_and_exchange_otherwise(stage: Stage) -> None:
+    stage.play("odd_details", symbol="QQQ", zone="CST (China Standard Time)", primary="ISLAND")
+    stage.client.reqContractDetails(9, contract("QQQ"))
+    ((_, _, details),) = stage.calls("contractDetails")
+    assert (details.timeZoneId, details.contract.primaryExchange) == ("CST (China Standard Time)", "ISLAND")
+    assert details.tradingHours and details.longName == "INVESCO QQQ TRUST SERIES 1"
+    named = contract("QQQ")
+    named.primaryExchange = "ISLAND"
+    stage.client.reqMktData(10, named, "", False, False, [])
+    assert prices(stage, 10) and not stage.errors()
+    with pytest.raises(ScenarioError, match="one of bare, zone"):
+        stage.play("odd_details", symbol="QQQ")
+
+
+def test_details_without_hours(stage: Stage) -> None:
+    stage.play("odd_details", symbol="SPY", bare=True)
     stage.client.reqContractDetails(9, contract())
     ((_, _, details),) = stage.calls("contractDetails")
     assert (details.timeZoneId, details.tradingHours, details.liquidHours) == ("", "", "")
@@ -350,7 +382,7 @@ def test_details_without_hours_and_with_a_broken_name(stage: Stage) -> None:
 @pytest.mark.parametrize("version", [152, 176, 200, HIGHEST])
 def test_a_long_name_that_is_no_valid_escape_goes_as_it_is(version: int) -> None:
     stage = Stage(version)
-    stage.play("odd_details", symbol="SPY", kind="name", long_name="C\\xzz\\")
+    stage.play("odd_details", symbol="SPY", long_name="C\\xzz\\")
     stage.sent.clear()
     stage.client.reqContractDetails(9, contract())
     assert b"C\\xzz\\" in b"".join(stage.sent)
@@ -467,7 +499,7 @@ FRESH = Conversation().core.world.faults
 EVERYTHING: list[tuple[str, dict[str, Any]]] = [
     ("reroute", {"symbol": "SPY", "to": "AMD"}), ("two_listings", {"symbol": "KO"}),
     ("half_greeting", {}), ("localised", {}), ("clock", {}), ("expire", {"symbol": "ESH6"}),
-    ("answer", {"to": "stream", "symbol": "QQQ", "code": 10358}), ("odd_details", {"symbol": "SPY"}),
+    ("answer", {"to": "stream", "symbol": "QQQ", "code": 10358}), ("odd_details", {"symbol": "SPY", "bare": True}),
     ("magnify", {"symbol": "SPY"}), ("partial_image", {"symbol": "QQQ", "of": "stream"}),
     ("image_only", {"symbol": "QQQ"}), ("quiet", {"symbol": "QQQ"}), ("withdraw", {"symbol": "QQQ"}),
     ("extra_field", {"symbol": "QQQ"}), ("refuse_in_reset", {"drop": False}),
