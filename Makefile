@@ -6,7 +6,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 export PATH := $(BIN):$(PATH)
 
-.PHONY: setup run check test soak long bench bench-short peers lock
+.PHONY: setup run check test soak long bench bench-short peers lock clients
 
 setup: $(VENV)/.installed
 
@@ -31,11 +31,22 @@ run: setup
 .venvs/ibapi-9.81.1/ibapi: PACKAGE := ibapi==9.81.1.post1
 .venvs/nautilus_ibapi-10.46.1/ibapi: PACKAGE := nautilus_ibapi==10.46.1
 .venvs/ibapi-latest-10.51.1/ibapi: PACKAGE := ibapi-latest==10.51.1
-OTHER_CLIENTS := $(addprefix .venvs/,$(addsuffix /ibapi,ibapi-9.81.1 nautilus_ibapi-10.46.1 ibapi-latest-10.51.1))
+.venvs/ib_insync-0.9.86/ib_insync: PACKAGE := ib_insync==0.9.86
+OTHER_CLIENTS := $(addprefix .venvs/,$(addsuffix /ibapi,ibapi-9.81.1 nautilus_ibapi-10.46.1 ibapi-latest-10.51.1)) \
+    .venvs/ib_insync-0.9.86/ib_insync
 
 $(OTHER_CLIENTS): $(VENV)/.installed
 	@$(PIP) --no-deps --upgrade --target $(@D) $(PACKAGE)
 	@touch $@
+
+# Large clients of other people, each in an environment of its own, for `pytest -m tools`.
+.venvs/stoqey-1.6.10/node_modules:
+	@npm install --silent --no-fund --no-audit --prefix $(@D) @stoqey/ib@1.6.10
+.venvs/nautilus-trader-1.221.0/.installed:
+	@$(PYTHON) -m venv $(@D)
+	@$(@D)/bin/pip install --quiet --disable-pip-version-check "nautilus_trader[ib]==1.221.0"
+	@touch $@
+clients: .venvs/stoqey-1.6.10/node_modules .venvs/nautilus-trader-1.221.0/.installed
 
 # Two tests at a time: real processes are waited for most of the time.
 JOBS ?= 2
