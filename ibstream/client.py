@@ -1,5 +1,6 @@
 """The client: one object for prices, status and commands, however ibstream is reached. See the package's docstring."""
 
+import os
 import time
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
@@ -14,16 +15,18 @@ from messages.control import Start, Stop
 from messages.errors import IbStreamError
 from messages.events import MarketDataType, Plan
 from messages.views import Quote, Status
+from services.base.places import default_root
 from services.base.symbols import name_of
 from services.quotes.trust import is_good, moment
 
 Address = str | Path
 
 
-def connect(address: Address, *, token: str = "", key: Address | None = None, timeout: float = 5.0) -> "Client":
+def connect(address: Address = "", *, token: str = "", key: Address | None = None, timeout: float = 5.0) -> "Client":
     """A client of the ibstream at `address`. Nothing is asked yet, so that it may start later.
 
-    `data` or any other path: the data root, on this machine. `http://host:8765` or https: the web API, with its
+    `data` or any other path: the data root, on this machine; without one IBSTREAM_DATA_ROOT, or the root that
+    `ibstream run` takes. `http://host:8765` or https: the web API, with its
     `token`. `tcp://sink=HOST:PORT,supervisor=HOST:PORT,...`: the bus, with `key` the path of this program's own
     `NAME.key_secret`, beside `server.key` and `peers/` as `ibstream keys` lays them. `timeout` is in seconds, for
     each question. Raises InvalidAddress.
@@ -42,7 +45,7 @@ def connect(address: Address, *, token: str = "", key: Address | None = None, ti
 
     if scheme:
         return Client(BusTransport(text, key, timeout))
-    return Client(FileTransport(Path(text), timeout))
+    return Client(FileTransport(Path(text or os.environ.get("IBSTREAM_DATA_ROOT") or default_root()), timeout))
 
 
 class Client:

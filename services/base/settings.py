@@ -20,6 +20,7 @@ from msgspec import Meta
 
 from messages.errors import IbStreamError
 from messages.topics import ONE_GATEWAY, services
+from services.base.places import default_root
 from services.base.settings_rules import (
     MAX_IPC_PATH,
     check,
@@ -59,7 +60,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     env_file: str = _field("", "file of more settings, NAME=VALUE a line; read again on SIGHUP; the environment wins")
     # where things are
-    data_root: str = _field("./data", "folder of all files that ibstream writes")
+    data_root: str = _field(default_root(), "folder of all files that ibstream writes")
     run_dir: str = _field("", "folder of sockets and locks; empty: run/ in the data root, if its path is short enough")
     # the gateway
     api_mode: Literal["mock", "ib"] = _field("mock", "mock: the built-in simulator; ib: a real TWS or IB Gateway")

@@ -14,6 +14,7 @@ import typer
 from messages.errors import CODES, IbStreamError
 
 COMMANDS: Final = (
+    "services.cli.installed",
     "services.cli.stream",
     "services.cli.price",
     "services.cli.plan",
@@ -26,10 +27,12 @@ COMMANDS: Final = (
 
 HELP = """Live market data from Interactive Brokers, kept right.
 
-[bold]make run[/bold] (or honcho, or systemd) runs the services; these commands talk to them. All settings are
+[bold]ibstream run[/bold] (make run, honcho or systemd) runs the services; these commands talk to them. All settings are
 environment variables that begin with IBSTREAM_; deploy/env.example lists them.
 
 [dim]Examples:[/dim]
+
+  ibstream run                            everything, until Ctrl-C
 
   ibstream status --watch                 every symbol, live
 
