@@ -25,6 +25,7 @@ from services.base.settings_rules import (
     MAX_IPC_PATH,
     check,
     expected_services,
+    hide,
     is_loopback,
     longest_endpoint,
     malformed,
@@ -41,6 +42,8 @@ SIMULATOR_PORT = 17497  # not one that TWS or IB Gateway would have: they run on
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Seconds = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
+Secret = Annotated[str, Meta(extra={"secret": True})]
+"""May hold a password or a token: its value is shown nowhere."""
 
 
 _ENV_LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*)")
@@ -99,7 +102,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     )
     reset_time_zone: str = _field("America/New_York", "time zone of reset_windows")
     # the plan
-    database_url: str = _field("", "SQLAlchemy URL of the projects' database; empty: SQLite demo in the data root")
+    database_url: Secret = _field("", "SQLAlchemy URL of the projects' database; empty: SQLite demo in the data root")
     database_timeout: Seconds = _field(5.0, "seconds that a database query may take")
     project_id: Annotated[int, Meta(ge=1)] | None = _field(
         None, "project to start with; empty: the demo project in mock mode"
@@ -136,16 +139,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     bus_peers: str = _field("", "services reached by tcp, SERVICE=HOST:PORT separated by spaces; the others are local")
     bus_key: str = _field("local", "name of the key that this machine's programs connect with")
     keys_dir: str = _field("", "folder of the keys of tcp endpoints; empty: keys/ in the data root")
-    nats_url: str = _field("nats://127.0.0.1:4222", "NATS server with JetStream that the relay connects to")
+    nats_url: Secret = _field("nats://127.0.0.1:4222", "NATS server with JetStream that the relay connects to")
     relay_send: str = _field("", "streams that the relay sends to NATS, such as: ticks link; empty: none")
     relay_receive: str = _field("", "streams of another machine that the relay brings here; empty: none")
     # web
     web_host: str = _field("127.0.0.1", "address of the web page and API; off loopback IBSTREAM_WEB_TOKEN is needed")
     web_port: Port = _field(8765, "port of the web page and API")
-    web_token: str = _field("", "secret that every client must send as a bearer token; empty: none, on loopback only")
+    web_token: Secret = _field(
+        "", "secret that every client must send as a bearer token; empty: none, on loopback only"
+    )
     web_origins: str = _field("", "other origins, comma-separated, whose pages may start and stop the stream")
     # alerts
-    alert_urls: str = _field("", "apprise URLs, separated by spaces, told of degraded, disconnected and recovered")
+    alert_urls: Secret = _field("", "apprise URLs, separated by spaces, told of degraded, disconnected and recovered")
     alert_min_interval: Seconds = _field(300.0, "least seconds between two alerts of one kind")
     # simulator
     sim_host: str = _field("127.0.0.1", "address of the simulator: loopback only")
@@ -280,6 +285,15 @@ HELP: dict[str, str] = dict(zip(Settings.__struct_fields__, _HELP, strict=True))
 """What each setting is for, by field name."""
 
 _TYPES = get_type_hints(Settings, include_extras=True)
+
+SECRETS: frozenset[str] = frozenset(
+    field
+    for field, kind in _TYPES.items()
+    if any(isinstance(note, Meta) and (note.extra or {}).get("secret") for note in get_args(kind)[1:])
+)
+"""Settings whose values are shown nowhere, by field name."""
+
+hide(PREFIX + field.upper() for field in SECRETS)
 
 
 def load(env: Mapping[str, str] | None = None) -> Settings:

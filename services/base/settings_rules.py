@@ -27,8 +27,8 @@ from services.base.reset_windows import ResetWindows
 if TYPE_CHECKING:
     from services.base.settings import Settings
 
-SECRETS: Final = ("IBSTREAM_WEB_TOKEN", "IBSTREAM_DATABASE_URL", "IBSTREAM_ALERT_URLS", "IBSTREAM_NATS_URL")
-"""Settings whose value is never repeated."""
+_hidden: set[str] = set()
+"""Variables whose value is never repeated."""
 
 MAX_IPC_PATH: Final = 100  # a unix socket's path has 107 usable bytes on Linux, 103 on macOS
 
@@ -60,9 +60,14 @@ def check(settings: "Settings") -> None:
         raise malformed("IBSTREAM_GOOD_FOR_SECONDS", str(settings.good_for_seconds), expected)
 
 
+def hide(names: Iterable[str]) -> None:
+    """Variables whose values no error repeats; those of the fields that settings.py marks as secret."""
+    _hidden.update(names)
+
+
 def malformed(name: str, text: str, expected: str) -> IbStreamError:
     """The error for a value, in the one form: which setting, what came, what is expected."""
-    shown = "***" if name in SECRETS else repr(text)
+    shown = "***" if name in _hidden else repr(text)
     return IbStreamError("invalid_setting", f"{name} is {shown}; expected {expected}")
 
 

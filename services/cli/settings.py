@@ -1,6 +1,6 @@
 """`ibstream settings`: every setting, what it is, and whether the environment is right. Starts nothing."""
 
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -8,8 +8,6 @@ from services.cli import output as tools
 
 if TYPE_CHECKING:
     from services.base.settings import Settings
-
-SECRETS: Final = frozenset({"database_url", "web_token", "alert_urls", "nats_url"})
 
 ENV_HEAD = """\
 # The settings of ibstream, each with its default. Copy this to .env beside the Procfile, or name it as systemd's
@@ -37,7 +35,7 @@ def settings(
     if summary:
         typer.echo(summary_text(where))
         return
-    from services.base.settings import HELP, PREFIX, Settings
+    from services.base.settings import HELP, PREFIX, SECRETS, Settings
 
     defaults = Settings()
     table = tools.plain_table("setting", "value", "why")
