@@ -9,7 +9,7 @@ from services.cli import output as tools
 
 if TYPE_CHECKING:
     from services.base.settings import Settings
-    from services.cli.gap_ledger import Gap
+    from services.quotes.gaps import Gap
 
 
 def register(app: typer.Typer) -> None:
@@ -54,9 +54,15 @@ def gaps(
             iso(gap.end)[:23] if gap.end is not None else tools.styled("open", "yellow"),
             length,
             gap.reason,
-            "" if gap.filled_bars is None else f"{gap.filled_bars} bars",
+            _filled(gap),
         )
     tools.console().print(table)
+
+
+def _filled(gap: "Gap") -> str:
+    if gap.filled_bars is None:
+        return ""
+    return f"{gap.filled_bars} bars" if gap.filled else "no: history has no bars"
 
 
 def _ledger(where: "Settings", since: str | None, symbol: str | None) -> "list[Gap]":
@@ -66,8 +72,8 @@ def _ledger(where: "Settings", since: str | None, symbol: str | None) -> "list[G
     from messages.events import EventBlock
     from messages.topics import LINK, kind
     from services.base.clock import parse_time
-    from services.cli.gap_ledger import Gap, GapLedger
     from services.journal import JournalReader, streams_in
+    from services.quotes.gaps import Gap, GapFold
 
     try:
         begin = parse_time(since, time.time_ns()) if since is not None else 0
@@ -77,12 +83,13 @@ def _ledger(where: "Settings", since: str | None, symbol: str | None) -> "list[G
     for stream in streams_in(where.journal_dir):
         if kind(stream) != LINK:
             continue
-        ledger = GapLedger()  # each gateway's own: two may open a gap of a symbol at the same time
+        fold = GapFold()
         with JournalReader(where.journal_dir, stream) as reader:
             for row in reader.blocks():
                 block = decode_block(stream, row.payload)
                 assert isinstance(block, EventBlock)
-                ledger.apply(block)
-        found += ledger.gaps(symbol)
+                for event in block.events:
+                    fold.apply(event)
+        found += fold.gaps(symbol)
     found.sort(key=lambda gap: (gap.start, gap.symbol))
     return [gap for gap in found if gap.end is None or gap.end >= begin]

@@ -7,7 +7,7 @@ every call takes the lock. Bounded in everything; what it shows begins DAYS befo
 import threading
 from bisect import bisect_right
 from collections import deque
-from operator import itemgetter
+from operator import attrgetter
 from typing import Any
 
 from messages.events import (
@@ -23,6 +23,7 @@ from messages.events import (
     StatusChanged,
 )
 from services.base.clock import SECOND, iso
+from services.quotes.gaps import Gap, GapFold
 
 DAYS = 7
 GAPS_KEPT = 5_000
@@ -60,9 +61,8 @@ class Ledger:
     def view(self) -> dict[str, Any]:
         """Gaps by their start, and the changes of the status word, oldest first."""
         with self._lock:
-            gaps = [dict(gap) for link in self._links.values() for gap in link.gaps.values()]
-            gaps.sort(key=itemgetter("start"))
-            return {"gaps": gaps, "link": list(self._changes)}
+            gaps = sorted((gap for link in self._links.values() for gap in link.gaps.gaps()), key=attrgetter("start"))
+            return {"gaps": [_shown(gap) for gap in gaps], "link": list(self._changes)}
 
     def mock_at(self, time: int) -> bool | None:
         """Whether prices received at `time` came from a simulator; None when the ledger does not know."""
@@ -81,19 +81,15 @@ class _LinkPast:
     """What one gateway's stream tells."""
 
     def __init__(self) -> None:
-        self.gaps: dict[tuple[str, int], dict[str, Any]] = {}
+        self.gaps = GapFold(GAPS_KEPT)
         self.bars: dict[str, dict[int, tuple[Bar, bool]]] = {}
         self._mock: list[tuple[int, bool]] = []  # from when on the prices were invented, or not
         self._bar_count = 0
 
     def apply(self, event: AnyEvent, time: int) -> None:
         match event:
-            case GapOpened():
-                self._open(event)
-            case GapClosed():
-                self._close(event)
-            case GapFilled():
-                self._fill(event)
+            case GapOpened() | GapClosed() | GapFilled():
+                self.gaps.apply(event)
             case BarsReceived():
                 self._keep_bars(event, time)
             case LinkChanged(account_kind=kind) if kind is not None:
@@ -104,29 +100,6 @@ class _LinkPast:
     def mock_at(self, time: int) -> bool | None:
         index = bisect_right(self._mock, time, key=lambda change: change[0])
         return self._mock[index - 1][1] if index else None
-
-    def _open(self, event: GapOpened) -> None:
-        self.gaps[event.symbol, event.start] = {
-            "symbol": event.symbol,
-            "start": iso(event.start),
-            "end": None,
-            "reason": event.reason,
-            "filled": False,
-        }
-        while len(self.gaps) > GAPS_KEPT:
-            del self.gaps[next(iter(self.gaps))]
-
-    def _close(self, event: GapClosed) -> None:
-        if (event.symbol, event.start) not in self.gaps:
-            self._open(GapOpened(symbol=event.symbol, start=event.start, reason=event.reason))
-        self.gaps[event.symbol, event.start]["end"] = iso(event.end)
-
-    def _fill(self, event: GapFilled) -> None:
-        """One answer may cover several gaps."""
-        if event.bars:
-            for (symbol, start), gap in self.gaps.items():
-                if symbol == event.symbol and event.start <= start and gap["end"] and gap["end"] <= iso(event.end):
-                    gap["filled"] = True
 
     def _keep_bars(self, event: BarsReceived, now: int) -> None:
         if event.purpose != "gap_fill":
@@ -150,3 +123,13 @@ class _LinkPast:
     def _note_account(self, time: int, mock: bool) -> None:
         if not self._mock or self._mock[-1][1] != mock:
             self._mock.append((time, mock))
+
+
+def _shown(gap: Gap) -> dict[str, Any]:
+    return {
+        "symbol": gap.symbol,
+        "start": iso(gap.start),
+        "end": iso(gap.end) if gap.end is not None else None,
+        "reason": gap.reason,
+        "filled": gap.filled,
+    }
