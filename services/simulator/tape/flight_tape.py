@@ -1,4 +1,5 @@
-"""A flight recording as a replay needs it: the ticks that the gateway received before a fault, in tick blocks.
+"""A flight recording as a replay needs it: the ticks that the gateway received before a fault, as text or protobuf,
+in tick blocks.
 
 Stands in for a recorded day (tape.py). The requests that were sent say which symbol each tick belongs to; a
 recording that begins after a subscription leaves its ticks out, and `unknown` counts them.
@@ -7,13 +8,23 @@ recording that begins after a subscription leaves its ticks out, and `unknown` c
 import struct
 from pathlib import Path
 
+from google.protobuf.message import DecodeError
+from ibapi.protobuf.TickGeneric_pb2 import TickGeneric
+from ibapi.protobuf.TickPrice_pb2 import TickPrice
+from ibapi.protobuf.TickSize_pb2 import TickSize
+from ibapi.protobuf.TickString_pb2 import TickString
+
 from messages.errors import IbStreamError
 from messages.events import ContractQualified, TickBlock
 from messages.fields import NUMERIC_STRING_FIELDS
 from services.base.flight_recorder import Passage, passages
+from services.simulator.market.prices import GENERIC, PRICE, SIZE, STRING
+from services.simulator.protocol.requested import MarketData
+from services.simulator.protocol.requests import read
+from services.simulator.protocol.wire import BadRequest, Envelope, Garbage, unwrap
 
-_REQUEST = "1"  # reqMktData
-_PRICE, _SIZE, _GENERIC, _STRING = b"1", b"2", b"45", b"46"
+_REQUEST = 1  # reqMktData
+_MESSAGES = {PRICE: TickPrice, SIZE: TickSize, GENERIC: TickGeneric, STRING: TickString}
 _NAN = float("nan")
 
 
@@ -47,39 +58,59 @@ class FlightTape:
         self._blocks.clear()
 
     def _block(self, passage: Passage) -> TickBlock | None:
+        version = passage.server_version
         if passage.sent:
-            for frame in _frames(passage.data)[0]:
-                self._subscribed([field.decode("ascii", "replace") for field in frame.split(b"\0")])
+            for payload in _frames(passage.data)[0]:
+                self._subscribed(payload, version)
             return None
         frames, self._partial = _frames(self._partial + passage.data)
         rows: list[tuple[int, int, float, float]] = []
         texts: list[str] = []
-        for frame in frames:
-            self._add(frame.split(b"\0"), rows, texts)
+        for payload in frames:
+            self._add(payload, version, rows, texts)
         return _columns(passage.time, rows, texts, self._names) if rows else None
 
-    def _subscribed(self, fields: list[str]) -> None:
-        """reqMktData: message, version, request id, contract id, symbol, ..."""
-        if fields[0] == _REQUEST and len(fields) > 12 and fields[2].isdigit():
-            self._names[int(fields[2])] = fields[4].replace(" ", ".")
-            self.symbols.setdefault(fields[4].replace(" ", "."))
-
-    def _add(self, fields: list[bytes], rows: list[tuple[int, int, float, float]], texts: list[str]) -> None:
-        if fields[0] not in (_PRICE, _SIZE, _GENERIC, _STRING) or len(fields) < 6:
-            return
+    def _subscribed(self, payload: bytes, version: int) -> None:
+        """Remember which symbol a market data request is for."""
         try:
-            request, field = int(fields[2]), int(fields[3])
+            envelope = unwrap(payload, version)
+            asked = read(envelope, version) if envelope.kind == _REQUEST else None
+        except (Garbage, BadRequest):
+            return
+        if isinstance(asked, MarketData) and asked.contract.symbol:
+            name = asked.contract.symbol.replace(" ", ".")
+            self._names[asked.request] = name
+            self.symbols.setdefault(name)
+
+    def _add(self, payload: bytes, version: int, rows: list[tuple[int, int, float, float]], texts: list[str]) -> None:
+        try:
+            tick = _tick(unwrap(payload, version))
+            if tick is None:
+                return
+            request, kind, field, text, size = tick
             if request not in self._names:
                 self.unknown += 1
-                return
-            if fields[0] == _STRING and field not in NUMERIC_STRING_FIELDS:
+            elif kind == STRING and field not in NUMERIC_STRING_FIELDS:
                 rows.append((request, field, float(len(texts)), _NAN))
-                texts.append(fields[4].decode("utf-8", "replace"))
+                texts.append(text)
             else:
-                size = float(fields[5]) if fields[0] == _PRICE and fields[5] else _NAN
-                rows.append((request, field, float(fields[4] or "nan"), size))
-        except ValueError:
+                rows.append((request, field, float(text or "nan"), float(size) if kind == PRICE and size else _NAN))
+        except (Garbage, ValueError, IndexError, DecodeError):
             self.unknown += 1
+
+
+def _tick(envelope: Envelope) -> tuple[int, int, int, str, str] | None:
+    """Request, kind, tick id, value and size of a tick message, as text; None for any other. Raises ValueError,
+    IndexError and DecodeError."""
+    kind, fields, body = envelope
+    if kind not in _MESSAGES:
+        return None
+    if body is None:
+        return int(fields[1]), kind, int(fields[2]), fields[3], fields[4] if kind == PRICE else ""
+    sent = _MESSAGES[kind]()
+    sent.ParseFromString(body)
+    value = {PRICE: "price", SIZE: "size"}.get(kind, "value")
+    return sent.reqId, kind, sent.tickType, str(getattr(sent, value)), sent.size if kind == PRICE else ""
 
 
 def is_flight(path: Path) -> bool:

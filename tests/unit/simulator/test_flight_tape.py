@@ -9,6 +9,7 @@ from messages.ticks import ticks
 from services.base.flight_recorder import Recorder
 from services.simulator.tape.flight_tape import FlightTape, is_flight
 from tests.process.bad_gateway import frame, tick_price
+from tests.unit.simulator.conversation import Conversation, contract
 
 SUBSCRIBE = frame(1, 11, 7, 0, "BRK B", "STK", "", 0, "", "", "SMART", "", "USD", "", "", 0, "", 0, 0, "")
 
@@ -34,6 +35,32 @@ def test_ticks_come_back_with_symbols_sizes_and_times(tmp_path: Path) -> None:
         (3_000, "BRK.B", 32, "AMEX", None),
         (3_000, "BRK.B", 8, 12345.0, None),
     ]
+
+
+def test_protobuf_comes_back_like_text(tmp_path: Path) -> None:
+    """What a gateway of server version 225 said, and of 203, which spoke text under message ids of four bytes."""
+    seen = []
+    for version in (225, 203):
+        talk = Conversation(version)
+        path = tmp_path / f"{version}.flight"
+        recorder = Recorder(path, 2)
+        recorder.begin(version)
+        asked = Conversation(version, core=talk.core, client_id=2)
+        said: list[bytes] = []
+        asked.say = said.append  # type: ignore[method-assign]
+        for request, symbol in ((7, "BRK B"), (8, "AAPL")):
+            asked.client.reqMktData(request, contract(symbol), "", False, False, [])
+            talk.client.reqMktData(request, contract(symbol), "", False, False, [])
+        recorder.record(1_000, b"".join(said), sent=True)
+        for at, data in enumerate(talk.sent[1:], 2_000):
+            recorder.record(at, data)
+        recorder.close()
+        tape = FlightTape(path)
+        assert list(tape.symbols) == ["BRK.B", "AAPL"] and tape.unknown == 0
+        block = tape.take()
+        seen.append([(tick.symbol, tick.field, tick.value, tick.size) for tick in ticks(block)])
+    assert len(seen[0]) > 10
+    assert seen[0] == [tick if tick[1] != 8 else (*tick[:2], seen[0][n][2], None) for n, tick in enumerate(seen[1])]
 
 
 def test_a_file_of_another_kind_and_an_empty_recording_are_one_sentence(tmp_path: Path) -> None:
