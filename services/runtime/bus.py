@@ -9,9 +9,11 @@ import socket as os_socket
 import stat
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from time import monotonic
 from typing import overload
 
 import msgspec
+import structlog
 import zmq
 
 from messages.codec import decode_message, encode
@@ -38,10 +40,13 @@ MAX_REQUEST = 1 << 20  # bytes: the largest frame that a service takes from a cl
 REQUEST_HIGH_WATER = 1_000  # messages held for a service from one client; more wait at the client
 LINGER_MS = 200
 MAX_DRAIN = 2_000  # frames taken from a socket in one turn of the loop
+LOOK_SECONDS = 1.0  # between two looks whether a socket's file is still there
 TCP_HEARTBEAT_MS = 2_000  # a tcp connection that is silent for twice as long is given up, and made anew
 TCP_CONNECT_MS = 3_000
 
 PlainSocket = zmq.Socket[bytes]
+
+log = structlog.get_logger()
 
 
 def prepare_run_dir(settings: Settings) -> Path:
@@ -82,6 +87,35 @@ def _bind(sock: PlainSocket, settings: Settings, endpoint: str) -> None:
         raise IbStreamError("invalid_setting", f"cannot listen on {where}: {error.strerror}") from None
 
 
+class Listener:
+    """The place where a socket accepts connections, taken again when its file was removed: whoever tidies the run
+    folder must not cut off those who connect later. Connections that are there live on meanwhile."""
+
+    def __init__(self, sock: PlainSocket, settings: Settings, endpoint: str) -> None:
+        self._sock = sock
+        self._settings = settings
+        self._endpoint = endpoint
+        self._path = None if endpoint.rpartition(".")[0] in settings.peers else settings.run_path / endpoint
+        self._looked = monotonic()
+        _bind(sock, settings, endpoint)
+
+    def look(self) -> None:
+        """Is the file still there? Call once a second or more often, on the socket's thread."""
+        at = monotonic()
+        if self._path is None or at - self._looked < LOOK_SECONDS / 2:
+            return
+        self._looked = at
+        if self._path.exists():
+            return
+        try:
+            prepare_run_dir(self._settings)
+            _bind(self._sock, self._settings, self._endpoint)
+        except (IbStreamError, OSError) as error:
+            log.error("not_listening", path=str(self._path), error=str(error))
+        else:
+            log.warning("listening_again", path=str(self._path), because="its file was removed")
+
+
 def _connect(sock: PlainSocket, settings: Settings, endpoint: str) -> None:
     where = address(settings, endpoint)
     if where.startswith("tcp:"):
@@ -120,7 +154,7 @@ class Publisher:
         self.socket.setsockopt(zmq.XPUB_VERBOSE, 1)  # every new subscriber shows, not only the first of a topic
         self.door = Door(self.socket)
         try:
-            _bind(self.socket, settings, endpoint)
+            self.listener = Listener(self.socket, settings, endpoint)
         except BaseException:
             self.close()
             raise
@@ -214,7 +248,7 @@ class Server:
         self.socket = _socket(context, zmq.ROUTER)
         self.door = Door(self.socket)
         try:
-            _bind(self.socket, settings, endpoint)
+            self.listener = Listener(self.socket, settings, endpoint)
         except BaseException:
             self.close()
             raise

@@ -37,7 +37,7 @@ from services.base.settings import Settings, load
 from services.journal import JournalWriter
 from services.journal.cursor import Cursor
 from services.runtime.background import Background
-from services.runtime.bus import PlainSocket, Publisher, Server, Subscriber, prepare_run_dir
+from services.runtime.bus import LOOK_SECONDS, PlainSocket, Publisher, Server, Subscriber, prepare_run_dir
 from services.runtime.follow import FileSource, Follower
 from services.runtime.replay_endpoint import RemoteSource, ReplayServer
 from services.runtime.timers import Timers
@@ -88,6 +88,7 @@ class Service:
         self.on_readable(self.publisher.socket, self.publisher.on_readable)
         self.on_readable(self.publisher.door.socket, self.publisher.door.drain)
         self.every(settings.heartbeat_interval, self.beat)
+        self.every(LOOK_SECONDS, self.publisher.listener.look)
 
     # --- what a service is built of ---
 
@@ -172,6 +173,7 @@ class Service:
         self.on_close(publisher.close)
         self.on_readable(publisher.socket, publisher.on_readable)
         self.on_readable(publisher.door.socket, publisher.door.drain)
+        self.every(LOOK_SECONDS, publisher.listener.look)
         return publisher
 
     def serve(self, endpoint: str, handle: Callable[[AnyMessage], AnyMessage | None]) -> Server:
@@ -179,6 +181,7 @@ class Service:
         self._servers.append(server)
         self.on_readable(server.socket, server.on_readable)
         self.on_readable(server.door.socket, server.door.drain)
+        self.every(LOOK_SECONDS, server.listener.look)
         self.on_close(server.close)
         return server
 

@@ -47,6 +47,7 @@ class ReplayServer:
                     self._server.show_out()
                 self._server.on_readable()
                 self._server.door.drain()
+                self._server.listener.look()
         except zmq.ContextTerminated:
             pass
         finally:
