@@ -64,6 +64,7 @@ class Gateway:
         self._recorder = self._open_recorder()
         self._dump_again = 0
         self._time = max(self._ticks.time, self._link.time)
+        self._time_at = service.clock.monotonic()
         self._pulse = Pulse(self._settings.good_for_seconds * PULSE_SHARE)
         service.source_heard = self._source_heard
         self._told_heard = False
@@ -110,8 +111,11 @@ class Gateway:
     # --- inputs ---
 
     def _now(self) -> int:
-        """UTC nanoseconds that never go back, not across a restart either."""
-        self._time = max(self._service.clock.now(), self._time)
+        """UTC nanoseconds that never go back, not across a restart either. While the clock is behind, as after it was
+        set back, time passes all the same: else nothing would grow stale."""
+        at = self._service.clock.monotonic()
+        self._time = max(self._service.clock.now(), self._time + int((at - self._time_at) * SECOND))
+        self._time_at = at
         return self._time
 
     def _on_plan(self, plan: Block) -> None:

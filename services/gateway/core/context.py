@@ -25,6 +25,10 @@ from services.gateway.core.memory import Memory
 from services.gateway.core.symbol_state import SharedFacts, Symbol
 from services.gateway.core.units import units
 
+BUSY_SHARE = 0.8
+"""Of the span for which prices are vouched for: silence after which a busy symbol's stream is no proof any more. The
+rest is for saying so."""
+
 
 class Context:
     def __init__(self, settings: Settings, rng: random.Random, memory: Memory) -> None:
@@ -33,7 +37,9 @@ class Context:
         self.memory = memory
         self.symbols: dict[str, Symbol] = {}
         self.given: dict[str, int] = {}  # symbols that left the plan: time of the newest price they had
-        self.shared = SharedFacts(ns(settings.stale_after), ns(settings.link_stale_after))
+        self.shared = SharedFacts(
+            ns(settings.stale_after), ns(settings.link_stale_after), ns(settings.good_for_seconds * BUSY_SHARE)
+        )
         self.deadlines = Deadlines()
         self.effects: list[Effect] = []
         self.now = 0

@@ -57,7 +57,7 @@ class Recovery:
             if symbol.step == "probing" and symbol.last_tick >= symbol.snapshot_at:
                 symbol.step = "trust"  # it ticked before the probe came back
             if now - symbol.rhythm_since >= self.pace.verify:
-                symbol.feel_rhythm(now)
+                symbol.feel_rhythm()
         if not symbol.market_open(now):
             symbol.step = "trust"
             return NEVER
@@ -80,7 +80,7 @@ class Recovery:
         since = symbol.silent_since(self.context.now)
         if symbol.suspect:
             return since + self.pace.verify
-        limit = self.pace.stale_after
+        limit = symbol.patience(self.shared)
         # A probe that takes long is asked for earlier, so that its answer comes before the limit.
         lead = min(max(symbol.probe_took * 5 // 4 + limit // 15, limit // 2), limit * 4 // 5)
         return max(since + limit, symbol.verified_until) - lead
@@ -182,9 +182,9 @@ class Recovery:
     def _verified(self, symbol: Symbol) -> None:
         """IB has nothing newer than what the stream brought: quiet. The longer it is, the rarer it is asked."""
         now = self.context.now
-        often = 4 if symbol.verified_at > symbol.last_tick else 2
+        again = symbol.verified_at > symbol.last_tick
         symbol.verified_at = now
-        symbol.verified_until = now + often * self.pace.stale_after
+        symbol.verified_until = now + (4 * self.pace.stale_after if again else 2 * symbol.patience(self.shared))
         symbol.dead = False
         symbol.suspect_since = min(symbol.suspect_since, now - 1)
         self.context.priced_by(symbol, SOURCE_STREAM, now, symbol.subscribed_at)

@@ -10,7 +10,7 @@ from typing import Final, Literal, NamedTuple
 
 from messages.events import ContractQualified, PlannedSymbol
 from messages.fields import SOURCE_HISTORY, SOURCE_SNAPSHOT
-from services.gateway.core.deadlines import NEVER
+from services.gateway.core.deadlines import NEVER, SECOND
 from services.gateway.core.governor import Request
 from services.gateway.core.ib_errors import IbCode
 from services.gateway.core.trading_hours import Hours
@@ -132,12 +132,16 @@ class Rejection(NamedTuple):
     at: int = 0
 
 
+BUSY: Final = 8  # as many usual ticks missed in a row are no accident
+
+
 @dataclass(slots=True)
 class SharedFacts:
     """What all symbols share, as far as it bears on their state. Times and spans are nanoseconds."""
 
     stale_after: int
     link_limit: int
+    busy_limit: int = 4 * SECOND  # silence that is no accident in a symbol that ticks many times as often
     outage: str | None = "nothing_planned"  # the link's reason while no prices can come, else None
     silent: bool = False  # no symbol ticks, and nothing has confirmed that this is right
     newest_tick: int = 0
@@ -241,11 +245,16 @@ class Symbol:
         """Unknown hours count as open: nothing is excused by them."""
         return self.hours is None or self.hours.is_open(now) is not False
 
-    def feel_rhythm(self, now: int) -> None:
-        """How often it ticks. Called now and then."""
-        if self.ticks:
-            self.rhythm = (now - self.rhythm_since) // self.ticks
-            self.ticks, self.rhythm_since = 0, now
+    def feel_rhythm(self) -> None:
+        """How often it ticks when it does. Called now and then; the silence since its last tick is no part of it."""
+        if self.ticks and self.last_tick > self.rhythm_since:
+            self.rhythm = (self.last_tick - self.rhythm_since) // self.ticks
+            self.ticks, self.rhythm_since = 0, self.last_tick
+
+    def patience(self, shared: SharedFacts) -> int:
+        """For how long it may be silent and still be trusted: shorter for one that usually ticks several times over."""
+        busy = 0 < self.rhythm * BUSY <= shared.busy_limit
+        return min(shared.busy_limit, shared.stale_after) if busy else shared.stale_after
 
     def silent_since(self, now: int) -> int:
         """Since when a tick could have come and did not."""
@@ -254,7 +263,9 @@ class Symbol:
 
     def fresh(self, shared: SharedFacts, now: int) -> bool:
         """Its stream brought a tick so lately that it may be trusted."""
-        limit = min(shared.stale_after, shared.link_limit) if shared.silent else shared.stale_after
+        limit = self.patience(shared)
+        if shared.silent:
+            limit = min(limit, shared.link_limit)
         return self.last_tick > self.suspect_since and now - self.last_tick < limit
 
     def quiet(self, now: int) -> bool:
@@ -312,8 +323,8 @@ def cause(symbol: Symbol, shared: SharedFacts, now: int) -> str:
 def next_change(symbol: Symbol, shared: SharedFacts, now: int) -> int:
     """The earliest time at which `derive` may say something else, without a further input."""
     times = [
-        symbol.last_tick + shared.stale_after,
-        symbol.last_tick + min(shared.stale_after, shared.link_limit),
+        symbol.last_tick + symbol.patience(shared),
+        symbol.last_tick + min(symbol.patience(shared), shared.link_limit),
         symbol.verified_until,
         symbol.price_time + snapshot_life(shared),
         max(symbol.planned_at, symbol.first_asked_at) + shared.stale_after,
