@@ -38,7 +38,7 @@ def expirations(today: date) -> list[str]:
 
 def strikes(under: Instrument) -> list[float]:
     """Around the price that anchors the underlying's market, in its currency."""
-    step = 5.0 if under.price > 100 else 1.0 if under.price > 15 else 0.5
+    step = next(step for above, step in ((1000, 50.0), (100, 5.0), (15, 1.0), (0, 0.5)) if under.price > above)
     middle = round(under.price / step) * step
     return [strike for n in range(-STRIKES_EACH_WAY, STRIKES_EACH_WAY + 1) if (strike := middle + step * n) > 0]
 

@@ -11,6 +11,7 @@ from typing import Protocol
 from services.base.clock import MILLISECOND, SECOND
 from services.simulator.market.bars import RawBar, bars
 from services.simulator.market.contracts import Instrument
+from services.simulator.market.greeks import Worth
 from services.simulator.market.hours import MarketHours
 from services.simulator.market.past_ticks import PastTick, past_ticks
 from services.simulator.market.prices import Feed, Tick
@@ -30,6 +31,8 @@ class Quotes(Protocol):
     def image(self) -> list[Tick]: ...
 
     def rt_volume(self) -> Tick: ...
+
+    def worth(self, now: int) -> Worth | None: ...
 
     def quote(self, side: str) -> tuple[str, float]: ...
 

@@ -24,6 +24,7 @@ SNAPSHOT_LIMIT = 11.0  # seconds after which a snapshot ends, whatever came
 RT_VOLUME_REQUEST = "233"
 Cache = dict[tuple[bool, ticks.Form], ticks.Encoded]
 _QUOTE_FIELDS = {BID, ASK, BID_SIZE, ASK_SIZE}
+MODEL_FIELD, DELAYED_MODEL_FIELD = 13, 83
 NOT_FOUND = "No security definition has been found for the request"
 COMPETING = "No market data during competing live session"
 DELAYED_AVAILABLE = "Delayed market data is available."
@@ -254,6 +255,17 @@ def _deliver(
     if encoded:
         core.send(client, ticks.frames(subscription.head, encoded), len(encoded))
         core.stats.symbols[instrument.key] += len(encoded)
+        if instrument.sec_type == "OPT":
+            _send_model(core, subscription)
+
+
+def _send_model(core: Core, subscription: Subscription) -> None:
+    found = core.market.feed(subscription.instrument, core.now).worth(core.now)
+    if found is not None:
+        field = DELAYED_MODEL_FIELD if subscription.delayed else MODEL_FIELD
+        core.send(
+            subscription.client, subscription.client.replies.option_computation(subscription.request, field, found)
+        )
 
 
 def _entitle(core: Core, subscription: Subscription, entitlement: Entitlement | None) -> bool:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from services.base.clock import SECOND
 from services.simulator.market.contracts import Instrument
 from services.simulator.market.derived import ends_at
+from services.simulator.market.greeks import Worth, worth
 from services.simulator.market.hours import MarketHours
 
 PRICE, SIZE, GENERIC, STRING = 1, 2, 45, 46  # message ids of the four kinds of tick
@@ -71,24 +72,20 @@ class Walk:
 
 
 class OptionWalk:
-    """What an option is worth while its underlying walks (Black and Scholes, without interest)."""
+    """What an option is worth while its underlying walks."""
 
     def __init__(self, seed: int, option: Instrument, under: Instrument) -> None:
         self._under = walk(seed, under)
-        self._strike, self._sign = option.strike, 1 if option.right == "C" else -1
+        self._strike, self._is_call = option.strike, option.right == "C"
         self._ends = ends_at(option)
         self._volatility = under.daily * math.sqrt(252)
 
     def at(self, now: int) -> float:
-        level = self._under.at(now)
-        inside = max(0.0, self._sign * (level - self._strike))
-        left = max(0, self._ends - now) / _YEAR
-        if not left:
-            return inside
-        width = self._volatility * math.sqrt(left)
-        first = (math.log(level / self._strike) + width * width / 2) / width
-        value = level * _normal(self._sign * first) - self._strike * _normal(self._sign * (first - width))
-        return max(inside, self._sign * value)
+        return self.worth(now).price
+
+    def worth(self, now: int) -> Worth:
+        years = max(0, self._ends - now) / _YEAR
+        return worth(self._under.at(now), self._strike, self._is_call, self._volatility, years)
 
 
 def walk(seed: int, instrument: Instrument) -> Walk | OptionWalk:
@@ -98,10 +95,6 @@ def walk(seed: int, instrument: Instrument) -> Walk | OptionWalk:
     if instrument.sec_type == "OPT":
         return OptionWalk(seed, instrument, instrument.under)
     return Walk(seed, instrument.under)
-
-
-def _normal(x: float) -> float:
-    return 0.5 * (1 + math.erf(x / math.sqrt(2)))
 
 
 def _lattice(key: int, index: int) -> float:
@@ -248,6 +241,10 @@ class Feed:
     def quote(self, side: str) -> tuple[str, float]:
         """Text of the price and the size of `bid`, `ask` or `last`."""
         return self.price(getattr(self, side)), getattr(self, f"{side}_size")
+
+    def worth(self, now: int) -> Worth | None:
+        """An option's model price and greeks; None for all else."""
+        return self._walk.worth(now) if isinstance(self._walk, OptionWalk) else None
 
     def rt_volume(self) -> Tick:
         """Tick 48, for those who asked for generic tick 233: price;size;time;volume;vwap;single."""

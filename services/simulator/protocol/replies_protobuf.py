@@ -55,11 +55,13 @@ from ibapi.protobuf.SmartComponents_pb2 import SmartComponents
 from ibapi.protobuf.SoftDollarTiers_pb2 import SoftDollarTiers
 from ibapi.protobuf.SymbolSamples_pb2 import SymbolSamples
 from ibapi.protobuf.TickByTickData_pb2 import TickByTickData
+from ibapi.protobuf.TickOptionComputation_pb2 import TickOptionComputation
 from ibapi.protobuf.TickReqParams_pb2 import TickReqParams
 from ibapi.protobuf.TickSnapshotEnd_pb2 import TickSnapshotEnd
 from ibapi.protobuf.UserInfo_pb2 import UserInfo
 
 from services.simulator.market.contracts import Instrument
+from services.simulator.market.greeks import Worth
 from services.simulator.market.past_ticks import PastTick
 from services.simulator.protocol.replies_text import DERIVATIVES, ORDER_TYPES, SNAPSHOT_PERMISSIONS
 from services.simulator.protocol.rows import BarRow, Hours
@@ -107,6 +109,14 @@ class ProtobufReplies:
 
     def reroute_market_data(self, request: int, con_id: int, exchange: str) -> bytes:
         return _frame(91, RerouteMarketDataRequest(reqId=request, conId=con_id, exchange=exchange))
+
+    def option_computation(self, request: int, field: int, found: Worth) -> bytes:
+        made = TickOptionComputation(
+            reqId=request, tickType=field, tickAttrib=0, impliedVol=found.volatility, delta=found.delta,
+            optPrice=found.price, pvDividend=0.0, gamma=found.gamma, vega=found.vega, theta=found.theta,
+            undPrice=found.under,
+        )  # fmt: skip
+        return _frame(21, made)
 
     def tick_snapshot_end(self, request: int) -> bytes:
         return _frame(57, TickSnapshotEnd(reqId=request))

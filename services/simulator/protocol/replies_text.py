@@ -6,6 +6,7 @@ Layouts follow the official client's decoder; tests feed every method through it
 from collections.abc import Sequence
 
 from services.simulator.market.contracts import Instrument
+from services.simulator.market.greeks import Worth
 from services.simulator.market.past_ticks import PastTick
 from services.simulator.protocol.rows import BarRow, Hours, Verbatim
 from services.simulator.protocol.versions import (
@@ -23,6 +24,7 @@ from services.simulator.protocol.versions import (
     LOWEST,
     MARKET_RULES,
     MD_SIZE_MULTIPLIER,
+    PRICE_BASED_VOLATILITY,
     RAW_MESSAGE_IDS,
     REAL_EXPIRATION_DATE,
     REALIZED_PNL,
@@ -99,6 +101,17 @@ class TextReplies:
 
     def reroute_market_data(self, request: int, con_id: int, exchange: str) -> bytes:
         return self._message(91, request, con_id, exchange)
+
+    def option_computation(self, request: int, field: int, found: Worth) -> bytes:
+        """The model's price and greeks; the dividends' present value is 0."""
+        fields: list[object] = [21]
+        if self.version < PRICE_BASED_VOLATILITY:
+            fields.append(6)
+        fields += [request, field]
+        if self.version >= PRICE_BASED_VOLATILITY:
+            fields.append(0)
+        fields += [found.volatility, found.delta, found.price, 0.0, found.gamma, found.vega, found.theta, found.under]
+        return self._message(*fields)
 
     def tick_snapshot_end(self, request: int) -> bytes:
         return self._message(57, 1, request)

@@ -58,6 +58,9 @@ class RecordedFeed:
         """The last tick of every kind, in the order in which they first came."""
         return list(self._now.values())
 
+    def worth(self, now: int) -> None:
+        """No model price was recorded."""
+
     def rt_volume(self) -> Tick:
         return self._now.get(RT_VOLUME, Tick(STRING, RT_VOLUME, ""))
 

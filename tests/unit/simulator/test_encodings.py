@@ -15,6 +15,7 @@ from ibapi.decoder import Decoder
 
 from services.simulator.market import ticks
 from services.simulator.market.contracts import Instrument
+from services.simulator.market.greeks import Worth
 from services.simulator.market.past_ticks import PastTick
 from services.simulator.market.prices import GENERIC, PRICE, SIZE, STRING, Tick
 from services.simulator.protocol import read_protobuf
@@ -48,6 +49,7 @@ SAID: list[tuple[str, tuple[Any, ...]]] = [
     ("tick_req_params", (7, ES, "9c0001")),
     ("reroute_market_data", (7, 8314, "SMART")),
     ("tick_snapshot_end", (7,)),
+    ("option_computation", (7, 13, Worth(12.5, 0.31, -0.48, 0.0125, 0.25, -0.125, 585.25))),
     ("real_time_bar", (7, BARS[0]._replace(time="1787603266"))),
     ("tick_by_tick_last", (7, True, 1_787_603_266, "585.01", 40, "ARCA")),
     ("tick_by_tick_last", (7, False, 1_787_603_266, "585.01", 12_345_678.5, "ARCA")),

@@ -1,5 +1,6 @@
 """What exists at the simulator: the listed, by name and by their real ids, and any other US stock."""
 
+import itertools
 from datetime import date
 from functools import partial
 
@@ -8,6 +9,7 @@ from ibapi.contract import Contract
 
 from services.simulator.market.contracts import Instrument, Master, Wanted
 from services.simulator.market.derived import chain, derive, ends_at, expirations, strikes
+from services.simulator.market.greeks import worth
 from services.simulator.market.identity import (
     INVENTED_IDS,
     invented_id,
@@ -212,15 +214,15 @@ def test_calls_and_puts_agree_with_each_other_and_with_their_underlying() -> Non
     assert len(made) == 3 * 21 * 2 and len({one.con_id for one in made.values()}) == len(made)
     level = walk(1, spy).at(MONDAY_NOON)
 
-    def worth(one: Instrument, now: int = MONDAY_NOON) -> float:
+    def price(one: Instrument, now: int = MONDAY_NOON) -> float:
         return walk(1, one).at(now)
 
     near, far = expirations(TODAY)[0], expirations(TODAY)[-1]
     for strike in strikes(spy):
         call, put = made[near, strike, "C"], made[near, strike, "P"]
-        assert worth(call) - worth(put) == pytest.approx(level - strike, abs=1e-6)
-        assert worth(made[far, strike, "C"]) > worth(call) >= max(0.0, level - strike)
-        assert worth(call, ends_at(call)) == max(0.0, walk(1, spy).at(ends_at(call)) - strike)
+        assert price(call) - price(put) == pytest.approx(level - strike, abs=1e-6)
+        assert price(made[far, strike, "C"]) > price(call) >= max(0.0, level - strike)
+        assert price(call, ends_at(call)) == max(0.0, walk(1, spy).at(ends_at(call)) - strike)
     assert chain(master().find(wanted("SAP", exchange="IBIS", currency="EUR"))[0], TODAY) == []
 
 
@@ -232,3 +234,39 @@ def test_a_continuous_future_is_the_next_one_under_its_id() -> None:
     talk = Conversation()
     talk.client.reqMktData(1, contract("ES", "CONTFUT", "CME"), "", False, False, [])
     assert {call[2] for call in talk.calls("tickPrice")} >= {1, 2, 4} and talk.errors() == []
+
+
+@pytest.mark.parametrize("version", [145, 157, 176, 200, HIGHEST])
+def test_an_option_ticks_with_greeks_that_agree_with_its_prices(version: int) -> None:
+    talk = Conversation(version)
+    day = expirations(TODAY)[0]
+    for request, right in ((1, "C"), (2, "P")):
+        talk.client.reqMktData(request, option("SPY", day, 585.0, right), "", False, False, [])
+    talk.turn(5)
+    told = {call[1]: call[-8:] for call in talk.calls("tickOptionComputation")}
+    asks = {call[1]: call[3] for call in talk.calls("tickPrice") if call[2] == 2}
+    for request in (1, 2):
+        volatility, delta, price, dividend, gamma, vega, theta, under = told[request]
+        assert abs(price - asks[request]) < 0.2 and dividend == 0
+        assert 0 < gamma < 1 and vega > 0 > theta and 0.05 < volatility < 0.5 and 500 < under < 680
+        assert (0 < delta < 1) if request == 1 else (-1 < delta < 0)
+    assert told[1][1] - told[2][1] == pytest.approx(1, abs=0.05)  # deltas of call and put
+    talk.client.reqMktData(3, option("SPY", day, 585.0, "C"), "", True, False, [])
+    talk.turn()
+    of_snapshot = [call[0] for call in talk.recorder.calls if call[1:2] == (3,)]
+    assert of_snapshot[-2:] == ["tickOptionComputation", "tickSnapshotEnd"]
+
+
+def test_greeks_are_the_slopes_of_the_price() -> None:
+    for is_call, strike, years in itertools.product((True, False), (80.0, 100.0, 130.0), (0.02, 0.5)):
+        at = partial(worth, strike=strike, is_call=is_call)
+        here = at(100.0, volatility=0.3, years=years)
+        up, down = (at(100.0 + step, volatility=0.3, years=years) for step in (0.01, -0.01))
+        assert here.delta == pytest.approx((up.price - down.price) / 0.02, abs=1e-4)
+        assert here.gamma == pytest.approx((up.delta - down.delta) / 0.02, abs=1e-4)
+        vega = (at(100.0, volatility=0.301, years=years).price - here.price) / 0.1
+        theta = at(100.0, volatility=0.3, years=years - 1e-5).price - here.price
+        assert here.vega == pytest.approx(vega, abs=1e-3)
+        assert here.theta == pytest.approx(theta / 1e-5 / 365, abs=1e-3)
+    assert worth(90.0, 100.0, False, 0.3, 0.0)[:3] == (10.0, 0.3, -1.0)
+    assert worth(90.0, 100.0, True, 0.3, 0.0)[:3] == (0.0, 0.3, 0.0)
