@@ -85,15 +85,23 @@ class Planner:
         self._lookups = service.background("the list of what is in the database", "database_unavailable", 2)
 
     def start(self) -> None:
-        service, cursors = self._service, dict(self._saved.cursors)
+        service, cursors, times = self._service, dict(self._saved.cursors), dict(self._saved.times)
         if self._state.plan is not None:
             service.publisher.set_last(PLAN, encode(self._state.plan))
         service.serve_replay()
         self._server = service.serve(PLANNER_CONTROL, self._command)
-        self._control = service.follow(CONTROL, self._on_control, self._control_reset, cursors.get(CONTROL))
+        self._control = service.follow(
+            CONTROL, self._on_control, self._control_reset, cursors.get(CONTROL), times.get(CONTROL, 0)
+        )
         for name in self._settings.gateway_names:
             stream = sharded(LINK, name)
-            service.follow(stream, partial(self._on_link, name), partial(self._link_reset, stream), cursors.get(stream))
+            service.follow(
+                stream,
+                partial(self._on_link, name),
+                partial(self._link_reset, stream),
+                cursors.get(stream),
+                times.get(stream, 0),
+            )
             if name:
                 service.on_topic(heartbeat_topic(sharded("gateway", name)), partial(self._on_beat, name))
         service.every(0.25, self._watch)

@@ -77,7 +77,12 @@ class Follower:
         restart: Callable[[], None],
         cursor: Cursor | None = None,
         slice_bytes: int = 1 << 20,
+        *,
+        time: int = 0,
+        unproven: bool = False,
     ) -> None:
+        """`time` is that of the block at `cursor`, UTC nanoseconds; 0: not known. `unproven`: nobody has held the
+        cursor against the journal yet, so that it is done as soon as the writer is heard."""
         self.stream = stream
         self.cursor = cursor if cursor is not None else Cursor()
         self.gaps = 0  # holes met in the live frames
@@ -91,6 +96,9 @@ class Follower:
         self._target = 0  # replay is wanted up to this sequence number
         self._writer_epoch = 0  # the newest epoch that was heard or read of
         self._doubt = False  # a new epoch was heard: does the journal still hold what was consumed?
+        self._time = time
+        self._unproven = unproven
+        self._run = 0  # of the writer, as it was heard last
         self._joined = False
 
     @property
@@ -122,8 +130,16 @@ class Follower:
         elif caught_up:
             self.gaps += 1
 
-    def on_head(self, epoch: int, seq: int) -> None:
-        """The writer's heartbeat: `seq` is the last that it wrote. Reveals a lost tail and a first frame."""
+    def on_head(self, epoch: int, seq: int, run: int = 0) -> None:
+        """The writer's heartbeat: `seq` is the last that it wrote. Reveals a lost tail and a first frame.
+
+        `run` tells its processes apart, by the time of their start. Each has an epoch above all that its journal
+        knows: another process in an epoch that is no later writes another journal, since the old one was deleted.
+        """
+        if run and run != self._run:
+            if self._run and epoch <= self._writer_epoch:
+                self._writer_epoch, self._unproven = 0, True
+            self._run = run
         self._hear(epoch, seq)
 
     def look_back(self) -> None:
@@ -176,7 +192,7 @@ class Follower:
         if epoch > self._writer_epoch:
             self._writer_epoch = epoch
             self._target = 0
-            self._doubt = self.cursor.seq > 0 and epoch != self.cursor.epoch
+            self._doubt = self.cursor.seq > 0 and (epoch != self.cursor.epoch or self._unproven)
         self._joined = True
         self._target = max(self._target, last_seq)
 
@@ -188,7 +204,7 @@ class Follower:
                 return False
         else:
             held = False
-        self._doubt = False
+        self._doubt = self._unproven = False
         if not held:
             self._begin_again()
         return bool(self.behind)
@@ -203,10 +219,11 @@ class Follower:
         block = self._decode(payloads[0])
         if block is None:
             return None
-        return Cursor(block.epoch, block.first_seq + block.count - 1) == self.cursor
+        same = Cursor(block.epoch, block.first_seq + block.count - 1) == self.cursor
+        return same and self._time in (0, block.time)
 
     def _begin_again(self) -> None:
-        self.cursor = Cursor()
+        self.cursor, self._time = Cursor(), 0
         self._restart()
 
     def _take(self, block: Block, payload: bytes) -> None:
@@ -215,7 +232,7 @@ class Follower:
         if isinstance(block, EventBlock):
             self.unknown += sum(isinstance(event, UnknownEvent) for event in block.events)
         self._apply(block)
-        self.cursor = Cursor(block.epoch, block.first_seq + block.count - 1)
+        self.cursor, self._time = Cursor(block.epoch, block.first_seq + block.count - 1), block.time
         if block.epoch > self._writer_epoch:
             # Read before it was heard of: frames of the older epoch must not follow it, and how far that one
             # had got means nothing any more.

@@ -191,15 +191,19 @@ class Service:
         apply: Callable[[Block], None],
         restart: Callable[[], None],
         cursor: Cursor | None = None,
+        time: int = 0,
     ) -> Follower:
-        """Follow another service's stream from `cursor` on, without gaps. Call before `subscribe`."""
+        """Follow another service's stream from `cursor` on, without gaps. Call before `subscribe`. A cursor of a stream
+        that is written here must be of its journal (see saved_state.py); of another machine's that is found out by the
+        `time` of the block at the cursor, UTC nanoseconds."""
         writer = writer_of(stream)
         source: RemoteSource | FileSource = (
             RemoteSource(self.settings, writer, stream, self._context)
             if writer in self.settings.peers
             else FileSource(self.settings.journal_dir, stream)
         )
-        follower = Follower(stream, source, apply, restart, cursor)
+        elsewhere = isinstance(source, RemoteSource)
+        follower = Follower(stream, source, apply, restart, cursor, time=time, unproven=elsewhere)
         self.followers[stream] = follower
         if isinstance(source, RemoteSource):
             self._remote[stream] = source
@@ -329,7 +333,7 @@ class Service:
         for stream, head in heartbeat.heads.items():
             follower = self.followers.get(stream)
             if follower is not None:
-                follower.on_head(head.epoch, head.seq)
+                follower.on_head(head.epoch, head.seq, heartbeat.started_at)
 
     def _own_metrics(self) -> dict[str, float]:
         usage = resource.getrusage(resource.RUSAGE_SELF)

@@ -97,7 +97,11 @@ class Sink:
         self._files.withdraw("reader_behind")
         for stream in streams_in(service.settings.journal_dir, service.settings.gateway_names):
             service.follow(
-                stream, partial(self._projection.apply, stream), partial(self._restart, stream), self._saved.get(stream)
+                stream,
+                partial(self._projection.apply, stream),
+                partial(self._restart, stream),
+                self._saved.get(stream),
+                self._projection.times.get(stream, 0),
             )
         service.on_topic(STATUS, self._on_status)
         for name in self._followed:
@@ -190,7 +194,10 @@ class Sink:
 
     def _reached(self, stream: str, head: Head) -> bool:
         follower = self._service.followers.get(stream)
-        return follower is None or follower.cursor.seq >= head.seq
+        if follower is None:
+            return True
+        cursor = follower.cursor  # of a later epoch than the writer is in it is of a journal that was deleted
+        return cursor.seq >= head.seq and cursor.epoch <= head.epoch
 
     def _shown(self, quote: Quote) -> Quote:
         """With the vouching on it: until when it may be used, or why it must not be."""

@@ -97,7 +97,9 @@ class SupervisorService:
             fold(block)
             self._changed = True
 
-        self._service.follow(stream, apply, lambda: self._restart(stream), self._core.facts.cursors.get(stream))
+        facts = self._core.facts
+        cursor, time = facts.cursors.get(stream), facts.times.get(stream, 0)
+        self._service.follow(stream, apply, lambda: self._restart(stream), cursor, time)
 
     def _restart(self, stream: str) -> None:
         log.warning("stream_folded_again", stream=stream)

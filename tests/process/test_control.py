@@ -20,6 +20,7 @@ from messages.errors import CODES, IbStreamError
 from messages.events import EventBlock, StatusChanged, StreamStarted, StreamStopped
 from messages.topics import CONTROL, LINK, TICKS
 from messages.views import Status
+from services.base.clock import parse_time
 from services.journal import JournalReader
 from tests.process.pipeline import ALL, REPOSITORY, STOP_SECONDS, Pipeline
 from tests.support import eventually
@@ -285,6 +286,29 @@ def test_a_journal_deleted_under_its_writer_takes_no_command(pipeline: Make) -> 
     assert "was deleted or moved away under its writer" in p.log_path("supervisor").read_text()
     p.start("supervisor")
     assert eventually(lambda: p.status()).status != "stopped"
+
+
+def test_after_the_journal_was_deleted_prices_are_current_again_once_its_writers_are_back(pipeline: Make) -> None:
+    """Those that only read it live on, and must not take the new one for late news of the old one."""
+    p = pipeline()
+    p.await_status("connected")
+    writers = ("gateway", "planner", "supervisor")
+    for name in writers:
+        p.restart(name)  # so that the epochs of the next journal are lower ones
+    p.await_status("connected")
+    shutil.rmtree(p.settings.journal_dir)
+    eventually(lambda: all(p.processes[name].poll() is not None for name in writers), message="a writer did not end")
+    assert {p.processes[name].returncode for name in writers} == {CODES["journal_unavailable"].exit}
+    for name in writers:
+        p.start(name)
+    p.await_status("connected", timeout=40)
+    began = time.time_ns()
+
+    def current() -> bool:
+        quote = json.loads((p.settings.stream_dir / "SPY.json").read_text())
+        return not quote["stale"] and parse_time(quote["timestamp"], began) > began
+
+    eventually(current, message="the file of SPY stands still")
 
 
 def test_the_journal_counts_and_not_what_was_saved_beside_it(pipeline: Make) -> None:

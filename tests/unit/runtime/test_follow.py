@@ -261,3 +261,73 @@ def test_a_foreign_block_in_the_journal_is_named(tmp_path: Path) -> None:
     consumer.follower.look_back()
     with pytest.raises(JournalDamaged, match="stream link, after sequence number 1"):
         consumer.catch_up()
+
+
+# --- another journal in the place of the one that was followed ---
+
+
+def test_a_writer_whose_journal_was_deleted_is_followed_from_its_new_beginning(tmp_path: Path) -> None:
+    for _ in range(4):
+        fill(tmp_path, [2])
+    bus, consumer = Bus(tmp_path), Consumer(tmp_path)
+    consumer.follower.on_head(bus.writer.epoch, bus.writer.seq, 1)
+    consumer.catch_up()
+    assert (bus.writer.epoch, consumer.numbers) == (5, list(range(1, 9)))
+    bus.writer.close()
+    shutil.rmtree(tmp_path / STREAM)
+    bus = Bus(tmp_path)
+    frame = bus.publish(3)
+    consumer.follower.on_frame(frame)
+    assert consumer.restarts == 0, "a frame of an older epoch may be a late one"
+    consumer.follower.on_head(bus.writer.epoch, bus.writer.seq, 2)
+    assert consumer.follower.behind
+    consumer.catch_up()
+    assert (consumer.restarts, consumer.seen) == (1, [(1, 1), (1, 2), (1, 3)])
+    consumer.follower.on_frame(bus.publish())
+    assert consumer.numbers == [1, 2, 3, 4]
+    bus.writer.close()
+
+
+def test_another_process_of_the_same_journal_is_no_news(tmp_path: Path) -> None:
+    bus, consumer = Bus(tmp_path), Consumer(tmp_path)
+    for run in range(1, 4):
+        consumer.follower.on_frame(bus.publish())
+        consumer.follower.on_head(bus.writer.epoch, bus.writer.seq, run)
+        consumer.catch_up()
+        bus.restart(tmp_path)
+    assert (consumer.restarts, consumer.numbers) == (0, [1, 2, 3])
+    bus.writer.close()
+
+
+@pytest.mark.parametrize(("time", "restarts"), [(NOON, 0), (0, 0), (NOON - DAY, 1)])
+def test_a_cursor_that_nobody_has_proved_is_held_against_the_journal(tmp_path: Path, time: int, restarts: int) -> None:
+    """A journal that was deleted on another machine has the same numbers again, at another time."""
+    fill(tmp_path, [1, 1, 1])
+    seen: list[int] = []
+
+    def again() -> None:
+        nonlocal restarts
+        restarts -= 1
+
+    source = FileSource(tmp_path, STREAM)
+    follower = Follower(
+        STREAM, source, lambda block: seen.append(block.first_seq), again, Cursor(1, 2), time=time, unproven=True
+    )
+    follower.on_head(1, 3, 1)
+    while follower.step():
+        pass
+    assert restarts == 0
+    assert seen == ([3] if time != NOON - DAY else [1, 2, 3])
+
+
+def test_a_cursor_beyond_the_end_of_the_journal_is_of_another_one(tmp_path: Path) -> None:
+    fill(tmp_path, [1, 1, 1])
+    seen: list[int] = []
+    source = FileSource(tmp_path, STREAM)
+    follower = Follower(
+        STREAM, source, lambda block: seen.append(block.first_seq), seen.clear, Cursor(1, 40), unproven=True
+    )
+    follower.on_head(1, 3, 1)
+    while follower.step():
+        pass
+    assert seen == [1, 2, 3]
