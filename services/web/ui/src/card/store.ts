@@ -253,8 +253,9 @@ export class StreamStore {
     if (added) this.order()
   }
 
+  /** Good at least until the next look: a row is over before its time, and never after it. */
   private vouched(until: number): boolean {
-    return this.clock.known && this.clock.now() < until
+    return this.clock.known && this.clock.now() + EXPIRE_MS < until
   }
 
   /** Takes the word of everything whose time is up, whoever has fallen silent: server, network or this page. */

@@ -47,9 +47,9 @@ describe('a price on the page', () => {
     await open()
     expect([state('SPY'), state('QQQ')]).toEqual(['live', 'live'])
     expect([struck('SPY'), row('SPY')?.dataset.good]).toEqual(['false', 'true'])
-    await pass(2_650)
+    await pass(2_200)
     expect([state('SPY'), state('QQQ')]).toEqual(['live', 'live'])
-    await pass(400)
+    await pass(500) // it is the third second since noon: not a moment more
     expect([state('SPY'), state('QQQ')]).toEqual(['live', 'expired'])
     expect([struck('QQQ'), row('QQQ')?.dataset.good]).toEqual(['true', 'false'])
     expect(row('QQQ')?.textContent).toContain('Expired')
@@ -105,7 +105,7 @@ describe('a price on the page', () => {
       vi.setSystemTime(NOON + off)
       await open()
       expect([state('SPY'), state('QQQ')]).toEqual(['live', 'live'])
-      await pass(3_000)
+      await pass(2_700)
       expect([state('SPY'), state('QQQ')]).toEqual(['live', 'expired'])
     },
   )
