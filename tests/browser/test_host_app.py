@@ -1,5 +1,6 @@
 """Other React apps, of another origin and outside this repository, install the packed card and show two of them."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -8,8 +9,10 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.browser.conftest import SCREENSHOTS, await_page
-from tests.browser.host_app import make_host, pack_card, served
+from tests.browser.host_app import make_host, one_at_a_time, pack_card, served
 from tests.process.pipeline import ALL, Pipeline
+
+pytestmark = pytest.mark.timeout(400)  # a test may wait for another one that makes the same host
 
 HOSTS = [
     pytest.param(19, "npm", id="react-19"),
@@ -22,16 +25,15 @@ HostApp = Callable[[int, str], str]
 
 @pytest.fixture(scope="module")
 def host_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostApp]:
-    """Makes a host app, of each kind once, and serves it: `host_app(18, "pnpm")` is its origin."""
-    card = pack_card(tmp_path_factory.mktemp("card"))
-    origins: dict[tuple[int, str], str] = {}
+    """Makes a host app, of each kind once for all test processes: `host_app(18, "pnpm")` is its origin."""
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
     with ExitStack() as stack:
 
         def make(react: int, installer: str) -> str:
-            if (react, installer) not in origins:
-                folder = tmp_path_factory.mktemp(f"host-{react}-{installer}")
-                origins[react, installer] = stack.enter_context(served(make_host(folder, card, react, installer)))
-            return origins[react, installer]
+            with one_at_a_time(shared):
+                built = make_host(shared / f"host-{react}-{installer}", pack_card(shared / "card"), react, installer)
+            return stack.enter_context(served(built))
 
         yield make
 
