@@ -19,6 +19,9 @@ The current price of every planned symbol, and whether it can be trusted.
 Every error is `{"detail": {"code", "message"}}` with a stable code, and with `field` where a part of the request
 caused it. When `IBSTREAM_WEB_TOKEN` is set, send it
 as `Authorization: Bearer ...`; the event stream takes it as `?access_token=` too.
+
+Every answer carries the server's time in `X-Server-Time` (UTC): compare a `good_until` with that, and not with a clock
+that may be wrong.
 """
 
 QUOTE_EXAMPLE: Final[dict[str, Any]] = {

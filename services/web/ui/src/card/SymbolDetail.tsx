@@ -43,7 +43,7 @@ export function SymbolDetail({ symbol, quote, planned, state, decimals }: Symbol
     ],
     [
       detail.exchangeTime,
-      quote?.exchange_time ? format.moment(Date.parse(quote.exchange_time)) : strings.none,
+      quote?.exchange_time ? format.clock(Date.parse(quote.exchange_time)) : strings.none,
     ],
   ]
   return (
