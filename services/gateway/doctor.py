@@ -6,7 +6,6 @@ snapshot.
 """
 
 import select
-import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -26,7 +25,7 @@ from services.base.symbols import parse
 from services.gateway.core.ib_errors import look_up
 from services.gateway.core.interface import CurrentTimeSeen, Event, IbErrorSeen, MarketDataTypeSeen, Ready
 from services.gateway.wire.columns import Columns
-from services.gateway.wire.connection import Connection, LinkClosed, Stage
+from services.gateway.wire.connection import LinkClosed, Stage, open_any, resolve
 from services.gateway.wire.official_client import NEWEST_VERSION, OLDEST_VERSION, BadFrame, OfficialClient
 from services.gateway.wire.text_ticks import FIRST_OWN_FIELD, FrameError
 from services.gateway.wire.tick_decoder import TickDecoder, tick_decoder
@@ -58,7 +57,8 @@ class Session:
     """One connection, driven by deadlines instead of a loop."""
 
     def __init__(self, settings: Settings, client_id: int) -> None:
-        self.connection = Connection(*settings.gateway_addresses[0], OLDEST_VERSION, NEWEST_VERSION)
+        host, port = settings.gateway_addresses[0]
+        self.connection = open_any(host, port, OLDEST_VERSION, NEWEST_VERSION, settings.ib_connect_timeout)
         self.events: list[Event] = []
         self.prices: dict[str, float] = {}
         self.sizes: list[float] = []
@@ -150,9 +150,7 @@ def _stages(settings: Settings, symbol: PlannedSymbol, service: str) -> Iterator
     session = Session(settings, used)
     connection = session.connection
     try:
-        if not session.until(lambda: connection.stage is not Stage.CONNECTING, wait):
-            raise LinkClosed("timeout", f"no TCP connection to {where} within {wait:g} s")
-        yield Finding("tcp", "ok", f"{where} accepts connections")
+        yield Finding("tcp", "ok", f"{where} accepts connections at {connection.address}")
         if not session.until(lambda: connection.stage is Stage.OPEN, wait):
             raise LinkClosed("timeout", "it accepts, but does not answer: the API may be off, or the gateway hung")
         yield Finding("handshake", "ok", f"server version {connection.server_version}")
@@ -189,11 +187,7 @@ def _live_stages(session: Session, symbol: PlannedSymbol) -> Iterator[Finding]:
 
 def _address(settings: Settings) -> Finding:
     host, port = settings.gateway_addresses[0]
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise LinkClosed("unreachable", f"{host}: {error.strerror or error}") from None
-    return Finding("address", "ok", f"{host} is {found[0][4][0]}")
+    return Finding("address", "ok", f"{host} is {' and '.join(map(str, resolve(host, port)))}")
 
 
 def _where(settings: Settings) -> str:

@@ -9,11 +9,13 @@ Journal first, then publish; nobody can hold it up.
 import random
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import assert_never
 
 import structlog
 
 from messages.codec import decode_events, encode
+from messages.errors import IbStreamError
 from messages.events import Block, ContractQualified, EventBlock, LinkChanged, LinkEvent, Plan
 from messages.topics import LINK, PLAN, TICKS, shard, sharded
 from services.base import flight_recorder
@@ -22,7 +24,7 @@ from services.gateway.core import interface as fx
 from services.gateway.core.core import GatewayCore
 from services.gateway.core.memory import Memory
 from services.gateway.pulse import Pulse
-from services.gateway.wire.connection import RECEIVE_SIZE, Connection, LinkClosed, Stage
+from services.gateway.wire.connection import RECEIVE_SIZE, Address, Connection, LinkClosed, Stage, resolve
 from services.gateway.wire.endpoint_probe import Probe
 from services.gateway.wire.official_client import NEWEST_VERSION, OLDEST_VERSION, BadFrame, OfficialClient
 from services.gateway.wire.text_ticks import FrameError
@@ -54,6 +56,10 @@ class Gateway:
         jitter = random.Random()  # noqa: S311 - no secret
         self._core = GatewayCore(service.settings, jitter, self._remember(), name=self._name)
         self._connection: Connection | None = None
+        self._attempt = 0  # counts the connections, so that a late answer of a lookup is known for one
+        self._addresses: list[Address] = []  # of this attempt, not tried yet
+        self._next_address_at = 0  # UTC ns: when the next one is tried though this one has not failed
+        self._lookups = service.background("the name lookup", "invalid_setting", threads=2)
         self._router = TickRouter(OLDEST_VERSION)
         self._official = OfficialClient(self._settings.ib_client_id, OLDEST_VERSION, self._router.add)
         self._rare: list[bytes] = []
@@ -135,6 +141,10 @@ class Gateway:
     def _on_timer(self) -> None:
         if self._connection is not None and self._connection.stage is Stage.CONNECTING:
             self._on_socket()
+        connection = self._connection
+        hangs = connection is not None and connection.stage is Stage.CONNECTING and self._now() > self._next_address_at
+        if connection is not None and hangs and self._addresses and not self._try_next(connection):
+            self._turn([fx.SocketFailed("unreachable", "no address of the gateway takes a connection")])
         if self._probe is not None and self._probe.finished is not None:
             seen, self._probe = self._probe.finished, None
             self._turn([seen])
@@ -161,6 +171,8 @@ class Gateway:
             self._drain(connection, inputs)
         except (LinkClosed, FrameError, BadFrame) as error:
             opened = connection.stage is not Stage.CONNECTING
+            if not opened and self._try_next(connection):
+                return
             reason, detail = _explain(error)
             if opened:
                 self._dump_recorder(reason)
@@ -309,6 +321,7 @@ class Gateway:
             journal.poll(self._service.clock.monotonic())
         self._counts["ticks_unrouted_total"] = self._router.count_unrouted()
         self._counts["ticks_odd_total"] = self._router.odd
+        self._counts["clock_skew_seconds"] = self._core.link.clock_skew or 0.0
         self._counts["ticks_unknown_total"] = self._router.unknown
         self._count_frames()
 
@@ -333,15 +346,63 @@ class Gateway:
     def _connect(self, effect: fx.Connect) -> None:
         self._drop_connection()
         self._counts["connections_total"] += 1
-        connection = Connection(effect.host, effect.port, OLDEST_VERSION, NEWEST_VERSION)
-        self._connection = connection
-        self._service.on_readable(connection.fd, self._on_socket)
-        self._service.on_writable(connection.fd, True)
-        self._watched_write = True
+        try:
+            addresses = resolve(effect.host, effect.port, numeric=True)
+        except LinkClosed:  # it is a name
+            seconds = self._settings.ib_connect_timeout
+            answer = partial(self._looked_up, self._attempt)
+            self._lookups.submit(partial(_look_up, effect.host, effect.port), answer, seconds)
+        else:
+            self._try(addresses)
+
+    def _looked_up(self, attempt: int, found: list[Address] | LinkClosed | IbStreamError) -> None:
+        """The name lookup of a connection has come to an end."""
+        if attempt != self._attempt:
+            return  # it was given up meanwhile
+        if isinstance(found, IbStreamError):
+            self._turn([fx.SocketFailed("unreachable", found.message)])
+        elif isinstance(found, LinkClosed):
+            self._turn([fx.SocketFailed(found.reason, found.detail)])
+        else:
+            try:
+                self._try(found)
+            except LinkClosed as error:
+                self._turn([fx.SocketFailed(error.reason, error.detail)])
+
+    def _try(self, addresses: list[Address]) -> None:
+        """Connect to the first of them that takes a try; the others wait for it to fail. Raises LinkClosed."""
+        while addresses:
+            address, *addresses = addresses
+            try:
+                connection = Connection(address, OLDEST_VERSION, NEWEST_VERSION)
+            except LinkClosed:
+                if not addresses:
+                    raise
+                continue
+            self._connection, self._addresses = connection, addresses
+            self._next_address_at = self._now() + int(self._settings.ib_connect_timeout * SECOND / (len(addresses) + 1))
+            self._service.on_readable(connection.fd, self._on_socket)
+            self._service.on_writable(connection.fd, True)
+            self._watched_write = True
+            return
+
+    def _try_next(self, connection: Connection) -> bool:
+        """The connection came to nothing. Whether there is another address that takes a try."""
+        addresses, self._addresses = self._addresses, []
+        if not addresses:
+            return False
+        self._service.forget(connection.fd)
+        connection.close()
+        self._connection = None
+        with suppress(LinkClosed):
+            self._try(addresses)
+        return self._connection is not None
 
     def _drop_connection(self) -> None:
         """Close, and forget all that belongs to the connection; ticks already decoded are still published."""
         connection, self._connection = self._connection, None
+        self._attempt += 1
+        self._addresses = []
         self._pulse.begin()
         if connection is not None:
             self._service.forget(connection.fd)
@@ -408,6 +469,14 @@ class Gateway:
             self._probe.join()
         if self._recorder is not None:
             self._recorder.close()
+
+
+def _look_up(host: str, port: int) -> list[Address] | LinkClosed:
+    """On a thread: a resolver may take as long as it likes."""
+    try:
+        return resolve(host, port)
+    except LinkClosed as error:
+        return error
 
 
 def _explain(error: Exception) -> tuple[str, str]:

@@ -14,8 +14,9 @@ import pytest
 
 from messages.codec import decode_events, decode_ticks, encode
 from messages.events import IbError, LinkChanged, Plan, PlannedSymbol
-from messages.fields import BID
+from messages.fields import ASK, BID, LAST
 from services.journal import JournalReader, JournalWriter
+from services.quotes.book import QuoteBook
 from tests.process.bad_gateway import BadGateway, Peer, frame, tick_price
 from tests.support import eventually
 
@@ -216,3 +217,61 @@ def test_an_unknown_message_id_is_counted_and_the_connection_kept(run, tmp_path)
     eventually(lambda: any(error.code == 9999 and error.name == "unknown" for error in gateway.errors()))
     assert len(server.connections) == 1
     assert gateway.stop() == 0
+
+
+def test_a_name_with_two_addresses_of_which_one_listens(tmp_path: Path) -> None:
+    def serve(peer: Peer) -> None:
+        peer.handshake()
+        peer.await_subscriptions(1)
+        peer.sock.sendall(tick_price(peer.requests["SPY"], BID, 100.0, 100))
+        peer.swallow()
+
+    names = tmp_path / "names"
+    names.mkdir()
+    (names / "sitecustomize.py").write_text(
+        "import socket\n"
+        "_found = socket.getaddrinfo\n"
+        "def getaddrinfo(host, port, *args, flags=0, **more):\n"
+        "    if host != 'gateway.test' or flags:\n"
+        "        return _found(host, port, *args, flags=flags, **more)\n"
+        "    return [(socket.AF_INET, socket.SOCK_STREAM, 6, '', (f'127.0.0.{last}', port)) for last in (2, 1)]\n"
+        "socket.getaddrinfo = getaddrinfo\n"
+    )
+    path = os.pathsep.join([str(names), *filter(None, [os.environ.get("PYTHONPATH")])])
+    server = BadGateway(serve)
+    gateway = GatewayProcess(tmp_path, server.port, IBSTREAM_IB_HOST="gateway.test", PYTHONPATH=path)
+    try:
+        eventually(lambda: gateway.bids() == [100.0])
+    finally:
+        gateway.stop()
+        server.close()
+
+
+def test_a_renewed_stream_that_brings_a_part_shows_no_more_than_that(tmp_path: Path) -> None:
+    def first(peer: Peer) -> None:
+        peer.handshake()
+        peer.await_subscriptions(1)
+        req_id = peer.requests["SPY"]
+        peer.sock.sendall(tick_price(req_id, BID, 100.0, 100) + tick_price(req_id, ASK, 100.1, 100))
+        assert peer.sock.recv(1 << 16) is not None
+
+    def second(peer: Peer) -> None:
+        peer.handshake()
+        peer.await_subscriptions(1)
+        peer.sock.sendall(tick_price(peer.requests["SPY"], LAST, 95.0, 100))
+        peer.swallow()
+
+    server = BadGateway(first, second)
+    gateway = GatewayProcess(tmp_path, server.port)
+    try:
+        eventually(lambda: any(field == LAST for _, field, _, _ in gateway.ticks()))
+        book = QuoteBook()
+        with JournalReader(tmp_path / "journal", "ticks") as reader:
+            for row in reader.blocks():
+                book.apply(decode_ticks(row.payload))
+        quote = book.quote("SPY")
+        assert quote is not None
+        assert (quote.bid, quote.ask, quote.last, quote.source) == (None, None, 95.0, "ib_stream")
+    finally:
+        gateway.stop()
+        server.close()

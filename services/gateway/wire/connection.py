@@ -5,9 +5,12 @@ hands received bytes over as they come. Source of the handshake: observed, and T
 """
 
 import errno
+import select
 import socket
 import struct
+import time
 from enum import Enum
+from typing import Any, NamedTuple
 
 HELLO_FRAME_LIMIT = 4096  # bytes: the version answer is some 30
 SEND_LIMIT = 4 << 20  # bytes waiting for a gateway that does not read: more, and the link is dead
@@ -19,6 +22,16 @@ class Stage(Enum):
     VERSIONS = 2  # waiting for the version answer
     OPEN = 3
     CLOSED = 4
+
+
+class Address(NamedTuple):
+    """One address of a gateway, as the sockets want it."""
+
+    family: int
+    where: Any
+
+    def __str__(self) -> str:
+        return str(self.where[0])
 
 
 class LinkClosed(Exception):
@@ -34,19 +47,19 @@ class LinkClosed(Exception):
 class Connection:
     """A connection on its way from connecting to open to closed. Every method raises LinkClosed at its end."""
 
-    def __init__(self, host: str, port: int, oldest: int, newest: int) -> None:
+    def __init__(self, address: Address, oldest: int, newest: int) -> None:
+        self.address = address
         self.stage = Stage.CONNECTING
         self.server_version = 0
         self._versions = (oldest, newest)
         self._out = bytearray()
         self._in = bytearray()
         self._scratch = memoryview(bytearray(RECEIVE_SIZE))
-        family, kind, protocol, _, where = _resolve(host, port)
-        self._socket = socket.socket(family, kind, protocol)
+        self._socket = socket.socket(address.family, socket.SOCK_STREAM)
         self._socket.setblocking(False)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
-        code = self._socket.connect_ex(where)
+        code = self._socket.connect_ex(address.where)
         if code not in (0, errno.EINPROGRESS, errno.EWOULDBLOCK):
             self.close()
             raise _refusal(code)
@@ -138,11 +151,41 @@ class Connection:
         return rest if len(rest) else None
 
 
-def _resolve(host: str, port: int) -> tuple[int, int, int, str, tuple[str, int]]:
+def resolve(host: str, port: int, *, numeric: bool = False) -> list[Address]:
+    """The addresses of a host, in the order in which they are to be tried. May block for as long as the resolver
+    likes, but not with `numeric`: then a name that needs one has none. Raises LinkClosed."""
+    flags = socket.AI_NUMERICHOST if numeric else 0
     try:
-        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]  # type: ignore[return-value]
-    except OSError as error:
-        raise LinkClosed("unreachable", f"{host}: {error.strerror or error}") from None
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
+    except (OSError, UnicodeError) as error:
+        raise LinkClosed("unreachable", f"{host}: {getattr(error, 'strerror', None) or error}") from None
+    return list(dict.fromkeys(Address(family, where) for family, _, _, _, where in found))
+
+
+def open_any(host: str, port: int, oldest: int, newest: int, seconds: float) -> Connection:
+    """A connection to the first address that accepts one: it is past CONNECTING. Blocks; `seconds` are for all
+    addresses together. Raises LinkClosed with what the last one said."""
+    addresses = resolve(host, port)
+    failure = LinkClosed("unreachable", f"{host} has no address")
+    for address in addresses:
+        deadline = time.monotonic() + seconds / len(addresses)
+        try:
+            connection = Connection(address, oldest, newest)
+        except LinkClosed as error:
+            failure = error
+            continue
+        try:
+            while not connection.connected():
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise LinkClosed("timeout", f"no TCP connection to {address} port {port}")
+                select.select([], [connection.fd], [], min(left, 0.2))
+        except LinkClosed as error:
+            connection.close()
+            failure = error
+        else:
+            return connection
+    raise failure
 
 
 def _refusal(code: int) -> LinkClosed:

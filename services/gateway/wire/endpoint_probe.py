@@ -9,7 +9,7 @@ import threading
 import time
 
 from services.gateway.core.interface import EndpointSeen
-from services.gateway.wire.connection import Connection, LinkClosed, Stage
+from services.gateway.wire.connection import LinkClosed, Stage, open_any
 from services.gateway.wire.official_client import NEWEST_VERSION, OLDEST_VERSION
 
 
@@ -34,7 +34,7 @@ class Probe:
 
     def _ask(self) -> int:
         deadline = time.monotonic() + self._timeout
-        connection = Connection(self._host, self._port, OLDEST_VERSION, NEWEST_VERSION)
+        connection = open_any(self._host, self._port, OLDEST_VERSION, NEWEST_VERSION, self._timeout)
         try:
             while connection.stage is not Stage.OPEN:
                 left = deadline - time.monotonic()
