@@ -29,6 +29,7 @@ from services.base.settings import Settings
 from services.gateway.core import interface as fx
 from services.gateway.core.core import GatewayCore
 from services.gateway.core.memory import Memory
+from tests.simulation.quote_check import QuoteCheck
 
 SECOND = 1_000_000_000
 STEP = SECOND // 4
@@ -47,17 +48,22 @@ class Request:
     snapshot: bool
     delayed: bool = False
     values: dict[int, float] = field(default_factory=dict)
+    news: dict[int, float] = field(default_factory=dict)  # what it brings in this turn
 
 
 class World:
     """`up`, `answers` ... are knobs: turn them, then `run`."""
 
-    def __init__(self, symbols: Iterable[str] = ("SPY", "QQQ"), seed: int = 1, **settings: object) -> None:
+    def __init__(
+        self, symbols: Iterable[str] = ("SPY", "QQQ"), seed: int = 1, *, quotes: bool = False, **settings: object
+    ) -> None:
         self.settings = Settings(**{"api_mode": "ib", **settings})  # type: ignore[arg-type]
         self.rng = random.Random(seed)
         self.now = START
         self.memory = Memory()
         self.core = GatewayCore(self.settings, random.Random(seed), self.memory)
+        self.quotes = QuoteCheck() if quotes else None  # holds quotes against what brought them, at each step
+        self.partial: set[str] = set()  # of these only the last price comes, by whatever way
         # knobs
         self.up = True  # the port accepts
         self.answers = True  # and the API behind it
@@ -211,6 +217,8 @@ class World:
             if isinstance(event, fx.SnapshotEnd):
                 self.requests.pop(event.req_id, None)
             self.ready = self.ready or isinstance(event, fx.Ready)
+            if isinstance(event, fx.TicksSeen):
+                self._bring(event.req_ids)
             self.tell(event)
         self.tell(fx.Timer())
         self.check()
@@ -228,11 +236,13 @@ class World:
                 continue
             values = self._values(symbol)
             if request.values != values:
-                request.values = values
+                request.news = self._changed(symbol, request.values, values)
+                request.values = {**request.values, **request.news}
                 ticked.add(req_id)
                 self.delivered[symbol] = self.now
                 self.known[symbol] = self.price[symbol]
         if ticked:
+            self._bring(ticked)
             self.tell(fx.TicksSeen(ticked))
         for symbol in self.symbols:
             if self.known.get(symbol) == self.price[symbol]:
@@ -246,6 +256,18 @@ class World:
         if any(symbol in served for served in self.farms_down.values()):
             return False
         return not stream or (symbol not in self.starved and symbol not in self.starved_until_renewed)
+
+    def _changed(self, symbol: str, before: dict[int, float], now: dict[int, float]) -> dict[int, float]:
+        """What a request brings: not always all of it."""
+        if symbol in self.partial:
+            return {LAST: now[LAST]}
+        return {number: value for number, value in now.items() if before.get(number) != value}
+
+    def _bring(self, req_ids: Iterable[int]) -> None:
+        if self.quotes is not None:
+            for req_id in req_ids:
+                if req_id in self.requests:
+                    self.quotes.bring(req_id, self.requests[req_id].news, self.now)
 
     def _values(self, symbol: str) -> dict[int, float]:
         base = 100 + self.price[symbol] * 0.01
@@ -261,12 +283,16 @@ class World:
                 answer = self._carry_out(effect)
                 if answer is not None:
                     queue.append(answer)
+        if self.quotes is not None:
+            self.quotes.turn(self.now)
 
     def _carry_out(self, effect: fx.Effect) -> fx.Event | None:
         match effect:
             case fx.Emit(event):
                 self._emitted(event)
             case fx.EmitTicks(symbol, rows):
+                if self.quotes is not None:
+                    self.quotes.say(symbol, rows, self.now)
                 for number, value, _, _ in rows:
                     self.rows.append((self.now, symbol, number, value))
                     if number == PRICE_TIME:
@@ -386,6 +412,8 @@ class World:
         if code is not None and symbol in self.delayed_refused:
             return fx.IbErrorSeen(req_id, 10186, "Delayed market data is not available")
         self.requests[req_id] = Request(symbol, snapshot, delayed=code is not None)
+        if self.quotes is not None:
+            self.quotes.ask(req_id, symbol, "ib_snapshot" if snapshot else "ib_stream", self.now)
         if not snapshot:
             self.starved_until_renewed.discard(symbol)
         if self.competing:
@@ -402,7 +430,8 @@ class World:
         if not self.flows(symbol, stream=False) or not self.market_open(symbol) or symbol in self.picture_only:
             self._soon(11, fx.SnapshotEnd(req_id, {}, {}))
             return
-        values = self._values(symbol)
+        values = self._changed(symbol, {}, self._values(symbol))
+        self.requests[req_id].news = values
         streamed = dict(self.requests[stream].values) if stream is not None else {}
         self.known[symbol] = self.price[symbol]
         self.outdated.pop(symbol, None)
@@ -463,6 +492,8 @@ class World:
                 self._check_clear(said)
             else:
                 assert said.reason, said
+            if self.quotes is not None and not said.stale and said.state != "closed":
+                self.quotes.check(symbol)
 
     def _check_newer(self, symbol: str, time: int) -> None:
         """An older price never replaces a newer one."""

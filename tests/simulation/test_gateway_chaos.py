@@ -58,7 +58,38 @@ def set_of(world: World, name: str, symbols: list[str]) -> None:
     setattr(world, name, set(symbols))
 
 
+def refuse_all(world: World, on: bool) -> None:
+    """The nightly reset: nothing is known of any contract, and IB says so, and when it is over."""
+    world.sec_def_down = on
+    if world.ready:
+        world.error(2157 if on else 2158, f"Sec-def data farm connection is {'broken' if on else 'OK'}:secdefnj")
+
+
+def advise(world: World, code: int, symbol: str) -> None:
+    """An advisory, which ends nothing."""
+    for req_id in world.streams(symbol)[:1]:
+        world.error(code, "an advisory", req_id)
+
+
+def reroute(world: World, symbol: str) -> None:
+    world.reroutes[symbol] = 8314
+
+
+def farm_lists(world: World, symbols: list[str]) -> None:
+    """1102 names the farms: what is not connected serves these."""
+    world.farms_down = {"usfarm": set(symbols)} if symbols else {}
+    world.ib_link = True
+    if world.ready:
+        missing = " The following are not connected: usfarm." if symbols else ""
+        world.error(1102, f"Restored. Farms are connected: eufarm; {'' if symbols else 'usfarm; '}ushmds.{missing}")
+
+
 ACTIONS = st.one_of(
+    st.tuples(st.just(refuse_all), st.booleans()),
+    st.tuples(st.just(advise), st.sampled_from([10090, 10167, 2188, 77777]), st.sampled_from(SYMBOLS)),
+    st.tuples(st.just(reroute), st.sampled_from(SYMBOLS)),
+    st.tuples(st.just(farm_lists), SUBSETS),
+    st.tuples(st.just(set_of), st.just("partial"), SUBSETS),
     st.tuples(st.just(World.kill)),
     st.tuples(st.just(World.close), st.sampled_from(["eof", "reset", "bad_frame"])),
     st.tuples(st.just(toggle), st.sampled_from(["up", "answers", "client_id_taken", "gone", "history_broken"])),
@@ -81,7 +112,9 @@ def calm(world: World) -> None:
         world.close("reset")
     world.up = world.answers = world.ib_link = True
     world.competing = world.gone = world.client_id_taken = world.history_broken = False
-    for each in (world.starved, world.starved_until_renewed, world.mute, world.quiet, world.farms_down):
+    if world.sec_def_down:
+        refuse_all(world, on=False)
+    for each in (world.starved, world.starved_until_renewed, world.mute, world.quiet, world.farms_down, world.partial):
         each.clear()
     world.plan(SYMBOLS, refresh_token=world.plan_count + 1)
 
@@ -92,7 +125,7 @@ def test_never_silently_blind_and_always_healing(
     script: list[tuple[tuple, float]],  # type: ignore[type-arg]
     seed: int,
 ) -> None:
-    world = World(SYMBOLS, seed=seed)
+    world = World(SYMBOLS, seed=seed, quotes=True)
     world.run(3)
     for (action, *arguments), pause in script:
         action(world, *arguments)

@@ -301,7 +301,7 @@ class GatewayCore:
                 symbol.ticks += 1
                 region_ticked[symbol.region] = now
                 if (
-                    symbol.fields_since != request.sent_at
+                    symbol.fields_since != symbol.stream_since
                     or symbol.source != SOURCE_STREAM
                     or symbol.said is None
                     or symbol.said.state not in _SETTLED
@@ -325,7 +325,7 @@ class GatewayCore:
             self.context.priced_by(symbol, SOURCE_STREAM, self.context.now, self.context.now)
 
     def _stream_came(self, symbol: Symbol) -> None:
-        self.context.priced_by(symbol, SOURCE_STREAM, self.context.now, symbol.subscribed_at)
+        self.context.priced_by(symbol, SOURCE_STREAM, self.context.now, symbol.stream_since)
         if symbol.data_type is None and self.requests.data_type == 1 and not symbol.delayed:
             self.set_data_type(symbol, 1)  # IB says nothing when it is what was asked for
         symbol.rejections = 0

@@ -176,6 +176,7 @@ class Recovery:
             return
         if image:
             symbol.dead = True
+            symbol.stream_since = self.context.now  # what it brought before, it may have failed to correct
             symbol.suspect_since = self.context.now
         self._resubscribe_in_time(symbol)
 
@@ -187,7 +188,7 @@ class Recovery:
         symbol.verified_until = now + (4 * self.pace.stale_after if again else 2 * symbol.patience(self.shared))
         symbol.dead = False
         symbol.suspect_since = min(symbol.suspect_since, now - 1)
-        self.context.priced_by(symbol, SOURCE_STREAM, now, symbol.subscribed_at)
+        self.context.priced_by(symbol, SOURCE_STREAM, now, symbol.stream_since)
 
     # --- its region, and all ---
 

@@ -135,6 +135,7 @@ class Requests:
         planned = symbol.planned
         out = self.context.out
         if request.kind is Kind.STREAM:
+            symbol.stream_since = self.context.now
             symbol.first_asked_at = symbol.first_asked_at or self.context.now
             out(Subscribe(request.req_id, *_market_data_of(symbol)))
         elif request.kind is Kind.SNAPSHOT:

@@ -171,7 +171,8 @@ class Symbol:
     floor: int = 0  # a price of this time was given when it was planned before
     source: int | None = None  # what the price in its file comes from (messages.fields.SOURCE_*)
     mark: int | None = None  # the source as last written to the tick stream
-    fields_since: int = 0  # likewise: since when its source brings the fields of its quote
+    stream_since: int = 0  # from when on its stream's fields may be shown: subscribed, or found dead since
+    fields_since: int = 0  # as last written to the tick stream: since when its source brings the fields of its quote
     data_type: int | None = None  # 1 to 4, as IB said
     said_type: int | None = None
     halted: bool = False
