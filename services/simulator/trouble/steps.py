@@ -24,7 +24,10 @@ from services.simulator.trouble.world import HISTORY_FARM, SEC_DEF_FARM, Entitle
 if TYPE_CHECKING:
     from services.simulator.trouble.scenario import Director
 
-HABITS = ("params", "late_ticks", "session_zone", "empty_hours", "notices")  # what the steps of habits.py change
+TROUBLES = (
+    "ids_taken", "competing", "all_starved", "starved", "rejected", "odd", "entitlements", "faults",
+    "params", "late_ticks", "session_zone", "empty_hours", "notices",
+)  # fmt: skip
 LASTING = 3600.0  # seconds: silence and dribbling without `for` end here
 
 
@@ -427,18 +430,11 @@ def calm(on: Director) -> None:
         farm_up(on, farm)
     if not world.ib_link:
         ib_up(on)
-    for name in (
-        "ids_taken",
-        "competing",
-        "all_starved",
-        "starved",
-        "rejected",
-        "odd",
-        "entitlements",
-        *HABITS,
-        "faults",
-    ):
+    told_otherwise = world.faults.magnifiers.keys() | world.faults.withdrawn
+    for name in TROUBLES:
         setattr(world, name, getattr(fresh, name))
+    for one in subscriptions(on):
+        one.image_due = one.image_due or one.instrument.key in told_otherwise
     hours(on, "always")
     resume(on, "")
     on.core.listen(True)
