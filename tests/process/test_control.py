@@ -84,10 +84,11 @@ def test_stop_lasts_and_start_takes_exactly_what_is_named(pipeline: Make) -> Non
         p.start(name)
     assert p.await_status("stopped").subscribed_symbols == []
 
-    done(p.cli("start", "--symbols", "SPY,QQQ"))
-    assert p.await_status("connected").subscribed_symbols == ["QQQ", "SPY"]
-    assert "SPY, QQQ" in refused(p.cli("start"), "ib_stream_lock_busy")
-    assert p.await_status("connected").subscribed_symbols == ["QQQ", "SPY"]
+    done(p.cli("start", "--symbols", "SPY,GEV,BF.B"))  # the simulator lists neither of the last two: it invents them
+    assert p.await_status("connected").subscribed_symbols == ["BF.B", "GEV", "SPY"]
+    assert "SPY, GEV" in refused(p.cli("start"), "ib_stream_lock_busy")
+    assert p.await_status("connected").subscribed_symbols == ["BF.B", "GEV", "SPY"]
+    assert (p.quote("GEV") or {})["source"] == "mock" and (p.quote("BF.B") or {})["bid"] > 0
 
 
 def _idle(p: Pipeline) -> bool:
