@@ -40,6 +40,13 @@ class Columns:
         self.values.append(value)
         self.sizes.append(size)
 
+    def extend(self, ids: list[int], fields: list[int], values: list[float], sizes: list[float]) -> None:
+        """Many rows at once."""
+        self.ids += ids
+        self.fields += fields
+        self.values += values
+        self.sizes += sizes
+
     def add_text(self, symbol_id: int, field: int, text: str) -> None:
         """One text row; in a field whose text is a number (45, 88) the number, or NaN when it is none."""
         if field not in NUMERIC_STRING_FIELDS:
@@ -61,11 +68,7 @@ class Columns:
         keys[0::8] = bytes(self.fields)
         for byte in range(4):
             keys[byte + 1 :: 8] = ids[byte::4]
-        column = array("Q")
-        column.frombytes(keys)
-        if sys.byteorder == "big":
-            column.byteswap()
-        return column
+        return from_little_endian(array("Q"), keys)
 
     def to_block(self, epoch: int, first_seq: int, time_ns: int, names: Mapping[int, str]) -> TickBlock:
         """The rows as a block. `names` gives the symbol of each symbol id; `time_ns`: when the bytes came."""
@@ -89,3 +92,11 @@ def little_endian(column: "array[Any]") -> bytes:
     if sys.byteorder == "big":
         column.byteswap()
     return column.tobytes()
+
+
+def from_little_endian(column: "array[Any]", data: bytes | bytearray) -> "array[Any]":
+    """The empty column, filled."""
+    column.frombytes(data)
+    if sys.byteorder == "big":
+        column.byteswap()
+    return column

@@ -15,11 +15,13 @@ from typing import Final, TypeVar
 
 from messages.fields import NUMERIC_STRING_FIELDS
 from services.gateway.wire.columns import Columns
+from services.gateway.wire.protobuf_groups import NotPlain, read_groups, wire_number
 from services.gateway.wire.text_ticks import FIRST_OWN_FIELD, HEADER, MAX_FRAME, SLAB, Odd, TextTickDecoder
 
 BINARY_IDS: Final = 201  # server version from which message ids are binary
 PROTOBUF: Final = 200  # message ids over this one are protobuf
 _ID: Final = 4  # bytes
+_MANY_BYTES: Final = 4096  # from which on groups are faster than one by one
 _KNOWN: Final = 1 << 14  # heads and tails that are kept: far more than there are of a hundred symbols
 
 _PRICE, _SIZE, _GENERIC, _STRING = range(4)
@@ -33,6 +35,7 @@ _TEXT_TICKS: Final = {message.to_bytes(_ID, "big"): b"%d\0" % message for messag
 _REQUEST, _FIELD, _NUMBER, _TEXT, _PRICE_SIZE = b"\x08\x10\x19\x1a\x22"
 _LAST_VALUE_FIELD: Final = 4  # number of the last field that holds what a row is made of
 _VALUE_TAG: Final = (_NUMBER, _TEXT, _NUMBER, _TEXT)  # by kind
+_LARGE: Final = 1e37
 _UNSET_SIZE: Final = b"170141183460469231731687303715884105727"  # the official client's unset Decimal
 _ZEROS: Final = b"\0\0\0"
 _double: Final = Struct("<d").unpack_from
@@ -45,21 +48,36 @@ class ProtobufTickDecoder(TextTickDecoder):
 
     def __init__(self, server_version: int, odd: Odd | None = None) -> None:
         super().__init__(server_version, odd)
+        self._symbols: dict[int, int] = {}  # as `routes`, by the request's number on the wire
         self._heads: dict[bytes, tuple[int, int, int]] = {}  # from the id to the value's tag -> kind, symbol id, field
         self._head_end = HEADER + _ID  # where the value stood in the frame before
         self._sizes: dict[bytes, float] = {}  # what follows a price -> its size
-        self._numbers: dict[bytes, float] = {}  # the text of a size or time, with its length -> the number
 
     def add(self, request: int, symbol_id: int) -> None:
         super().add(request, symbol_id)
+        self._symbols[wire_number(request)] = symbol_id
         self._heads.clear()
 
     def remove(self, request: int) -> None:
         super().remove(request)
+        self._symbols.pop(wire_number(request), None)
         self._heads.clear()
 
     def _take_slab(self, data: bytes, at: int, columns: Columns, rare: list[bytes]) -> tuple[int, int | None]:
-        heads, sizes_known, numbers, head_end = self._heads, self._sizes, self._numbers, self._head_end
+        if len(data) - at >= _MANY_BYTES:
+            try:
+                rows = read_groups(data, at, at + SLAB, self._symbols)
+            except NotPlain:
+                pass
+            else:
+                columns.extend(rows.ids, rows.fields, rows.values, rows.sizes)
+                if rows.end - at >= _MANY_BYTES:
+                    return rows.end, None
+                at = rows.end
+        return self._take_one_by_one(data, at, columns, rare)
+
+    def _take_one_by_one(self, data: bytes, at: int, columns: Columns, rare: list[bytes]) -> tuple[int, int | None]:
+        heads, sizes_known, head_end = self._heads, self._sizes, self._head_end
         add_id, add_field = columns.ids.append, columns.fields.append
         add_value, add_size = columns.values.append, columns.sizes.append
         stop, last = min(at + SLAB, len(data)), len(data) - HEADER
@@ -76,10 +94,14 @@ class ProtobufTickDecoder(TextTickDecoder):
                         raise KeyError
                     value, size = _double(data, value_at)[0], nan
                 else:
-                    value, size = numbers[data[value_at:end]], nan
+                    if data[value_at] != end - value_at - 1:
+                        raise KeyError
+                    value, size = float(data[value_at + 1 : end]), nan
+                    if value > _LARGE:  # it may be the unset one
+                        raise KeyError
                 if data[at : at + 3] != _ZEROS or end > len(data):
                     raise KeyError
-            except KeyError:
+            except (KeyError, ValueError, IndexError):
                 length = int.from_bytes(data[at : at + HEADER], "big")
                 end = at + HEADER + length
                 if end > len(data) or not 1 <= length <= MAX_FRAME:
@@ -153,12 +175,7 @@ class ProtobufTickDecoder(TextTickDecoder):
         if kind == _STRING and field not in NUMERIC_STRING_FIELDS:
             return _nothing_more(rest, 1 + len(text), text.decode()), nan
         number = _nothing_more(rest, 1 + len(text), float(text))
-        if text == _UNSET_SIZE:
-            return (nan if kind == _SIZE else number), nan
-        if len(self._numbers) >= _KNOWN:
-            self._numbers.clear()
-        self._numbers[rest] = number
-        return number, nan
+        return (nan if kind == _SIZE and text == _UNSET_SIZE else number), nan
 
     def _read_price_size(self, rest: bytes) -> float:
         """The size that follows a price."""

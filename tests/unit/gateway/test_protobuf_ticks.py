@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from messages.fields import NUMERIC_STRING_FIELDS
 from services.gateway.wire.columns import Columns
+from services.gateway.wire.protobuf_groups import NotPlain, read_groups, wire_number
 from services.gateway.wire.protobuf_ticks import ProtobufTickDecoder
 from services.gateway.wire.text_ticks import MAX_FRAME, SLAB, FrameError
 from tests import captures, protobuf
@@ -182,6 +183,53 @@ def test_every_captured_tick() -> None:
         wanted = expected(calls)
         assert wanted is not None and [row[:3] for row in got.rows] == [wanted[:3]]
         assert (got.rare, got.unrouted) == ([], 0)
+
+
+# --- many at once ------------------------------------------------------------------------------------------
+
+usual_sizes = st.sampled_from(["0", "5", "100", "86385.5", "1e3", "007", "1,5", " 7", "", "nan", UNSET, "1" * 37])
+usual_ticks = st.one_of(
+    st.builds(protobuf.tick_price, requests, numeric_fields, prices, usual_sizes, st.integers(0, 200)),
+    st.builds(protobuf.tick_size, requests, numeric_fields, usual_sizes),
+    st.builds(protobuf.tick_generic, requests, numeric_fields, prices),
+    st.builds(protobuf.tick_string, requests, st.sampled_from([45, 88, 84]), usual_sizes),
+)
+
+
+@given(bodies=st.lists(st.tuples(usual_ticks, st.integers(1, 3)), min_size=1, max_size=12), data=st.data())
+def test_many_at_once_are_read_as_one_by_one(bodies: list[tuple[bytes, int]], data: st.DataObject) -> None:
+    """Or not at all: whatever is not plain among them."""
+    frames = [frame(body) for body, times in bodies for _ in range(times)]
+    stream = b"".join(data.draw(st.permutations(frames)))
+    stream = data.draw(st.sampled_from([stream, stream[: len(stream) // 2], stream + b"\0\0"]))
+    try:
+        many = read_groups(stream, 0, len(stream), {wire_number(request): ROUTES[request] for request in ROUTES})
+    except NotPlain:
+        return
+    columns = Columns()
+    columns.extend(many.ids, many.fields, many.values, many.sizes)
+    one_by_one = Decoded(stream[: many.end])
+    assert one_by_one.rows == rows(columns)
+    assert (one_by_one.rare, one_by_one.unrouted) == ([], 0)
+    assert len(Decoded(stream).rows) == len(one_by_one.rows)  # none was left over
+
+
+@given(
+    bodies=st.lists(st.one_of(usual_ticks, plain_ticks), min_size=1, max_size=6),
+    flips=st.lists(st.tuples(st.integers(0, 400), st.integers(1, 255)), max_size=3),
+)
+def test_a_byte_that_is_not_as_expected_is_looked_at_closely(bodies: list[bytes], flips: list[tuple[int, int]]) -> None:
+    stream = bytearray(b"".join(map(frame, bodies)))
+    for place, bits in flips:
+        stream[place % len(stream)] ^= bits
+    symbols = {wire_number(request): ROUTES[request] for request in ROUTES}
+    try:
+        many = read_groups(bytes(stream), 0, len(stream), symbols)
+    except NotPlain:
+        return
+    columns = Columns()
+    columns.extend(many.ids, many.fields, many.values, many.sizes)
+    assert rows(columns) == Decoded(bytes(stream[: many.end])).rows
 
 
 # --- cutting -----------------------------------------------------------------------------------------------
