@@ -11,7 +11,17 @@ from functools import partial
 from messages.codec import encode
 from services.gateway.wire.columns import Columns
 from services.gateway.wire.tick_decoder import TickDecoder, tick_decoder
-from tests.benchmarks.burst import END_REQUEST, FIRST_REQUEST, SERVER_VERSION, burst, frame
+from tests import protobuf as wire
+from tests.benchmarks.burst import (
+    END_REQUEST,
+    FIRST_REQUEST,
+    PROTOBUF_END,
+    PROTOBUF_VERSION,
+    SERVER_VERSION,
+    burst,
+    frame,
+    with_length,
+)
 from tests.benchmarks.feeder import Feeder
 from tests.benchmarks.harness import Case, Sample, ask_peer, cpu_ns, in_turn, median, report, spread, thousands, timed
 from tests.benchmarks.peers import install
@@ -35,16 +45,18 @@ def splitter(data: bytes, frames: int) -> Sample:
     return sample
 
 
-def new_decoder() -> TickDecoder:
-    decoder = tick_decoder(SERVER_VERSION)
+def new_decoder(protobuf: bool) -> TickDecoder:
+    decoder = tick_decoder(PROTOBUF_VERSION if protobuf else SERVER_VERSION)
     for request in NAMES:
         decoder.add(request, request)
     return decoder
 
 
-def fast_path(data: bytes, frames: int, *, receive: int = RECEIVE, blocks: bool = False) -> Sample:
+def fast_path(
+    data: bytes, frames: int, *, receive: int = RECEIVE, blocks: bool = False, protobuf: bool = False
+) -> Sample:
     """The fast path over `receive` bytes at a time; with `blocks`, encoded as the journal and the bus take them."""
-    decoder, columns, rare, rows = new_decoder(), Columns(), [], 0
+    decoder, columns, rare, rows = new_decoder(protobuf), Columns(), [], 0
     view = memoryview(data)
     with timed(frames) as sample:
         for at in range(0, len(data), receive):
@@ -57,18 +69,21 @@ def fast_path(data: bytes, frames: int, *, receive: int = RECEIVE, blocks: bool 
     return sample
 
 
-def fast_path_socket(port: int, frames: int) -> Sample:
+def fast_path_socket(port: int, frames: int, *, protobuf: bool = False) -> Sample:
     """The fast path behind a socket, from asking for the burst to its end."""
-    decoder, columns, rare, rows = new_decoder(), Columns(), [], 0
+    decoder, columns, rare, rows = new_decoder(protobuf), Columns(), [], 0
     buffer = bytearray(RECEIVE)
-    end = frame(57, 1, END_REQUEST)[4:]
+    version = b"v%d..%d" % (PROTOBUF_VERSION, PROTOBUF_VERSION) if protobuf else b"v157..157"
+    start, ask_time, end = frame(71, 2, 1, ""), frame(49, 1), frame(57, 1, END_REQUEST)[4:]
+    if protobuf:
+        start, ask_time, end = with_length(wire.message(71, (1, 1))), with_length(wire.message(49)), PROTOBUF_END[4:]
     with socket.create_connection(("127.0.0.1", port)) as sock:
-        sock.sendall(b"API\0" + struct.pack(">I", 9) + b"v157..157")
+        sock.sendall(b"API\0" + struct.pack(">I", 9) + version)
         sock.recv(100)
-        sock.sendall(frame(71, 2, 1, ""))
+        sock.sendall(start)
         decoder.feed(sock.recv(100), columns, [])
         with timed(frames) as sample:
-            sock.sendall(frame(49, 1))
+            sock.sendall(ask_time)
             while end not in rare:
                 decoder.feed(memoryview(buffer)[: sock.recv_into(buffer)], columns, rare)
                 rows += len(columns)
@@ -77,29 +92,38 @@ def fast_path_socket(port: int, frames: int) -> Sample:
     return sample
 
 
-def peers(port: int, frames: int, seconds: int) -> dict[str, Case]:
+def peers(port: int, protobuf_port: int, frames: int, seconds: int) -> dict[str, Case]:
     """The clients that users have now. One that is not done after `seconds` is cut off."""
     limit = {"timeout": seconds + 60.0}
-    official = [("nautilus_ibapi", "nautilus_ibapi 10.46, bare callbacks"), ("ibapi", "ibapi 9.81.1, bare callbacks")]
+    official = [
+        ("ibapi-stable", "ibapi-stable 10.50, protobuf, bare callbacks", protobuf_port),
+        ("ibapi-stable", "ibapi-stable 10.50, text, bare callbacks", port),
+        ("ibapi", "ibapi 9.81.1, text, bare callbacks", port),
+    ]
     cases: dict[str, Case] = {}
-    for peer, name in official:
-        cases[name] = partial(ask_peer, install(peer), "peer_official.py", port, frames, seconds, **limit)
+    for peer, name, where in official:
+        cases[name] = partial(ask_peer, install(peer), "peer_official.py", where, frames, seconds, **limit)
     script = partial(ask_peer, install("ib_async"), "peer_ib_async.py", port, frames, SYMBOLS, seconds, **limit)
     return cases | {IB_ASYNC: script}
 
 
-IB_ASYNC = "ib_async 2.1, bare ticker loop"
+IB_ASYNC = "ib_async 2.1, text, bare ticker loop"
 
 
 def compare(frames: int, rounds: int, seconds: int) -> None:
-    data = burst(frames, SYMBOLS)
-    with Feeder(frames) as port:
+    data, binary = burst(frames, SYMBOLS), burst(frames, SYMBOLS, protobuf=True)
+    with Feeder(frames) as port, Feeder(frames, protobuf=True) as protobuf_port:
         cases = {
             "bare frame splitter, in memory": partial(splitter, data, frames),
-            "fast path, in memory": partial(fast_path, data, frames),
-            "fast path and encoded blocks, in memory": partial(fast_path, data, frames, blocks=True),
-            "fast path, from a socket": partial(fast_path_socket, port, frames),
-            **peers(port, frames, seconds),
+            "fast path, text, in memory": partial(fast_path, data, frames),
+            "fast path, protobuf, in memory": partial(fast_path, binary, frames, protobuf=True),
+            "fast path and encoded blocks, text, in memory": partial(fast_path, data, frames, blocks=True),
+            "fast path and encoded blocks, protobuf, in memory": partial(
+                fast_path, binary, frames, blocks=True, protobuf=True
+            ),
+            "fast path, text, from a socket": partial(fast_path_socket, port, frames),
+            "fast path, protobuf, from a socket": partial(fast_path_socket, protobuf_port, frames, protobuf=True),
+            **peers(port, protobuf_port, frames, seconds),
         }
         samples = in_turn(cases, rounds)
     base, base_cpu = median(samples[IB_ASYNC]), median(samples[IB_ASYNC], cpu_ns)
@@ -122,9 +146,11 @@ def linearity(sizes: list[int], rounds: int) -> None:
     """Whether a backlog slows the fast path down: everything in one call, and in receives."""
     cases: dict[str, Case] = {}
     for frames in sizes:
-        data = burst(frames, SYMBOLS)
-        cases[f"{frames:,} frames"] = partial(fast_path, data, frames)
-        cases[f"{frames:,} frames, all in one call"] = partial(fast_path, data, frames, receive=len(data))
+        for name, protobuf in (("text", False), ("protobuf", True)):
+            data = burst(frames, SYMBOLS, protobuf=protobuf)
+            case = partial(fast_path, data, frames, protobuf=protobuf)
+            cases[f"{frames:,} frames, {name}"] = case
+            cases[f"{frames:,} frames, {name}, all in one call"] = partial(case, receive=len(data))
     samples = in_turn(cases, rounds)
     base = median(next(iter(samples.values())), cpu_ns)
     rows = []
@@ -138,15 +164,19 @@ def linearity(sizes: list[int], rounds: int) -> None:
 
 def drains(frames: int, rounds: int) -> None:
     """Small drains, as on a quiet line: what a frame costs when few come together."""
-    data = burst(frames, SYMBOLS)
-    size = len(data) / frames
-    cases = {
-        f"{together} frames a receive": partial(fast_path, data, frames, receive=max(1, int(together * size)))
-        for together in (1, 10, 50, 200, 1000, 5000)
-    }
+    cases: dict[str, Case] = {}
+    drained: list[int] = []
+    for name, protobuf in (("text", False), ("protobuf", True)):
+        data = burst(frames, SYMBOLS, protobuf=protobuf)
+        for together in (1, 10, 50, 200, 1000, 5000):
+            receive = max(1, int(together * len(data) / frames))
+            cases[f"{together} frames a receive, {name}"] = partial(
+                fast_path, data, frames, receive=receive, protobuf=protobuf
+            )
+            drained.append(together)
     samples = in_turn(cases, rounds)
     rows = []
-    for (name, taken), together in zip(samples.items(), (1, 10, 50, 200, 1000, 5000), strict=True):
+    for (name, taken), together in zip(samples.items(), drained, strict=True):
         rows.append([name, thousands(median(taken)), f"{median(taken, cpu_ns) * together / 1e3:,.1f}"])
     title = f"The fast path on small drains, medians of {rounds} rounds"
     report("decode-drains", title, ["", "thousand frames/s", "CPU µs a drain"], rows, samples)

@@ -18,7 +18,7 @@ from typing import Any
 
 from services.simulator.core import Config, Core
 from services.simulator.effects import Send
-from tests.benchmarks.burst import burst, frame
+from tests.benchmarks.burst import PROTOBUF_VERSION, burst, frame
 
 MARK_FIELD = 5  # last size: carries the number of a marked tick
 ACCOUNT_LIMIT = 1_000_000
@@ -27,10 +27,10 @@ ACCOUNT_LIMIT = 1_000_000
 class Exchange:
     """The process; `port` is where it listens. Commands return when they are carried out."""
 
-    def __init__(self, symbols: int) -> None:
+    def __init__(self, symbols: int, *, protobuf: bool = False) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, symbols), daemon=True)
+        self._process = context.Process(target=_serve, args=(theirs, symbols, protobuf), daemon=True)
         self.port = 0
 
     def __enter__(self) -> "Exchange":
@@ -72,7 +72,7 @@ class Exchange:
 
     def stream(self, rate: int, seconds: float, pairs: int = 1) -> None:
         """Send `rate` marked ticks a second, evenly, in groups of `pairs` prices of one symbol with their sizes, but
-        at most a thousand writes a second. Returns when it begins."""
+        at most a thousand writes a second; in text. Returns when it begins."""
         self._ask("stream", rate, seconds, pairs)
 
     def stream_sent(self) -> list[int]:
@@ -85,7 +85,7 @@ class Exchange:
         return self._pipe.recv()
 
 
-def _serve(pipe: Connection, symbols: int) -> None:
+def _serve(pipe: Connection, symbols: int, protobuf: bool) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         pipe.send(server.getsockname()[1])
         while True:
@@ -98,7 +98,7 @@ def _serve(pipe: Connection, symbols: int) -> None:
                 client, _ = server.accept()
                 with client:
                     try:
-                        _Session(client, pipe, symbols).run()
+                        _Session(client, pipe, symbols, protobuf).run()
                     except OSError:
                         continue
 
@@ -106,10 +106,12 @@ def _serve(pipe: Connection, symbols: int) -> None:
 class _Session:
     """One connection of a gateway."""
 
-    def __init__(self, client: socket.socket, pipe: Connection, symbols: int) -> None:
+    def __init__(self, client: socket.socket, pipe: Connection, symbols: int, protobuf: bool) -> None:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 22)
-        config = Config(symbols=symbols, server_version=176, line_limit=ACCOUNT_LIMIT, message_limit=ACCOUNT_LIMIT)
+        version = PROTOBUF_VERSION if protobuf else 176
+        config = Config(symbols=symbols, server_version=version, line_limit=ACCOUNT_LIMIT, message_limit=ACCOUNT_LIMIT)
+        self._protobuf = protobuf
         self._socket, self._pipe = client, pipe
         self._core = Core(config, time.time_ns())
         self._prepared: dict[int, bytes] = {}
@@ -139,11 +141,11 @@ class _Session:
         return len(self._core.clients[1].subscriptions)
 
     def _prepare(self, frames: int) -> int:
-        self._prepared[frames] = burst(frames, requests=self._requests())
+        self._prepared[frames] = burst(frames, requests=self._requests(), protobuf=self._protobuf)
         return 0
 
     def _burst(self, frames: int) -> float:
-        data = self._prepared.get(frames) or burst(frames, requests=self._requests())
+        data = self._prepared.get(frames) or burst(frames, requests=self._requests(), protobuf=self._protobuf)
         began = time.perf_counter()
         self._socket.sendall(data)
         return time.perf_counter() - began

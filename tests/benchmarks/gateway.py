@@ -36,10 +36,10 @@ SYMBOLS = 100
 class GatewayUnderTest:
     """A gateway process that holds a line for each of `symbols` symbols, and a subscriber of its ticks."""
 
-    def __init__(self, symbols: int = SYMBOLS) -> None:
+    def __init__(self, symbols: int = SYMBOLS, *, protobuf: bool = False) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="ibs-bench-"))
         self._symbols = symbols
-        self.exchange = Exchange(symbols)
+        self.exchange = Exchange(symbols, protobuf=protobuf)
         self.received = 0  # ticks
 
     def __enter__(self) -> "GatewayUnderTest":
@@ -131,16 +131,23 @@ class GatewayUnderTest:
         assert decode_block(PLAN, encode(plan)) == plan
 
 
-OURS = "ibstream gateway: socket to journalled and published"
+OURS = "ibstream gateway, text: socket to journalled and published"
+OURS_PROTOBUF = "ibstream gateway, protobuf: socket to journalled and published"
 
 
 def compare(frames: int, rounds: int, seconds: int, official: bool) -> None:
     data = burst(frames, SYMBOLS)
-    with Feeder(frames) as port, GatewayUnderTest() as gateway:
-        clients = peers(port, frames, seconds)
+    with (
+        Feeder(frames) as port,
+        Feeder(frames, protobuf=True) as protobuf_port,
+        GatewayUnderTest() as gateway,
+        GatewayUnderTest(protobuf=True) as protobuf_gateway,
+    ):
+        clients = peers(port, protobuf_port, frames, seconds)
         cases = {
             "bare frame splitter, in memory": partial(splitter, data, frames),
             OURS: partial(gateway.burst, frames),
+            OURS_PROTOBUF: partial(protobuf_gateway.burst, frames),
             **{name: case for name, case in clients.items() if official or name == IB_ASYNC},
         }
         samples = in_turn(cases, rounds)

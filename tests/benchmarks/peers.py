@@ -12,7 +12,7 @@ from typing import Final
 REPOSITORY: Final = Path(__file__).parents[2]
 PEERS: Final = {
     "ibapi": ["ibapi==9.81.1.post1"],
-    "nautilus_ibapi": ["nautilus_ibapi==10.46.1", "protobuf>=5.29,<8"],
+    "ibapi-stable": ["ibapi-stable==10.50.2"],
     "ib_async": ["ib_async==2.1.0"],
 }
 
