@@ -2,10 +2,8 @@
 
 import json
 import math
-import os
 import random
 import struct
-import subprocess
 import sys
 from array import array
 from pathlib import Path
@@ -19,7 +17,6 @@ from messages.codec import decode_ticks, encode
 from messages.fields import NUMERIC_STRING_FIELDS, SIZE_FIELD
 from services.gateway.wire.columns import Columns
 from services.gateway.wire.text_ticks import FIRST_OWN_FIELD, MAX_FRAME, SLAB, FrameError, TextTickDecoder
-from tests.benchmarks import peers
 from tests.unit.gateway import official
 
 HERE = Path(__file__).parent
@@ -174,26 +171,6 @@ def test_every_tick_message_of_every_version(version: int) -> None:
     assert not any(one.rare for one in got)
     expected = [expected_row(official.calls(body, version), body) for body in bodies]
     assert [row for one in got for row in one.rows] == expected
-
-
-def test_the_old_official_release_says_the_same() -> None:
-    """ibapi 9.81.1, in an environment of its own. It knows whole sizes only, and no unset ones."""
-    if os.environ.get("CI") != "true" and not peers.python_of("ibapi").exists():
-        pytest.skip("ibapi 9.81.1 has no environment of its own here: run `make peers`")
-    python = peers.install("ibapi")
-    rng = random.Random(4)
-    bodies = [payload(1, 6, 1001, field, rng.uniform(0, 900), rng.randrange(900), 3) for field in NUMBERS]
-    bodies += [payload(2, 6, 1001, field, rng.randrange(900)) for field in NUMBERS]
-    bodies += [payload(45, 6, 1001, 49, value) for value in (-1, 0, 1, 2)]
-    bodies += [payload(46, 6, 1001, 45, 1700000000), payload(46, 6, 1001, 84, "KPQ"), payload(46, 6, 1001, 48, b"\xe9")]
-    asked = [json.dumps([version, [body.decode("latin-1") for body in bodies]]) for version in VERSIONS]
-    answer = subprocess.run(
-        [python, HERE / "official.py"], input="\n".join(asked), capture_output=True, text=True, check=True, timeout=120
-    )
-    for version, line in zip(VERSIONS, answer.stdout.splitlines(), strict=True):
-        expected = [expected_row(calls, body) for calls, body in zip(json.loads(line), bodies, strict=True)]
-        got = Decoded(b"".join(map(frame, bodies)), version=version)
-        assert (got.rows, got.rare) == (expected, []), version
 
 
 def test_the_corpus() -> None:
