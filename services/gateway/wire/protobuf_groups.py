@@ -95,9 +95,9 @@ class _Group:
         width = 1
         while self.data[_REQUEST_AT + width - 1] & 0x80:
             width += 1
-        if width > 5:
-            raise NotPlain
         at = _REQUEST_AT + width
+        if width > 5 or self.size < at + 4:
+            raise NotPlain
         self.expect(at, 0x10)
         fields = self.column(at + 1)
         if max(fields) > 0x7F:

@@ -101,7 +101,7 @@ class ProtobufTickDecoder(TextTickDecoder):
                         raise KeyError
                 if data[at : at + 3] != _ZEROS or end > len(data):
                     raise KeyError
-            except (KeyError, ValueError, IndexError):
+            except (KeyError, ValueError, IndexError, StructError):
                 length = int.from_bytes(data[at : at + HEADER], "big")
                 end = at + HEADER + length
                 if end > len(data) or not 1 <= length <= MAX_FRAME:

@@ -312,3 +312,19 @@ def test_an_absurd_length_is_an_error_that_names_it_after_the_frames_before(leng
     with pytest.raises(FrameError, match=str(length)):
         decoder.feed(good + length.to_bytes(4, "big") + b"what", columns, [])
     assert len(columns) == 3
+
+
+@pytest.mark.parametrize(
+    "tick",
+    [
+        protobuf.tick_price(1001, 4, 10.5, "100"),
+        protobuf.tick_size(1001, 8, "100"),
+        protobuf.tick_generic(1001, 49, 1.0),
+        protobuf.tick_string(1001, 45, "1700000000"),
+        protobuf.tick_string(1001, 84, "K"),
+    ],
+)
+def test_a_familiar_tick_that_is_cut_off_anywhere_waits_for_its_rest(tick: bytes) -> None:
+    whole = frame(tick) * 3
+    for cut in range(len(whole)):
+        assert Decoded(whole[:cut], whole[cut:]) == Decoded(whole), cut
