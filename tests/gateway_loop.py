@@ -7,6 +7,7 @@ IB leaves behind, at the price of milliseconds.
 
 import select
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace, TracebackType
@@ -20,6 +21,7 @@ from services.base.clock import SystemClock
 from services.base.settings import load
 from services.gateway.service import Gateway
 from services.quotes.book import QuoteBook
+from services.runtime.background import Background
 
 T = TypeVar("T")
 
@@ -58,6 +60,7 @@ class LoopService:
         self._timers: list[tuple[float, Callable[[], None]]] = []
         self._readable: dict[int, Callable[[], None]] = {}
         self._writable: set[int] = set()
+        self._calls: deque[Callable[[], None]] = deque()  # from other threads
 
     def journal(self, stream: str) -> MemoryJournal:
         return self.journals.setdefault(stream, MemoryJournal(stream))
@@ -67,6 +70,9 @@ class LoopService:
 
     def every(self, seconds: float, call: Callable[[], None]) -> None:
         self._timers.append((seconds, call))
+
+    def background(self, what: str, code: str, threads: int = 4) -> Background:
+        return Background(what, code, self._calls.append, self.clock.monotonic, threads)
 
     def on_close(self, call: Callable[[], None]) -> None:
         self.close = call
@@ -95,6 +101,8 @@ class LoopService:
         for fd in {*ready, *writable}:
             if fd in self._readable:
                 self._readable[fd]()
+        while self._calls:
+            self._calls.popleft()()
         for _, call in self._timers:
             call()
 
