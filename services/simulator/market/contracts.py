@@ -53,19 +53,22 @@ class Instrument:
     magnifier: int = 1  # prices are in this part of the currency: 100 for cents
     isin: str = ""
     invented: bool = False  # by its name alone, see invented.py
+    lot: int = 0  # shares in a round lot, where somebody said it
     time_zone: str = ""  # of its hours, where that is not the market's own
     expires_at: str = ""  # the time of day and its zone, which follow the last trade date
     called: str = ""  # what scenarios and statistics call it, where that is not its symbol
 
     @property
     def in_lots(self) -> bool:
-        """US stocks: old versions get their sizes in round lots of 100."""
+        """US stocks: old versions get their sizes in round lots."""
         return self.sec_type == "STK" and self.currency == "USD" and self.exchange in US_EXCHANGES
 
     @property
     def round_lot(self) -> int:
-        """Shares in a round lot."""
-        return 100 if self.in_lots else 1
+        """Shares in a round lot: of US stocks by price, as NYSE and NASDAQ have it since November 2025."""
+        if not self.in_lots:
+            return 1
+        return self.lot or next((lot for above, lot in _ROUND_LOTS if self.price > above), 100)
 
     @property
     def expires(self) -> str:
@@ -138,6 +141,7 @@ def known_strike(strike: float) -> float:
     return strike if 0 < strike < sys.float_info.max else 0.0
 
 
+_ROUND_LOTS = ((10_000, 1), (1_000, 10), (250, 40))
 _EXCHANGE_ALIASES = {"ISLAND": "NASDAQ", "GLOBEX": "CME", "AMEX": "ARCA"}
 
 

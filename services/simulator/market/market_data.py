@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from services.base.clock import SECOND
 from services.simulator.client import Client, Subscription
-from services.simulator.market import ticks
+from services.simulator.market import generic_ticks, ticks
 from services.simulator.market.contracts import BBO_EXCHANGE, Instrument
 from services.simulator.market.market import Quotes
 from services.simulator.market.prices import ASK, ASK_SIZE, BID, BID_SIZE, LAST, LAST_SIZE, PRICE, Tick
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from services.simulator.core import Core
 
 SNAPSHOT_LIMIT = 11.0  # seconds after which a snapshot ends, whatever came
-RT_VOLUME_REQUEST = "233"
 Cache = dict[tuple[bool, ticks.Form], ticks.Encoded]
 _QUOTE_FIELDS = {BID, ASK, BID_SIZE, ASK_SIZE}
 MODEL_FIELD, DELAYED_MODEL_FIELD = 13, 83
@@ -144,6 +143,10 @@ def send_image(core: Core, subscription: Subscription) -> None:
     if kept is not None:
         image = [tick for tick in image if tick.field in kept]
     _deliver(core, subscription, _magnified(core, instrument, image), {})
+    if extra := generic_ticks.at_start(instrument, subscription.generic):
+        data = ticks.frames(subscription.head, ticks.encode(extra, subscription.form, instrument, delayed=False))
+        core.send(subscription.client, data, len(extra))
+        core.stats.symbols[instrument.key] += len(extra)
 
 
 def refuse(core: Core, subscription: Subscription, entitlement: Entitlement) -> None:
@@ -243,13 +246,14 @@ def _deliver(
     encoded = cache.get(variant)
     if encoded is None or subscription.partial:
         chosen = [tick for tick in made if tick.field not in _QUOTE_FIELDS] if subscription.partial else made
+        if core.world.fractional and instrument.in_lots and not subscription.form.whole:
+            chosen = [one._replace(size=one.size + 0.25) if one.field in (LAST, LAST_SIZE) else one for one in chosen]
         encoded = ticks.encode(chosen, subscription.form, instrument, delayed=subscription.delayed)
         if not subscription.partial:
             cache[variant] = encoded
-    if feed is not None and RT_VOLUME_REQUEST in subscription.generic and any(tick.field == LAST for tick in made):
-        encoded = encoded + ticks.encode(
-            [feed.rt_volume()], subscription.form, instrument, delayed=subscription.delayed
-        )
+    if feed is not None and subscription.generic:
+        extra = generic_ticks.along(feed, subscription.generic, made, client.replies.version)
+        encoded = encoded + ticks.encode(extra, subscription.form, instrument, delayed=subscription.delayed)
     if (how := core.world.faults.bent.get(instrument.key)) is not None:
         encoded = [(kind, burst.bent(kind, tail, how, subscription.form.protobuf)) for kind, tail in encoded]
     if encoded:

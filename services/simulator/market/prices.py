@@ -157,6 +157,8 @@ class Feed:
         self._walk = walk(seed, instrument)
         self._random = random.Random(f"{seed}/{instrument.con_id}")  # noqa: S311
         self._sizes = _SIZES.get(instrument.sec_type, (0,))
+        if instrument.in_lots:
+            self._sizes = tuple(size * instrument.round_lot // 100 for size in _STOCK_SIZES)
         self._trades = {"STK": _TRADES, "CRYPTO": _COINS}.get(instrument.sec_type, _CONTRACTS)
         self._trade_chance = min(0.9, max(0.05, instrument.volume / 86_400 / 400))
         if instrument.sec_type == "IND":

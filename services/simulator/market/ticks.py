@@ -31,6 +31,7 @@ from services.simulator.market.prices import (
     Tick,
 )
 from services.simulator.protocol.versions import (
+    FRACTIONAL_LAST_SIZE,
     MARKET_DATA_IN_SHARES,
     PROTOBUF_MARKET_DATA,
     RAW_MESSAGE_IDS,
@@ -59,12 +60,14 @@ Heads = dict[int, bytes]
 
 class Form(NamedTuple):
     """How one server version writes ticks. `lots`: bid, ask and last sizes of stocks are in round lots;
-    `volume_in_lots`: so is the live volume of the day."""
+    `volume_in_lots`: so is the live volume of the day; `whole`: no last size of a stock has a
+    fraction."""
 
     protobuf: bool
     raw_ids: bool
     lots: bool
     volume_in_lots: bool
+    whole: bool
 
 
 @cache
@@ -76,6 +79,7 @@ def form(version: int) -> Form:
         raw_ids=version >= RAW_MESSAGE_IDS,
         lots=version < MARKET_DATA_IN_SHARES,
         volume_in_lots=version < VOLUMES_IN_SHARES,
+        whole=version < FRACTIONAL_LAST_SIZE,
     )
 
 
@@ -94,10 +98,9 @@ def encode(ticks: Iterable[Tick], form: Form, instrument: Instrument, *, delayed
     stock, lot = instrument.in_lots, instrument.round_lot
     for kind, field, text, size, mask in ticks:
         if stock and field == VOLUME:
-            if delayed or form.volume_in_lots:
-                size = size // lot
+            size = int(size // lot if delayed or form.volume_in_lots else size)
         elif stock and form.lots and (kind == PRICE or field in _LOTS):
-            size = -(-size // lot)
+            size = int(-(-size // lot))
         if delayed:
             if field not in DELAYED_FIELD:
                 continue

@@ -216,7 +216,7 @@ class ProtobufReplies:
     # --- history ---
 
     def historical_data(
-        self, request: int, start: str, end: str, bars: Sequence[BarRow], decimals: int, in_lots: bool
+        self, request: int, start: str, end: str, bars: Sequence[BarRow], decimals: int, round_lot: int
     ) -> bytes:
         """The bars and the end message. Volume is in shares or contracts."""
         made = HistoricalData(reqId=request)

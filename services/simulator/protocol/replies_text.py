@@ -226,7 +226,7 @@ class TextReplies:
     # --- history ---
 
     def historical_data(
-        self, request: int, start: str, end: str, bars: Sequence[BarRow], decimals: int, in_lots: bool
+        self, request: int, start: str, end: str, bars: Sequence[BarRow], decimals: int, round_lot: int
     ) -> bytes:
         """The bars and, from 196 on, the end message that earlier versions carry in the same frame."""
         fields: list[object] = [17]
@@ -236,7 +236,7 @@ class TextReplies:
         if self.version < HISTORICAL_DATA_END:
             fields += [start, end]
         fields.append(len(bars))
-        lot = 100 if in_lots and self.version < HMDS_IN_SHARES else 1
+        lot = round_lot if self.version < HMDS_IN_SHARES else 1
         for bar in bars:
             fields += [bar.time, *(f"{price:.{decimals}f}" for price in bar[1:5]), bar.volume // lot]
             fields.append(f"{bar.wap:.{decimals + 1}f}")

@@ -74,7 +74,7 @@ def historical_data(core: Core, client: Client, asked: HistoricalData) -> None:
     rows = [bar_row(core, client, kept, bar) for bar in made]
     ends = [moment_text(core, client, at) for at in (start, end)]
     decimals = decimals_of(kept)
-    core.send(client, replies.historical_data(request, ends[0], ends[1], rows, decimals, instrument.in_lots))
+    core.send(client, replies.historical_data(request, ends[0], ends[1], rows, decimals, instrument.round_lot))
     if asked.keep_up_to_date:
         client.kept_bars[request] = kept
 

@@ -187,6 +187,7 @@ def _instrument(name: str, number: int, details: ContractQualified | None) -> In
         trading_class=contract.ib_symbol,
         market_name=contract.ib_symbol,
         called=name,
+        lot=int(details.suggested_size_increment) if details else 0,
     )
 
 

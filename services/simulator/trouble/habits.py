@@ -55,6 +55,13 @@ def _known_zone(on: Director, arguments: Mapping[str, Any]) -> None:
 
 
 @step
+def fractional(on: Director) -> Undo:
+    """Last sizes of US stocks have a fraction of a share, from server version 222 on."""
+    on.core.world.fractional = True
+    return partial(_whole, on)
+
+
+@step
 def empty_hours(on: Director) -> Undo:
     """The trading hours of contract details begin with an empty segment."""
     on.core.world.empty_hours = True
@@ -75,6 +82,10 @@ def _usual_notices(on: Director) -> None:
 
 def _usual_zone(on: Director) -> None:
     on.core.world.session_zone = ""
+
+
+def _whole(on: Director) -> None:
+    on.core.world.fractional = False
 
 
 def _usual_hours(on: Director) -> None:

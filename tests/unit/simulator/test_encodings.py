@@ -64,7 +64,7 @@ SAID: list[tuple[str, tuple[Any, ...]]] = [
     ("smart_components", (7, [])),
     ("market_rule", (26, "0.01")),
     ("depth_exchanges", ([("NASDAQ", "STK")],)),
-    ("historical_data", (7, "20260402 00:00:00", "20260403 00:00:00", BARS, 2, True)),
+    ("historical_data", (7, "20260402 00:00:00", "20260403 00:00:00", BARS, 2, 40)),
     ("head_timestamp", (7, "19801212-14:30:00")),
     ("histogram", (7, [("585.01", 100), ("585.02", 250)])),
     ("historical_schedule", (7, "20260727-09:30:00", "20260727-16:00:00", "US/Eastern",

@@ -149,3 +149,54 @@ def test_a_cfd_of_a_stock_names_the_stock_to_ask_for(version: int) -> None:
     stage = Stage(version)
     stage.client.reqMktData(9, contract("AAPL", "CFD"), "", False, False, [])
     assert stage.recorder.calls == [("rerouteMktDataReq", 9, 265598, "SMART")]
+
+
+@pytest.mark.parametrize("version", [200, 221, 222, HIGHEST])
+def test_fractions_of_shares_come_from_version_222_on(version: int) -> None:
+    stage = Stage(version)
+    stage.play("fractional")
+    stage.turn(5)
+    sizes = {float(call[3]) for call in stage.calls("tickSize") if call[2] == 5}
+    assert sizes and all(size % 1 == (0.25 if version >= 222 else 0) for size in sizes)
+    assert all(float(call[3]) % 1 == 0 for call in stage.calls("tickSize") if call[2] in (0, 3, 8))
+
+
+@pytest.mark.parametrize("version", [200, 224, 225])
+def test_odd_lot_quotes_come_from_version_225_on_where_asked_for(version: int) -> None:
+    stage = Stage(version, symbols="")
+    stage.client.reqMktData(1, contract(), "787", False, False, [])
+    stage.turn(5)
+    names = [call[0] for call in stage.recorder.calls if call[0].startswith("tick") and 105 <= call[2] <= 110]
+    assert set(names) == ({"tickPrice", "tickSize", "tickString"} if version >= 225 else set())
+    prices = {call[2]: call[3] for call in stage.calls("tickPrice")}
+    assert version < 225 or prices[1] <= prices[105] < prices[106] <= prices[2]
+
+
+@BOTH
+def test_generic_ticks_come_where_asked_for_live_and_delayed(version: int) -> None:
+    stage = Stage(version, symbols="", data_type=3)
+    stage.play("not_entitled", symbol="AAPL")
+    wanted = "100,101,104,106,165,236,411,456"
+    for request, symbol in ((1, "SPY"), (2, "AAPL")):
+        stage.client.reqMktData(request, contract(symbol), wanted, False, False, [])
+        found = {call[2] for call in stage.recorder.calls if call[0].startswith("tick") and call[1] == request}
+        assert found >= {15, 16, 17, 18, 19, 20, 21, 23, 24, 27, 28, 29, 30, 46, 58, 59, 89}
+    stage.take()
+    stage.client.reqMktData(3, contract(), "", False, False, [])
+    assert not {call[2] for call in stage.recorder.calls if call[0].startswith("tick")} & {15, 46, 58}
+
+
+@pytest.mark.parametrize(("version", "unit"), [(200, 40), (219, 40), (220, 1), (HIGHEST, 1)])
+def test_the_volume_is_in_round_lots_before_220_and_the_delayed_one_always(version: int, unit: int) -> None:
+    stage = Stage(version, symbols="SPY", data_type=3)
+    shares = stage.core.market.feed(stage.director.instruments("SPY").pop(), stage.clock.now()).volume  # type: ignore[attr-defined]
+    stage.play("not_entitled", symbol="QQQ,IWM")
+    for request, symbol in enumerate(("SPY", "QQQ", "IWM"), 5):
+        stage.client.reqMktData(request, contract(symbol), "", False, False, [])
+    told = {call[1]: int(call[3]) for call in stage.calls("tickSize") if call[2] in (8, 74)}
+    assert told[5] == shares // unit
+    assert details(stage).suggestedSizeIncrement == 40
+    for request, lot in ((6, 40), (7, 100)):
+        instrument = stage.core.clients[stage.conn].subscriptions[request].instrument
+        assert instrument.round_lot == lot
+        assert told[request] == stage.core.market.feed(instrument, 0).volume // lot  # type: ignore[attr-defined]
