@@ -54,7 +54,7 @@ def subscribe(
     core: Core, client: Client, request: int, instrument: Instrument, generic: frozenset[str], snapshot: bool
 ) -> None:
     """Open a line, or say why not: 101, 10197, 354 and its kin, or 91 where to. The contract is known, the id free."""
-    if (instead := _reroute(core, instrument)) is not None:
+    if (instead := reroute(core, instrument)) is not None:
         core.send(client, client.replies.reroute_market_data(request, *instead))
         client.lost_ids.add(request)
         return
@@ -82,7 +82,7 @@ def subscribe(
             core.after(SNAPSHOT_LIMIT, lambda: _end_snapshot(core, subscription))
 
 
-def _reroute(core: Core, instrument: Instrument) -> tuple[int, str] | None:
+def reroute(core: Core, instrument: Instrument) -> tuple[int, str] | None:
     """The contract id and exchange to ask for instead: a CFD has no market data of its own."""
     if instrument.sec_type == "CFD" and instrument.under is not None:
         return instrument.under.con_id, instrument.under.exchange

@@ -18,6 +18,7 @@ from ibapi.protobuf.HistoricalDataRequest_pb2 import HistoricalDataRequest
 from ibapi.protobuf.HistoricalTicksRequest_pb2 import HistoricalTicksRequest
 from ibapi.protobuf.MarketDataRequest_pb2 import MarketDataRequest
 from ibapi.protobuf.MarketDataTypeRequest_pb2 import MarketDataTypeRequest
+from ibapi.protobuf.MarketDepthRequest_pb2 import MarketDepthRequest
 from ibapi.protobuf.MarketRuleRequest_pb2 import MarketRuleRequest
 from ibapi.protobuf.MatchingSymbolsRequest_pb2 import MatchingSymbolsRequest
 from ibapi.protobuf.RealTimeBarsRequest_pb2 import RealTimeBarsRequest
@@ -105,6 +106,7 @@ READERS: dict[int, Reader] = {
         m.reqId, contract(m.contract), m.genericTickList, m.snapshot, m.regulatorySnapshot)),
     6: Reader(AccountDataRequest, lambda m: asked.AccountUpdates(m.subscribe)),
     9: Reader(ContractDataRequest, lambda m: asked.ContractDetails(m.reqId, contract(m.contract))),
+    10: Reader(MarketDepthRequest, lambda m: asked.MarketDepth(m.reqId, contract(m.contract))),
     20: Reader(HistoricalDataRequest, lambda m: asked.HistoricalData(
         m.reqId, contract(m.contract), m.endDateTime, m.barSizeSetting, m.duration, m.whatToShow, m.formatDate or 1,
         m.keepUpToDate)),

@@ -10,6 +10,7 @@ from services.simulator.market.contracts import Wanted, known_strike
 from services.simulator.protocol import requested as asked
 from services.simulator.protocol.versions import (
     CME_TAGGING_FIELDS,
+    MKT_DEPTH_PRIM_EXCHANGE,
     ORDER_CONTAINER,
     SCANNER_GENERIC_OPTS,
     SMART_COMPONENTS,
@@ -21,13 +22,13 @@ from services.simulator.protocol.wire import Fields
 Reader = Callable[[Fields, int], Any]
 
 
-def contract(fields: Fields) -> Wanted:
+def contract(fields: Fields, with_primary: bool = True) -> Wanted:
     """The twelve contract fields, in the order that nearly every request has."""
     con_id = fields.number(0)
     symbol, sec_type, expiry = fields.text(), fields.text(), fields.text()
     strike, right = fields.decimal(), fields.text()
     fields.skip()  # multiplier
-    exchange, primary, currency = fields.text(), fields.text(), fields.text()
+    exchange, primary, currency = fields.text(), fields.text() if with_primary else "", fields.text()
     local_symbol, trading_class = fields.text(), fields.text()
     return Wanted(con_id, symbol, sec_type, expiry, exchange, primary, currency, local_symbol, trading_class,
                   known_strike(strike), right[:1].upper())  # fmt: skip
@@ -44,6 +45,12 @@ def by_id(fields: Fields, version: int) -> asked.ById:
 def by_id_after_version(fields: Fields, version: int) -> asked.ById:
     fields.skip()
     return asked.ById(fields.number())
+
+
+def market_depth(fields: Fields, version: int) -> asked.MarketDepth:
+    fields.skip()
+    request = fields.number()
+    return asked.MarketDepth(request, contract(fields, with_primary=version >= MKT_DEPTH_PRIM_EXCHANGE))
 
 
 def start_api(fields: Fields, version: int) -> asked.StartApi:
@@ -159,7 +166,7 @@ def cancel_order(fields: Fields, version: int) -> asked.ById:
 READERS: dict[int, Reader] = {
     **dict.fromkeys((5, 8, 12, 13, 14, 15, 16, 17, 18, 19, 24, 49, 58, 61, 64, 80, 82, 85, 99, 105), nothing),
     **dict.fromkeys(
-        (2, 7, 10, 11, 21, 23, 25, 51, 52, 53, 56, 57, 63, 67, 68, 69, 70, 74, 75, 76, 77), by_id_after_version
+        (2, 7, 11, 21, 23, 25, 51, 52, 53, 56, 57, 63, 67, 68, 69, 70, 74, 75, 76, 77), by_id_after_version
     ),
     **dict.fromkeys((79, 83, 84, 86, 89, 90, 92, 93, 94, 95, 98, 100, 101, 102, 103, 104, 106, 107), by_id),
     1: market_data,
@@ -167,6 +174,7 @@ READERS: dict[int, Reader] = {
     4: cancel_order,
     6: account_updates,
     9: contract_details,
+    10: market_depth,
     20: historical_data,
     22: scanner,
     50: real_time_bars,

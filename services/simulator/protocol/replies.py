@@ -26,7 +26,7 @@ PROTOBUF_SINCE: dict[str, int] = {
     **dict.fromkeys(("open_order_end", "completed_orders_end"), PROTOBUF_COMPLETED_ORDERS),
     **dict.fromkeys(("contract_details", "contract_details_end"), PROTOBUF_CONTRACTS),
     **dict.fromkeys(
-        ("market_data_type", "tick_req_params", "reroute_market_data", "option_computation",
+        ("market_data_type", "tick_req_params", "reroute_market_data", "reroute_market_depth", "option_computation",
          "tick_snapshot_end"), PROTOBUF_MARKET_DATA),
     **dict.fromkeys(
         ("managed_accounts", "account_value", "account_time", "account_download_end", "account_summary",

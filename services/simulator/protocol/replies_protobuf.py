@@ -47,6 +47,7 @@ from ibapi.protobuf.PositionMultiEnd_pb2 import PositionMultiEnd
 from ibapi.protobuf.RealTimeBarTick_pb2 import RealTimeBarTick
 from ibapi.protobuf.ReceiveFA_pb2 import ReceiveFA
 from ibapi.protobuf.RerouteMarketDataRequest_pb2 import RerouteMarketDataRequest
+from ibapi.protobuf.RerouteMarketDepthRequest_pb2 import RerouteMarketDepthRequest
 from ibapi.protobuf.ScannerData_pb2 import ScannerData
 from ibapi.protobuf.ScannerParameters_pb2 import ScannerParameters
 from ibapi.protobuf.SecDefOptParameter_pb2 import SecDefOptParameter
@@ -109,6 +110,9 @@ class ProtobufReplies:
 
     def reroute_market_data(self, request: int, con_id: int, exchange: str) -> bytes:
         return _frame(91, RerouteMarketDataRequest(reqId=request, conId=con_id, exchange=exchange))
+
+    def reroute_market_depth(self, request: int, con_id: int, exchange: str) -> bytes:
+        return _frame(92, RerouteMarketDepthRequest(reqId=request, conId=con_id, exchange=exchange))
 
     def option_computation(self, request: int, field: int, found: Worth) -> bytes:
         made = TickOptionComputation(

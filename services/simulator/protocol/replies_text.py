@@ -102,6 +102,9 @@ class TextReplies:
     def reroute_market_data(self, request: int, con_id: int, exchange: str) -> bytes:
         return self._message(91, request, con_id, exchange)
 
+    def reroute_market_depth(self, request: int, con_id: int, exchange: str) -> bytes:
+        return self._message(92, request, con_id, exchange)
+
     def option_computation(self, request: int, field: int, found: Worth) -> bytes:
         """The model's price and greeks; the dividends' present value is 0."""
         fields: list[object] = [21]

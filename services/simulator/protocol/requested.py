@@ -27,6 +27,11 @@ class MarketData(NamedTuple):
     regulatory: bool
 
 
+class MarketDepth(NamedTuple):
+    request: int
+    contract: Wanted
+
+
 class MarketDataType(NamedTuple):
     kind: int
 

@@ -10,7 +10,14 @@ from services.simulator.market import market_data
 from services.simulator.market.contracts import Instrument, Wanted
 from services.simulator.market.past_ticks import MOST, WINDOW, PastTick
 from services.simulator.market.shown import has
-from services.simulator.protocol.requested import ById, MarketData, MarketDataType, RealTimeBars, TickByTick
+from services.simulator.protocol.requested import (
+    ById,
+    MarketData,
+    MarketDataType,
+    MarketDepth,
+    RealTimeBars,
+    TickByTick,
+)
 from services.simulator.trouble.answers import answered
 
 if TYPE_CHECKING:
@@ -115,7 +122,14 @@ def cancel_tick_by_tick(core: Core, client: Client, asked: ById) -> None:
     client.tick_by_tick.pop(asked.request, None)
 
 
-def market_depth(core: Core, client: Client, asked: ById) -> None:
+def market_depth(core: Core, client: Client, asked: MarketDepth) -> None:
+    """There is none; but who asks for something else by that is told so first."""
+    instrument = resolve(core, client, asked.request, asked.contract)
+    if instrument is None:
+        return
+    if (instead := market_data.reroute(core, instrument)) is not None:
+        core.send(client, client.replies.reroute_market_depth(asked.request, *instead))
+        return
     core.error(client, asked.request, 309, "Max number (0) of market depth requests has been reached")
 
 

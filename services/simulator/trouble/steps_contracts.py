@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 @step
 def reroute(on: Director, symbol: str, to: str) -> Undo:
-    """91: market data of these symbols is to be asked for as `to`, by contract id and exchange; nothing else comes."""
+    """91 (92 for depth): market data of these symbols is to be asked for as `to`, by contract id and exchange; nothing
+    else comes."""
     target = next(iter(on.instruments(to)))
     for key in on.keys(symbol):
         on.core.world.faults.reroutes[key] = (target.con_id, target.exchange)

@@ -65,6 +65,11 @@ def test_rerouted_market_data_comes_under_the_other_contract_alone(stage: Stage)
 def test_a_cfd_is_always_rerouted_to_its_stock(stage: Stage) -> None:
     stage.client.reqMktData(9, contract("IBM", "CFD"), "", False, False, [])
     assert stage.calls("rerouteMktDataReq") == [("rerouteMktDataReq", 9, 8314, "SMART")]
+    stage.client.reqMktDepth(11, contract("IBM", "CFD"), 5, False, [])
+    assert stage.calls("rerouteMktDepthReq") == [("rerouteMktDepthReq", 11, 8314, "SMART")]
+    stage.client.reqMktDepth(12, contract("IBM"), 5, False, [])
+    stage.client.reqMktDepth(13, contract("NOSUCHNAME"), 5, False, [])
+    assert stage.errors() == [(12, 309), (13, 200)]
     stage.client.reqContractDetails(10, contract("IBM", "CFD"))
     ((_, _, details),) = stage.calls("contractDetails")
     assert (details.contract.secType, details.underConId) == ("CFD", 8314)
