@@ -36,13 +36,13 @@ def symbol_ids(block: TickBlock) -> "array[int]":
         and len(block.ids) == len(block.symbols)
     ):
         raise ValueError("a tick block whose columns are not as long as it says")
-    return _column("I", block.symbol)
+    return column("I", block.symbol)
 
 
 def ticks(block: TickBlock) -> Iterator[Tick]:
     """Raises ValueError for a block that contradicts itself."""
     names = dict(zip(block.ids, block.symbols, strict=True))
-    rows = zip(symbol_ids(block), block.field, _column("d", block.value), _column("d", block.size), strict=True)
+    rows = zip(symbol_ids(block), block.field, column("d", block.value), column("d", block.size), strict=True)
     for number, (symbol, field, value, size) in enumerate(rows):
         if symbol not in names:
             raise ValueError(f"a tick block with the symbol id {symbol} that it does not name")
@@ -59,9 +59,10 @@ def _text(texts: list[str], index: float) -> float | str:
     return texts[int(index)] if 0 <= index < len(texts) else index
 
 
-def _column(kind: Any, data: bytes) -> "array[Any]":
-    column = array(kind)
-    column.frombytes(data)
+def column(kind: Any, data: bytes | bytearray) -> "array[Any]":
+    """A column of a tick block, whose bytes are little endian, as an array of `kind`."""
+    found = array(kind)
+    found.frombytes(data)
     if sys.byteorder == "big":
-        column.byteswap()
-    return column
+        found.byteswap()
+    return found

@@ -23,6 +23,7 @@ from messages.codec import decode_ticks, decoder, encode, json_decoder
 from messages.events import TickBlock
 from messages.ticks import symbol_ids, ticks
 from messages.topics import TICKS, kind
+from services.journal.dayfile import sync_path
 from services.journal.days import FileGone, missing
 from services.journal.row import JournalDamaged, Row, batches, checksum
 
@@ -102,7 +103,7 @@ def write_day(path: Path, stream: str, rows: Iterable[Row], start_seq: int, lost
     sums = Path(f"{path}{SUM_SUFFIX}")
     sums.write_text(f"{whole}  {path.name}\n# footer {tail}\n")
     for written in (path, sums):
-        _sync(written)
+        sync_path(written)
 
 
 def tick_table(rows: list[Row]) -> pa.Table:
@@ -411,11 +412,3 @@ def _footer_sum(path: Path) -> str:
         length = int.from_bytes(file.read(4), "little")
         file.seek(max(0, size - 8 - length))
         return hashlib.blake2b(file.read(), digest_size=32).hexdigest()
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

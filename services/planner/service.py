@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from typing import assert_never
 
 import msgspec
 import structlog
@@ -180,10 +181,13 @@ class Planner:
 
     def _run(self, effects: list[Effect]) -> None:
         for effect in effects:
-            if isinstance(effect, Publish):
-                self._publish(effect.plan)
-            else:
-                self._submit(effect.request, partial(self._on_answer, effect))
+            match effect:
+                case Publish():
+                    self._publish(effect.plan)
+                case Read():
+                    self._submit(effect.request, partial(self._on_answer, effect))
+                case _:
+                    assert_never(effect)
 
     def _submit(self, request: Start, then: Callable[[Answer | IbStreamError], None]) -> None:
         request = with_project(request, self._settings)

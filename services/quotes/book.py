@@ -21,7 +21,6 @@ block's). What the rows mean (TWS API documentation, "Available Tick Types"):
   unless none is left. A PRICE_TIME row puts an older time in its place.
 """
 
-import sys
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -49,6 +48,7 @@ from messages.fields import (
     VOLUME,
     VOLUME_UNIT,
 )
+from messages.ticks import column
 from messages.views import Quote
 from services.base.clock import SECOND, iso
 
@@ -226,7 +226,7 @@ def _join(blocks: list[TickBlock]) -> TickBlock | None:
         count = block.count
         if (len(block.symbol), len(block.field), len(block.value), len(block.size), len(block.ids)) != (
             (4 * count, count, 8 * count, 8 * count, len(block.symbols))
-        ) or not set(_column("I", block.symbol)) <= set(block.ids):
+        ) or not set(column("I", block.symbol)) <= set(block.ids):
             return None
     return TickBlock(
         epoch=0,
@@ -255,15 +255,7 @@ def _columns(block: TickBlock) -> tuple["array[int]", "array[float]", "array[flo
     keys[0::8] = block.field
     for byte in range(4):
         keys[byte + 1 :: 8] = symbol[byte::4]
-    return _column("Q", keys), _column("d", block.value), _column("d", block.size)
-
-
-def _column(kind: Any, data: bytes | bytearray) -> "array[Any]":
-    column = array(kind)
-    column.frombytes(data)
-    if sys.byteorder == "big":
-        column.byteswap()
-    return column
+    return column("Q", keys), column("d", block.value), column("d", block.size)
 
 
 def _current(cells: dict[int, Cell]) -> dict[str, tuple[Any, Cell]]:

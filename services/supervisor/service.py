@@ -124,12 +124,14 @@ class SupervisorService:
     def _command(self, command: AnyMessage) -> AnyMessage | None:
         """Raises IbStreamError. A start is answered late, when the planner has looked at it."""
         decision = self._core.decide(command, self._service.clock.now())
-        if isinstance(decision, Validate):
-            self._validate(decision, self._server.route)
-            return None
-        if isinstance(decision, Record):
-            return self._recorded(decision.event)
-        return decision
+        match decision:
+            case Validate():
+                self._validate(decision, self._server.route)
+                return None
+            case Record():
+                return self._recorded(decision.event)
+            case _:
+                return decision
 
     def _validate(self, wanted: Validate, route: list[bytes]) -> None:
         def answered(outcome: AnyMessage | IbStreamError) -> None:
