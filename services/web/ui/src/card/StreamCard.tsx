@@ -1,7 +1,7 @@
 // The card: health, control, link history and live quotes of one ibstream backend. For any React app: no global
 // styles, no side effects on import, its words and its backend are props.
 
-import { useEffect, useMemo } from 'react'
+import { useEffect, useMemo, useRef } from 'react'
 import { createApi } from './api'
 import { Control } from './Control'
 import { formatFor } from './format'
@@ -53,7 +53,8 @@ export function StreamCard({
   className,
 }: StreamCardProps) {
   const api = useMemo(() => createApi(apiBase, token), [apiBase, token])
-  const store = useMemo(() => new StreamStore(api), [api])
+  const place = useRef(memory)
+  const store = useMemo(() => new StreamStore(api, undefined, place.current), [api])
   const strings = useMemo(() => stringsFor(language, override), [language, override])
   const card = useMemo(
     () => ({ store, api, strings, language, format: formatFor(language, strings) }),

@@ -14,7 +14,7 @@ export function useRemembered<T>(
   check: (kept: unknown) => T | undefined,
   initial: T,
 ): [T, (value: T) => void] {
-  const [value, setValue] = useState<T>(() => recall(memory?.read(key), check) ?? initial)
+  const [value, setValue] = useState<T>(() => recall(memory, key, check) ?? initial)
   const keep = (next: T) => {
     setValue(next)
     memory?.write(key, JSON.stringify(next))
@@ -22,7 +22,12 @@ export function useRemembered<T>(
   return [value, keep]
 }
 
-function recall<T>(kept: string | null | undefined, check: (kept: unknown) => T | undefined): T | undefined {
+export function recall<T>(
+  memory: Memory | undefined,
+  key: string,
+  check: (kept: unknown) => T | undefined,
+): T | undefined {
+  const kept = memory?.read(key)
   if (kept == null) return undefined
   try {
     return check(JSON.parse(kept))

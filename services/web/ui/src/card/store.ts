@@ -6,6 +6,7 @@ import { type Api, ApiError } from './api'
 import type { ServerClock } from './clock'
 import { type ConnectionState, openConnection } from './connection'
 import { SILENT_SECONDS } from './health'
+import { type Memory, recall } from './memory'
 import { BUCKET_MS, BUCKETS, priceOf, SERIES_MINUTES, Series } from './series'
 import type { Gap, LinkPoint, Plan, Quote, SparklineSeries, Status, SymbolStatus } from './types'
 
@@ -54,6 +55,7 @@ export class StreamStore {
   private readonly api: Api
   private readonly clock: ServerClock
   private readonly schedule: (flush: () => void) => void
+  private readonly memory: Memory | undefined
   private readonly listeners = new Map<Topic, Set<() => void>>()
   private readonly quotes = new Map<string, Held>()
   private readonly states = new Map<string, SymbolStatus>()
@@ -77,7 +79,9 @@ export class StreamStore {
   constructor(
     api: Api,
     schedule: (flush: () => void) => void = (flush) => void requestAnimationFrame(() => flush()),
+    memory?: Memory,
   ) {
+    this.memory = memory
     this.api = api
     this.clock = api.clock
     this.schedule = schedule
@@ -301,13 +305,15 @@ export class StreamStore {
     const symbols = planned.length > 0 ? planned : this.asBefore([...this.quotes.keys()].sort())
     if (symbols.length === this.symbols.length && symbols.every((s, i) => s === this.symbols[i])) return
     this.symbols = symbols
+    if (planned.length > 0) this.memory?.write('order', JSON.stringify(symbols))
     this.touch('symbols')
   }
 
-  /** With what was shown before in its old order, so that a stop does not shuffle the rows. */
+  /** With what was shown before in its old order, so that neither a stop nor a visit after it shuffles the rows. */
   private asBefore(symbols: readonly string[]): string[] {
-    const place = new Map(this.symbols.map((symbol, i) => [symbol, i]))
-    const last = this.symbols.length
+    const before = this.symbols.length > 0 ? this.symbols : (recall(this.memory, 'order', asNames) ?? [])
+    const place = new Map(before.map((symbol, i) => [symbol, i]))
+    const last = before.length
     return [...symbols].sort((a, b) => (place.get(a) ?? last) - (place.get(b) ?? last))
   }
 
@@ -415,6 +421,10 @@ function inTime(state: ConnectionState, ahead: number): ConnectionState {
     return { ...state, since: state.since + ahead, retryAt: state.retryAt + ahead }
   }
   return state.phase === 'open' ? { ...state, since: state.since + ahead } : state
+}
+
+function asNames(kept: unknown): string[] | undefined {
+  return Array.isArray(kept) && kept.every((name) => typeof name === 'string') ? kept : undefined
 }
 
 function timeOf(time: string | null | undefined): number {

@@ -137,10 +137,23 @@ describe('what was chosen', () => {
     expect(screen.getByRole('button', { name: 'Live 3' }).getAttribute('aria-pressed')).toBe('true')
   })
 
+  it('has the plan’s order after a stop, also for who comes then', async () => {
+    const place = memory()
+    plan(['SPY', 'AAPL', 'QQQ'])
+    const view = await open({ memory: place })
+    await waitFor(() => expect(drawn()).toEqual(['SPY', 'AAPL', 'QQQ']))
+    act(() => backend.setStatus(statusOf('stopped')))
+    await screen.findByRole('button', { name: en.control.start })
+    expect(drawn()).toEqual(['SPY', 'AAPL', 'QQQ'])
+    view.unmount()
+    await open({ memory: place })
+    expect(drawn()).toEqual(['SPY', 'AAPL', 'QQQ'])
+  })
+
   it.each(['{', '[{"id":"nonsense","desc":true}]', '{"id":1}', 'null', '[]', '7'])(
     'is forgotten when it makes no sense: %s',
     async (kept) => {
-      await open({ memory: memory({ sort: kept, compact: kept, state: kept }) })
+      await open({ memory: memory({ sort: kept, compact: kept, state: kept, order: kept }) })
       expect(drawn()).toEqual(['SPY', 'QQQ', 'AAPL'])
     },
   )
