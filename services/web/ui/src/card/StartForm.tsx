@@ -25,8 +25,8 @@ export function StartForm({ pending, failure, run, forget }: CommandProps) {
   const form = useRef<HTMLFormElement>(null)
   const before = useStore('status', (store) => store.status?.project_id ?? undefined)
   const { request, problems } = useMemo(() => parseStart(fields), [fields])
-  const projects = useProjects()
-  const snapshots = useSnapshots(projects ? (request.project_id ?? before) : undefined)
+  const { projects, unlisted } = useProjects()
+  const snapshots = useSnapshots(unlisted ? undefined : (request.project_id ?? before))
   const refusal = failure ?? foreseen
   const blamed = refusal && blamedField(refusal)
   const hidden = blamed !== undefined && FOLDED.includes(blamed)
@@ -59,7 +59,9 @@ export function StartForm({ pending, failure, run, forget }: CommandProps) {
   return (
     <form ref={form} className={styles.form} onSubmit={submit} aria-label={control.formLabel} noValidate>
       <div className={styles.fields}>
-        {projects ? (
+        {unlisted ? (
+          <TextField label={control.project} hint={control.projectHint} numeric {...field('project')} />
+        ) : (
           <ChoiceField
             label={control.project}
             first={control.projectDefault}
@@ -67,10 +69,10 @@ export function StartForm({ pending, failure, run, forget }: CommandProps) {
             wide
             {...field('project')}
           />
-        ) : (
-          <TextField label={control.project} hint={control.projectHint} numeric {...field('project')} />
         )}
-        {snapshots ? (
+        {unlisted ? (
+          <TextField label={control.snapshot} hint={control.snapshotHint} numeric {...field('snapshot')} />
+        ) : (
           <ChoiceField
             label={control.snapshot}
             first={control.snapshotNewest}
@@ -78,8 +80,6 @@ export function StartForm({ pending, failure, run, forget }: CommandProps) {
             wide
             {...field('snapshot')}
           />
-        ) : (
-          <TextField label={control.snapshot} hint={control.snapshotHint} numeric {...field('snapshot')} />
         )}
         <TextField
           label={control.maxSymbols}
@@ -127,24 +127,36 @@ export function StartForm({ pending, failure, run, forget }: CommandProps) {
   )
 }
 
-/** The projects to choose from; undefined while they are unknown, and where there are more than the list has. */
-function useProjects(): readonly ProjectChoice[] | undefined {
+interface Projects {
+  projects: readonly ProjectChoice[]
+  /** They cannot be had, or there are more than the list has: a number must do. */
+  unlisted: boolean
+}
+
+/** The projects to choose from; none while they are awaited, so that no field is replaced under the cursor. */
+function useProjects(): Projects {
   const { api, store } = useCard()
-  const [projects, setProjects] = useState<readonly ProjectChoice[]>()
+  const [found, setFound] = useState<Projects>({ projects: [], unlisted: false })
   useEffect(() => {
     let current = true
-    api.projects().then((found) => {
-      store.learnNames(found.projects)
-      if (current) setProjects(found.more ? undefined : found.projects)
-    }, onlyApi)
+    api.projects().then(
+      ({ projects, more }) => {
+        store.learnNames(projects)
+        if (current) setFound({ projects, unlisted: more })
+      },
+      (error) => {
+        onlyApi(error)
+        if (current) setFound({ projects: [], unlisted: true })
+      },
+    )
     return () => {
       current = false
     }
   }, [api, store])
-  return projects
+  return found
 }
 
-function useSnapshots(project: number | undefined): readonly SnapshotChoice[] | undefined {
+function useSnapshots(project: number | undefined): readonly SnapshotChoice[] {
   const { api } = useCard()
   const [found, setFound] = useState<{ project: number; snapshots: readonly SnapshotChoice[] }>()
   useEffect(() => {
@@ -155,7 +167,7 @@ function useSnapshots(project: number | undefined): readonly SnapshotChoice[] | 
       current = false
     }
   }, [api, project])
-  return found && found.project === project ? found.snapshots : undefined
+  return found && found.project === project ? found.snapshots : []
 }
 
 function onlyApi(error: unknown): void {

@@ -187,7 +187,7 @@ describe('control', () => {
     let finish: (response: Response) => void = () => {}
     backend.answers.set('POST /start', () => new Promise((resolve) => (finish = resolve)))
     await open()
-    await userEvent.type(screen.getByLabelText(en.control.project), '2')
+    await userEvent.type(await screen.findByRole('textbox', { name: en.control.project }), '2')
     await userEvent.type(screen.getByLabelText(en.control.maxSymbols), '40')
     await userEvent.selectOptions(screen.getByLabelText(en.control.dataType), 'delayed')
     await userEvent.click(screen.getByRole('button', { name: en.control.start }))
@@ -224,7 +224,7 @@ describe('control', () => {
 
   it('explains a field that cannot be right, puts the focus there, and sends nothing', async () => {
     await open()
-    const field = screen.getByLabelText(en.control.project)
+    const field = await screen.findByRole('textbox', { name: en.control.project })
     await userEvent.type(field, 'zero')
     await userEvent.click(screen.getByRole('button', { name: en.control.start }))
     expect(field.getAttribute('aria-invalid')).toBe('true')

@@ -81,6 +81,17 @@ describe('what there is to choose from', () => {
     expect(field(control.snapshot).value).toBe('')
   })
 
+  it('replaces no field under the cursor when it comes late', async () => {
+    let come: (answer: Response) => void = () => {}
+    backend.answers.set('GET /projects', () => new Promise((resolve) => (come = resolve)))
+    render(<StreamCard />)
+    const project = await screen.findByLabelText(control.project)
+    act(() => project.focus())
+    await act(async () => come(Response.json({ projects, more: false })))
+    await screen.findByRole('option', { name: 'Demo · 1' })
+    expect(document.activeElement).toBe(project)
+  })
+
   it('is started as chosen', async () => {
     await open()
     await userEvent.selectOptions(field(control.project), '1')
@@ -103,7 +114,7 @@ describe('what there is to choose from', () => {
   ])('is typed as a number when the list %s', async (_, answer) => {
     backend.answers.set('GET /projects', answer)
     render(<StreamCard />)
-    const project = await screen.findByLabelText(control.project)
+    const project = await screen.findByRole('textbox', { name: control.project })
     await userEvent.type(project, '7')
     await userEvent.click(screen.getByRole('button', { name: control.start }))
     await waitFor(() => expect(backend.called('POST /start')[0]?.body).toEqual({ project_id: 7 }))
