@@ -3,6 +3,7 @@
 The order of the fields is that of the official client's encoder, whose version thresholds are in `versions.py`.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,8 @@ from services.simulator.market.contracts import Wanted, known_strike
 from services.simulator.protocol import requested as asked
 from services.simulator.protocol.versions import (
     CME_TAGGING_FIELDS,
+    HIGHEST,
+    LOWEST,
     MKT_DEPTH_PRIM_EXCHANGE,
     ORDER_CONTAINER,
     SCANNER_GENERIC_OPTS,
@@ -163,12 +166,15 @@ def cancel_order(fields: Fields, version: int) -> asked.ById:
     return by_id(fields, version) if version >= CME_TAGGING_FIELDS else by_id_after_version(fields, version)
 
 
+_WITHOUT_ID = (5, 8, 12, 13, 14, 15, 16, 17, 18, 19, 24, 49, 58, 61, 64, 80, 82, 85, 99, 105)
+_ID_FIRST = (79, 83, 84, 86, 89, 90, 92, 93, 94, 95, 98, 100, 101, 102, 103, 104, 106, 107)
+
 READERS: dict[int, Reader] = {
-    **dict.fromkeys((5, 8, 12, 13, 14, 15, 16, 17, 18, 19, 24, 49, 58, 61, 64, 80, 82, 85, 99, 105), nothing),
+    **dict.fromkeys(_WITHOUT_ID, nothing),
     **dict.fromkeys(
         (2, 7, 11, 21, 23, 25, 51, 52, 53, 56, 57, 63, 67, 68, 69, 70, 74, 75, 76, 77), by_id_after_version
     ),
-    **dict.fromkeys((79, 83, 84, 86, 89, 90, 92, 93, 94, 95, 98, 100, 101, 102, 103, 104, 106, 107), by_id),
+    **dict.fromkeys(_ID_FIRST, by_id),
     1: market_data,
     3: place_order,
     4: cancel_order,
@@ -191,3 +197,20 @@ READERS: dict[int, Reader] = {
     96: historical_ticks,
     97: tick_by_tick,
 }
+
+_ID_FIRST_SINCE = {
+    **dict.fromkeys((*_ID_FIRST, 78, 81, 87, 88, 96, 97), LOWEST),
+    3: ORDER_CONTAINER,
+    4: CME_TAGGING_FIELDS,
+    20: SYNT_REALTIME_BARS,
+    22: SCANNER_GENERIC_OPTS,
+}  # all other requests begin with a version of their own
+
+
+def request_id(kind: int, fields: list[str], version: int) -> int:
+    """The id in a request that may be unknown or malformed, or -1."""
+    if kind in (*_WITHOUT_ID, 6, 59, 71, 91):
+        return -1
+    place = 0 if version >= _ID_FIRST_SINCE.get(kind, HIGHEST + 1) else 1
+    text = fields[place] if place < len(fields) else ""
+    return int(text) if re.fullmatch(r"-?[0-9]{1,10}", text) else -1

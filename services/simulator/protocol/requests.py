@@ -45,21 +45,22 @@ def dispatch(core: Core, client: Client, envelope: Envelope) -> None:
     handler = HANDLERS.get(kind)
     if handler is None or (envelope.body is not None and kind not in read_protobuf.SINCE):
         text = f"Error validating request: message id {kind} is not known here"
-        core.error(client, _request_id(envelope), 321, text)
+        core.error(client, _request_id(envelope, client.replies.version), 321, text)
         return
     try:
         request = read(envelope, client.replies.version)
     except BadRequest as error:
-        core.error(client, -1, 320, f"Error reading request: message id {kind}: {error}")
+        where = _request_id(envelope, client.replies.version)
+        core.error(client, where, 320, f"Error reading request: message id {kind}: {error}")
         return
     handler(core, client, request)
 
 
-def _request_id(envelope: Envelope) -> int:
-    """The id of a request that nobody here knows, as most carry it: after a version, or in the first field."""
+def _request_id(envelope: Envelope, version: int) -> int:
+    """The id of a request that cannot be read, so that the error reaches who asked; -1 where it has none."""
+    if envelope.body is None:
+        return read_text.request_id(envelope.kind, envelope.fields, version)
     try:
-        if envelope.body is None:
-            return read_text.by_id_after_version(Fields(envelope.fields), 0).request
         return read_protobuf.request_id(envelope.body)
     except BadRequest:
         return -1

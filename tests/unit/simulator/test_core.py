@@ -1,5 +1,7 @@
 """The simulated gateway's manners: handshake, limits, errors and bad clients. No sockets, no clock."""
 
+import struct
+
 import pytest
 
 from services.simulator.effects import Send
@@ -50,6 +52,36 @@ def test_an_unknown_request_is_an_error_message(kind: int) -> None:
     talk = Conversation()
     talk.say(framed(f"{kind}\x00garbage\0".encode()))
     assert talk.errors() == [(-1, 321)]
+    subscribe(talk, 1)
+    assert talk.calls("tickPrice")
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "request_id"),
+    [
+        (1, "11\x007\0many\0SPY\0", 7),  # a contract id that is no number
+        (20, "8\0x\0", 8),  # history: the id comes first
+        (2, "1\0seven\0", -1),
+        (59, "1\0three\0", -1),
+        (54, "3\x009\0", 9),  # cut short
+        (108, "1\x0010\0", 10),  # nobody knows it here
+    ],
+)
+def test_an_error_of_a_bad_request_carries_its_id(kind: int, fields: str, request_id: int) -> None:
+    talk = Conversation()
+    talk.say(framed(f"{kind}\0{fields}".encode()))
+    assert [error[0] for error in talk.errors()] == [request_id]
+    modern = Conversation(HIGHEST)
+    modern.say(framed(struct.pack(">I", kind) + fields.encode()))
+    assert [error[0] for error in modern.errors()] == [request_id]
+
+
+def test_protobuf_before_its_version_or_malformed_is_an_error_message() -> None:
+    talk = Conversation(205)
+    talk.say(framed(struct.pack(">I", 201) + b"\x08\x07"))  # market data: from 206 on
+    talk.say(framed(struct.pack(">I", 209) + b"\xff\xff"))
+    talk.say(framed(struct.pack(">I", 308) + b"\x08\x0a"))  # nobody knows it here
+    assert talk.errors() == [(7, 320), (-1, 320), (10, 321)]
     subscribe(talk, 1)
     assert talk.calls("tickPrice")
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from services.simulator.effects import Close, Listen, Send
+from services.simulator.protocol.versions import HIGHEST
 from services.simulator.trouble.oddities import UNSET_SIZE
 from services.simulator.trouble.registry import STEPS
 from services.simulator.trouble.scenario import Director, ScenarioError, parse_step
@@ -289,7 +290,7 @@ def test_dribble_sends_single_bytes_and_loses_none() -> None:
     assert stage.ticking() == {"SPY", "AAPL"}
 
 
-@pytest.mark.parametrize("version", [100, 157, 200])
+@pytest.mark.parametrize("version", [100, 157, 200, 203, HIGHEST])
 @pytest.mark.parametrize("size", [4096, 8192, 1000])
 def test_a_burst_is_exact_and_whole(version: int, size: int) -> None:
     stage = Stage(version)
@@ -307,8 +308,9 @@ def test_a_burst_is_exact_and_whole(version: int, size: int) -> None:
 
 @pytest.mark.parametrize("step", [{"do": "garbage"}, {"do": "garbage", "kind": "fields", "count": 3},
                                   {"do": "absurd_length"}, {"do": "unknown_message"}], ids=str)  # fmt: skip
-def test_bad_bytes_are_sent_as_they_are(step: dict[str, Any]) -> None:
-    stage = Stage()
+@pytest.mark.parametrize("version", [200, 203, HIGHEST])
+def test_bad_bytes_are_sent_as_they_are(step: dict[str, Any], version: int) -> None:
+    stage = Stage(version)
     effects = stage.core.handle_call(lambda: stage.director.do(parse_step(step)), stage.clock.now())
     sends = [effect for effect in effects if isinstance(effect, Send)]
     assert len(sends) == step.get("count", 1)
@@ -316,8 +318,9 @@ def test_bad_bytes_are_sent_as_they_are(step: dict[str, Any]) -> None:
     assert (announced == len(sends[0].data) - 4) == (step["do"] != "absurd_length")
 
 
-def test_a_drop_in_the_middle_of_a_frame() -> None:
-    stage = Stage()
+@pytest.mark.parametrize("version", [200, 203, HIGHEST])
+def test_a_drop_in_the_middle_of_a_frame(version: int) -> None:
+    stage = Stage(version)
     effects = stage.core.handle_call(
         lambda: stage.director.do(parse_step({"do": "drop", "how": "mid_frame"})), stage.clock.now()
     )
