@@ -120,7 +120,7 @@ SEEN = {
     "link_lost_kept_silent": {1100, 1102}, "link_lost_data_lost": {1100, 1101}, "farm_blip": {2103},
     "farm_blip_silent": {2103}, "competing_session": {10197}, "no_entitlement": {354, 10089},
     "unknown_symbol": {200}, "nightly_reset": {1100}, "port_change": {1300}, "history_farm_down": {2105},
-    "chaos": {1100, 2103, 10197, 326},
+    "chaos": {1100, 2103, 10197, 326}, "habits": {2103},
 }  # fmt: skip
 TICKING = {"no_entitlement": {"SPY"}, "holiday": set(), "market_closes_and_opens": set(), "half_day": set()}
 
