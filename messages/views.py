@@ -172,7 +172,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     lock: LockOwner | None = None
     link: LinkStatus | None = None  # of several the first that is in trouble
     links: dict[str, LinkStatus] | msgspec.UnsetType = msgspec.UNSET  # of each, where there are several
-    plan_problem: str | None = None
+    plan_problem: str | None = None  # why the last refresh of the plan failed, while an older plan is in force
+    plan_problem_code: str | None = None  # the same for programs: one of messages/errors.py
     warnings: list[str] = []
     good_until: str | None = None  # what is said here holds before this moment
 

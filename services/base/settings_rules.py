@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 _hidden: set[str] = set()
 """Variables whose value is never repeated."""
 
+DATABASES: Final = ("sqlite", "postgresql", "postgres", "mysql", "mariadb")
+"""What a database's URL may begin with; a driver after a + is the planner's to choose."""
+
 MAX_IPC_PATH: Final = 100  # a unix socket's path has 107 usable bytes on Linux, 103 on macOS
 
 _HOST = re.compile(r"\[?[A-Za-z0-9._:%-]+\]?")
@@ -102,7 +105,7 @@ def parse_gateways(settings: "Settings") -> dict[str, GatewayAddress]:
         if match is None:
             raise malformed("IBSTREAM_GATEWAYS", part, GATEWAY_FORM)
         name, where, client, lines = match.groups()
-        host, port = parse_endpoint("IBSTREAM_GATEWAYS", where)
+        host, port = parse_endpoint(f"IBSTREAM_GATEWAYS, at {name},", where)
         client_id = settings.ib_client_id if client is None else int(client)
         if name in found:
             raise malformed("IBSTREAM_GATEWAYS", part, f"each name once, and {name} stands there twice")
@@ -226,10 +229,10 @@ def _check_gateway(settings: "Settings") -> None:
 
 
 def _check_plan(settings: "Settings") -> None:
-    if settings.database_url and not _URL.match(settings.database_url):
-        raise malformed(
-            "IBSTREAM_DATABASE_URL", settings.database_url, "something like postgresql+psycopg://user@host/name"
-        )
+    url = settings.database_url
+    if url and (not _URL.match(url) or url.partition("://")[0].partition("+")[0].lower() not in DATABASES):
+        expected = "the URL of SQLite, PostgreSQL, MySQL or MariaDB, such as postgresql://user:password@host/name"
+        raise malformed("IBSTREAM_DATABASE_URL", url, expected)
 
 
 def _check_web(settings: "Settings") -> None:

@@ -7,7 +7,7 @@ its code, and an exit code of `messages.errors`; never a traceback.
 
 import importlib
 import sys
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -18,6 +18,7 @@ COMMANDS: Final = (
     "services.cli.stream",
     "services.cli.price",
     "services.cli.plan",
+    "services.cli.projects",
     "services.cli.journal",
     "services.cli.gaps",
     "services.cli.doctor",
@@ -54,25 +55,42 @@ environment variables that begin with IBSTREAM_; deploy/env.example lists them.
 """
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"ibstream {version('ibstream')}")
+        raise typer.Exit
+
+
 def build() -> typer.Typer:
     app = typer.Typer(
         name="ibstream",
         help=HELP,
         no_args_is_help=True,
-        add_completion=False,
         rich_markup_mode="rich",
         context_settings={"help_option_names": ["-h", "--help"]},
     )
+    app.callback()(_options)
     for module in COMMANDS:
         importlib.import_module(module).register(app)
     return app
+
+
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
 
 
 def run(arguments: list[str] | None = None) -> int:
     """Run one command. Returns its exit code."""
     try:
         command: Any = typer.main.get_command(build())
-        code = command.main(arguments, prog_name="ibstream", standalone_mode=False)
+        arguments = sys.argv[1:] if arguments is None else arguments
+        code = command.main(arguments or ["--help"], prog_name="ibstream", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except IbStreamError as error:
@@ -80,6 +98,8 @@ def run(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()  # the reader, such as `head`, has gone: nothing to say, and nobody to say it to
         return 1
+    except SystemExit as left:  # how the shell completion ends
+        return left.code if isinstance(left.code, int) else 0
     except typer.Abort:
         return 130
     except Exception as error:
@@ -87,7 +107,7 @@ def run(arguments: list[str] | None = None) -> int:
         if usage is None:
             return _fail(f"{type(error).__name__}: {error}", "internal_error", 1)
         hint = "" if usage() == "" else f"{usage().rstrip('.')}. `ibstream --help` tells more"
-        return _fail(hint, "invalid_request", CODES["invalid_request"].exit) if hint else 2
+        return _fail(hint, "invalid_request", CODES["invalid_request"].exit) if hint else 0  # a group alone: its help
 
 
 def _fail(message: str, code: str, exit_code: int) -> int:

@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from messages.errors import IbStreamError
 from services.cli import output as tools
+from services.cli.options import FromOption, ToOption
+from services.cli.table import Table
 
 if TYPE_CHECKING:
     from services.base.settings import Settings
@@ -18,9 +19,11 @@ def register(app: typer.Typer) -> None:
 
 def gaps(
     symbol: Annotated[str | None, typer.Option(help="Only this symbol.")] = None,
-    since: Annotated[str | None, typer.Option(help="From this time on: 2026-01-05, 14:30 (UTC), -2h.")] = None,
+    begin: FromOption = None,
+    end: ToOption = None,
+    since: Annotated[str | None, typer.Option("--since", hidden=True)] = None,
     open_only: Annotated[bool, typer.Option("--open", help="Only gaps that last.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="As JSON: times in UTC nanoseconds.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """Show when streamed prices were missing, for each symbol: from, to, why, and whether history filled it.
 
@@ -28,7 +31,7 @@ def gaps(
 
     [dim]Examples:[/dim]
 
-      ibstream gaps --since -1d
+      ibstream gaps --from -1d
 
       ibstream gaps --symbol SPY --json
     """
@@ -36,16 +39,17 @@ def gaps(
 
     where = tools.settings()
     name = name_of(symbol) if symbol is not None else None
-    found = [gap for gap in _ledger(where, since, name) if gap.end is None or not open_only]
+    first, last = tools.since("--from", begin if begin is not None else since), tools.since("--to", end)
+    found = [gap for gap in _ledger(where, first or 0, last, name) if gap.end is None or not open_only]
     if json:
-        tools.print_json(found)
+        tools.print_json([tools.with_iso_times(gap, "start", "end") for gap in found])
         return
     if not found:
         typer.echo("no gaps" + (f" of {name}" if name else ""))
         return
     from services.base.clock import SECOND, iso
 
-    table = tools.plain_table("symbol", "from (UTC)", "to", ">seconds", "reason", "filled")
+    table = Table("symbol", "from (UTC)", "to", ">seconds", "reason", "filled")
     for gap in found:
         length = f"{(gap.end - gap.start) / SECOND:.1f}" if gap.end is not None else ""
         table.add_row(
@@ -65,20 +69,14 @@ def _filled(gap: "Gap") -> str:
     return f"{gap.filled_bars} bars" if gap.filled else "no: history has no bars"
 
 
-def _ledger(where: "Settings", since: str | None, symbol: str | None) -> "list[Gap]":
-    import time
-
+def _ledger(where: "Settings", begin: int, before: int | None, symbol: str | None) -> "list[Gap]":
+    """The gaps that lasted at some time from `begin` on and `before` that, in order of their start."""
     from messages.codec import decode_block
     from messages.events import EventBlock
     from messages.topics import LINK, kind
-    from services.base.clock import parse_time
     from services.journal import JournalReader, streams_in
     from services.quotes.gaps import Gap, GapFold
 
-    try:
-        begin = parse_time(since, time.time_ns()) if since is not None else 0
-    except ValueError as error:
-        raise IbStreamError("invalid_request", f"--since: {error}") from None
     found: list[Gap] = []
     for stream in streams_in(where.journal_dir):
         if kind(stream) != LINK:
@@ -92,4 +90,4 @@ def _ledger(where: "Settings", since: str | None, symbol: str | None) -> "list[G
                     fold.apply(event)
         found += fold.gaps(symbol)
     found.sort(key=lambda gap: (gap.start, gap.symbol))
-    return [gap for gap in found if gap.end is None or gap.end >= begin]
+    return [gap for gap in found if (gap.end is None or gap.end >= begin) and (before is None or gap.start < before)]

@@ -1,13 +1,15 @@
 """`ibstream verify`, `replay`, `at`, `export` and `archive`: the journal's tools. Services need not run."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
 from messages.errors import IbStreamError
 from services.cli import output as tools
+from services.cli.options import FromOption, ToOption
+from services.cli.table import Table
 
 if TYPE_CHECKING:
     from messages.views import Quote
@@ -15,14 +17,12 @@ if TYPE_CHECKING:
     from services.journal.verify import Report
     from services.quotes.replay import Entry
 
+FORMATS: Final = ("parquet", "csv")
+
 StreamOption = Annotated[
     str | None, typer.Option("--stream", help="Only these: ticks, link, plan, control; several with commas.")
 ]
 SymbolOption = Annotated[str | None, typer.Option("--symbol", help="Only these symbols; several with commas.")]
-FromOption = Annotated[
-    str | None, typer.Option("--from", help="From this time on: 2026-01-05, 2026-01-05T14:30:00Z, 14:30 (UTC), -2h.")
-]
-ToOption = Annotated[str | None, typer.Option("--to", help="Before this time.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -88,7 +88,7 @@ def replay(
     from services.quotes.replay import RemotePast, entries, files
 
     where = tools.settings()
-    since, until = _time("--from", begin), _time("--to", end)
+    since, until = tools.since("--from", begin), tools.since("--to", end)
     pace = _speed(speed)
     if into is not None:
         if symbol or stream or json:
@@ -100,7 +100,7 @@ def replay(
     chosen, symbols = _streams(stream, where) or known_streams(where), _symbols(symbol)
     pasts = files(where.journal_dir, [name for name in chosen if writer_of(name) not in where.peers])
     pasts |= {name: RemotePast(where, name, symbols) for name in chosen if name not in pasts}
-    _print_entries(entries(pasts, since or 0, until, symbols), pace, json)
+    _check_seen(symbols, _print_entries(entries(pasts, since or 0, until, symbols), pace, json))
 
 
 def at(
@@ -120,7 +120,7 @@ def at(
     from services.quotes.checkpoints import book_at
 
     where = tools.settings()
-    moment = _time("TIME", time)
+    moment = tools.since("TIME", time)
     assert moment is not None
     with _progress("folding") as show:
         book = book_at(where.journal_dir, moment, show)
@@ -136,49 +136,55 @@ def at(
 
 
 def export(
-    to: Annotated[str, typer.Option(help="parquet or csv.")],
+    format: Annotated[
+        str | None, typer.Option("--format", help="parquet or csv. Default: the ending of --out, else parquet.")
+    ] = None,
     out: Annotated[
         str | None, typer.Option(help="The file, - for standard output. Default: the stream's name with its ending.")
     ] = None,
     stream: Annotated[str, typer.Option(help="ticks, link, plan or control.")] = "ticks",
     begin: FromOption = None,
-    end: Annotated[str | None, typer.Option("--until", help="Before this time.")] = None,
+    end: ToOption = None,
+    until: Annotated[str | None, typer.Option("--until", hidden=True)] = None,
     symbol: SymbolOption = None,
 ) -> None:
     """Write events as a table, for notebooks and spreadsheets.
 
     [dim]Examples:[/dim]
 
-      ibstream export --to parquet --from 2026-01-05 --until 2026-01-06
+      ibstream export --from 2026-01-05 --to 2026-01-06
 
-      ibstream export --to csv --symbol SPY --out - | head
+      ibstream export --format csv --symbol SPY --out - | head
     """
     import sys
     from pathlib import Path
 
     from services.journal.export import export as write
 
-    if to not in ("parquet", "csv"):
-        raise IbStreamError("invalid_request", f"--to {to}: expected parquet or csv")
-    kind: Literal["parquet", "csv"] = "csv" if to == "csv" else "parquet"
+    if format is None and end in FORMATS:  # as it was called before there was --format
+        format, end = end, None
+    kind = _format(format, out)
     where = tools.settings()
     name, *more = _streams(stream, where) or [stream]
     if more:
         raise IbStreamError("invalid_request", f"one stream at a time: {name}, {', '.join(more)}")
-    since, until = _time("--from", begin), _time("--until", end)
+    first, last = tools.since("--from", begin), tools.since("--to", end if end is not None else until)
+    symbols, seen = _symbols(symbol), set[str]()
     target = Path(f"{name}.{kind}" if out is None else out)
     with _progress(f"exporting {name}") as show:
 
         def progress(done: int, total: int) -> None:
             show("", done, total)
 
-        options: dict[str, Any] = {"begin": since or 0, "end": until, "symbols": _symbols(symbol), "progress": progress}
+        options: dict[str, Any] = {"begin": first or 0, "end": last, "symbols": symbols, "progress": progress}
         if out == "-":
-            write(where.journal_dir, name, kind, sys.stdout.buffer, **options)
+            write(where.journal_dir, name, kind, sys.stdout.buffer, seen=seen, **options)
+            _check_seen(symbols, seen)
             return
         draft = target.with_name(f".{target.name}.part")
         try:
-            count = write(where.journal_dir, name, kind, draft, **options)
+            count = write(where.journal_dir, name, kind, draft, seen=seen, **options)
+            _check_seen(symbols, seen)
             draft.replace(target)
         except OSError as error:
             raise IbStreamError("invalid_request", f"{target} cannot be written: {error.strerror or error}") from None
@@ -206,28 +212,17 @@ def archive(
     elif not done:
         typer.echo("nothing to archive or to retire")
     else:
-        table = tools.plain_table("stream", "day", "", ">events", ">MB before", ">MB after", "problem")
+        table = Table("stream", "day", "", ">events", ">MB before", ">MB after", "problem", wraps=True)
         for one in done:
             sizes = f"{one.bytes_before / 1e6:.1f}", f"{one.bytes_after / 1e6:.1f}" if one.bytes_after else ""
-            table.add_row(one.stream, one.day, one.action, f"{one.events:,}" if one.events else "", *sizes, one.problem)
+            table.add_row(
+                one.stream, one.day, one.action, f"{one.events:,}" if one.events else "", *sizes, one.problem or ""
+            )
         tools.console().print(table)
     return 1 if any(one.problem for one in done) else 0
 
 
 # --- options -----------------------------------------------------------------------------------------------
-
-
-def _time(option: str, text: str | None) -> int | None:
-    import time
-
-    from services.base.clock import parse_time
-
-    if text is None:
-        return None
-    try:
-        return parse_time(text, time.time_ns())
-    except ValueError as error:
-        raise IbStreamError("invalid_request", f"{option}: {error}") from None
 
 
 def known_streams(where: "Settings") -> tuple[str, ...]:
@@ -247,6 +242,22 @@ def _streams(text: str | None, where: "Settings") -> list[str] | None:
     except KeyError as unknown:
         message = f"{unknown.args[0]} is no stream; there are {', '.join(known)}"
         raise IbStreamError("invalid_request", message) from None
+
+
+def _format(asked: str | None, out: str | None) -> Literal["parquet", "csv"]:
+    """Raises IbStreamError."""
+    ending = (out or "").rpartition(".")[2].lower()
+    chosen = asked if asked is not None else ending if ending in FORMATS else "parquet"
+    if chosen not in FORMATS:
+        raise IbStreamError("invalid_request", f"--format {chosen}: expected parquet or csv")
+    return "csv" if chosen == "csv" else "parquet"
+
+
+def _check_seen(asked: Iterable[str], seen: set[str]) -> None:
+    """Raises IbStreamError `symbol_not_found` for one that nothing was found of."""
+    for name in asked:
+        if name not in seen:
+            raise IbStreamError("symbol_not_found", f"nothing of {name} was recorded in that time")
 
 
 def _symbols(text: str | None) -> list[str]:
@@ -303,7 +314,7 @@ def _progress(doing: str) -> Iterator[Callable[[str, int, int], None]]:
 
 def _show_report(report: "Report") -> None:
     styles = {"damaged": "bold red", "unknown": "yellow", "note": "cyan"}
-    table = tools.plain_table("stream", ">files", ">blocks", ">events", ">epochs", ">first", ">last")
+    table = Table("stream", ">files", ">blocks", ">events", ">epochs", ">first", ">last")
     for stream in report.streams:
         ends = ("" if seq is None else f"{seq:,}" for seq in (stream.first_seq, stream.last_seq))
         counts = (f"{number:,}" for number in (stream.files, stream.blocks, stream.events, stream.epochs))
@@ -317,8 +328,9 @@ def _show_report(report: "Report") -> None:
     console.print(tools.styled(words[report.verdict], verdicts[report.verdict]))
 
 
-def _print_entries(entries: "Iterator[Entry]", pace: float | None, json: bool) -> None:
-    """One line an event as its time comes; a table's columns are as wide as what they usually hold."""
+def _print_entries(entries: "Iterator[Entry]", pace: float | None, json: bool) -> set[str]:
+    """One line an event as its time comes; a table's columns are as wide as what they usually hold. Returns the
+    symbols that were seen."""
     import sys
     import time
 
@@ -332,7 +344,10 @@ def _print_entries(entries: "Iterator[Entry]", pace: float | None, json: bool) -
     out = sys.stdout.buffer
     if not json:
         out.write(b"time (UTC)                   stream          seq  symbol      what\n")
+    seen = set[str]()
     for entry in entries:
+        if entry.symbol is not None:
+            seen.add(entry.symbol)
         wait = timing.wait(entry.time, time.monotonic())
         if wait > 0:
             out.flush()
@@ -345,6 +360,7 @@ def _print_entries(entries: "Iterator[Entry]", pace: float | None, json: bool) -
         line = f"{iso(entry.time):28} {entry.stream:8}{entry.seq:>11}  {name:10}  {kind}{describe(entry)}"
         out.write(line.encode() + b"\n")
     out.flush()
+    return seen
 
 
 def _replay_into(where: "Settings", into: str, since: int | None, until: int | None, pace: float | None) -> None:
@@ -370,9 +386,9 @@ def _replay_into(where: "Settings", into: str, since: int | None, until: int | N
 
 
 def _show_quotes(quotes: "list[Quote]") -> None:
-    table = tools.plain_table("symbol", ">bid", ">ask", ">last", ">volume", "time (UTC)", "source", "why")
+    table = Table("symbol", ">bid", ">ask", ">last", ">volume", "time (UTC)", "source", "why")
     for quote in quotes:
         prices = ("" if price is None else f"{price:g}" for price in (quote.bid, quote.ask, quote.last, quote.volume))
         stale = tools.styled(quote.reason or "stale", "yellow") if quote.stale else ""
-        table.add_row(quote.symbol, *prices, (quote.timestamp or "")[:23], quote.source, stale)
+        table.add_row(quote.symbol, *prices, (quote.timestamp or "")[:23], quote.source or "", stale)
     tools.console().print(table)

@@ -6,6 +6,7 @@ import typer
 
 from messages.errors import IbStreamError
 from services.cli import output as tools
+from services.cli.table import Table
 
 
 def register(app: typer.Typer) -> None:
@@ -35,7 +36,7 @@ def make(
     typer.echo(f"{role} key {name}: secret {secret}, server's public key {where / 'server.key'}")
 
 
-def show(json: Annotated[bool, typer.Option("--json")] = False) -> None:
+def show(json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
     """List the keys that may connect."""
     from services.base import keys
 
@@ -46,7 +47,7 @@ def show(json: Annotated[bool, typer.Option("--json")] = False) -> None:
     if not found:
         typer.echo("no key may connect; `ibstream keys make NAME` makes one")
         return
-    table = tools.plain_table("name", "role", "public key")
+    table = Table("name", "role", "public key")
     for key in found:
         table.add_row(key.name, key.role, key.public)
     tools.console().print(table)

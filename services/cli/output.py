@@ -9,7 +9,6 @@ from messages.errors import IbStreamError
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
 
     from messages.control import AnyMessage, Start
     from messages.views import Status
@@ -45,7 +44,7 @@ def settings() -> "Settings":
 def console() -> "Console":
     from rich.console import Console
 
-    return Console(soft_wrap=False, highlight=False)
+    return Console(soft_wrap=True, highlight=False)  # the terminal wraps what is long; nothing is cut
 
 
 def ask(where: "Settings", endpoint: str, message: "AnyMessage", timeout: float = 5.0) -> "AnyMessage":
@@ -88,6 +87,30 @@ def symbol_list(text: str | None) -> list[str] | None:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
+def since(option: str, text: str | None) -> int | None:
+    """The time that an option names, in UTC nanoseconds. Raises IbStreamError."""
+    import time
+
+    from services.base.clock import parse_time
+
+    if text is None:
+        return None
+    try:
+        return parse_time(text, time.time_ns())
+    except ValueError as error:
+        raise IbStreamError("invalid_request", f"{option}: {error}") from None
+
+
+def with_iso_times(value: object, *names: str) -> object:
+    """A struct as plain values for JSON, its times of these names as UTC ISO 8601 in place of nanoseconds."""
+    import msgspec
+
+    from services.base.clock import iso
+
+    plain = msgspec.to_builtins(value)
+    return plain | {name: iso(plain[name]) for name in names if isinstance(plain.get(name), int)}
+
+
 def start_request(
     project: int | None,
     decision_snapshot: int | None,
@@ -106,18 +129,6 @@ def start_request(
         market_data_type=market_data_type,  # type: ignore[arg-type]
         refresh_interval_seconds=refresh_interval,
     )
-
-
-def plain_table(*columns: str) -> "Table":
-    """A table without lines; a column's name that begins with `>` is aligned to the right."""
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
-    for column in columns:
-        right = column.startswith(">")
-        table.add_column(column.lstrip(">"), justify="right" if right else "left", no_wrap=column.lstrip(">") != "why")
-    return table
 
 
 def styled(text: str | None, style: str | None) -> str:
@@ -152,6 +163,15 @@ def headline(status: "Status") -> str:
     if status.message:
         parts.append(styled(status.message, None))
     return "  ".join(parts)
+
+
+def warnings_of(status: "Status") -> "list[str]":
+    """What is wrong beside the symbols: services that say what ails them, the plan, and what the plan left out."""
+    found = [f"{name}: {service.detail}" for name, service in status.services.items() if service.detail]
+    if status.plan_problem:
+        code = f" [{status.plan_problem_code}]" if status.plan_problem_code else ""
+        found.append(f"{status.plan_problem}{code}")
+    return found + status.warnings
 
 
 def services_line(status: "Status") -> str:

@@ -7,6 +7,7 @@ import typer
 from messages.errors import IbStreamError
 from services.cli import output as tools
 from services.cli.stream import MaxOption, ProjectOption, SnapshotOption, SymbolsOption
+from services.cli.table import Table
 
 if TYPE_CHECKING:
     from messages.events import Plan, PlannedSymbol
@@ -58,6 +59,11 @@ def plan(
     if refresh:
         status = tools.get_status(where)
     _show(found, status, json)
+    if refresh and found.problem:
+        raise IbStreamError(
+            found.problem_code or "database_unavailable",
+            f"the refresh failed, the last plan stays in force: {found.problem}",
+        )
 
 
 def _compute(
@@ -109,25 +115,29 @@ def _refreshed(where: "Settings") -> "Plan":
 
 def _show(found: "Plan", status: "Status | None", as_json: bool) -> None:
     if as_json:
-        tools.print_json(found)
+        tools.print_json(tools.with_iso_times(found, "time", "problem_since"))
         return
     console = tools.console()
     console.print(tools.styled(_title(found), "bold"))
     if found.problem:
-        console.print(tools.styled(f"the last refresh failed, this plan stays in force: {found.problem}", "yellow"))
+        console.print(
+            tools.styled(
+                f"the last refresh failed, this plan stays in force: {found.problem} [{found.problem_code}]", "yellow"
+            )
+        )
     for warning in found.warnings:
         console.print(tools.styled(f"warning: {warning}", "yellow"))
     states = status.symbols if status is not None else {}
     columns = ("state", "source") if status is not None else ()
     several = any(symbol.gateway for symbol in found.symbols)
-    table = tools.plain_table(">#", "symbol", *(["gateway"] if several else []), "why", *columns)
+    table = Table(">#", "symbol", *(["gateway"] if several else []), *columns, "why", wraps=True)
     rows = [(symbol.priority, symbol.symbol, _place(symbol), symbol.reason) for symbol in found.symbols]
     rows += [(cut.priority, cut.symbol, cut.gateway, f"cut: {cut.reason}") for cut in found.cut]
     for priority, name, gateway, why in rows:
         state = states.get(name)
         place = [gateway] if several else []
         cells = [tools.state_text(state.state), state.source or ""] if state is not None else [""] * len(columns)
-        table.add_row(str(priority), name, *place, tools.styled(why, None), *cells)
+        table.add_row(str(priority), name, *place, *cells, tools.styled(why, None))
     console.print(table)
 
 

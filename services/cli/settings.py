@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from services.cli import output as tools
+from services.cli.table import Table
 
 if TYPE_CHECKING:
     from services.base.settings import Settings
@@ -23,6 +24,7 @@ def register(app: typer.Typer) -> None:
 def settings(
     env: Annotated[bool, typer.Option("--env", help="Write a file of all settings with their defaults.")] = False,
     summary: Annotated[bool, typer.Option("--summary", help="Only where things are.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Name, value and default of each, as JSON.")] = False,
 ) -> None:
     """Show every setting with its value, and check them all: exit 2 names the first that is wrong.
 
@@ -38,13 +40,22 @@ def settings(
     from services.base.settings import HELP, PREFIX, SECRETS, Settings
 
     defaults = Settings()
-    table = tools.plain_table("setting", "value", "why")
-    for field, text in HELP.items():
-        value = getattr(where, field)
-        shown = "***" if value and field in SECRETS else _text(value)
-        changed = value != getattr(defaults, field)
-        shown = tools.styled(shown, "bold" if changed else None)
-        table.add_row(PREFIX + field.upper(), shown, tools.styled(text, "dim"))
+    values = {field: "***" if field in SECRETS and getattr(where, field) else getattr(where, field) for field in HELP}
+    if json:
+        tools.print_json(
+            {
+                PREFIX + field.upper(): {"value": value, "default": getattr(defaults, field), "help": HELP[field]}
+                for field, value in values.items()
+            }
+        )
+        return
+    table = Table("setting", "value", "why", wraps=True)
+    for field, value in values.items():
+        shown = tools.styled(_text(value), "bold" if value != getattr(defaults, field) else None)
+        table.add_row(PREFIX + field.upper(), shown, tools.styled(HELP[field], "dim"))
+    tools.console().print(
+        f"from the environment{f' and from {where.env_file}' if where.env_file else ''}:", markup=False
+    )
     tools.console().print(table)
 
 
@@ -63,14 +74,15 @@ def summary_text(where: "Settings") -> str:
     from services.base.settings_rules import parse_gateways
 
     gateway = "built-in simulator, invented prices" if where.api_mode == "mock" else "IB gateway"
-    command = f"{'IBSTREAM_ENV_FILE=.env ' if where.env_file else ''}.venv/bin/ibstream status --watch"
+    source = f"  settings also from:         {where.env_file}\n" if where.env_file else ""
     several = [f"{name} {found.host}:{found.port}" for name, found in parse_gateways(where).items()]
     host, port = where.gateway_addresses[0]
     return (
         f"ibstream: {gateway} at {', '.join(several) or f'{host}:{port}'}\n"
         f"  prices and status as files: {where.stream_dir}\n"
         f"  page:                       {where.page_url}\n"
-        f"  in another terminal:        {command}\n"
+        f"{source}"
+        f"  in another terminal:        .venv/bin/ibstream status --watch\n"
         f"  Ctrl-C ends everything."
     )
 

@@ -6,6 +6,7 @@ import typer
 
 from messages.errors import IbStreamError
 from services.cli import output as tools
+from services.cli.table import Table
 
 ProjectOption = Annotated[int | None, typer.Option(help="Project whose symbols to stream.", show_default=False)]
 SnapshotOption = Annotated[
@@ -122,11 +123,11 @@ def status(
         console.print(
             f"{found.ib_error_count} IB errors, the last {last.code} {last.name}:", tools.styled(last.message, None)
         )
-    for warning in [*([found.plan_problem] if found.plan_problem else []), *found.warnings]:
+    for warning in tools.warnings_of(found):
         console.print(tools.styled(f"warning: {warning}", "yellow"))
     troubled = {name: s for name, s in found.symbols.items() if s.state not in ("live", "quiet", "closed")}
     if troubled:
-        table = tools.plain_table("symbol", "state", "source", ">age", "reason", "message")
+        table = Table("symbol", "state", "source", ">age", "reason", "message", wraps=True)
         for name, symbol in troubled.items():
             table.add_row(
                 name,

@@ -13,6 +13,7 @@ from messages.topics import QUOTE_PREFIX, STATUS, events_endpoint
 from messages.views import Quote, Status, SymbolStatus
 from services.base.settings import Settings
 from services.cli import output as tools
+from services.cli.table import Table
 from services.runtime.bus import Subscriber, unreachable
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 PATIENCE = 5.0  # seconds to wait for the first status
 FRAME_SECONDS = 0.25
 SILENT_SECONDS = 3.0
+DROPPED = ("volume", "source", "age", "bid", "ask")  # columns, the least important first
 
 
 class Viewer:
@@ -93,14 +95,16 @@ def _show(viewer: Viewer) -> None:
     from rich.live import Live
 
     console = tools.console()
-    with Live(render(viewer, console.height), console=console, auto_refresh=False, screen=console.is_terminal) as live:
+    with Live(
+        render(viewer, console.height, console.width), console=console, auto_refresh=False, screen=console.is_terminal
+    ) as live:
         while True:
             viewer.listen(FRAME_SECONDS)
-            live.update(render(viewer, console.height), refresh=True)
+            live.update(render(viewer, console.height, console.width), refresh=True)
 
 
-def render(viewer: Viewer, height: int) -> "Group":
-    """One picture, at most `height` lines high."""
+def render(viewer: Viewer, height: int, width: int) -> "Group":
+    """One picture, at most `height` lines high; in a narrow one the less important columns are left out."""
     from rich.console import Group
     from rich.text import Text
 
@@ -110,16 +114,19 @@ def render(viewer: Viewer, height: int) -> "Group":
     if viewer.silence > SILENT_SECONDS:
         lines = [Text(f"the supervisor has been silent for {viewer.silence:.0f} s; it said last:", "bold red"), *lines]
     lines.append(Text.from_markup(tools.services_line(status)))
-    warnings = [*([status.plan_problem] if status.plan_problem else []), *status.warnings]
-    lines += [Text(f"warning: {warning}", "yellow") for warning in warnings[:3]]
+    lines += [Text(f"warning: {warning}", "yellow") for warning in tools.warnings_of(status)[:3]]
     room = max(3, height - len(lines) - 4)
-    table = tools.plain_table("symbol", ">bid", ">ask", ">last", ">volume", "source", "state", ">age", "reason")
+    table = Table("symbol", ">bid", ">ask", ">last", ">volume", "source", "state", ">age", "reason")
     ordered = sorted(status.symbols.items(), key=_importance)
     for name, symbol in ordered[:room]:
         table.add_row(*_row(name, symbol, viewer.quotes.get(name)))
     if len(ordered) > room:
         lines.append(Text(f"{len(ordered) - room} more symbols; a higher window shows them", "dim"))
-    return Group(*lines, table)
+    dropped: set[str] = set()
+    for column in DROPPED:  # so that what is shown is whole
+        if table.without(dropped).width > width:
+            dropped.add(column)
+    return Group(*lines, table.without(dropped))
 
 
 def _importance(item: tuple[str, SymbolStatus]) -> tuple[bool, int, str]:

@@ -35,10 +35,12 @@ def export(
     end: int | None = None,
     symbols: Iterable[str] = (),
     progress: Progress | None = None,
+    seen: set[str] | None = None,
 ) -> int:
     """Write the events with `begin` <= time < `end` (UTC nanoseconds) to `out`, a path or a binary file.
 
-    Returns how many. Symbols choose ticks; other streams take none. Raises IbStreamError and OSError.
+    Returns how many, and adds the symbols written to `seen`. Symbols choose ticks; other streams take none.
+    Raises IbStreamError and OSError.
     """
     wanted = pa.array(sorted(symbols), pa.string())
     is_ticks = kind(stream) == TICKS
@@ -54,6 +56,8 @@ def export(
             table = _shape(tick_table(rows) if is_ticks else event_table(rows))
             if len(wanted):
                 table = table.filter(pc.is_in(table["symbol"], wanted))
+                if seen is not None:
+                    seen.update(pc.unique(table["symbol"]).to_pylist())
             writer.write_table(table)
             written += table.num_rows
             if progress is not None:

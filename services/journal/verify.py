@@ -8,7 +8,7 @@ import contextlib
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import msgspec
 
@@ -31,8 +31,10 @@ from services.journal.days import (
     newest_marker,
     read_marker,
 )
-from services.journal.parquet import ParquetDay, check_sum
 from services.journal.reader import open_day
+
+if TYPE_CHECKING:
+    from services.journal.parquet import ParquetDay
 
 TRIES = 5  # for a stream whose files are archived or retired meanwhile
 MOST_FINDINGS = 100  # of one stream: a file that is all noise needs no more
@@ -146,7 +148,7 @@ class _Examiner:
         marker = read_marker(path) if path.suffix == SUFFIX and newest else None
         try:
             if path.suffix != SUFFIX:
-                check_sum(path)
+                _check_sum(path)
             with contextlib.closing(open_day(path, self._stream)) as day:
                 self._border(path, day)
                 self._rows(path, day)
@@ -196,8 +198,10 @@ class _Examiner:
             done += len(row.payload)
             if self._progress is not None:
                 self._progress(f"{self._stream} {path.name}", min(done, size), size)
-        if isinstance(day, ParquetDay) and self._expected != day.footer.end_seq + 1:
-            raise missing(path, self._expected or 0, day.footer.end_seq + 1)
+        if not isinstance(day, SqliteDay):
+            end = cast("ParquetDay", day).footer.end_seq
+            if self._expected != end + 1:
+                raise missing(path, self._expected or 0, end + 1)
 
     def _count(self, row: Row) -> None:
         report = self.report
@@ -242,9 +246,9 @@ class _Examiner:
         return first + count if isinstance(count, int) and 0 < count < 1 << 40 else None
 
     def _parquet_rows(self, day: Day) -> Iterator[Row]:
-        assert isinstance(day, ParquetDay)
-        for number in range(day.groups):
-            yield from day.group(number)
+        archived = cast("ParquetDay", day)
+        for number in range(archived.groups):
+            yield from archived.group(number)
 
     def _problem(self, row: Row) -> str | None:
         """What is wrong with a block whose checksum is right: it was written wrong, or by somebody else."""
@@ -265,3 +269,9 @@ class _Examiner:
     ) -> None:
         if len(self.report.findings) < MOST_FINDINGS:
             self.report.findings.append(Finding(kind, self._stream, str(path), message, seq))
+
+
+def _check_sum(path: Path) -> None:
+    from services.journal.parquet import check_sum  # pyarrow costs start-up time: only when there is an archive
+
+    check_sum(path)

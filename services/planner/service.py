@@ -229,9 +229,12 @@ class Planner:
         self._journal.poll(self._service.clock.monotonic())
         plan = self._state.plan
         if plan is not None:
-            self._service.metrics.update(
-                plan_symbols=len(plan.symbols), plan_cut=len(plan.cut), plan_problem=float(plan.problem is not None)
-            )
+            metrics = self._service.metrics
+            metrics.update(plan_symbols=len(plan.symbols), plan_cut=len(plan.cut))
+            for series in [series for series in metrics if series.partition("{")[0] == "plan_problem"]:
+                del metrics[series]
+            code = f'{{code="{plan.problem_code}"}}' if plan.problem is not None else ""
+            metrics[f"plan_problem{code}"] = float(plan.problem is not None)
 
     # --- what stays ---
 

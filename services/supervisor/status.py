@@ -60,6 +60,7 @@ def build(
         link=_link(_most_troubled(facts, gateways)),
         links={name: link for name in several if (link := _link(facts.link_of(name)))} if several else UNSET,
         plan_problem=plan.problem if plan is not None else None,
+        plan_problem_code=plan.problem_code if plan is not None else None,
         warnings=[*_warnings(plan), *_clocks(facts)] if facts.request is not None else [],
         good_until=iso(good_until) if good_until is not None else None,
     )

@@ -512,5 +512,10 @@ def test_make_run_checks_the_settings_before_anything_starts(pipeline: Make) -> 
 def test_a_dry_run_needs_only_the_planner(pipeline: Make) -> None:
     p = pipeline(["planner"])
     eventually(lambda: p.cli("plan", "--dry-run", "--project", "1").returncode == 0)
+    listed = json.loads(done(p.cli("projects", "--json")))["projects"]
+    assert [(project["id"], project["snapshot"]["id"]) for project in listed] == [(1, 1)]
+    assert listed[0]["name"] in done(p.cli("projects"))
+    assert json.loads(done(p.cli("projects", "1", "--json")))["snapshots"] == [listed[0]["snapshot"]]
+    refused(p.cli("projects", "7"), "project_not_found")
     reply = p.ask(ComputePlan(request=Start(symbols=["SPY"])), "planner.control")
     assert type(reply).__name__ == "PlanReply"

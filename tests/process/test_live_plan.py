@@ -24,6 +24,7 @@ def tapped(pipeline: Callable[..., Pipeline]) -> Iterator[Callable[..., tuple[Pi
     def make(**env: object) -> tuple[Pipeline, Tap]:
         server_port = free_port()
         built = pipeline(start=False, refresh_interval=5, **env)
+        built.arguments["simulator"] += ["--server-version", "200"]  # the tap reads text
         taps.append(Tap(built.ib_port, server_port))
         for name in built.services:
             built.start(name, **({"sim_port": server_port} if name == "simulator" else {}))
@@ -105,8 +106,11 @@ def test_a_database_killed_under_a_running_stream(
         messages, events = len(tap.messages), len(running.link_events())
 
         user.vanish()
-        assert running.cli("plan", "--refresh").returncode == 0
+        refreshed = running.cli("plan", "--refresh")
+        assert refreshed.returncode == 10, refreshed
+        assert refreshed.stderr.endswith("[database_unavailable]\n")
         trouble = eventually(lambda: told(running), 20.0, "plan_problem in the status")
+        assert trouble.plan_problem_code == "database_unavailable"
         assert (trouble.status, trouble.subscribed_symbols) == ("connected", ["AAPL", "NVDA", "SPY"])
         flowing(running, {"SPY", "AAPL", "NVDA"})
 

@@ -47,7 +47,7 @@ WRONG: dict[str, list[str]] = {
     "gap_fill": ["perhaps"],
     "reset_windows": ["always", "daily 25:00-26:00", "xyz 01:00-02:00", "daily 1:00-2:00"],
     "reset_time_zone": ["Mars/Olympus", "../etc/passwd", "New York"],
-    "database_url": ["mydatabase", "projects.sqlite", "user:secret@host/db"],
+    "database_url": ["oracle://x", "mydatabase", "projects.sqlite", "user:secret@host/db"],
     "database_timeout": ["0", "five"],
     "project_id": ["0", "-1", "one"],
     "items_root": [FILE],
@@ -183,6 +183,11 @@ def test_what_goes_with_several_gateways() -> None:
             load(two | {f"IBSTREAM_{name}": text})
     with pytest.raises(IbStreamError, match="IBSTREAM_RELAY_RECEIVE"):
         load(two | {"IBSTREAM_RELAY_SEND": "ticks.a", "IBSTREAM_RELAY_RECEIVE": "link.a"})
+
+
+def test_the_sentence_names_which_of_several_is_wrong() -> None:
+    with pytest.raises(IbStreamError, match=r"IBSTREAM_GATEWAYS, at b, is '127.0.0.1'; expected host:port"):
+        load({"IBSTREAM_GATEWAYS": "a=127.0.0.1:4001 b=127.0.0.1"})
 
 
 def test_the_sockets_of_a_long_name_fit_too() -> None:

@@ -252,7 +252,8 @@ def test_speed_spaces_events_as_they_were() -> None:
         (["replay", "--stream", "quotes"], "quotes is no stream; there are ticks, link, plan, control"),
         (["replay", "--into", "x", "--json"], "--into writes all symbols"),
         (["at", "25:00"], "TIME: '25:00' is not a time"),
-        (["export", "--to", "excel"], "--to excel: expected parquet or csv"),
+        (["export", "--format", "excel"], "--format excel: expected parquet or csv"),
+        (["export", "--to", "excel"], "--to: 'excel' is not a time"),
         (["export", "--to", "csv", "--stream", "link", "--symbol", "SPY"], "symbols choose ticks"),
     ],
 )
@@ -308,10 +309,20 @@ def test_export_to_parquet_and_csv(journal: Path, run: Run, tmp_path: Path) -> N
     rows = list(csv.DictReader(io.StringIO(out)))
     assert len(rows) == 61
     assert (rows[0]["symbol"], rows[0]["field"], float(rows[0]["value"])) == ("BRK.B", "last", 250.0)
-    run("export", "--to", "csv", "--stream", "control", "--out", "control.csv")
+    run("export", "--stream", "control", "--out", "control.csv")
     rows = list(csv.DictReader(io.StringIO((tmp_path / "control.csv").read_text())))
     assert [row["type"] for row in rows] == ["stream_started"] * 2
+    code, out, _ = run("export", "--format", "csv", "--to", "2026-01-06", "--out", "-", "--symbol", "SPY")
+    assert (code, len(out.splitlines())) == (0, 62)
     assert not list(tmp_path.glob(".*.part"))
+
+
+@pytest.mark.parametrize("command", ["export", "export --format csv --out -", "replay", "replay --json"])
+def test_a_symbol_of_which_nothing_was_recorded(journal: Path, run: Run, tmp_path: Path, command: str) -> None:
+    code, _, err = run(*command.split(), "--symbol", "SPY,NOPE")
+    assert code == 13
+    assert "NOPE" in err
+    assert not list(tmp_path.glob("*ticks.parquet*"))
 
 
 # --- archive -----------------------------------------------------------------------------------------------

@@ -287,6 +287,7 @@ def test_a_failed_refresh_is_told_while_the_plan_stays_in_force() -> None:
     status = world.passing(0.1).status
     assert status.status == "connected"
     assert status.plan_problem == "the database is away"
+    assert status.plan_problem_code == "database_unavailable"
 
 
 def test_what_is_delivered_is_shown() -> None:
