@@ -31,7 +31,7 @@ from messages.control import (
 from messages.errors import CODES, IbStreamError
 from services.base import keys
 from services.base.settings import Settings
-from services.runtime.connections import Door
+from services.runtime.connections import ConnectionMonitor
 
 SEND_HIGH_WATER = 10_000  # frames held for one slow subscriber before its frames are dropped
 RECEIVE_HIGH_WATER = 50_000
@@ -152,7 +152,7 @@ class Publisher:
     def __init__(self, context: zmq.Context[PlainSocket], settings: Settings, endpoint: str) -> None:
         self.socket = _socket(context, zmq.XPUB)
         self.socket.setsockopt(zmq.XPUB_VERBOSE, 1)  # every new subscriber shows, not only the first of a topic
-        self.door = Door(self.socket)
+        self.connections = ConnectionMonitor(self.socket)
         try:
             self.listener = Listener(self.socket, settings, endpoint)
         except BaseException:
@@ -190,16 +190,16 @@ class Publisher:
             if topic.startswith(prefixes):
                 self.send(topic, payload)
 
-    def show_out(self) -> None:
+    def disconnect_all(self) -> None:
         """End every connection over tcp: a key was revoked."""
-        self.door.show_out()
+        self.connections.disconnect_all()
 
     def metrics(self) -> dict[str, float]:
         malformed = {'bus_malformed_total{endpoint="events"}': float(self.malformed)}
-        return malformed | self.door.metrics("events")
+        return malformed | self.connections.metrics("events")
 
     def close(self) -> None:
-        self.door.close()
+        self.connections.close()
         self.socket.close()
 
 
@@ -246,7 +246,7 @@ class Server:
         handle: Callable[[AnyMessage], AnyMessage | None],
     ) -> None:
         self.socket = _socket(context, zmq.ROUTER)
-        self.door = Door(self.socket)
+        self.connections = ConnectionMonitor(self.socket)
         try:
             self.listener = Listener(self.socket, settings, endpoint)
         except BaseException:
@@ -291,19 +291,19 @@ class Server:
         except IbStreamError as error:
             return Failed.by(error)
 
-    def show_out(self) -> None:
+    def disconnect_all(self) -> None:
         """End every connection over tcp: a key was revoked. An answer that is under way may be lost."""
-        self.door.show_out()
+        self.connections.disconnect_all()
 
     def metrics(self) -> dict[str, float]:
         counts = {
             f'bus_malformed_total{{endpoint="{self._kind}"}}': float(self.malformed),
             f'bus_failed_total{{endpoint="{self._kind}"}}': float(self.failed),
         }
-        return counts | self.door.metrics(self._kind)
+        return counts | self.connections.metrics(self._kind)
 
     def close(self) -> None:
-        self.door.close()
+        self.connections.close()
         self.socket.close()
 
 

@@ -1,5 +1,5 @@
-"""The door of an endpoint: counts who was turned away, and who left, as the socket's own monitor tells; and shows
-out all who are in, so that each must prove itself anew.
+"""The connections of a bound socket, as ZeroMQ's own monitor tells of them: counts who was refused and who left, and
+ends them all when each must prove itself anew.
 
 Used by bus.py for every endpoint that it binds; the counts go into the service's heartbeat. Lives on its
 socket's thread.
@@ -20,21 +20,21 @@ REFUSALS = {
 CAME = int(zmq.Event.ACCEPTED)
 LEFT = int(zmq.Event.DISCONNECTED)
 MAX_DRAIN = 500
-MAX_BACKLOG = 100_000  # events looked through before all are shown out
+MAX_BACKLOG = 100_000  # events looked through before all are ended
 
 
-class Door:
+class ConnectionMonitor:
     def __init__(self, watched: "zmq.Socket[bytes]") -> None:
         """`watched` must not be bound yet."""
         self._watched = watched
         self.refused = dict.fromkeys(REFUSALS.values(), 0)
         self.left = 0  # connections that ended, whoever ended them: an oversize frame ends one too
         self._inside: set[int] = set()  # file descriptors of the connections, as far as the monitor has told
-        address = f"inproc://door-{id(self)}"
+        address = f"inproc://connections-{id(self)}"
         watched.monitor(address, CAME | LEFT | sum(REFUSALS))
         self.socket = watched.context.socket(zmq.PAIR)
         # Without a limit: ZeroMQ's own thread would wait for room, and whoever closes the socket for that thread.
-        # What can pile up is what arrives at a door between two turns of the loop.
+        # What can pile up is what happens between two turns of the loop.
         self.socket.setsockopt(zmq.RCVHWM, 0)
         self.socket.setsockopt(zmq.LINGER, 0)
         self.socket.connect(address)
@@ -55,7 +55,7 @@ class Door:
                 self.left += 1
                 self._inside.discard(int.from_bytes(described[2:6], sys.byteorder))
 
-    def show_out(self) -> None:
+    def disconnect_all(self) -> None:
         """End every tcp connection that was accepted before this call. Honest clients are back within a second, by
         the handshake; what was published meanwhile they read from the journal.
 

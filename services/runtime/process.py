@@ -86,7 +86,7 @@ class Service:
             self.on_close(guard.stop)
         self.publisher = Publisher(self._context, settings, events_endpoint(name))
         self.on_readable(self.publisher.socket, self.publisher.on_readable)
-        self.on_readable(self.publisher.door.socket, self.publisher.door.drain)
+        self.on_readable(self.publisher.connections.socket, self.publisher.connections.drain)
         self.every(settings.heartbeat_interval, self.beat)
         self.every(LOOK_SECONDS, self.publisher.listener.look)
 
@@ -172,7 +172,7 @@ class Service:
         publisher = Publisher(self._context, self.settings, events_endpoint(service))
         self.on_close(publisher.close)
         self.on_readable(publisher.socket, publisher.on_readable)
-        self.on_readable(publisher.door.socket, publisher.door.drain)
+        self.on_readable(publisher.connections.socket, publisher.connections.drain)
         self.every(LOOK_SECONDS, publisher.listener.look)
         return publisher
 
@@ -180,7 +180,7 @@ class Service:
         server = Server(self._context, self.settings, endpoint, handle)
         self._servers.append(server)
         self.on_readable(server.socket, server.on_readable)
-        self.on_readable(server.door.socket, server.door.drain)
+        self.on_readable(server.connections.socket, server.connections.drain)
         self.every(LOOK_SECONDS, server.listener.look)
         self.on_close(server.close)
         return server
@@ -267,7 +267,7 @@ class Service:
         if guard.check():
             log.info("key_revoked", then="every connection must prove itself anew")
             for endpoint in (self.publisher, *self._servers):
-                endpoint.show_out()
+                endpoint.disconnect_all()
 
     # --- the loop ---
 

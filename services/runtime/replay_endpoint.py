@@ -32,21 +32,21 @@ class ReplayServer:
     def __init__(self, context: zmq.Context[PlainSocket], settings: Settings, service: str, streams: Iterable[str]):
         self._readers = {stream: JournalReader(settings.journal_dir, stream) for stream in streams}
         self._server = Server(context, settings, replay_endpoint(service), self._handle)
-        self._show_out = False
+        self._disconnect_all = False
 
     def run(self) -> None:
         """Serve until the context ends. Call in a thread."""
         poller = zmq.Poller()
         poller.register(self._server.socket, zmq.POLLIN)
-        poller.register(self._server.door.socket, zmq.POLLIN)
+        poller.register(self._server.connections.socket, zmq.POLLIN)
         try:
             while True:
                 poller.poll(1_000)
-                if self._show_out:
-                    self._show_out = False
-                    self._server.show_out()
+                if self._disconnect_all:
+                    self._disconnect_all = False
+                    self._server.disconnect_all()
                 self._server.on_readable()
-                self._server.door.drain()
+                self._server.connections.drain()
                 self._server.listener.look()
         except zmq.ContextTerminated:
             pass
@@ -55,9 +55,9 @@ class ReplayServer:
             for reader in self._readers.values():
                 reader.close()
 
-    def show_out(self) -> None:
+    def disconnect_all(self) -> None:
         """Within a second, end every connection over tcp. Called from another thread."""
-        self._show_out = True
+        self._disconnect_all = True
 
     def metrics(self) -> dict[str, float]:
         """Read from another thread: numbers, each of which only rises."""

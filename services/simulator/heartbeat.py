@@ -39,7 +39,7 @@ class PipelineHeartbeat:
         at = self._clock.monotonic()
         self._lag.note(lag, at)
         self._publisher.on_readable()
-        self._publisher.door.drain()
+        self._publisher.connections.drain()
         if at >= self._due:
             self._due = at + self._settings.heartbeat_interval
             self._publisher.set_last(heartbeat_topic(NAME), encode(self._heartbeat(at)))

@@ -1,4 +1,4 @@
-"""The door of an endpoint: who is shown out comes in again by the handshake, and no other connection is touched."""
+"""The connections of an endpoint: one that is ended comes in again by the handshake, and no other is touched."""
 
 import socket
 from pathlib import Path
@@ -6,18 +6,18 @@ from typing import Any
 
 import zmq
 
-from services.runtime.connections import Door
+from services.runtime.connections import ConnectionMonitor
 from tests.support import eventually
 
 
 class House:
-    """A publisher with its door, and its readers."""
+    """A publisher with the monitor of its connections, and its readers."""
 
     def __init__(self, address: str) -> None:
         self._context: zmq.Context[Any] = zmq.Context()
         self._sockets: list[Any] = []
         self.publisher = self._socket(zmq.XPUB)
-        self.door = Door(self.publisher)
+        self.connections = ConnectionMonitor(self.publisher)
         self.publisher.bind(address)
 
     def reader(self) -> Any:
@@ -37,7 +37,7 @@ class House:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.door.close()
+        self.connections.close()
         for one in self._sockets:
             one.close()
         self._context.term()
@@ -55,11 +55,11 @@ def test_who_is_shown_out_is_gone_and_comes_again() -> None:
     with House("tcp://127.0.0.1:*") as house:
         readers = [house.reader() for _ in range(3)]
         hears(house.publisher, *readers)
-        house.door.show_out()
+        house.connections.disconnect_all()
 
         def gone() -> bool:
-            house.door.drain()
-            return house.door.left == len(readers)
+            house.connections.drain()
+            return house.connections.left == len(readers)
 
         eventually(gone)
         for one in readers:
@@ -76,8 +76,8 @@ def test_a_number_that_became_anothers_is_left_alone() -> None:
         socket.create_connection(server.getsockname()) as mine,
         server.accept()[0] as theirs,
     ):
-        house.door._inside |= {mine.fileno(), theirs.fileno(), 9_999}
-        house.door.show_out()
+        house.connections._inside |= {mine.fileno(), theirs.fileno(), 9_999}
+        house.connections.disconnect_all()
         mine.sendall(b"still")
         assert theirs.recv(5) == b"still"
         theirs.sendall(b"open")
@@ -88,7 +88,7 @@ def test_local_readers_are_not_asked_for_keys(tmp_path: Path) -> None:
     with House(f"ipc://{tmp_path}/events") as house:
         local = house.reader()
         hears(house.publisher, local)
-        house.door.show_out()
+        house.connections.disconnect_all()
         hears(house.publisher, local)
-        house.door.drain()
-        assert house.door.left == 0
+        house.connections.drain()
+        assert house.connections.left == 0
