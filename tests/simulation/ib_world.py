@@ -55,11 +55,18 @@ class World:
     """`up`, `answers` ... are knobs: turn them, then `run`."""
 
     def __init__(
-        self, symbols: Iterable[str] = ("SPY", "QQQ"), seed: int = 1, *, quotes: bool = False, **settings: object
+        self,
+        symbols: Iterable[str] = ("SPY", "QQQ"),
+        seed: int = 1,
+        *,
+        quotes: bool = False,
+        start: int = START,
+        **settings: object,
     ) -> None:
         self.settings = Settings(**{"api_mode": "ib", **settings})  # type: ignore[arg-type]
         self.rng = random.Random(seed)
-        self.now = START
+        self.now = start
+        self.pace = STEP  # of the clock
         self.memory = Memory()
         self.core = GatewayCore(self.settings, random.Random(seed), self.memory)
         self.quotes = QuoteCheck() if quotes else None  # holds quotes against what brought them, at each step
@@ -205,7 +212,7 @@ class World:
     # --- time ---
 
     def step(self) -> None:
-        self.now += STEP
+        self.now += self.pace
         self._trade()
         due = [event for at, event in self.later if at <= self.now]
         self.later = [(at, event) for at, event in self.later if at > self.now]
