@@ -117,6 +117,8 @@ class ContractQualified(Event, tag="contract_qualified", frozen=True):
     last_trade_date: str = ""  # of a future: YYYYMMDD
     size_increment: float = 0.0  # 0: IB did not say
     suggested_size_increment: float = 0.0  # the round lot; 0: IB did not say
+    last_price_precision: float = 0.0  # the steps in which last prices and sizes come; 0: IB did not say
+    last_size_precision: float = 0.0
     note: str = ""  # where IB knows several: which one was taken, and by what rule
 
 

@@ -116,5 +116,32 @@ NUMERIC_STRING_FIELDS: Final = frozenset({LAST_TIME, DELAYED_LAST_TIME})
 TEXT_FIELDS: Final = frozenset({CURRENCY, EXCHANGE})
 """Our own fields whose value is a text."""
 
-WIRE_TEXT_FIELDS: Final = frozenset({32, 33, 47, 48, 59, 62, 77, 84, 85})
-"""IB's tickString fields whose value is a text: exchanges, ratios, RT volume, dividends, news, and their like."""
+COMPUTED_FIELDS: Final = frozenset({10, 11, 12, 13, 53, 80, 81, 82, 83})
+"""Option computations: a text of implied volatility, delta, price, present value of dividends, gamma, vega, theta and
+the underlying's price, with semicolons between; what IB did not compute is empty."""
+
+WIRE_TEXT_FIELDS: Final = frozenset({32, 33, 47, 48, 59, 62, 77, 84, 85, 109, 110, *range(38, 45)}) | COMPUTED_FIELDS
+"""IB's fields whose value is a text: exchanges, ratios, RT volume, dividends, news, EFPs, and their like."""
+
+_NAMES: Final = """
+    bid_size bid ask ask_size last last_size high low volume close bid_option_computation ask_option_computation
+    last_option_computation model_option open low_13_week high_13_week low_26_week high_26_week low_52_week
+    high_52_week avg_volume open_interest option_historical_vol option_implied_vol option_bid_exch option_ask_exch
+    option_call_open_interest option_put_open_interest option_call_volume option_put_volume index_future_premium
+    bid_exch ask_exch auction_volume auction_price auction_imbalance mark_price bid_efp_computation
+    ask_efp_computation last_efp_computation open_efp_computation high_efp_computation low_efp_computation
+    close_efp_computation last_timestamp shortable not_used rt_volume halted bid_yield ask_yield last_yield
+    cust_option_computation trade_count trade_rate volume_rate last_rth_trade rt_historical_vol ib_dividends
+    bond_factor_multiplier regulatory_imbalance news_tick short_term_volume_3_min short_term_volume_5_min
+    short_term_volume_10_min delayed_bid delayed_ask delayed_last delayed_bid_size delayed_ask_size
+    delayed_last_size delayed_high delayed_low delayed_volume delayed_close delayed_open rt_trd_volume
+    creditman_mark_price creditman_slow_mark_price delayed_bid_option delayed_ask_option delayed_last_option
+    delayed_model_option last_exch last_reg_time futures_open_interest avg_opt_volume delayed_last_timestamp
+    shortable_shares delayed_halted reuters_2_mutual_funds etf_nav_close etf_nav_prior_close etf_nav_bid etf_nav_ask
+    etf_nav_last etf_frozen_nav_last etf_nav_high etf_nav_low social_market_analytics estimated_ipo_midpoint
+    final_ipo_last delayed_yield_bid delayed_yield_ask odd_lot_bid odd_lot_ask odd_lot_bid_size odd_lot_ask_size
+    odd_lot_bid_exch odd_lot_ask_exch
+"""
+
+TICK_NAME: Final[dict[int, str]] = dict(enumerate(_NAMES.split())) | QUOTE_FIELD
+"""What a tick is called: the quote field that it sets, or the name that IB's client has for it."""

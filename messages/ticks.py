@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from messages.events import TickBlock
-from messages.fields import QUOTE_FIELD, TEXT_FIELDS, WIRE_TEXT_FIELDS
+from messages.fields import TEXT_FIELDS, TICK_NAME, WIRE_TEXT_FIELDS
 
 _TEXTS = TEXT_FIELDS | WIRE_TEXT_FIELDS
 
@@ -22,8 +22,8 @@ class Tick(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The quote field that it sets, or `tick_` and its number."""
-        return QUOTE_FIELD.get(self.field, f"tick_{self.field}")
+        """The quote field that it sets, or IB's name for it; of one that is newer `tick_` and its number."""
+        return TICK_NAME.get(self.field, f"tick_{self.field}")
 
 
 def symbol_ids(block: TickBlock) -> "array[int]":

@@ -445,7 +445,10 @@ class Gateway:
 
     def _subscribe(self, effect: fx.Subscribe) -> None:
         self._router.open(effect.req_id, effect.planned.symbol)
-        self._request(lambda ib: ib.subscribe(effect.req_id, effect.planned, effect.con_id, snapshot=False))
+        more = self._settings.ib_generic_ticks
+        self._request(
+            lambda ib: ib.subscribe(effect.req_id, effect.planned, effect.con_id, snapshot=False, generic_ticks=more)
+        )
 
     def _snapshot(self, effect: fx.Snapshot) -> None:
         self._router.open(effect.req_id, effect.planned.symbol, snapshot_of=effect.stream_req_id)

@@ -13,13 +13,13 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from messages.errors import IbStreamError
-from messages.fields import QUOTE_FIELD
+from messages.fields import TICK_NAME
 from messages.topics import TICKS, kind
 from services.journal import JournalReader, batches
 from services.journal.parquet import EVENT_SCHEMA, GROUP_EVENTS, TICK_SCHEMA, ZSTD_LEVEL, event_table, tick_table
 
 _INTERNAL = ("block", "symbol_id", "block_events", "block_crc", "block_names", "block_raw")
-_NAMES = [QUOTE_FIELD.get(number, f"tick_{number}") for number in range(256)]
+_NAMES = [TICK_NAME.get(number, f"tick_{number}") for number in range(256)]
 
 Progress = Callable[[int, int], None]
 """Called with the number of events done and of all of them."""

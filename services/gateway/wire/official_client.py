@@ -148,9 +148,12 @@ class OfficialClient(EWrapper):  # type: ignore[misc]
     def start_api(self) -> None:
         self._client.startApi()
 
-    def subscribe(self, req_id: int, planned: PlannedSymbol, con_id: int, *, snapshot: bool) -> None:
-        """reqMktData. Never a regulatory snapshot: those cost money per request."""
-        self._client.reqMktData(req_id, contract_of(planned, con_id), "", snapshot, False, [])
+    def subscribe(
+        self, req_id: int, planned: PlannedSymbol, con_id: int, *, snapshot: bool, generic_ticks: str = ""
+    ) -> None:
+        """reqMktData. Never a regulatory snapshot: those cost money per request. IB refuses generic ticks, such as
+        `233,787`, in a snapshot."""
+        self._client.reqMktData(req_id, contract_of(planned, con_id), generic_ticks, snapshot, False, [])
 
     def cancel_market_data(self, req_id: int) -> None:
         self._client.cancelMktData(req_id)
@@ -323,6 +326,8 @@ class OfficialClient(EWrapper):  # type: ignore[misc]
                     size_increment=_number(getattr(contractDetails, "sizeIncrement", None)),
                     suggested_size_increment=_number(getattr(contractDetails, "suggestedSizeIncrement", None))
                     or self._round_lot,
+                    last_price_precision=_number(getattr(contractDetails, "lastPricePrecision", None)),
+                    last_size_precision=_number(getattr(contractDetails, "lastSizePrecision", None)),
                 ),
             )
         )
@@ -344,6 +349,13 @@ class OfficialClient(EWrapper):  # type: ignore[misc]
 
     def tickString(self, reqId: int, tickType: int, value: str) -> None:
         self._on_tick(reqId, tickType, value, nan)
+
+    def tickOptionComputation(self, reqId: int, tickType: int, tickAttrib: Any, *computed: float | None) -> None:
+        """Implied volatility, delta, price, dividends, gamma, vega, theta, underlying's price; None where not known."""
+        self._on_tick(reqId, tickType, ";".join("" if one is None else f"{one:.12g}" for one in computed), nan)
+
+    def tickEFP(self, reqId: int, tickType: int, *parts: object) -> None:
+        self._on_tick(reqId, tickType, ";".join(map(str, parts)), nan)
 
     def _tell_price(self, size: float) -> None:
         price, self._price = self._price, None

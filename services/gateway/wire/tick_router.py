@@ -25,8 +25,9 @@ _HALTS: Final = (HALTED, DELAYED_HALTED)
 
 
 class TickRouter:
-    """`odd` ticks were not as documented, and came by way of the official decoder; `unrouted` ones are nobody's any
-    more, such as those still on their way after a cancel; `unknown` ones have a field that IB does not have."""
+    """`odd` ticks came by way of the official decoder, being rare or not as documented; `unrouted` ones are nobody's
+    any more, such as those still on their way after a cancel; `unknown` ones have a field that IB does not have.
+    """
 
     def __init__(self, server_version: int) -> None:
         self.odd = self.unrouted = self.unknown = 0

@@ -38,6 +38,7 @@ WRONG: dict[str, list[str]] = {
     "ib_connect_timeout": ["0", "-1", "soon", "nan"],
     "ib_message_rate": ["0", "1001", "45.5"],
     "ib_line_limit": ["0", "-5", "many"],
+    "ib_generic_ticks": ["233;787", "odd lots", "233,"],
     "ib_backoff_max": ["0", "x"],
     "allow_delayed": ["maybe", "2"],
     "stale_after": ["0", "x", "inf"],

@@ -2,8 +2,10 @@
 
 import pytest
 from ibapi import common, message
+from ibapi.ticktype import TickTypeEnum
 
 from messages.events import PlannedSymbol
+from messages.fields import COMPUTED_FIELDS, QUOTE_FIELD, TICK_NAME
 from services.gateway.core.interface import (
     BarsEnd,
     BarsSeen,
@@ -309,3 +311,50 @@ def test_history_that_ends_with_an_error_is_forgotten_in_time() -> None:
         client.history(History(req_id, SPY, 0, "1800 S"))
         client.interpret(protobuf.message(4, (1, req_id), (3, 162), (4, "no data")))
     assert len(client._bars) <= 200
+
+
+# --- kinds of ticks ----------------------------------------------------------------------------------------
+
+
+def test_every_tick_that_the_official_client_names_has_its_name() -> None:
+    named = {number: name.lower() for number, name in TickTypeEnum.idx2name.items() if name not in IN_NO_TICK}
+    assert {number: TICK_NAME[number] for number in named if number not in QUOTE_FIELD} == {
+        number: name for number, name in named.items() if number not in QUOTE_FIELD
+    }
+
+
+IN_NO_TICK = ("NOT_SET",)
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "message_id", "tick"),
+    [
+        ("sv206_market_data_singles", 206, 21, (20603, 10, "0.379")),
+        ("option_calculations_aapl", 211, 21, (5, 53, "0.3;0.517")),
+        ("sv200_reference_singles", 200, 21, (6, 53, "0.3;0.557")),
+    ],
+)
+def test_option_computations_are_texts(name: str, version: int, message_id: int, tick: tuple[int, int, str]) -> None:
+    ticks: list[tuple[object, ...]] = []
+    client = OfficialClient(1, version, lambda *row: ticks.append(row))
+    for frame in captures.frames(name):
+        if frame.from_server and frame.message_id == message_id:
+            client.interpret(frame.payload)
+    request, field, text, _ = ticks[0]
+    assert (request, field) == tick[:2]
+    assert isinstance(text, str) and text.count(";") == 7
+    assert field in COMPUTED_FIELDS
+
+
+@pytest.mark.parametrize("version", [176, 225])
+def test_generic_ticks_are_asked_for_with_streams(version: int) -> None:
+    client = OfficialClient(1, version)
+    client.subscribe(7, SPY, 0, snapshot=False, generic_ticks="233,787")
+    client.subscribe(8, SPY, 0, snapshot=True)
+    stream, snapshot = client.take_frames()
+    assert b"233,787" in stream and b"233" not in snapshot
+
+
+def test_precisions_of_last_prices_and_sizes() -> None:
+    (seen,) = [event for event in inputs_of("grounded_contract_details_aapl", 225) if isinstance(event, ContractSeen)]
+    assert (seen.details.last_price_precision, seen.details.last_size_precision) == (1e-6, 1e-6)

@@ -63,7 +63,7 @@ def test_ticks_of_the_first_schema_mean_what_they_meant(first: Path) -> None:
     assert rows[4] == Tick(5, "SPY", BID, 591.25, 300.0)
     assert rows[8].value == "591.26;100;1767614400000"
     assert rows[9].symbol == "BRK B"
-    assert {row.name for row in rows} > {"bid", "ask", "volume", "last", "exchange_time", "source", "tick_48"}
+    assert {row.name for row in rows} > {"bid", "ask", "volume", "last", "exchange_time", "source", "rt_volume"}
 
 
 def test_the_first_journal_folds_to_quotes(first: Path) -> None:
