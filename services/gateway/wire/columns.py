@@ -9,7 +9,10 @@ from math import nan
 from typing import Any, Final
 
 from messages.events import TickBlock
-from messages.fields import NUMERIC_STRING_FIELDS
+from messages.fields import QUOTE_FIELD
+
+NUMBERS: Final = frozenset(field for field in QUOTE_FIELD if field < 200)
+"""IB's fields that hold a number whatever kind of tick brings it: never the place of a text."""
 
 FEW: Final = 32  # rows, below which plain Python is faster than a row of array operations
 
@@ -48,8 +51,8 @@ class Columns:
         self.sizes += sizes
 
     def add_text(self, symbol_id: int, field: int, text: str) -> None:
-        """One text row; in a field whose text is a number (45, 88) the number, or NaN when it is none."""
-        if field not in NUMERIC_STRING_FIELDS:
+        """One text row; in a field that is a number (45 and 88 come as texts) the number, or NaN when it is none."""
+        if field not in NUMBERS:
             self.add(symbol_id, field, float(len(self.texts)))
             self.texts.append(text)
             return

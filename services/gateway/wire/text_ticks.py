@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Meta
 
 from messages.fields import NUMERIC_STRING_FIELDS
-from services.gateway.wire.columns import Columns
+from services.gateway.wire.columns import NUMBERS, Columns
 
 HEADER: Final = 4  # bytes
 MAX_FRAME: Final = 1 << 24  # bytes in a frame; what claims to be longer is no frame
@@ -205,7 +205,7 @@ class TextTickDecoder:
             int(fields[1])
         except ValueError:
             return (piece,)
-        if field in NUMERIC_STRING_FIELDS or not 0 <= field < FIRST_OWN_FIELD:
+        if field in NUMBERS or not 0 <= field < FIRST_OWN_FIELD:
             return (piece,)
         if b"\\" in fields[4]:  # what an escape means, the official decoder knows
             return (piece,)

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from messages.fields import NUMERIC_STRING_FIELDS
-from services.gateway.wire.columns import Columns
+from services.gateway.wire.columns import NUMBERS, Columns
 from services.gateway.wire.protobuf_groups import NotPlain, read_groups, wire_number
 from services.gateway.wire.protobuf_ticks import ProtobufTickDecoder
 from services.gateway.wire.text_ticks import MAX_FRAME, SLAB, FrameError
@@ -113,7 +112,7 @@ def expected(calls: list[official.Call] | None) -> Row | None:
     name, request, field, value = calls[0]
     size = calls[1][3] if name == "price" and len(calls) == 2 else None
     if name == "string":
-        value = float(value) if field in NUMERIC_STRING_FIELDS else value
+        value = number_or_none(value) if field in NUMBERS else value
     elif name == "size":
         value = None if value == official.UNSET else float(value)
     return (
@@ -122,6 +121,13 @@ def expected(calls: list[official.Call] | None) -> Row | None:
         none_if_nan(value),
         none_if_nan(None if size in (None, official.UNSET) else float(size)),
     )
+
+
+def number_or_none(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 @given(body=plain_ticks | odd_ticks)

@@ -265,6 +265,15 @@ def test_a_tick_of_one_of_our_own_fields_is_not_taken_from_the_wire() -> None:
     assert (got.rows, sorted(got.rare)) == ([], sorted(bodies))
 
 
+def test_a_text_in_the_place_of_a_price_is_no_price_of_ours() -> None:
+    columns = Columns()
+    columns.add_text(1, 4, "10.5")
+    columns.add_text(1, 4, "ten")
+    assert (columns.values[0], math.isnan(columns.values[1]), columns.texts) == (10.5, True, [])
+    odd = payload(46, 6, 1001, 4, "10.5")
+    assert (Decoded(frame(odd)).rows, Decoded(frame(odd)).rare) == ([], [odd])
+
+
 def test_columns_become_a_block() -> None:
     columns = Columns()
     columns.add(7, 1, 10.5, 300)
