@@ -22,8 +22,10 @@ from services.base.clock import SECOND
 from services.base.settings import Settings, load
 from services.base.simulated import is_simulated
 from services.base.symbols import parse
+from services.gateway.core.answers import ADVISORIES, NOTICES
 from services.gateway.core.ib_errors import look_up
 from services.gateway.core.interface import CurrentTimeSeen, Event, IbErrorSeen, MarketDataTypeSeen, Ready
+from services.gateway.core.link import farm_name
 from services.gateway.wire.columns import Columns
 from services.gateway.wire.connection import LinkClosed, Stage, open_any, resolve
 from services.gateway.wire.official_client import NEWEST_VERSION, OLDEST_VERSION, BadFrame, OfficialClient
@@ -48,6 +50,7 @@ CLOCK_TOLERANCE = 2.0  # seconds
 FRACTIONAL_SIZES = 163  # server version from which sizes are in shares (10285 below)
 FOREIGN_ID = 1000  # added to the client id when the gateway service itself holds it
 REQUEST = 1
+MAY_COME = ADVISORIES | {10090, 10167}
 
 
 T = TypeVar("T", bound=Event)
@@ -232,8 +235,7 @@ def _farms(session: Session) -> Finding:
         return Finding(
             "data farms", "warning", "; ".join(broken), "IB heals these by itself; read IB's system status page"
         )
-    # The farm's name follows a colon; in 2107 and 2108 the full stop of the sentence.
-    names = ", ".join(m.rpartition(":")[2].strip() if ":" in m else m.partition(".")[2].strip() for m in good)
+    names = ", ".join(map(farm_name, good))
     if not good:
         return Finding("data farms", "warning", "no word of any data farm", "wait for the gateway to finish logging in")
     return Finding("data farms", "ok", names)
@@ -251,11 +253,17 @@ def _clock(answer: CurrentTimeSeen | None, asked: int, answered: int) -> Finding
 
 
 def _refusal(session: Session) -> IbErrorSeen | None:
-    return next((e for e in session.errors() if e.req_id == REQUEST and e.code not in (10167, 10090)), None)
+    """What ended the request; advisories and notices do not, as data may follow them."""
+    said = (error for error in session.errors() if error.req_id == REQUEST and error.code not in NOTICES)
+    return next((error for error in said if error.code not in MAY_COME), None)
+
+
+def _advisory(session: Session) -> IbErrorSeen | None:
+    return next((error for error in session.errors() if error.req_id == REQUEST and error.code in ADVISORIES), None)
 
 
 def _entitlement(session: Session, symbol: PlannedSymbol) -> Finding:
-    refused = _refusal(session)
+    refused = _refusal(session) or (None if session.prices else _advisory(session))
     if session.prices and refused is None:
         shown = ", ".join(
             f"{name} {session.prices[name]:g}" for name in ("bid", "ask", "last") if name in session.prices
