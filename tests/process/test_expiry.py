@@ -126,7 +126,7 @@ def disk_full() -> Row:
 def no_inodes() -> Row:
     def fault(house: House) -> None:
         told = os.statvfs(house.disk)
-        _remount(house, f"nr_inodes={told.f_files - told.f_ffree + 1}")
+        _remount(house, f"nr_inodes={told.f_files - told.f_ffree}")
 
     return "no inodes", fault, lambda house: _remount(house, "nr_inodes=100000")
 
@@ -155,6 +155,18 @@ def run_folder_deleted() -> Row:
         house.kill("sink")
 
     return "run folder deleted, and the sink killed", fault, House.again
+
+
+def journal_deleted() -> Row:
+    def fault(house: House) -> None:
+        shutil.rmtree(house.settings.journal_dir)
+
+    def undo(house: House) -> None:
+        house.signal_all(signal.SIGKILL, *house.alive())
+        house.ended()
+        house.again()
+
+    return "journal deleted", fault, undo
 
 
 def deaf_sink() -> Row:
@@ -188,6 +200,7 @@ MORE: tuple[Row, ...] = (
     read_only(),
     run_folder_deleted(),
     deaf_sink(),
+    journal_deleted(),
     simulated("link lost", {"do": "restart"}, {"do": "listen"}),
     simulated("link silent", {"do": "silence"}, {"do": "speak"}),
     simulated("IB's own connection lost", {"do": "ib_down"}, {"do": "ib_up"}),
