@@ -43,6 +43,8 @@ Overlay = tuple[bool, str | None]
 """Whether a price must not be trusted as current, and why."""
 
 PENDING: Final[Overlay] = (True, "pending")
+POLLED: Final = frozenset({"snapshot", "history", "over_limit"})
+"""States of a symbol that has no stream."""
 
 
 class Projection:
@@ -117,6 +119,14 @@ class Projection:
         """The name of the gateway that speaks for the symbol; empty when there is one alone, or none."""
         return self._planned.get(symbol, "")
 
+    def polled_at(self, symbol: str) -> int | None:
+        """When its price was asked for and received, UTC ns; None of one that is streamed, or of a closed market."""
+        link = self._links.get(self._planned.get(symbol, ""))
+        gateway = self._priced_by(symbol)
+        if link is None or gateway is None or symbol not in link.polled:
+            return None
+        return self._books[gateway].price_time(symbol)
+
     def overlay(self, symbol: str) -> Overlay:
         """The most far-reaching cause first, so that a symbol shows why it really is silent."""
         if not self._wanted:
@@ -154,12 +164,18 @@ class Projection:
             link.epoch = block.epoch  # a new gateway process: what the last one said holds no more
             self.changed.update(link.said)
             link.said.clear()
+            link.polled.clear()
         for event in block.events:
             if isinstance(event, SymbolChanged):
                 overlay = (event.stale, event.reason or event.state if event.stale else None)
-                if link.said.get(event.symbol) != overlay:
+                polled = event.state in POLLED
+                if link.said.get(event.symbol) != overlay or polled != (event.symbol in link.polled):
                     link.said[event.symbol] = overlay
                     self.changed.add(event.symbol)
+                if polled:
+                    link.polled[event.symbol] = None
+                else:
+                    link.polled.pop(event.symbol, None)
 
     def _apply_plan(self, plan: Plan) -> None:
         planned = {cut.symbol: cut.gateway for cut in plan.cut}
@@ -223,6 +239,7 @@ class _Link(msgspec.Struct):
 
     epoch: int = 0
     said: dict[str, Overlay] = {}
+    polled: dict[str, None] = {}  # symbols whose prices are asked for now and then: nothing tells when they change
 
 
 class _Saved(msgspec.Struct, kw_only=True):

@@ -75,6 +75,7 @@ class Sink:
         self._span = int(settings.good_for_seconds * SECOND)
         self._withheld: dict[str, str | None] = dict.fromkeys(self._gateways, "reader_behind")  # why, by gateway
         self._vouched: dict[str, dict[str, int]] = {name: {} for name in self._gateways}  # until when; oldest first
+        self._polled: set[str] = set()  # symbols with a price that was asked for, and is good for a while from then on
         self._ended = False
         self._landed: set[str] = set()  # symbols whose file is there
         last = _read_status(self._status_path) or Status(
@@ -204,12 +205,17 @@ class Sink:
         gateway = sharded("gateway", self._projection.gateway_of(quote.symbol))
         for each in self._vouched.values():
             each.pop(quote.symbol, None)
+        self._polled.discard(quote.symbol)
         if quote.stale:
             return quote
         why = "shutdown" if self._ended else self._withheld.get(gateway, "service_down")  # it may be of an older plan
         if why is not None:
             return withheld(quote, why)
         until = self._voucher.good_until(gateway, self._clock.monotonic(), self._clock.now())
+        polled = self._projection.polled_at(quote.symbol)
+        if polled is not None:  # nothing tells when it is over: good for the span, and not renewed
+            self._polled.add(quote.symbol)
+            return msgspec.structs.replace(quote, good_until=iso(min(until, polled + self._span)))
         self._vouched[gateway][quote.symbol] = until  # the last: it has longest
         return msgspec.structs.replace(quote, good_until=iso(until))
 
@@ -293,7 +299,7 @@ class Sink:
 
     def _unvouched(self) -> int:
         """How many current prices are in no file that says so."""
-        vouched = self._landed.intersection(chain.from_iterable(self._vouched.values()))
+        vouched = self._landed.intersection(chain(self._polled, *self._vouched.values()))
         projection = self._projection
         current = (symbol for symbol in projection.symbols() if not projection.overlay(symbol)[0])
         return sum(symbol not in vouched and projection.quote(symbol) is not None for symbol in current)
@@ -330,7 +336,7 @@ class Sink:
         deadline = self._clock.monotonic() + CLOSE_SECONDS
         if self._caught_up:
             self._ended = True
-            vouched = [symbol for each in self._vouched.values() for symbol in each]
+            vouched = list(chain(self._polled, *self._vouched.values()))
             drained = self._conflator.drain()
             for symbol in dict.fromkeys([*vouched, *self._projection.changed, *drained]):
                 self._put(symbol)

@@ -256,6 +256,12 @@ def test_a_quiet_symbol_is_verified_and_not_declared_dead() -> None:
     world.until(world.all_live, within=1)
 
 
+def test_a_busy_symbol_that_starves_is_stale_before_its_price_is_five_seconds_old() -> None:
+    world = live()
+    world.starved.add("SPY")
+    world.until(lambda: world.state("SPY") != "live", within=4.5)
+
+
 def test_a_dead_feed_is_not_excused_as_quiet() -> None:
     world = live()
     world.quiet.add("IWM")

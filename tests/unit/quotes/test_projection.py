@@ -378,3 +378,14 @@ def test_a_fold_until_a_moment_is_the_book_as_it_was(tmp_path):
 def test_file_and_topic_carry_the_same_fields():
     quote = streaming().quote("SPY")
     assert msgspec.json.decode(file_bytes(quote)) == msgspec.msgpack.decode(encode(quote))
+
+
+def test_a_price_that_was_asked_for_is_told_from_a_streamed_one():
+    projection, found = streaming(), []
+    for seq, state in enumerate(("snapshot", "closed", "over_limit", "live"), 3):
+        projection.changed.clear()
+        projection.apply(LINK, blocks.events(SymbolChanged("SPY", state, False), seq=seq))
+        found.append(projection.polled_at("SPY"))
+        assert projection.changed == {"SPY"}
+        assert Projection.load(projection.dump({}))[0].polled_at("SPY") == found[-1]
+    assert found == [NOW, None, NOW, None]

@@ -1,5 +1,7 @@
 """Files on a disk that may refuse: announced, isolated, tried again."""
 
+import json
+
 import pytest
 
 from messages.codec import encode_json
@@ -81,3 +83,21 @@ def test_a_file_without_a_journal_behind_it_is_marked(writer):
     assert b'"last":2.0' in (writer.folder / "OLD.json").read_bytes()
     assert b'"stale":false' in (writer.folder / "SPY.json").read_bytes()
     assert (writer.folder / "notes.json").read_bytes() == b"{}"
+
+
+def test_a_status_that_finds_no_room_for_a_new_file_is_written_where_the_old_one_is(tmp_path, monkeypatch):
+    writer, path = FileWriter(tmp_path), tmp_path / "_status.json"
+    assert writer.write_roomy(path, b'{"status":"connected"}', b"{}")
+    room = path.stat().st_size
+    assert json.loads(path.read_bytes()) == {"status": "connected"}
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("services.sink.writer.replace_file", full)
+    assert not writer.write_roomy(path, b'{"status":"degraded"}', b"{}")
+    assert json.loads(path.read_bytes()) == {"status": "degraded"}
+    assert "No space left" in (writer.problem or "")
+    assert not writer.write_roomy(path, b'{"symbols":"' + b"x" * room + b'"}', b'{"short":1}')
+    assert json.loads(path.read_bytes()) == {"short": 1}
+    assert path.stat().st_size == room

@@ -5,6 +5,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.base.clock import SECOND, iso
 from services.web.hub import SHARED_CHUNKS, Hub
 from tests.blocks import NOW
 from tests.unit.web.support import heartbeat_frame, quote_frame, status_frame
@@ -138,3 +139,22 @@ def test_every_client_however_slow_ends_with_the_same_picture(turns):
     pictures = [picture for picture, _ in clients]
     assert pictures[0] == pictures[1] == pictures[2]
     assert all(json.loads(it.quote_json(s)) == quote for s, quote in pictures[0].items() if s != "status")
+
+
+def test_a_quote_whose_time_is_over_is_shown_as_stale_and_comes_back_when_it_is_renewed():
+    it, later = hub(), NOW + 6 * SECOND
+    hear(it, quote_frame("SPY", 1.0, good_until=iso(NOW + 5 * SECOND)))
+    assert not it.quote("SPY").stale
+    version = it.version
+    assert it.apply([("heartbeat.sink", b"")], 100.1, later)
+    assert (it.quote("SPY").stale, it.quote("SPY").reason, it.quote("SPY").good_until) == (True, "expired", None)
+    assert read(it.changes_since(version))[0][1][0]["reason"] == "expired"
+    it.apply([quote_frame("SPY", 1.0, good_until=iso(later + 5 * SECOND))], 100.2, later)
+    assert not it.quote("SPY").stale
+
+
+def test_a_quote_of_before_the_clock_was_set_back_is_not_current():
+    it = hub()
+    hear(it, quote_frame("SPY", 1.0, good_until=iso(NOW + 5 * SECOND)))
+    it.apply((), 100.1, NOW - 3600 * SECOND)
+    assert it.quote("SPY").reason == "expired"
