@@ -4,11 +4,11 @@ For tests that break things: while all is well that is the pause between two pri
 its `good_until` is over.
 """
 
+import http.client
 import importlib.util
 import json
 import threading
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -144,7 +144,7 @@ class Readings:
         try:
             with urllib.request.urlopen(self._url(f"snapshot?symbol={self._symbol}"), timeout=1) as answer:
                 self._judge("HTTP", json.loads(answer.read()))
-        except OSError:  # nobody answers: that misleads nobody
+        except (OSError, http.client.HTTPException):  # nobody answers: that misleads nobody
             return
 
     def _event_stream(self) -> None:
@@ -169,7 +169,7 @@ class Readings:
                     if line.startswith(b"data: ["):
                         held.extend(quote for quote in json.loads(line[6:]) if quote["symbol"] == self._symbol)
                         del held[:-1]
-        except OSError:
+        except (OSError, http.client.HTTPException):
             return
 
     def _url(self, what: str) -> str:
