@@ -110,6 +110,10 @@ def _names(symbols: str) -> list[str]:
     return names
 
 
+def _magnifier(quote: Quote | None) -> int:
+    return 1 if quote is None or quote.price_magnifier is None else quote.price_magnifier
+
+
 class _EventStreamType(Response):
     """Names the content type in the OpenAPI document."""
 
@@ -270,9 +274,9 @@ def _past(router: APIRouter, backend: Backend) -> None:
         name = _name(symbol)
         quote = backend.hub.quote(name)
         now = backend.clock.now()
-        points = await backend.read(
-            lambda: backend.history.points(name, minutes, now, quote.source if quote is not None else None)
-        )
+        source = quote.source if quote is not None else None
+        magnifier = _magnifier(quote)
+        points = await backend.read(lambda: backend.history.points(name, minutes, now, source, magnifier))
         if not points and quote is None:
             raise IbStreamError("symbol_not_found", f"no price of {name} was ever received")
         return json_response(encode_json({"symbol": name, "points": [point._asdict() for point in points]}))
@@ -285,9 +289,9 @@ def _past(router: APIRouter, backend: Backend) -> None:
         | failures(*ALWAYS, "invalid_symbol", "journal_damaged", "journal_unavailable", checked=True),
     )
     async def sparklines(symbols: Symbols, minutes: Annotated[int, Query(ge=1, le=MAX_SPARK_MINUTES)] = 10) -> Response:
-        names = _names(symbols)
+        wanted = {name: _magnifier(backend.hub.quote(name)) for name in _names(symbols)}
         now = backend.clock.now()
-        lines = await backend.read(lambda: backend.history.sparklines(names, minutes, now))
+        lines = await backend.read(lambda: backend.history.sparklines(wanted, minutes, now))
         series = [
             {"symbol": name, "times": [time for time, _ in line], "prices": [price for _, price in line]}
             for name, line in lines.items()

@@ -7,7 +7,7 @@ symbols and kept. A symbol that did not tick in that part of a step has no point
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from operator import attrgetter
 from pathlib import Path
@@ -40,7 +40,7 @@ class Point(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What one step says of one symbol."""
+    """What one step says of one symbol, in IB's numbers: a step seldom holds the magnifier, told once a stream."""
 
     time: str
     last: float | None
@@ -65,9 +65,10 @@ class History:
         self._points = 0
         self._newest: tuple[tuple[int, int, int], Step] | None = None
 
-    def points(self, symbol: str, minutes: int, now: int, source: str | None) -> list[Point]:
+    def points(self, symbol: str, minutes: int, now: int, source: str | None, magnifier: int = 1) -> list[Point]:
         """Points of the last `minutes`, oldest first. `source` is that of the symbol's current price, for
-        points before the first one that says its own. Raises JournalDamaged."""
+        points before the first one that says its own; `magnifier` is its `price_magnifier`, by which IB's prices
+        in the journal are too large. Raises JournalDamaged."""
         width, read = self._read(minutes, now)
         steps = {number: step.get(symbol) for number, step in read.items()}
         price = _price_shown([seen for seen in steps.values() if seen is not None])
@@ -76,22 +77,22 @@ class History:
             start = number * width
             value = price(seen) if seen is not None else None
             if seen is None or value is None:
-                found += self._bars(symbol, start, start + width)
+                found += self._bars(symbol, start, start + width, magnifier)
             else:
                 source = self._source(seen.source, source, start)
-                found.append(Point(seen.time, value, source))
+                found.append(Point(seen.time, _scaled(value, magnifier), source))
         return found[-MAX_POINTS:]
 
-    def sparklines(self, symbols: Iterable[str], minutes: int, now: int) -> dict[str, list[tuple[int, float]]]:
-        """Of each symbol its prices in the last `minutes`, oldest first, each with the start of its step in
-        whole seconds of UTC. One pass through the journal for all. Raises JournalDamaged."""
+    def sparklines(self, symbols: Mapping[str, int], minutes: int, now: int) -> dict[str, list[tuple[int, float]]]:
+        """Of each symbol (with its `price_magnifier`) its prices in the last `minutes`, oldest first, each with the
+        start of its step in whole seconds of UTC. One pass through the journal for all. Raises JournalDamaged."""
         width, steps = self._read(minutes, now)
         lines: dict[str, list[tuple[int, float]]] = {}
-        for symbol in symbols:
+        for symbol, magnifier in symbols.items():
             seen = {number: step[symbol] for number, step in steps.items() if symbol in step}
             price = _price_shown(list(seen.values()))
             values = ((number * width // SECOND, price(one)) for number, one in seen.items())
-            lines[symbol] = [(time, value) for time, value in values if value is not None]
+            lines[symbol] = [(time, _scaled(value, magnifier)) for time, value in values if value is not None]
         return lines
 
     def _read(self, minutes: int, now: int) -> tuple[int, dict[int, Step]]:
@@ -112,9 +113,12 @@ class History:
             return before
         return "mock" if mock else "ib_stream"
 
-    def _bars(self, symbol: str, start: int, end: int) -> list[Point]:
+    def _bars(self, symbol: str, start: int, end: int, magnifier: int) -> list[Point]:
         bars = self._ledger.bars(symbol, start, end)
-        return [Point(iso(bar.time), bar.close, "mock" if mock else "ib_history") for bar, mock in bars[-1:]]
+        return [
+            Point(iso(bar.time), _scaled(bar.close, magnifier), "mock" if mock else "ib_history")
+            for bar, mock in bars[-1:]
+        ]
 
     def _step(self, readers: Sequence[JournalReader], width: int, number: int, now: int) -> Step:
         key = (width, number)
@@ -159,9 +163,13 @@ def fold_step(reader: JournalReader, start: int, end: int) -> Step:
 
 def _seen(quote: Quote) -> Seen:
     assert quote.timestamp is not None
-    two_sided = quote.bid is not None and quote.ask is not None
-    middle = (quote.bid + quote.ask) / 2 if two_sided else None  # type: ignore[operator]
-    return Seen(quote.timestamp, quote.last, middle, quote.source)
+    told = quote.price_magnifier or 1
+    middle = None if quote.bid is None or quote.ask is None else (quote.bid + quote.ask) / 2 * told
+    return Seen(quote.timestamp, None if quote.last is None else quote.last * told, middle, quote.source)
+
+
+def _scaled(price: float, magnifier: int) -> float:
+    return price if magnifier == 1 else round(price / magnifier, 10)
 
 
 def _price_shown(steps: list[Seen]) -> Callable[[Seen], float | None]:

@@ -61,7 +61,7 @@ def test_sparklines_of_many_symbols_are_the_charts_prices(journal, history):
         trade(journal, second, 500.0 + second)
         trade(journal, second, 400.0 - second, "QQQ")
     now = NOW + 20 * SECOND
-    lines = history.sparklines(["SPY", "QQQ", "IWM"], 5, now)
+    lines = history.sparklines(dict.fromkeys(["SPY", "QQQ", "IWM"], 1), 5, now)
     assert list(lines) == ["SPY", "QQQ", "IWM"]
     for symbol in ("SPY", "QQQ"):
         assert [price for _, price in lines[symbol]] == [point.price for point in history.points(symbol, 5, now, None)]
@@ -110,6 +110,14 @@ def test_the_middle_of_bid_and_ask_where_nothing_trades(journal, history):
         journal.ticks([("EUR", fields.BID, 1.0, 1.0), ("EUR", fields.ASK, 2.0, 1.0)], NOW + second * SECOND)
     trade(journal, 39, 9.0, "EUR")
     assert {point.price for point in history.points("EUR", 5, NOW + MINUTE, None)} == {1.5}
+
+
+def test_a_product_in_cents_is_drawn_in_the_currency_of_its_quote(journal, history):
+    trade(journal, 1, 450.25, "ZC")
+    journal.ticks([("ZC", fields.PRICE_MAGNIFIER, 100.0, 0.0), ("ZC", fields.LAST, 451.0, 1.0)], NOW + 7 * SECOND)
+    now = NOW + 12 * SECOND
+    assert [point.price for point in history.points("ZC", 1, now, None, 100)] == [4.5025, 4.51]
+    assert [price for _, price in history.sparklines({"ZC": 100}, 1, now)["ZC"]] == [4.5025, 4.51]
 
 
 def test_a_day_long_chart_stays_small(journal, history):
