@@ -9,15 +9,17 @@ import select
 import sys
 import time
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
 from messages.checks import Finding, Level
+from messages.control import GetStatus
 from messages.errors import IbStreamError
 from messages.events import MarketDataType, PlannedSymbol
 from messages.fields import MARKET_DATA_TYPES, QUOTE_FIELD
-from messages.topics import events_endpoint, sharded
+from messages.topics import SUPERVISOR_CONTROL, events_endpoint, shard, sharded
+from messages.views import LinkStatus
 from services.base.clock import SECOND
 from services.base.settings import Settings, load
 from services.base.simulated import is_simulated
@@ -31,7 +33,7 @@ from services.gateway.wire.connection import LinkClosed, Stage, open_any, resolv
 from services.gateway.wire.official_client import NEWEST_VERSION, OLDEST_VERSION, BadFrame, OfficialClient
 from services.gateway.wire.text_ticks import FIRST_OWN_FIELD, FrameError
 from services.gateway.wire.tick_decoder import TickDecoder, tick_decoder
-from services.runtime.bus import is_listening
+from services.runtime.bus import is_listening, request
 
 STAGES = (
     "address",
@@ -48,7 +50,10 @@ STAGES = (
 FIRST_PRICE_SECONDS = 12.0  # IB may take about eleven
 CLOCK_TOLERANCE = 2.0  # seconds
 FRACTIONAL_SIZES = 163  # server version from which sizes are in shares (10285 below)
-FOREIGN_ID = 1000  # added to the client id when the gateway service itself holds it
+FOREIGN_ID = 1000  # added to the client id when the gateway service runs, which wants the id for itself
+CLIENT_ID_TAKEN = 326
+HOLDING = ("ready", "no_ib")  # phases of a link in which the service has its client id
+STATUS_SECONDS = 2.0  # for the supervisor to tell how the service's link is
 REQUEST = 1
 MAY_COME = ADVISORIES | {10090, 10167}
 
@@ -69,6 +74,7 @@ class Session:
         self._official: OfficialClient | None = None
         self._decoder: TickDecoder | None = None
         self._columns = Columns()
+        self._end: LinkClosed | FrameError | BadFrame | None = None
 
     @property
     def official(self) -> OfficialClient:
@@ -76,28 +82,43 @@ class Session:
         return self._official
 
     def send(self) -> None:
+        """Send what the client has encoded. Raises LinkClosed."""
         for frame in self.official.take_frames():
             self.connection.send(frame)
 
     def until(self, done: Callable[[], object], seconds: float) -> bool:
-        """Serve the socket until `done()` or the deadline. Raises LinkClosed."""
+        """Serve the socket until `done()` or the deadline. Raises LinkClosed, FrameError or BadFrame when the
+        connection ends, but only once all that came before its end has been looked at."""
         deadline = time.monotonic() + seconds
         while not done():
             left = deadline - time.monotonic()
+            if self._end is not None:
+                raise self._end
             if left <= 0:
                 return False
             fd = self.connection.fd
             select.select([fd], [fd] if self.connection.wants_write else [], [], min(left, 0.1))
-            if self.connection.connected():
-                self.connection.flush()
-                self._drain()
+            self._serve()
         return True
 
     def errors(self) -> Iterator[IbErrorSeen]:
         return (event for event in self.events if isinstance(event, IbErrorSeen))
 
-    def _drain(self) -> None:
+    def _serve(self) -> None:
+        """Send and receive what can be now; an end of the connection is kept for later."""
         rare = list[bytes]()
+        for step in (self._flush, lambda: self._receive(rare), lambda: self._interpret(rare)):
+            try:
+                step()
+            except (LinkClosed, FrameError, BadFrame) as error:
+                self._end = self._end or error
+
+    def _flush(self) -> None:
+        if self.connection.connected():
+            self.connection.flush()
+
+    def _receive(self, rare: list[bytes]) -> None:
+        """All that the socket holds: ticks into the columns, other frames to `rare`."""
         while self.connection.stage is not Stage.CLOSED:
             data = self.connection.receive()
             if self._decoder is None and self.connection.stage is Stage.OPEN:
@@ -109,6 +130,8 @@ class Session:
             if data is None or self._decoder is None:
                 break
             self._decoder.feed(data, self._columns, rare)
+
+    def _interpret(self, rare: list[bytes]) -> None:
         for frame in rare:
             self.official.interpret(frame)
         if self._official is not None:
@@ -157,9 +180,12 @@ def _stages(settings: Settings, symbol: PlannedSymbol, service: str) -> Iterator
         if not session.until(lambda: connection.stage is Stage.OPEN, wait):
             raise LinkClosed("timeout", "it accepts, but does not answer: the API may be off, or the gateway hung")
         yield Finding("handshake", "ok", f"server version {connection.server_version}")
-        session.until(lambda: _first(session, Ready) or any(e.code == 326 for e in session.errors()), wait)
-        yield _client_id_finding(session, settings, used)
+        session.until(lambda: _first(session, Ready) or _taken(session), wait)
+        if _taken(session):
+            yield _in_use(settings, used, f"the gateway refuses it with {CLIENT_ID_TAKEN}")
+            return
         ready = _first(session, Ready)
+        yield _client_id_finding(settings, used, service)
         yield _ready(ready)
         if ready is None:
             raise LinkClosed("timeout", "the API is not ready")
@@ -203,16 +229,47 @@ def _client_id(settings: Settings, service: str) -> int:
     return settings.ib_client_id + FOREIGN_ID if ours else settings.ib_client_id
 
 
-def _client_id_finding(session: Session, settings: Settings, used: int) -> Finding:
-    if any(error.code == 326 for error in session.errors()):
-        return Finding(
-            "client id",
-            "failed",
-            f"client id {used} is in use",
-            "end the other program, wait some minutes after its crash, or set IBSTREAM_IB_CLIENT_ID to a free one",
-        )
-    note = " (the running gateway service holds the configured one)" if used != settings.ib_client_id else ""
-    return Finding("client id", "ok", f"client id {used} is accepted{note}")
+def _taken(session: Session) -> bool:
+    return any(error.code == CLIENT_ID_TAKEN for error in session.errors())
+
+
+def _in_use(settings: Settings, client_id: int, seen: str) -> Finding:
+    return Finding(
+        "client id",
+        "failed",
+        f"client id {client_id} is in use by somebody else: {seen}",
+        f"end the other program, or set {_names(settings).client_id} to a free one; after a crash wait some minutes, "
+        "as the gateway keeps the id for a while, and at times only a restart of the gateway frees it",
+    )
+
+
+def _client_id_finding(settings: Settings, used: int, service: str) -> Finding:
+    """What is known of the configured id, which the gateway service has for itself while it runs."""
+    accepted = f"client id {used} is accepted"
+    if used == settings.ib_client_id:
+        return Finding("client id", "ok", accepted)
+    link, wanted = _service_link(settings, service), settings.ib_client_id
+    if link is None:
+        seen = f"{accepted}; a {service} service runs, and whether it has {wanted} is not known"
+        return Finding("client id", "warning", seen, "start the supervisor, which knows")
+    if link.phase in HOLDING:
+        return Finding("client id", "ok", f"{accepted} (the running {service} service is connected with {wanted})")
+    if link.reason == "client_id_in_use":
+        return _in_use(settings, wanted, f"the running {service} service waits for it ({used} is accepted)")
+    if link.phase == "idle":
+        idle = f"the running {service} service has nothing to stream and is not connected"
+        return Finding("client id", "ok", f"{accepted} ({idle})")
+    seen = f"{accepted}, but the running {service} service is not connected: {link.reason or link.phase}"
+    return Finding("client id", "warning", seen, "`ibstream status` and the service's log tell why")
+
+
+def _service_link(settings: Settings, service: str) -> LinkStatus | None:
+    """The link of the running gateway service, as the supervisor knows it; None when that cannot be asked."""
+    try:
+        reply = request(settings, SUPERVISOR_CONTROL, GetStatus(), timeout=STATUS_SECONDS)
+    except IbStreamError:
+        return None
+    return reply.status.links_by_gateway.get(shard(service))
 
 
 def _ready(ready: Ready | None) -> Finding:
@@ -306,17 +363,38 @@ def _sizes(session: Session) -> Finding:
     return Finding("sizes", "ok", f"{shown}: shares")
 
 
+class _Names(NamedTuple):
+    """Where this gateway's address and client id are set."""
+
+    host: str
+    port: str
+    client_id: str
+
+
+def _names(settings: Settings) -> _Names:
+    if settings.gateways:
+        return _Names(*(f"the {what} in IBSTREAM_GATEWAYS" for what in ("host", "port", "client id")))
+    return _Names("IBSTREAM_IB_HOST", "IBSTREAM_IB_PORT", "IBSTREAM_IB_CLIENT_ID")
+
+
 def _closed(stage: str, error: Exception, settings: Settings) -> Finding:
-    several = [f"the {what} in IBSTREAM_GATEWAYS" for what in ("host", "port", "client id")]
-    one = ["IBSTREAM_IB_HOST", "IBSTREAM_IB_PORT", "IBSTREAM_IB_CLIENT_ID"]
-    host, port, client = several if settings.gateways else one
+    names = _names(settings)
     mend = {
-        "address": f"correct {host}",
-        "tcp": f"start TWS or IB Gateway, and compare {port} with its API port (7496, 7497, 4001, 4002)",
+        "address": f"correct {names.host}",
+        "tcp": f"start TWS or IB Gateway, and compare {names.port} with its API port (7496, 7497, 4001, 4002)",
         "handshake": "log in to the gateway and enable its API; restart it when it hangs",
-        "client id": f"wait some minutes, or set {client} to a free one",
+        "client id": "trust this machine's address in the gateway's API settings, and accept the connection where it "
+        f"asks; if that is done, wait some minutes, or set {names.client_id} to a free one",
     }.get(stage, "read the gateway's own log")
-    return Finding(stage, "failed", f"{_where(settings)}: {error}", mend)
+    return Finding(stage, "failed", f"{_where(settings)}: {_in_words(error)}", mend)
+
+
+def _in_words(error: Exception) -> str:
+    if not isinstance(error, LinkClosed):
+        return f"what it sends cannot be read: {error}"
+    if error.reason == "reset":
+        return f"the gateway closed the connection ({error.detail})"
+    return error.detail or error.reason
 
 
 def _first(session: Session, kind: type[T]) -> T | None:

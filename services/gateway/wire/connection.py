@@ -5,6 +5,7 @@ hands received bytes over as they come. Source of the handshake: observed, and T
 """
 
 import errno
+import os
 import select
 import socket
 import struct
@@ -164,15 +165,15 @@ def resolve(host: str, port: int, *, numeric: bool = False) -> list[Address]:
 
 def open_any(host: str, port: int, oldest: int, newest: int, seconds: float) -> Connection:
     """A connection to the first address that accepts one: it is past CONNECTING. Blocks; `seconds` are for all
-    addresses together. Raises LinkClosed with what the last one said."""
+    addresses together. Raises LinkClosed with the last one's reason, and what came of each."""
     addresses = resolve(host, port)
-    failure = LinkClosed("unreachable", f"{host} has no address")
+    failures: list[LinkClosed] = []
     for address in addresses:
         deadline = time.monotonic() + seconds / len(addresses)
         try:
             connection = Connection(address, oldest, newest)
         except LinkClosed as error:
-            failure = error
+            failures.append(error)
             continue
         try:
             while not connection.connected():
@@ -182,12 +183,19 @@ def open_any(host: str, port: int, oldest: int, newest: int, seconds: float) -> 
                 select.select([], [connection.fd], [], min(left, 0.2))
         except LinkClosed as error:
             connection.close()
-            failure = error
+            failures.append(error)
         else:
             return connection
-    raise failure
+    if not failures:
+        raise LinkClosed("unreachable", f"{host} has no address")
+    tried = zip(addresses, failures, strict=True)
+    raise LinkClosed(failures[-1].reason, "; ".join(_told(host, address, failure) for address, failure in tried))
+
+
+def _told(host: str, address: Address, failure: LinkClosed) -> str:
+    return failure.detail if str(address) == host else f"{address}: {failure.detail}"
 
 
 def _refusal(code: int) -> LinkClosed:
     words = {errno.ECONNREFUSED: "refused", errno.ETIMEDOUT: "timeout"}
-    return LinkClosed(words.get(code, "unreachable"), errno.errorcode.get(code, str(code)))
+    return LinkClosed(words.get(code, "unreachable"), os.strerror(code))
