@@ -25,6 +25,19 @@ class Alert(NamedTuple):
     text: str
 
 
+class Installation(NamedTuple):
+    """Which ibstream an alert is of: somebody may run several, and reads it on a telephone."""
+
+    host: str
+    data_root: str
+    page: str  # the page's address
+
+    def signed(self, alert: Alert, touched: str) -> Alert:
+        """The alert with what it touches, where it comes from, and where to look, a line each."""
+        origin = f"host {self.host}, data root {self.data_root}"
+        return alert._replace(text="\n".join((alert.text, touched, origin, self.page)))
+
+
 class AlertPolicy:
     """Called with the status about once a second; times are seconds on a clock that never goes back.
 

@@ -24,7 +24,7 @@ from services.base.settings import Settings
 from services.supervisor import status
 from services.supervisor.facts import Facts
 from services.supervisor.heartbeats import Watch
-from services.supervisor.verdict import Limits, Verdict, judge, limits_at
+from services.supervisor.verdict import Limits, Verdict, judge, limits_at, touched_sentence
 
 STALL_NS: Final = SECOND
 FILES_PATIENCE: Final = 3.0  # seconds for which the sink may vouch for fewer prices than are current
@@ -152,6 +152,10 @@ class Supervisor:
             lock=self._lock,
             good_until=self._good_until(now),
         )
+
+    def touched(self, now: int) -> str:
+        """How many of the planned symbols are in trouble, in words for people."""
+        return touched_sentence(self.facts, self.watch, self._limits(now))
 
     def _good_until(self, now: int) -> int | None:
         """Until when this supervisor vouches for its status; None when its last look was not just now."""

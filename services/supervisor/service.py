@@ -5,6 +5,7 @@ answered with `journal_unavailable` and forgotten; the status goes out at once w
 ten times a second) and every second; no command holds up the loop.
 """
 
+import socket
 from collections.abc import Callable
 from functools import partial
 
@@ -33,7 +34,7 @@ from services.journal.cursor import Cursor
 from services.runtime.bus import request
 from services.runtime.follow import FileSource, Follower
 from services.runtime.process import Service
-from services.supervisor.alerts import AlertPolicy, Messenger
+from services.supervisor.alerts import AlertPolicy, Installation, Messenger
 from services.supervisor.core import Record, Supervisor, Validate
 from services.supervisor.facts import VERSION, Facts
 from services.supervisor.housekeeping import Housekeeping
@@ -56,6 +57,7 @@ class SupervisorService:
         self._lock = self._lock_data_root()
         self._messenger = Messenger(settings.alert_urls) if settings.alert_urls else None
         self._alerts = AlertPolicy(settings.alert_min_interval)
+        self._installation = Installation(socket.gethostname(), str(settings.root), settings.page_url)
         self._journal = service.journal(CONTROL)
         self._state_path = settings.state_dir / "supervisor.state"
         facts = self._load()
@@ -211,7 +213,7 @@ class SupervisorService:
         verdict = self._core.verdict
         alert = self._alerts.decide(verdict.word, verdict.message, self._core.outage_expected, at)
         if alert is not None:
-            self._messenger.send(alert)
+            self._messenger.send(self._installation.signed(alert, self._core.touched(self._service.clock.now())))
         self._service.metrics["alerts_sent_total"] = self._messenger.sent
         self._service.metrics["alerts_failed_total"] = self._messenger.failed
 

@@ -14,7 +14,7 @@ from collections import Counter
 from typing import Final, NamedTuple
 
 from messages.events import LinkChanged, Plan, PlannedSymbol
-from messages.topics import shard
+from messages.topics import kind, shard
 from messages.views import StatusWord
 from services.base.clock import SECOND
 from services.supervisor.facts import Facts, SymbolFact
@@ -176,6 +176,24 @@ def trouble(plan: Plan, planned: PlannedSymbol, facts: Facts, limits: Limits) ->
         seen = max(facts.prices.get(said.symbol, 0), fact.since, linked, limits.listening_since)
         return None if limits.now - seen <= SILENCE_FACTOR * limits.stale_after else "no_ticks"
     return said.reason or ("stale" if said.state == "live" else said.state)
+
+
+def touched_sentence(facts: Facts, watch: Watch, limits: Limits) -> str:
+    """How many symbols have no good price of their own stream, and which, the most important first."""
+    plan = facts.plan
+    if plan is None or not plan.started or not plan.symbols:
+        return "no symbol is planned"
+    down = {shard(name) for name in watch.missing() if kind(name) == "gateway"}
+    touched = [
+        planned.symbol
+        for planned in plan.symbols
+        if planned.gateway in down
+        or not facts.link_of(planned.gateway).ready
+        or trouble(plan, planned, facts, limits) is not None
+    ]
+    cut = [cut.symbol for cut in plan.cut if cut.limit == "lines"]
+    count = f"{len(touched) + len(cut)} of {len(plan.symbols) + len(cut)} symbols touched"
+    return f"{count} ({_names(touched + cut)})" if touched or cut else count
 
 
 def _most(bad: dict[str, str]) -> str:

@@ -1,6 +1,7 @@
 """Alerts leave the machine: a real apprise URL, answered by a small HTTP server here."""
 
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -53,7 +54,11 @@ def test_an_outage_and_its_end_are_told(pipeline: Callable[..., Pipeline], inbox
     p.await_status("connected")
     p.kill("simulator")
     eventually(lambda: inbox.titles == ["ibstream is disconnected"])
-    assert "gateway" in inbox.received[0]["message"]
+    told = inbox.received[0]["message"]
+    assert "gateway" in told
+    assert "symbols touched (" in told
+    assert f"host {socket.gethostname()}, data root {p.folder / 'data'}" in told
+    assert f"http://127.0.0.1:{p.web_port}" in told
     p.start("simulator")
     eventually(lambda: inbox.titles == ["ibstream is disconnected", "ibstream has recovered"])
 

@@ -5,8 +5,10 @@ import threading
 import pytest
 
 from messages.errors import IbStreamError
-from services.supervisor.alerts import QUEUE, SETTLE_SECONDS, Alert, AlertPolicy, Messenger
+from messages.events import LinkChanged
+from services.supervisor.alerts import QUEUE, SETTLE_SECONDS, Alert, AlertPolicy, Installation, Messenger
 from tests.support import eventually
+from tests.unit.supervisor.world import World, state
 
 
 class Story:
@@ -68,6 +70,37 @@ def test_a_start_in_between_is_neither_trouble_nor_recovery() -> None:
 
 def test_a_stop_by_hand_ends_it_silently() -> None:
     assert Story().goes("degraded", 10).goes("stopped", 10).goes("connected", 10).told == ["degraded"]
+
+
+def test_an_alert_says_which_installation_it_is_of_how_many_symbols_are_touched_and_where_to_look() -> None:
+    place = Installation("feed.example", "/srv/ibstream", "http://127.0.0.1:8080")
+    alert = place.signed(Alert("degraded", "ibstream is degraded", "a farm is down"), "1 of 2 symbols touched (SPY)")
+    assert (alert.kind, alert.title) == ("degraded", "ibstream is degraded")
+    assert alert.text.splitlines() == [
+        "a farm is down",
+        "1 of 2 symbols touched (SPY)",
+        "host feed.example, data root /srv/ibstream",
+        "http://127.0.0.1:8080",
+    ]
+
+
+def test_the_touched_symbols_are_those_without_a_good_price_of_their_own_stream() -> None:
+    world = World().started("SPY", "QQQ", "AAPL")
+    assert world.core.touched(world.now) == "0 of 3 symbols touched"
+    world.link(state("QQQ", "stale", "no_ticks", stale=True))
+    assert world.passing(0.1).core.touched(world.now) == "1 of 3 symbols touched (QQQ)"
+    world.running.discard("gateway")
+    assert world.passing(10).core.touched(world.now) == "3 of 3 symbols touched (SPY, QQQ, AAPL)"
+
+
+def test_no_link_touches_every_symbol_whatever_was_said_of_it_before() -> None:
+    world = World().started("SPY", "QQQ")
+    world.link(LinkChanged(phase="backoff", reason="gateway_unreachable"))
+    assert world.passing(0.1).core.touched(world.now) == "2 of 2 symbols touched (SPY, QQQ)"
+
+
+def test_without_a_plan_no_symbol_is_touched() -> None:
+    assert World().core.touched(World().now) == "no symbol is planned"
 
 
 ALERT = Alert("degraded", "title", "text")
