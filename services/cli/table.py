@@ -4,7 +4,7 @@ The last column may be free text (`wraps`): on a terminal it wraps beside the ot
 where there is no room beside them. Into a pipe every row is one line.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -54,14 +54,18 @@ class Table:
             elif beside >= LEAST_BESIDE:
                 first, *more = row[-1].wrap(console, beside)
                 yield self._line([*row[:-1], first], widths)
-                for line in more:
-                    line.pad_left(options.max_width - beside)
-                    yield line
+                yield from self._indented(more, options.max_width - beside)
             else:
                 yield self._line(row[:-1], widths[:-1])
-                for line in row[-1].wrap(console, max(LEAST_BESIDE, options.max_width - INDENT)):
-                    line.pad_left(INDENT)
-                    yield line
+                wrapped = row[-1].wrap(console, max(LEAST_BESIDE, options.max_width - INDENT))
+                yield from self._indented(wrapped, INDENT)
+
+    @staticmethod
+    def _indented(lines: "Iterable[Text]", indent: int) -> "Iterator[Text]":
+        for line in lines:
+            line.pad_left(indent)
+            line.end = "\n"  # a cell has none, and neither has the only line of one that was wrapped
+            yield line
 
     def _texts(self) -> "list[list[Text]]":
         from rich.text import Text

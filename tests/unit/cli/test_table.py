@@ -18,6 +18,10 @@ def printed(width: int, terminal: bool = True) -> str:
     table = Table("symbol", "state", "source", ">age", "reason", "message", wraps=True)
     for row in ROWS:
         table.add_row(*row)
+    return shown_on(table, width, terminal)
+
+
+def shown_on(table: Table, width: int, terminal: bool = True) -> str:
     out = io.StringIO()
     console = Console(
         file=out, width=width, force_terminal=terminal, color_system=None, soft_wrap=True, highlight=False
@@ -43,6 +47,17 @@ def test_the_message_wraps_beside_the_rest_or_below_it() -> None:
     assert "No security" in wide[1]
     assert narrow[2].startswith("    No security")
     assert max(map(len, narrow)) <= 80
+
+
+@pytest.mark.parametrize("width", [20, 40, 60, 80, 100])
+@pytest.mark.parametrize("message", ["short", "A sentence that fits on one line below its row", LONG])
+def test_each_row_begins_a_line(width: int, message: str) -> None:
+    table = Table("setting", "value", "why", wraps=True)
+    names = ["IBSTREAM_DATA_ROOT", "IBSTREAM_RUN_DIR", "IBSTREAM_API_MODE"]
+    for name in names:
+        table.add_row(name, "a value of some length, say a path", message)
+    starts = [line.partition(" ")[0] for line in shown_on(table, width).splitlines()]
+    assert [start for start in starts if start] == ["setting", *names]
 
 
 def test_in_a_pipe_a_row_is_a_line() -> None:
