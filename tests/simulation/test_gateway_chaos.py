@@ -167,6 +167,7 @@ def test_ten_minutes_of_everything_at_once() -> None:
     check_nothing_leaks(world)
 
 
+@pytest.mark.hours
 @pytest.mark.parametrize("limit", [100, 500])
 def test_reconnect_storm_with_500_symbols(limit: int) -> None:
     """The world counts messages, lines and history requests, and fails at the first one too many."""

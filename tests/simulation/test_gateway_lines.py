@@ -1,5 +1,7 @@
 """More symbols than lines, fallbacks, and what a restart knows, played against the gateway's core."""
 
+import pytest
+
 from messages.events import CutSymbol, IbError, LineLimitLearned, PlannedSymbol
 from tests.simulation.ib_world import PRICE_TIME, SECOND, World, fx
 
@@ -12,6 +14,7 @@ def live(world: World) -> list[str]:
     return [symbol for symbol, said in world.said.items() if said.state == "live"]
 
 
+@pytest.mark.hours
 def test_a_hundred_lines_for_130_symbols() -> None:
     world = World(names(130))
     world.until(lambda: len(live(world)) == 100, within=20)

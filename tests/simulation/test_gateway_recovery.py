@@ -381,6 +381,7 @@ def test_halt() -> None:
     world.until(world.all_live, within=2)
 
 
+@pytest.mark.hours
 def test_market_closes_and_opens_without_a_false_alarm() -> None:
     world = live()
     close, opens = 6.5 * 3600, 24 * 3600
@@ -399,6 +400,7 @@ def test_market_closes_and_opens_without_a_false_alarm() -> None:
     } | {"stale"}
 
 
+@pytest.mark.hours
 def test_half_day_and_holiday() -> None:
     world = World(("SPY", "XMAS"))
     world.hours["SPY"] = "20260921:0930-20260921:1300;20260922:CLOSED"
@@ -433,6 +435,7 @@ def test_port_change() -> None:
     assert [effect.port for effect in world.of(fx.Connect, start)] == [4002]
 
 
+@pytest.mark.hours
 def test_reset_window_is_expected() -> None:
     world = live()
     world.run((23 + 45 / 60 - 9.5) * 3600)  # Monday 23:45 in New York

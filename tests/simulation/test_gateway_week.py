@@ -9,6 +9,8 @@ from collections import Counter
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
+import pytest
+
 from messages.events import LinkChanged
 from tests.simulation.ib_world import SECOND, IbError, World, fx
 
@@ -70,6 +72,7 @@ class Week:
             self.world.run(up)
 
 
+@pytest.mark.hours
 def test_from_friday_to_monday() -> None:
     week = Week()
     world = week.world
