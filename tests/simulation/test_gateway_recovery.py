@@ -119,6 +119,22 @@ def test_1102_without_ticks_is_noticed_and_cured_by_resubscription() -> None:
     assert len(world.of(fx.Connect)) == connects and world.of(fx.Snapshot, restored) == []
 
 
+@pytest.mark.parametrize("others_tick", [True, False])
+def test_1102_and_a_quiet_symbol_that_a_snapshot_verifies_is_not_asked_for_again_at_once(others_tick: bool) -> None:
+    world = live("SPY", "QQQ")
+    world.quiet.update(["QQQ"] if others_tick else world.symbols)
+    world.run(40)
+    world.ib_link = False
+    world.error(1100)
+    world.run(5)
+    world.ib_link = True
+    restored = world.now
+    world.error(1102)
+    world.run(30)
+    assert world.state("QQQ") == "quiet"
+    assert len([each for each in world.of(fx.Snapshot, restored) if each.planned.symbol == "QQQ"]) <= 3
+
+
 def test_1101_resubscribes_all_with_fresh_ids() -> None:
     world = live()
     old = set(world.requests)

@@ -239,8 +239,9 @@ class Symbol:
 
     @property
     def suspect(self) -> bool:
-        """Something happened to the link or a farm since the stream last proved itself."""
-        return self.suspect_since > max(self.last_tick, self.subscribed_at)
+        """Something happened to the link or a farm since the stream last proved itself, by a tick or by a snapshot that
+        shows what it brought."""
+        return self.suspect_since > max(self.last_tick, self.subscribed_at, self.verified_at)
 
     def market_open(self, now: int) -> bool:
         """Unknown hours count as open: nothing is excused by them."""
