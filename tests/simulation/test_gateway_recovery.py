@@ -135,6 +135,19 @@ def test_1102_and_a_quiet_symbol_that_a_snapshot_verifies_is_not_asked_for_again
     assert len([each for each in world.of(fx.Snapshot, restored) if each.planned.symbol == "QQQ"]) <= 3
 
 
+def test_when_all_fall_silent_what_was_verified_before_proves_nothing() -> None:
+    world = live("SPY", "IWM", "QQQ")
+    world.quiet.add("QQQ")
+    world.until(lambda: world.state("QQQ") == "quiet", within=30)
+    world.run(10)
+    world.mute.update(world.symbols)
+    world.run(ALL_FLAGGED)
+    assert world.said["QQQ"].stale
+    assert (world.state("QQQ"), world.said["QQQ"].reason) == ("stale", "link_silent")
+    world.mute.clear()
+    world.until(lambda: world.state("QQQ") == "quiet", within=20)
+
+
 def test_1101_resubscribes_all_with_fresh_ids() -> None:
     world = live()
     old = set(world.requests)

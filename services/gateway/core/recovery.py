@@ -83,7 +83,8 @@ class Recovery:
         limit = symbol.patience(self.shared)
         # A probe that takes long is asked for earlier, so that its answer comes before the limit.
         lead = min(max(symbol.probe_took * 5 // 4 + limit // 15, limit // 2), limit * 4 // 5)
-        return max(since + limit, symbol.verified_until) - lead
+        verified_until = symbol.verified_until if symbol.quiet(self.context.now) else 0
+        return max(since + limit, verified_until) - lead
 
     def _doubt(self, symbol: Symbol) -> int:
         if symbol.suspect and self.region_ticked.get(symbol.region, 0) <= symbol.suspect_since:

@@ -282,7 +282,7 @@ def derive(symbol: Symbol, shared: SharedFacts, now: int) -> View:
     if symbol.cut_reason is not None:
         reason = shared.outage or symbol.cut_reason
         return View("over_limit", not _served_by_snapshot(symbol, shared, now), reason, None, symbol.cut_message)
-    if shared.outage is None and (symbol.fresh(shared, now) or symbol.quiet(now)):
+    if shared.outage is None and (symbol.fresh(shared, now) or (symbol.quiet(now) and not _outlived(symbol, shared))):
         if symbol.halted:
             return View("halted", False, "halted")
         if symbol.data_type in (3, 4):
@@ -341,6 +341,11 @@ def next_change(symbol: Symbol, shared: SharedFacts, now: int) -> int:
 def snapshot_life(shared: SharedFacts) -> int:
     """For how long a snapshot's price may stand for a current one, ns."""
     return 2 * shared.stale_after
+
+
+def _outlived(symbol: Symbol, shared: SharedFacts) -> bool:
+    """All are silent, and it was verified before that began: this proves nothing about now."""
+    return shared.silent and symbol.verified_at <= shared.newest_tick
 
 
 def _served_by_snapshot(symbol: Symbol, shared: SharedFacts, now: int) -> bool:
