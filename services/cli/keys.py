@@ -20,6 +20,7 @@ def register(app: typer.Typer) -> None:
 def make(
     name: Annotated[str, typer.Argument(help="A word for whoever will hold the key, such as `riskbox`.")],
     role: Annotated[str, typer.Option(help="data: subscribe and replay; control: start and stop as well.")] = "data",
+    json: Annotated[bool, typer.Option("--json", help="As JSON, with the paths of the two files.")] = False,
 ) -> None:
     """Make a key and allow it. Prints where its secret is; copy that, and server.key, to the other machine.
 
@@ -33,7 +34,12 @@ def make(
         raise IbStreamError("invalid_request", f"{role!r} is no role; expected {' or '.join(keys.ROLES)}")
     where = tools.settings().keys_path
     secret = keys.make(where, name, role)
-    typer.echo(f"{role} key {name}: secret {secret}, server's public key {where / 'server.key'}")
+    server = where / "server.key"
+    if json:
+        made = next(key for key in keys.allowed(where) if key.name == name)
+        tools.print_json(made._asdict() | {"secret_file": str(secret), "server_key_file": str(server)})
+        return
+    typer.echo(f"{role} key {name}: secret {secret}, server's public key {server}")
 
 
 def show(json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:

@@ -1,12 +1,15 @@
 """`ibstream start`, `stop` and `status`."""
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from messages.errors import IbStreamError
 from services.cli import output as tools
 from services.cli.table import Table
+
+if TYPE_CHECKING:
+    from messages.control import AnyMessage
 
 ProjectOption = Annotated[int | None, typer.Option(help="Project whose symbols to stream.", show_default=False)]
 SnapshotOption = Annotated[
@@ -19,6 +22,9 @@ SymbolsOption = Annotated[
 ]
 MaxOption = Annotated[
     int | None, typer.Option("--max-symbols", help="Stream at most so many; the least important are cut.")
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="What came of it as JSON: accepted, changed, seq in the stream control.")
 ]
 DataType = Literal["realtime", "frozen", "delayed", "delayed_frozen"]
 
@@ -40,6 +46,7 @@ def start(
     refresh_interval: Annotated[
         float | None, typer.Option(help="Seconds between two looks at the database, at least 5.")
     ] = None,
+    json: JsonOption = False,
 ) -> None:
     """Start streaming. The choice survives restarts, until `ibstream stop`.
 
@@ -58,11 +65,14 @@ def start(
 
     where = tools.settings()
     wanted = tools.start_request(project, decision_snapshot, symbols, max_symbols, market_data_type, refresh_interval)
-    tools.ask(where, SUPERVISOR_CONTROL, wanted, timeout=where.database_timeout + 10)
-    typer.echo("started; `ibstream status --watch` shows the prices")
+    reply = tools.ask(where, SUPERVISOR_CONTROL, wanted, timeout=where.database_timeout + 10)
+    if json:
+        _print_accepted(reply)
+    else:
+        typer.echo("started; `ibstream status --watch` shows the prices")
 
 
-def stop() -> None:
+def stop(json: JsonOption = False) -> None:
     """Stop streaming: every subscription ends, the services stay. The choice survives restarts.
 
     [dim]Example:[/dim]  ibstream stop && ibstream start --symbols SPY
@@ -71,7 +81,19 @@ def stop() -> None:
     from messages.topics import SUPERVISOR_CONTROL
 
     reply = tools.ask(tools.settings(), SUPERVISOR_CONTROL, Stop())
-    typer.echo("stopped" if isinstance(reply, Accepted) and reply.changed else "it was stopped already")
+    if json:
+        _print_accepted(reply)
+    else:
+        typer.echo("stopped" if isinstance(reply, Accepted) and reply.changed else "it was stopped already")
+
+
+def _print_accepted(reply: "AnyMessage") -> None:
+    """The answer as the HTTP API gives it. Raises IbStreamError `invalid_request` for any other."""
+    from messages.control import Accepted
+
+    if not isinstance(reply, Accepted):
+        raise IbStreamError("invalid_request", f"the supervisor answered {type(reply).__name__}")
+    tools.print_json({"accepted": True, "changed": reply.changed, "seq": reply.seq})
 
 
 def status(

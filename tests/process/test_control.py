@@ -115,8 +115,12 @@ def test_what_cannot_be_planned_is_refused_by_name_and_changes_nothing(pipeline:
 def test_an_odd_but_real_symbol_gets_a_name_that_can_be_predicted(pipeline: Make) -> None:
     p = pipeline()
     eventually(lambda: p.status())
-    done(p.cli("stop"))
-    done(p.cli("start", "--symbols", "BRK B"))
+    stopped = json.loads(done(p.cli("stop", "--json")))
+    assert (stopped["accepted"], stopped["changed"]) == (True, True)
+    assert json.loads(done(p.cli("stop", "--json")))["changed"] is False
+    started = json.loads(done(p.cli("start", "--symbols", "BRK B", "--json")))
+    assert started["changed"] and started["seq"] > stopped["seq"]
+    assert p.cli("start", "--json").stdout == ""
     assert p.await_status("connected").subscribed_symbols == ["BRK.B"]
     assert eventually(lambda: p.quote("BRK.B"))["symbol"] == "BRK.B"
 

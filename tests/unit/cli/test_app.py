@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -72,3 +73,19 @@ def test_commands_that_need_the_services_say_that_they_are_not_there(run: Run) -
     assert run("projects")[0] == 9
     assert run("status")[0] == 8
     assert run("plan", "--refresh")[0] == 8
+
+
+def test_a_key_that_is_made_can_be_read_by_a_program(run: Run, tmp_path) -> None:
+    code, out, err = run("keys", "make", "riskbox", "--role", "data", "--json")
+    assert (code, err) == (0, "")
+    made = json.loads(out)
+    folder = tmp_path / "data" / "keys"
+    assert made == {
+        "name": "riskbox",
+        "role": "data",
+        "public": json.loads(run("keys", "list", "--json")[1])[0]["public"],
+        "secret_file": made["secret_file"],
+        "server_key_file": str(folder / "server.key"),
+    }
+    assert all(Path(made[name]).is_file() for name in ("secret_file", "server_key_file"))
+    assert run("keys", "make", "riskbox", "--json")[:2] == (2, "")
