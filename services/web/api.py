@@ -73,6 +73,12 @@ class StartBody(BaseModel):
     refresh_interval_seconds: Annotated[float, Field(ge=5, le=86_400, allow_inf_nan=False)] | None = None
 
 
+class StopBody(BaseModel):
+    """Nothing: a stop is of the whole stream. What else a body asks for is refused, and nothing is stopped."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
 REFUSED: Final = (
     "request_too_large",
     "project_not_found",
@@ -175,9 +181,11 @@ def _commands(router: APIRouter, backend: Backend) -> None:
         summary="Stop streaming",
         description="Stopping a stopped stream is not an error: `changed` is false then.",
         responses=answer(schema.AcceptedView, "Accepted, and durable", {"accepted": True, "changed": True, "seq": 13})
-        | failures(*ALWAYS, "forbidden", "request_too_large", "supervisor_unreachable", "journal_unavailable"),
+        | failures(
+            *ALWAYS, "forbidden", "request_too_large", "supervisor_unreachable", "journal_unavailable", checked=True
+        ),
     )
-    async def stop() -> Response:
+    async def stop(body: Annotated[StopBody | None, Body()] = None) -> Response:
         return await ask(Stop())
 
 

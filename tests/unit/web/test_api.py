@@ -167,6 +167,12 @@ def test_a_request_that_is_not_as_documented(web, body):
     assert web.control.asked == []
 
 
+@pytest.mark.parametrize("body", [{"symbols": ["SPY"]}, {"unknown": None}, [], "SPY", 1])
+def test_a_stop_of_something_in_particular_stops_nothing(web, body):
+    assert error_of(web.post(f"{API}/stop", json=body)) == (422, "invalid_request")
+    assert web.control.asked == []
+
+
 def test_the_sentence_names_the_field_and_not_the_value(web):
     message = web.post(f"{API}/start", json={"max_symbols": "hunter2"}).json()["detail"]["message"]
     assert message.startswith("max_symbols: ")
