@@ -1,5 +1,6 @@
 """Runs the commands of a Procfile together, prints what they say, and ends them all: a small process manager.
 
+The simulator is asked to end when the others have.
 Guarantees, on Linux without exception: within five seconds after SIGINT, SIGTERM, SIGHUP, the closing of its output,
 the end of one of the commands, or its own death by SIGKILL, nothing of what it started is left. (Elsewhere a killed
 launcher is noticed by the keepers.) The Procfile and its names, and how a line is printed, are honcho's.
@@ -11,6 +12,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from types import FrameType
@@ -25,6 +27,8 @@ PATIENCE: Final = 4.5  # seconds from the first signal until what is left is kil
 TICK: Final = 0.5  # seconds between two looks around, when nothing happens
 CHUNK: Final = 1 << 16
 SIDE: Final = ("web",)  # whose end ends nothing else
+LAST: Final = ("simulator",)  # asked to end when the others have: nobody sees a connection lost in a clean stop
+TWICE: Final = 0.3  # seconds: a Ctrl-C so soon after the first is the same one, passed on by a wrapper as well
 ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -74,6 +78,8 @@ class Launcher:
         self._banner = banner
         self._running: dict[str, _Running] = {}
         self._ending = False
+        self._last_asked = False
+        self._asked = 0.0  # when all were asked to end, monotonic seconds
         self._code = 0
         self._parent = os.getppid()
         self._output_open = True
@@ -133,6 +139,8 @@ class Launcher:
         for running in self._running.values():
             if running.process.returncode is None and running.process.poll() is not None:
                 self._on_end(running)
+        if self._ending and not any(running.process.returncode is None for running in self._others()):
+            self._ask_last()
 
     # --- ends ---
 
@@ -149,7 +157,7 @@ class Launcher:
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         """Nothing here waits for the output: it may be what hangs."""
-        if self._ending and number == signal.SIGINT:  # a second Ctrl-C
+        if self._ending and number == signal.SIGINT and time.monotonic() - self._asked > TWICE:  # a second Ctrl-C
             signal.setitimer(signal.ITIMER_REAL, 0.01)
         self._end(0)
 
@@ -157,10 +165,21 @@ class Launcher:
         """Ask all to end; what is left after PATIENCE is killed. Once."""
         if self._ending:
             return
+        self._asked = time.monotonic()
         self._ending, self._code = True, code
         signal.setitimer(signal.ITIMER_REAL, PATIENCE)
-        for running in list(self._running.values()):
+        for running in self._others():
             running.signal(signal.SIGTERM)
+
+    def _others(self) -> list[_Running]:
+        return [running for running in self._running.values() if running.name not in LAST]
+
+    def _ask_last(self) -> None:
+        """Once: a keeper that is asked again would pass it on again."""
+        if not self._last_asked:
+            self._last_asked = True
+            for running in self._running.values():
+                running.signal(signal.SIGTERM)
 
     def _give_up(self, _number: int, _frame: FrameType | None) -> None:
         for running in list(self._running.values()):

@@ -124,6 +124,43 @@ def test_output_that_nobody_takes_does_not_keep_it_from_ending(launch: Callable[
     eventually(made.ended, STOP_SECONDS)
 
 
+def commands(*names: str) -> subprocess.Popen[str]:
+    """The launcher with commands that say when they begin, and when they end: half a second after they are asked."""
+    script = "trap 'sleep 0.5; echo ended; exit 0' TERM; echo began; while :; do sleep 0.05; done"
+    program = "import os, sys; from services.cli.launcher import Launcher; sys.exit(Launcher({}, os.environ).run())"
+    made = subprocess.Popen(
+        [sys.executable, "-c", program.format(dict.fromkeys(names, script))],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert made.stdout is not None
+    for _ in names:
+        while "began" not in made.stdout.readline():
+            pass
+    return made
+
+
+def test_the_simulator_ends_after_those_that_are_connected_to_it() -> None:
+    made = commands("simulator", "gateway", "sink")
+    made.send_signal(signal.SIGINT)
+    said, _ = made.communicate(timeout=STOP_SECONDS)
+    ended = [line.split()[1] for line in said.splitlines() if line.endswith("ended")]
+    assert sorted(ended[:2]) == ["gateway", "sink"]
+    assert ended[2:] == ["simulator"]
+    assert made.returncode == 0
+
+
+def test_one_ctrl_c_that_arrives_twice_is_one() -> None:
+    made = commands("gateway")
+    made.send_signal(signal.SIGINT)
+    time.sleep(0.05)  # as a wrapper passes it on that its child had from the terminal too
+    made.send_signal(signal.SIGINT)
+    said, _ = made.communicate(timeout=STOP_SECONDS)
+    assert said.rstrip().endswith("ended")
+    assert made.returncode == 0
+
+
 @pytest.mark.parametrize("moment", [0.4, 0.8, 1.6, None])
 def test_a_killed_launcher_takes_all_of_it_along(launch: Callable[..., Launch], moment: float | None) -> None:
     made = launch(output=subprocess.DEVNULL)
