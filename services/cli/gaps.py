@@ -78,11 +78,12 @@ def _ledger(where: "Settings", begin: int, before: int | None, symbol: str | Non
     from services.quotes.gaps import Gap, GapFold
 
     found: list[Gap] = []
-    for stream in streams_in(where.journal_dir):
+    journal = tools.journal(where)
+    for stream in streams_in(journal):
         if kind(stream) != LINK:
             continue
         fold = GapFold()
-        with JournalReader(where.journal_dir, stream) as reader:
+        with JournalReader(journal, stream) as reader:
             for row in reader.blocks():
                 block = decode_block(stream, row.payload)
                 assert isinstance(block, EventBlock)

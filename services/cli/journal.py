@@ -98,7 +98,10 @@ def replay(
         _replay_into(where, into, since, until, pace)
         return
     chosen, symbols = _streams(stream, where) or known_streams(where), _symbols(symbol)
-    pasts = files(where.journal_dir, [name for name in chosen if writer_of(name) not in where.peers])
+    pasts = files(
+        tools.journal(where) if not where.peers else where.journal_dir,
+        [name for name in chosen if writer_of(name) not in where.peers],
+    )
     pasts |= {name: RemotePast(where, name, symbols) for name in chosen if name not in pasts}
     _check_seen(symbols, _print_entries(entries(pasts, since or 0, until, symbols), pace, json))
 
@@ -123,7 +126,7 @@ def at(
     moment = tools.since("TIME", time)
     assert moment is not None
     with _progress("folding") as show:
-        book = book_at(where.journal_dir, moment, show)
+        book = book_at(tools.journal(where), moment, show)
     quotes = {name: quote for name in book.symbols() if (quote := book.quote(name)) is not None}
     for name in map(name_of, symbols or []):
         if name not in quotes:
@@ -178,12 +181,12 @@ def export(
 
         options: dict[str, Any] = {"begin": first or 0, "end": last, "symbols": symbols, "progress": progress}
         if out == "-":
-            write(where.journal_dir, name, kind, sys.stdout.buffer, seen=seen, **options)
+            write(tools.journal(where), name, kind, sys.stdout.buffer, seen=seen, **options)
             _check_seen(symbols, seen)
             return
         draft = target.with_name(f".{target.name}.part")
         try:
-            count = write(where.journal_dir, name, kind, draft, seen=seen, **options)
+            count = write(tools.journal(where), name, kind, draft, seen=seen, **options)
             _check_seen(symbols, seen)
             draft.replace(target)
         except OSError as error:
@@ -374,7 +377,7 @@ def _replay_into(where: "Settings", into: str, since: int | None, until: int | N
     timing = Pace(pace)
     try:
         with _progress("folding") as show:
-            rebuild = Rebuild(where.journal_dir, folder, until)
+            rebuild = Rebuild(tools.journal(where), folder, until)
             rebuild.fold(until if pace is None else since or 0, show)
         if pace is not None:
             for moment in rebuild.live():

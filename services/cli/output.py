@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 from messages.errors import IbStreamError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import Console
 
     from messages.control import AnyMessage, Start
@@ -39,6 +41,15 @@ def settings() -> "Settings":
     from services.base.settings import load, with_env_file
 
     return load(with_env_file(os.environ))
+
+
+def journal(where: "Settings") -> "Path":
+    """The folder of the journal. Raises IbStreamError `journal_unavailable` where nothing was ever recorded."""
+    folder = where.journal_dir
+    if not folder.is_dir():
+        sentence = f"there is no journal in {folder}: is IBSTREAM_DATA_ROOT right? Nothing was recorded there"
+        raise IbStreamError("journal_unavailable", sentence)
+    return folder
 
 
 def console() -> "Console":

@@ -138,6 +138,14 @@ def test_verify_cannot_tell_where_there_is_nothing_or_nothing_to_be_read(tmp_pat
     assert f"{day} cannot be read" in out
 
 
+@pytest.mark.parametrize("command", [("gaps",), ("replay",), ("at", "now"), ("export",)], ids=lambda words: words[0])
+def test_a_data_root_without_a_journal_is_said(tmp_path: Path, run: Run, command: tuple[str, ...]) -> None:
+    code, out, said = run(*command)
+    assert (code, out) == (14, "")
+    assert f"there is no journal in {tmp_path / 'data' / 'journal'}" in said
+    assert not list(Path.cwd().glob("ticks.parquet"))
+
+
 def test_verify_works_beside_a_writer_and_calls_a_durable_tail_that_is_gone_damage(journal: Path, run: Run) -> None:
     writer = open_writer(journal, NOON + 3 * DAY)
     time = NOON + 3 * DAY
