@@ -98,10 +98,8 @@ def replay(
         _replay_into(where, into, since, until, pace)
         return
     chosen, symbols = _streams(stream, where) or known_streams(where), _symbols(symbol)
-    pasts = files(
-        tools.journal(where) if not where.peers else where.journal_dir,
-        [name for name in chosen if writer_of(name) not in where.peers],
-    )
+    here = [name for name in chosen if writer_of(name) not in where.peers]
+    pasts = files(tools.journal(where), here) if here else {}
     pasts |= {name: RemotePast(where, name, symbols) for name in chosen if name not in pasts}
     _check_seen(symbols, _print_entries(entries(pasts, since or 0, until, symbols), pace, json))
 
