@@ -48,8 +48,8 @@ $(OTHER_CLIENTS): $(VENV)/.installed
 	@touch $@
 clients: .venvs/stoqey-1.6.10/node_modules .venvs/nautilus-trader-1.221.0/.installed
 
-# Two tests at a time: real processes are waited for most of the time.
-JOBS ?= 2
+# Tests at a time: real processes are waited for most of the time, so three keep two cores busy.
+JOBS ?= 3
 
 # What a change must pass before anything else, in under a minute: no process is started, Hypothesis tries a tenth.
 check: $(VENV)/.installed-dev
