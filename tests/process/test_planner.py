@@ -181,7 +181,7 @@ def test_a_changed_row_is_planned_by_a_refresh_by_hand(bench: Callable[..., Plan
 
 
 def test_a_database_url_that_is_none(bench: Callable[..., PlannerBench]) -> None:
-    process = bench(IBSTREAM_DATABASE_URL="oracle://me:hunter2@db/x").spawn("planner")
+    process = bench().spawn("planner", IBSTREAM_DATABASE_URL="oracle://me:hunter2@db/x")
     output = process.communicate(timeout=20)[0]
     assert process.returncode == 2
     assert "IBSTREAM_DATABASE_URL" in output and "hunter2" not in output and "Traceback" not in output
