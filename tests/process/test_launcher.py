@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import psutil
@@ -90,7 +90,8 @@ def launch(pipeline: Make) -> Iterator[Callable[..., Launch]]:
 
 def _clear(made: Launch) -> None:
     for process in made.family():
-        process.kill()
+        with suppress(psutil.NoSuchProcess):  # it may be on its way out
+            process.kill()
     made.process.kill()
     made.process.wait()
     if made.process.stdout is not None:
