@@ -46,11 +46,11 @@ mkdir -p "$app" "$units" "$(dirname "$settings")" "$data"
 # Copied aside and then exchanged: services that run meanwhile may still import a module.
 new=$app/.new
 rm -rf "$new" && mkdir "$new"
-for part in messages services deploy; do
+for part in ibstream messages services deploy; do
   cp -r "$source_dir/$part" "$new/$part"
 done
 rm -rf "$new/services/web/ui"
-for part in messages services deploy; do
+for part in ibstream messages services deploy; do
   rm -rf "${app:?}/$part" && mv "$new/$part" "$app/$part"
 done
 rmdir "$new"

@@ -167,7 +167,7 @@ def test_the_installer_refuses_what_it_does_not_know(tmp_path: Path) -> None:
 def source(tmp_path: Path) -> Path:
     """A checkout to install from, which the test may turn into another version."""
     folder = tmp_path / "checkout"
-    for part in ("messages", "services", "deploy"):
+    for part in ("ibstream", "messages", "services", "deploy"):
         shutil.copytree(REPOSITORY / part, folder / part, ignore=shutil.ignore_patterns("node_modules", "__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE", "requirements.lock"):
         shutil.copy(REPOSITORY / name, folder)
@@ -201,11 +201,11 @@ def test_install_upgrade_and_remove(tmp_path: Path, source: Path) -> None:
     settings.write_text("IBSTREAM_API_MODE=ib\n")
     (root / "var" / "lib" / "ibstream" / "journal.sqlite").write_bytes(b"years")
     kept = {"etc/ibstream/ibstream.env": b"IBSTREAM_API_MODE=ib\n", "var/lib/ibstream/journal.sqlite": b"years"}
-    (source / "services" / "keep.py").rename(source / "services" / "hold.py")
+    (source / "services" / "runtime" / "timers.py").rename(source / "services" / "runtime" / "hold.py")
     second = run(install, "--root", root)
     assert second.returncode == 0, second.stderr
     after = before | kept
-    after["opt/ibstream/services/hold.py"] = after.pop("opt/ibstream/services/keep.py")
+    after["opt/ibstream/services/runtime/hold.py"] = after.pop("opt/ibstream/services/runtime/timers.py")
     assert contents(root) == after
 
     chosen(root)
