@@ -10,10 +10,9 @@ import stat
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from time import monotonic
-from typing import overload
+from typing import Any, overload
 
 import msgspec
-import structlog
 import zmq
 
 from messages.codec import decode_message, encode
@@ -46,7 +45,12 @@ TCP_CONNECT_MS = 3_000
 
 PlainSocket = zmq.Socket[bytes]
 
-log = structlog.get_logger()
+
+def _log() -> Any:
+    """The logger, for services: a client, which never listens, needs none of its library."""
+    import structlog
+
+    return structlog.get_logger()
 
 
 def prepare_run_dir(settings: Settings) -> Path:
@@ -111,9 +115,9 @@ class Listener:
             prepare_run_dir(self._settings)
             _bind(self._sock, self._settings, self._endpoint)
         except (IbStreamError, OSError) as error:
-            log.error("not_listening", path=str(self._path), error=str(error))
+            _log().error("not_listening", path=str(self._path), error=str(error))
         else:
-            log.warning("listening_again", path=str(self._path), because="its file was removed")
+            _log().warning("listening_again", path=str(self._path), because="its file was removed")
 
 
 def _connect(sock: PlainSocket, settings: Settings, endpoint: str) -> None:
