@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from ibstream.errors import Unreachable
-from messages.codec import decode_heartbeat
+from messages.codec import decode_block, decode_heartbeat
 from messages.control import ReplayReply, ReplayRequest
 from messages.errors import IbStreamError
 from messages.events import Block, EventBlock, GapClosed, GapOpened, TickBlock
@@ -112,7 +112,7 @@ class TickFeed:
 
     def _taker(self, since: int | None) -> Callable[[Block], None]:
         def take(block: Block) -> None:
-            if since is None or block_time(block) >= since:
+            if since is None or block.time >= since:
                 self._items.extend(self._items_of(block))
 
         return take
@@ -124,10 +124,6 @@ class TickFeed:
             for event in block.events:
                 if isinstance(event, GapOpened | GapClosed) and (not self._symbols or event.symbol in self._symbols):
                     yield _mark(event)
-
-
-def block_time(block: Block) -> int:
-    return block.time
 
 
 def _mark(event: GapOpened | GapClosed) -> Mark:
@@ -151,7 +147,6 @@ def _local_place(settings: Settings, stream: str, since: int | None) -> Cursor:
 
 def _remote_place(settings: Settings, gateway: str, stream: str, since: int | None) -> Cursor:
     """The same, asked of the writer. Raises Unreachable."""
-    from messages.codec import decode_block
 
     def ask(from_seq: int, from_time: int) -> ReplayReply:
         wanted = ReplayRequest(stream=stream, from_seq=from_seq, max_bytes=1, from_time=from_time)
