@@ -25,7 +25,7 @@ from services.gateway.core.core import GatewayCore
 from services.gateway.core.memory import Memory
 from services.gateway.pulse import Pulse
 from services.gateway.wire.connection import RECEIVE_SIZE, Address, Connection, LinkClosed, Stage, resolve
-from services.gateway.wire.endpoint_probe import Probe
+from services.gateway.wire.endpoint_probe import probe
 from services.gateway.wire.official_client import NEWEST_VERSION, OLDEST_VERSION, BadFrame, OfficialClient
 from services.gateway.wire.text_ticks import FrameError
 from services.gateway.wire.tick_router import TickRouter
@@ -39,6 +39,7 @@ MAX_DRAIN = 1 << 18  # bytes taken from the socket in one turn of the loop
 TIMER_SECONDS = 0.1
 PULSE_SHARE = 0.2  # of the span for which prices are vouched for: silence after which IB is asked for the time
 DUMP_PAUSE = 60 * SECOND
+LOOKUP_SECONDS = 5.0  # more for a probe, whose handshake has a deadline of its own
 MEMORY = 30 * 86_400 * SECOND  # how much of the link stream is read again at the start
 
 
@@ -64,7 +65,8 @@ class Gateway:
         self._official = OfficialClient(self._settings.ib_client_id, OLDEST_VERSION, self._router.add)
         self._rare: list[bytes] = []
         self._link_events: list[LinkEvent] = []
-        self._probe: Probe | None = None
+        self._probes = service.background("the probe of the first gateway", "invalid_setting", threads=1)
+        self._probing = False
         self._watched_write = False
         self._flight_dir = self._settings.flight_dir / self._name
         self._recorder = self._open_recorder()
@@ -145,9 +147,6 @@ class Gateway:
         hangs = connection is not None and connection.stage is Stage.CONNECTING and self._now() > self._next_address_at
         if connection is not None and hangs and self._addresses and not self._try_next(connection):
             self._turn([fx.SocketFailed("unreachable", "no address of the gateway takes a connection")])
-        if self._probe is not None and self._probe.finished is not None:
-            seen, self._probe = self._probe.finished, None
-            self._turn([seen])
         clock = self._service.clock
         if self._core.link.phase == "ready" and self._pulse.wants(clock.monotonic(), clock.now()):
             self._ask_time()
@@ -359,15 +358,14 @@ class Gateway:
         """The name lookup of a connection has come to an end."""
         if attempt != self._attempt:
             return  # it was given up meanwhile
-        if isinstance(found, IbStreamError):
-            self._turn([fx.SocketFailed("unreachable", found.message)])
-        elif isinstance(found, LinkClosed):
-            self._turn([fx.SocketFailed(found.reason, found.detail)])
-        else:
-            try:
-                self._try(found)
-            except LinkClosed as error:
-                self._turn([fx.SocketFailed(error.reason, error.detail)])
+        try:
+            if isinstance(found, IbStreamError):
+                raise LinkClosed("unreachable", found.message)
+            if isinstance(found, LinkClosed):
+                raise found
+            self._try(found)
+        except LinkClosed as error:
+            self._turn([fx.SocketFailed(error.reason, error.detail)])
 
     def _try(self, addresses: list[Address]) -> None:
         """Connect to the first of them that takes a try; the others wait for it to fail. Raises LinkClosed."""
@@ -426,8 +424,15 @@ class Gateway:
             log.info("flight_dumped", path=str(path), reason=reason)
 
     def _probe_endpoint(self, effect: fx.ProbeEndpoint) -> None:
-        if self._probe is None:
-            self._probe = Probe(effect.host, effect.port, self._settings.ib_connect_timeout)
+        if self._probing:
+            return
+        self._probing = True
+        seconds = self._settings.ib_connect_timeout
+        self._probes.submit(partial(probe, effect.host, effect.port, seconds), self._probed, seconds + LOOKUP_SECONDS)
+
+    def _probed(self, up: bool | IbStreamError) -> None:
+        self._probing = False
+        self._turn([fx.EndpointSeen(up is True)])
 
     # --- effects: requests ---
 
@@ -468,8 +473,6 @@ class Gateway:
 
     def _on_close(self) -> None:
         self._drop_connection()
-        if self._probe is not None:
-            self._probe.join()
         if self._recorder is not None:
             self._recorder.close()
 

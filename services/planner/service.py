@@ -40,7 +40,7 @@ from services.runtime.process import MAX_WAIT, Service
 
 log = structlog.get_logger()
 
-STATE_VERSION = 2  # raise it when the fold changes: the streams are folded again then
+STATE_VERSION = 3  # raise it when the fold changes: the streams are folded again then
 SAVE_SECONDS = 5.0
 
 

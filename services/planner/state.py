@@ -17,11 +17,10 @@ from messages.events import (
     Plan,
     PlannedSymbol,
     PlanRefreshRequested,
-    StreamStarted,
-    StreamStopped,
 )
 from messages.topics import CONTROL, shard
 from services.base.clock import SECOND
+from services.base.wanted import Wanted
 from services.planner.core import Answer, Limits, answer_of, select
 from services.planner.health import Health, LinkFact, fold_link
 from services.planner.placement import Place, place
@@ -58,28 +57,27 @@ Effect = Read | Publish
 class Folded(msgspec.Struct):
     """What the streams have said so far: saved together with their cursors."""
 
-    request: Start | None = None  # None: stopped
-    since: int = 0  # when it was started or stopped, UTC nanoseconds; 0: the supervisor has said nothing yet
-    seq: int = 0  # of the event that said so, in the control stream
-    line_limit: int | None = None  # as IB taught it
+    wanted: Wanted = msgspec.field(default_factory=Wanted)
     refresh_token: int = 0
-    # of several gateways, by name
-    line_limits: dict[str, int] = {}
+    line_limits: dict[str, int] = {}  # as IB taught them; by gateway, as `links`
     links: dict[str, LinkFact] = {}
+
+    @property
+    def request(self) -> Start | None:
+        """The start that holds, as a command; None: stopped."""
+        started = self.wanted.request
+        return None if started is None else Start(**msgspec.structs.asdict(started))
 
     def forget(self, stream: str) -> None:
         """What a stream said: it is going to be folded again from its beginning."""
         if stream == CONTROL:
-            self.request, self.since, self.seq = None, 0, 0
+            self.wanted = Wanted()
         else:
             self.line_limits.pop(shard(stream), None)
             self.links.pop(shard(stream), None)
-            if not shard(stream):
-                self.line_limit = None
 
     def forget_limits(self) -> None:
         """Try again what was planned before IB taught otherwise; it says so if a limit still holds."""
-        self.line_limit = None
         self.line_limits.clear()
 
 
@@ -104,20 +102,9 @@ class PlannerState:
     # --- events ---
 
     def on_control(self, event: AnyEvent, seq: int, time: int) -> None:
-        if isinstance(event, StreamStarted):
-            self.folded.request = Start(
-                project_id=event.project_id,
-                decision_snapshot_id=event.decision_snapshot_id,
-                symbols=event.symbols,
-                max_symbols=event.max_symbols,
-                market_data_type=event.market_data_type,
-                refresh_interval_seconds=event.refresh_interval_seconds,
-            )
-            self.folded.since, self.folded.seq = time, seq
-            self.folded.forget_limits()
-            self._forget_read()
-        elif isinstance(event, StreamStopped):
-            self.folded.request, self.folded.since, self.folded.seq = None, time, seq
+        if self.folded.wanted.apply(event, seq, time):
+            if self.folded.request is not None:
+                self.folded.forget_limits()
             self._forget_read()
         elif isinstance(event, PlanRefreshRequested):
             self.refresh(seq)
@@ -150,7 +137,7 @@ class PlannerState:
     def turn(self, now: int) -> list[Effect]:
         """What there is to do at `now`. Call only when the control stream is applied up to its head."""
         request = self.folded.request
-        if not self.folded.since:
+        if not self.folded.wanted.since:
             return []
         if request is None:
             return self._publish(msgspec.structs.replace(self._blank(Start(), now), started=False))
@@ -246,27 +233,20 @@ class PlannerState:
             market_data_type=request.market_data_type or "realtime",
             allow_delayed=self._defaults.allow_delayed,
             refresh_token=self.folded.refresh_token,
-            answers=self.folded.seq,
+            answers=self.folded.wanted.seq,
         )
 
     def _time(self, now: int) -> int:
         """Never before the start that the plan answers, though the clock may have been set back since."""
-        return max(now, self.folded.since)
+        return max(now, self.folded.wanted.since)
 
     def _learn(self, gateway: str, limit: int) -> None:
-        known = self.folded.line_limits.get(gateway) if self._several else self.folded.line_limit
-        if limit == known:
-            return
-        if self._several:
+        if limit != self.folded.line_limits.get(gateway):
             self.folded.line_limits[gateway] = limit
-        else:
-            self.folded.line_limit = limit
-        self._recut = True
+            self._recut = True
 
     def _lines(self) -> dict[str, int]:
         """The market data lines of each gateway, as far as is known."""
-        if not self._several:
-            return {"": self.folded.line_limit or self._defaults.line_limits[""]}
         return {name: self.folded.line_limits.get(name) or most for name, most in self._defaults.line_limits.items()}
 
     def _placed(self, plan: Plan) -> Plan:
@@ -296,7 +276,8 @@ class PlannerState:
 
     def _covers(self, plan: Plan) -> bool:
         """Whether a plan answers the last start or stop; an equal one of before is said again, so that it shows."""
-        return plan.time >= self.folded.since and plan.answers == self.folded.seq
+        wanted = self.folded.wanted
+        return plan.time >= wanted.since and plan.answers == wanted.seq
 
 
 def _all_symbols(plan: Plan) -> list[PlannedSymbol]:

@@ -188,10 +188,8 @@ class Projection:
     def _apply_control(self, block: EventBlock) -> None:
         before = (self._wanted, set(self._down))
         for event in block.events:
-            if isinstance(event, StreamStarted):
-                self._wanted = True
-            elif isinstance(event, StreamStopped):
-                self._wanted = False
+            if isinstance(event, StreamStarted | StreamStopped):
+                self._wanted = isinstance(event, StreamStarted)
             elif isinstance(event, ServiceChanged) and kind(event.service) == "gateway":
                 note = self._down.add if event.state == "down" else self._down.discard
                 note(shard(event.service))

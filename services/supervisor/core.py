@@ -82,7 +82,7 @@ class Supervisor:
 
     def first_decision(self) -> ControlEvent | None:
         """What a fresh data root begins with: started in `mock` mode, stopped in `ib` mode."""
-        if self.facts.decided:
+        if self.facts.wanted.since:
             return None
         if self._settings.api_mode == "mock":
             return StreamStarted(project_id=self._settings.project_id)
@@ -94,7 +94,7 @@ class Supervisor:
             case Start():
                 return self._decide_start(command)
             case Stop():
-                if self.facts.request is None:
+                if self.facts.wanted.request is None:
                     return Accepted(changed=False)
                 return Record(StreamStopped())
             case RefreshPlan():
@@ -107,8 +107,9 @@ class Supervisor:
                 )
 
     def _decide_start(self, start: Start) -> Decision:
-        if self.facts.request is not None:
-            message = f"the stream is started already{_for_project(self.facts.request)}; `ibstream stop` stops it first"
+        started = self.facts.wanted.request
+        if started is not None:
+            message = f"the stream is started already{_for_project(started)}; `ibstream stop` stops it first"
             return Failed(code="ib_stream_lock_busy", message=message)
         if self._validating:
             return Failed(code="ib_stream_lock_busy", message="another start is being checked right now")

@@ -22,8 +22,6 @@ from messages.events import (
     PlannedSymbol,
     ServiceChanged,
     StatusChanged,
-    StreamStarted,
-    StreamStopped,
     SymbolChanged,
     TickBlock,
 )
@@ -31,9 +29,10 @@ from messages.fields import PRICE_TIME, SOURCE, SOURCE_MOCK, SOURCE_SNAPSHOT
 from messages.topics import LINK, kind, shard, sharded
 from messages.views import LastError
 from services.base.clock import SECOND, iso
+from services.base.wanted import Wanted
 from services.journal.cursor import Cursor
 
-VERSION: Final = 5  # raise it when a fold changes: saved facts are then folded again from the journal
+VERSION: Final = 6  # raise it when a fold changes: saved facts are then folded again from the journal
 
 _RARE_FIELDS: Final = (bytes([SOURCE]), bytes([PRICE_TIME]))
 
@@ -109,10 +108,7 @@ class Facts(msgspec.Struct, kw_only=True):
     cursors: dict[str, Cursor] = {}
     times: dict[str, int] = {}  # of the last block of each stream
     # control: what is wanted, and what was said about the services and the whole
-    decided: bool = False  # somebody, or the first start, decided whether to stream
-    request: StreamStarted | None = None  # None: stopped
-    wanted_since: int = 0
-    wanted_seq: int = 0  # of the event in `control` that said so
+    wanted: Wanted = msgspec.field(default_factory=Wanted)
     said_services: dict[str, str] = {}
     said_status: StatusChanged | None = None
     # link
@@ -134,37 +130,26 @@ class Facts(msgspec.Struct, kw_only=True):
     def apply_control(self, block: EventBlock) -> None:
         for seq, event in enumerate(block.events, block.first_seq):
             match event:
-                case StreamStarted():
-                    self._want(event, seq, block.time)
-                    self.errors, self.last_error = {}, None
-                case StreamStopped():
-                    self._want(None, seq, block.time)
                 case ServiceChanged():
                     self.said_services[event.service] = event.state
                 case StatusChanged():
                     self.said_status = event
                 case _:
-                    pass
+                    if self.wanted.apply(event, seq, block.time) and self.wanted.request is not None:
+                        self.errors, self.last_error = {}, None
         self._advance("control", block)
-
-    def _want(self, request: StreamStarted | None, seq: int, time: int) -> None:
-        self.decided, self.request, self.wanted_seq, self.wanted_since = True, request, seq, time
 
     def restart(self, stream: str) -> None:
         """A stream is going to be folded again from its beginning."""
         self.cursors.pop(stream, None)
         self.times.pop(stream, None)
         if stream == "control":
-            self._restart_control()
+            self.wanted, self.said_services, self.said_status = Wanted(), {}, None
         elif kind(stream) == LINK:
             self.links.pop(shard(stream), None)
             self.errors, self.last_error = {}, None
         else:
             self.plan = None
-
-    def _restart_control(self) -> None:
-        self.decided, self.request, self.wanted_seq, self.wanted_since = False, None, 0, 0
-        self.said_services, self.said_status = {}, None
 
     # --- link ---
 
@@ -192,7 +177,7 @@ class Facts(msgspec.Struct, kw_only=True):
 
     def _count(self, error: IbError, time: int) -> None:
         """Errors since the stream was started, but for those of class info, which tell that all is well."""
-        if error.kind == "info" or time < self.wanted_since:
+        if error.kind == "info" or time < self.wanted.since:
             return
         self.errors[str(error.code)] = self.errors.get(str(error.code), 0) + error.repeats
         self.last_error = LastError(
@@ -206,7 +191,7 @@ class Facts(msgspec.Struct, kw_only=True):
         """Whether the plan in force answers what is wanted now, and not an earlier start or stop, or another journal's.
         A planner of before it said so is believed by the time of its plan."""
         plan = self.plan
-        return plan is not None and plan.time >= self.wanted_since and plan.answers in (0, self.wanted_seq)
+        return plan is not None and plan.time >= self.wanted.since and plan.answers in (0, self.wanted.seq)
 
     def apply_plan(self, block: Block) -> None:
         assert isinstance(block, Plan)

@@ -61,7 +61,7 @@ def build(
         links={name: link for name in several if (link := _link(facts.link_of(name)))} if several else UNSET,
         plan_problem=plan.problem if plan is not None else None,
         plan_problem_code=plan.problem_code if plan is not None else None,
-        warnings=[*_warnings(plan), *_clocks(facts)] if facts.request is not None else [],
+        warnings=[*_warnings(plan), *_clocks(facts)] if facts.wanted.request is not None else [],
         good_until=iso(good_until) if good_until is not None else None,
     )
 
@@ -70,7 +70,7 @@ def symbol_statuses(facts: Facts, now: int, api_mode: str, down: Collection[str]
     """Each symbol that is planned for streaming or cut from it; none while nothing is wanted. `down`: the names of
     the gateways that are not there."""
     plan = facts.plan
-    if facts.request is None or plan is None or not plan.started:
+    if facts.wanted.request is None or plan is None or not plan.started:
         return {}
     links = [link.link for link in facts.links.values() if link.link is not None]
     mock = api_mode == "mock" or any(link.account_kind == "simulator" for link in links)
@@ -125,13 +125,13 @@ def _delivered(symbols: Iterable[SymbolStatus], plan: Plan | None) -> str | None
 def _project(facts: Facts) -> int | None:
     if facts.plan is not None and facts.plan.started:
         return facts.plan.project_id
-    return facts.request.project_id if facts.request is not None else None
+    return facts.wanted.request.project_id if facts.wanted.request is not None else None
 
 
 def _snapshot(facts: Facts) -> int | None:
     if facts.plan is not None and facts.plan.started:
         return facts.plan.decision_snapshot_id
-    return facts.request.decision_snapshot_id if facts.request is not None else None
+    return facts.wanted.request.decision_snapshot_id if facts.wanted.request is not None else None
 
 
 def _most_troubled(facts: Facts, gateways: Collection[str]) -> LinkFacts:

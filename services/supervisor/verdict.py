@@ -68,7 +68,7 @@ class Limits(NamedTuple):
 
 
 def judge(facts: Facts, watch: Watch, limits: Limits) -> Verdict:
-    if facts.request is None:
+    if facts.wanted.request is None:
         if facts.plan is not None and facts.plan.started:
             return Verdict("stopped", None, "the stream is stopped; its subscriptions end once the planner has said so")
         return Verdict("stopped", None, "the stream is stopped; `ibstream start` starts it")

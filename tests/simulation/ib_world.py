@@ -310,8 +310,8 @@ class World:
                 return self._connect(port)
             case fx.Disconnect():
                 self._drop()
-            case fx.ProbeEndpoint(host, port):
-                self._soon(0.25, fx.EndpointSeen(host, port, self._up(port)))
+            case fx.ProbeEndpoint(_, port):
+                self._soon(0.25, fx.EndpointSeen(self._up(port)))
             case _:
                 self._message()
                 return self._request(effect)

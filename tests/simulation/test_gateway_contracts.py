@@ -156,7 +156,7 @@ def test_what_was_verified_before_a_farm_broke_proves_nothing_after_it() -> None
     world.until(world.all_live, within=10)
     world.quiet.add("BIL")
     world.until(lambda: world.state("BIL") == "quiet", within=30)
-    world.until(lambda: world.core.symbols["BIL"].verified_at > world.now - SECOND, within=200)
+    world.until(lambda: world.core.symbols["BIL"].trust.verified_at > world.now - SECOND, within=200)
     world.farm("usfarm", up=False, symbols=["BIL"])
     world.until(lambda: world.said["BIL"].stale, within=16)
     assert world.said["BIL"].reason == "farm_down"

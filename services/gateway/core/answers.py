@@ -10,7 +10,7 @@ from services.gateway.core import interface as fx
 from services.gateway.core.deadlines import NEVER, ns
 from services.gateway.core.governor import Kind, Request
 from services.gateway.core.ib_errors import IbCode
-from services.gateway.core.symbol_state import Advisory, Route, Symbol
+from services.gateway.core.symbol import Advisory, Route, Symbol
 
 if TYPE_CHECKING:
     from services.gateway.core.core import GatewayCore
@@ -43,20 +43,20 @@ class Answers:
     # --- answers ---
 
     def snapshot_end(self, event: fx.SnapshotEnd) -> None:
-        request, symbol = self._open(event.req_id, Kind.SNAPSHOT)
-        if request is None or symbol is None:
-            return
-        self.core.requests.finish(request)
-        symbol.snapshot = None
-        self.core.recovery.snapshot_ended(symbol, request, event.prices, event.streamed)
-        self.core.context.touch(symbol)
+        request = self._open(event.req_id, Kind.SNAPSHOT)
+        if request is not None:
+            symbol = self.core.symbols[request.symbol]
+            self.core.requests.finish(request)
+            self.core.recovery.snapshot_ended(symbol, request, event.prices, event.streamed)
+            self.core.context.touch(symbol)
 
     def contract_end(self, event: fx.ContractEnd) -> None:
-        request, symbol = self._open(event.req_id, Kind.DETAILS)
-        if request is not None and symbol is not None:
-            rejection = symbol.rejection
+        request = self._open(event.req_id, Kind.DETAILS)
+        if request is not None:
+            symbol = self.core.symbols[request.symbol]
+            rejection = symbol.refusal.rejection
             self.core.contracts.ended(request, symbol)
-            if symbol.rejection is not rejection:  # ranking ten thousand symbols for each answer takes minutes
+            if symbol.refusal.rejection is not rejection:  # ranking ten thousand symbols for each answer takes minutes
                 self.core.lines.unbalanced = True
 
     def bars_seen(self, event: fx.BarsSeen) -> None:
@@ -64,21 +64,18 @@ class Answers:
             self._bars.setdefault(event.req_id, []).extend(event.bars)
 
     def bars_end(self, event: fx.BarsEnd) -> None:
-        request, symbol = self._open(event.req_id, Kind.HISTORY)
-        if request is not None and symbol is not None:
-            self._history_ended(request, symbol, self._bars.pop(request.req_id, []))
+        request = self._open(event.req_id, Kind.HISTORY)
+        if request is not None:
+            self._history_ended(request, self.core.symbols[request.symbol], self._bars.pop(request.req_id, []))
 
-    def _open(self, req_id: int, kind: Kind) -> tuple[Request | None, Symbol | None]:
+    def _open(self, req_id: int, kind: Kind) -> Request | None:
         request = self.core.requests.by_id.get(req_id)
-        if request is None or request.kind is not kind:
-            return None, None
-        return request, self.core.symbols.get(request.symbol)
+        return request if request is not None and request.kind is kind else None
 
     def _history_ended(self, request: Request, symbol: Symbol, bars: list[Bar]) -> None:
         if bars:
             self._refusals.clear()
         self.core.requests.finish(request)
-        symbol.history = None
         if request.purpose == "gap_fill":
             self.core.gaps.filled(symbol, request, bars)
         else:
@@ -88,18 +85,14 @@ class Answers:
     def rerouted(self, event: fx.RerouteSeen) -> None:
         """The data of the symbol comes under another contract: ask for that, with the symbol's name."""
         request = self.core.requests.by_id.get(event.req_id)
-        symbol = self.core.symbols.get(request.symbol) if request is not None else None
-        if request is None or symbol is None or event.con_id <= 0:
+        if request is None or event.con_id <= 0:
             return
+        symbol = self.core.symbols[request.symbol]
         route = Route(event.con_id, event.exchange or "SMART")
-        if symbol.route == route:
+        if symbol.contract.route == route:
             return  # what it leads to leads to itself
-        symbol.route = route
+        symbol.contract.route = route
         self.core.requests.cancel(request)
-        if request is symbol.stream:
-            symbol.stream = None
-        elif request is symbol.snapshot:
-            symbol.snapshot = None
         self.core.context.touch(symbol)
 
     # --- refusals ---
@@ -108,12 +101,12 @@ class Answers:
         """An error for a request of ours."""
         self.core.context.touch(symbol)
         if request.kind is Kind.STREAM and not request.got:
-            symbol.complaint = (entry.code, message)  # the only thing that tells why nothing comes
+            symbol.refusal.complaint = (entry.code, message)  # the only thing that tells why nothing comes
         if request.kind is Kind.HISTORY:
             self._history_refused(request, symbol, entry, message)
         elif entry.code == DELAYED_SHOWN:
             request.delivered = request.delivered or DELAYED
-            if symbol.data_type is None:
+            if symbol.feed.data_type is None:
                 self.core.set_data_type(symbol, DELAYED)
         elif entry.reaction == "note" and not _ends(request, entry):
             pass
@@ -128,8 +121,8 @@ class Answers:
             case "no_entitlement":
                 self._not_entitled(request, symbol, entry, message)
             case "competing":
-                if request is symbol.snapshot:
-                    self._drop_snapshot(symbol)
+                if request is symbol.requests.snapshot:
+                    self.core.requests.give_up_snapshot(symbol)
                 self.core.competing.said(symbol)
             case "line_limit":
                 self.core.requests.finish(request)
@@ -137,7 +130,7 @@ class Answers:
             case "reject":
                 self._rejected(request, symbol, entry, message)
             case "note":
-                self._drop_snapshot(symbol)
+                self.core.requests.give_up_snapshot(symbol)
             case _:
                 self._renew(request, symbol)
 
@@ -150,12 +143,9 @@ class Answers:
 
     def _rejected(self, request: Request, symbol: Symbol, entry: IbCode, message: str) -> None:
         self._end(request, entry)
-        if request is symbol.stream:
-            symbol.stream = None
-        elif request is symbol.snapshot:
-            symbol.snapshot = None
-            symbol.answerless += 1
-            if symbol.stream is not None and symbol.proven:
+        if request.kind is Kind.SNAPSHOT:
+            symbol.snapshots.in_vain += 1
+            if symbol.requests.stream is not None and symbol.trust.proven:
                 return  # what streams exists, whatever the snapshot says
         self.core.contracts.reject(symbol, entry, message, request.con_id)
         self.core.lines.unbalanced = True
@@ -165,31 +155,24 @@ class Answers:
         advisory is no refusal unless nothing follows it."""
         core = self.core
         plan_allows = core.plan is not None and core.plan.allow_delayed
-        if plan_allows and core.context.settings.allow_delayed and not symbol.delayed:
-            symbol.delayed = True
-            symbol.data_type = None
+        if plan_allows and core.context.settings.allow_delayed and not symbol.feed.delayed:
+            symbol.feed.delayed = True
+            symbol.feed.data_type = None
             self._end(request, entry)
-            for held in (symbol.stream, symbol.snapshot):
+            for held in (symbol.requests.stream, symbol.requests.snapshot):
                 core.requests.cancel(held)
-            symbol.stream = symbol.snapshot = None
-            symbol.step = "trust"
+            symbol.cure.over()
         elif entry.code not in ADVISORIES:
             self._rejected(request, symbol, entry, message)
-        elif request is symbol.stream and not request.got and request.delivered not in (3, 4):
-            symbol.advisory = Advisory(entry, message, core.context.now + core.recovery.pace.probe_timeout)
+        elif request is symbol.requests.stream and not request.got and request.delivered not in (3, 4):
+            symbol.refusal.advisory = Advisory(entry, message, core.context.now + core.recovery.pace.probe_timeout)
 
     def _renew(self, request: Request, symbol: Symbol) -> None:
-        self.core.requests.cancel(request)
-        if request is symbol.snapshot:
-            symbol.snapshot = None
-            symbol.answerless += 1
-        elif request is symbol.stream:
+        if request.kind is Kind.SNAPSHOT:
+            self.core.requests.give_up_snapshot(symbol)
+        else:
+            self.core.requests.cancel(request)
             self.core.recovery.renew(symbol)
-
-    def _drop_snapshot(self, symbol: Symbol) -> None:
-        self.core.requests.cancel(symbol.snapshot)
-        symbol.snapshot = None
-        symbol.answerless += 1
 
     # --- history's refusals: one code for many causes, and a text in any language ---
 
@@ -197,7 +180,7 @@ class Answers:
         if entry.code == NOT_UP_TO_THE_SECOND:
             # Bars may follow all the same. When they do not, those of a quarter of an hour ago are there.
             request.give_up_at = self.core.context.now + SOON
-            symbol.bars_behind = QUARTER_HOUR
+            symbol.bars.behind = QUARTER_HOUR
             return
         if entry.reaction == "note" and not _ends(request, entry):
             return
@@ -205,9 +188,8 @@ class Answers:
             self.core.requests.cancel(request)
         else:
             self.core.requests.finish(request)
-        symbol.history = None
         if entry.code == OTHER_BARS:
-            symbol.bars_of = "TRADES" if request.what_to_show == "AGGTRADES" else "AGGTRADES"
+            symbol.bars.kind = "TRADES" if request.what_to_show == "AGGTRADES" else "AGGTRADES"
             self._ask_bars_again(request, symbol)
             return
         text = message.lower()
@@ -232,7 +214,7 @@ class Answers:
         if request.purpose == "gap_fill":
             self.core.gaps.fill_soon(symbol.name)
         else:
-            symbol.history_at = 0
+            symbol.bars.asked_at = 0
 
     # --- silence ---
 
@@ -241,7 +223,7 @@ class Answers:
         again."""
         now = self.core.context.now
         wake = self._judge_advisory(symbol)
-        for request in (symbol.details, symbol.history):
+        for request in (symbol.requests.details, symbol.requests.history):
             if request is None or not request.sent_at:
                 continue
             due = request.give_up_at or request.sent_at + NO_ANSWER
@@ -249,10 +231,9 @@ class Answers:
                 wake = min(wake, due)
                 continue
             self.core.requests.cancel(request)
-            if request is symbol.details:
+            if request.kind is Kind.DETAILS:
                 self.core.contracts.failed(request, symbol)
                 continue
-            symbol.history = None
             self._bars.pop(request.req_id, None)
             if request.give_up_at:
                 self._ask_bars_again(request, symbol)
@@ -261,25 +242,26 @@ class Answers:
         return wake
 
     def _judge_advisory(self, symbol: Symbol) -> int:
-        advisory, stream = symbol.advisory, symbol.stream
+        advisory, stream = symbol.refusal.advisory, symbol.requests.stream
         if advisory is None:
             return NEVER
         if stream is None or stream.got or stream.delivered in (3, 4):
-            symbol.advisory = None
+            symbol.refusal.advisory = None
         elif self.core.context.now < advisory.until:
             return advisory.until
         else:
-            symbol.advisory = None
+            symbol.refusal.advisory = None
             self._rejected(stream, symbol, advisory.entry, advisory.message)
         return NEVER
 
     def forget_stream(self, symbol: Symbol) -> None:
         """IB lost its subscription: the id is over, without a message."""
-        if symbol.stream is not None:
-            if symbol.stream.waiting:
-                self.core.requests.cancel(symbol.stream)
+        stream = symbol.requests.stream
+        if stream is not None:
+            if stream.waiting:
+                self.core.requests.cancel(stream)
             else:
-                self.core.requests.finish(symbol.stream)
+                self.core.requests.finish(stream)
 
 
 def _ends(request: Request, entry: IbCode) -> bool:

@@ -6,7 +6,7 @@ hour must not cost thousands of messages.
 
 from services.gateway.core.context import Context
 from services.gateway.core.recovery import Recovery
-from services.gateway.core.symbol_state import Symbol
+from services.gateway.core.symbol import Symbol
 from services.gateway.core.timing import Pace
 
 
@@ -19,9 +19,8 @@ class Competing:
 
     def said(self, symbol: Symbol) -> None:
         """10197 came for its stream."""
-        symbol.competing = True
-        symbol.suspect_since = self.context.now
-        symbol.step = "trust"
+        symbol.trust.competing = True
+        symbol.doubt(self.context.now)
         if self._canary in (None, symbol.name):
             self._canary = None
             self._set_deadline("try", self.pace.competing)
@@ -29,7 +28,7 @@ class Competing:
 
     def ticked(self, symbol: Symbol) -> None:
         """A symbol that the other session had ticks again: the others may come by themselves, for a moment."""
-        symbol.competing = False
+        symbol.trust.competing = False
         self._canary = None
         self.context.deadlines.clear(("competing", "try"))
         self._set_deadline("over", self.pace.competing_settle)
@@ -38,10 +37,10 @@ class Competing:
         self._canary = None
 
     def due(self, what: str) -> None:
-        waiting = [symbol for symbol in self.context.symbols.values() if symbol.competing]
+        waiting = [symbol for symbol in self.context.symbols.values() if symbol.trust.competing]
         if what == "over":
             for symbol in waiting:
-                symbol.competing = False
+                symbol.trust.competing = False
                 if symbol.subscribed_at:
                     self.recovery.resubscribe(symbol)
                 self.context.touch(symbol)

@@ -22,7 +22,7 @@ from services.base.settings import Settings
 from services.gateway.core.deadlines import SECOND, Deadlines, ns
 from services.gateway.core.interface import NAN, Effect, Emit, EmitTicks, Row
 from services.gateway.core.memory import Memory
-from services.gateway.core.symbol_state import SharedFacts, Symbol
+from services.gateway.core.symbol import SharedFacts, Symbol
 from services.gateway.core.units import units
 
 BUSY_SHARE = 0.8
@@ -79,19 +79,20 @@ class Context:
     def priced_by(self, symbol: Symbol, source: int, time: int, since: int) -> None:
         """The price in its file comes from this source (messages.fields.SOURCE_*) and is of this time. What was
         received before `since`, when the source was asked, is not of this source, and does not stand beside it."""
-        symbol.price_time = max(symbol.price_time, time)
-        symbol.source = source
+        price = symbol.price
+        price.time = max(price.time, time)
+        price.source = source
         mark = source + SOURCE_MOCK if self.mock else source
         rows: list[Row] = []
-        if symbol.mark != mark:
-            symbol.mark = mark
+        if price.mark != mark:
+            price.mark = mark
             rows.append((SOURCE, float(mark), NAN, ""))
-        if symbol.fields_since != since:
-            symbol.fields_since = since
+        if price.fields_since != since:
+            price.fields_since = since
             rows.append((FIELDS_SINCE, since / SECOND, NAN, ""))
         if rows:
-            rows += self.unit_rows(symbol) if symbol.told_contract else self.contract_rows(symbol)
-            symbol.told_contract = True
+            rows += self.unit_rows(symbol) if price.contract_told else self.contract_rows(symbol)
+            price.contract_told = True
             self.ticks(symbol.name, rows)
         self.touch(symbol)
 
@@ -109,7 +110,7 @@ class Context:
     def unit_rows(self, symbol: Symbol) -> list[Row]:
         """Of what comes on this connection. Market data of another contract (a CFD's is that of its stock) has units
         that the symbol's details do not tell."""
-        contract = self.memory.contracts.get(symbol.name) if symbol.route is None else None
+        contract = self.memory.contracts.get(symbol.name) if symbol.contract.route is None else None
         told = units(contract, self.server_version)
         return [
             (SIZE_UNIT, told.size, NAN, ""),

@@ -19,7 +19,7 @@ from services.gateway.core.governor import Request
 from services.gateway.core.ib_errors import IbCode
 from services.gateway.core.listings import choose, listed_on, same_exchange
 from services.gateway.core.requests import Requests
-from services.gateway.core.symbol_state import Rejection, Symbol
+from services.gateway.core.symbol import Rejection, Symbol
 from services.gateway.core.trading_hours import Hours, parse_hours
 
 ASK_AGAIN: Final = ns(3600)
@@ -50,23 +50,19 @@ class Contracts:
         """Take over what memory holds, as far as it is about the same contract."""
         known = self.context.memory.contracts.get(symbol.name)
         if known is not None and _same_contract(known, symbol.planned):
-            symbol.con_id = known.con_id
-            symbol.listing = known.note or None
-            symbol.hours = _hours(known)
-            symbol.know(known)
+            symbol.know(known, _hours(known))
 
     def check(self, symbol: Symbol) -> int:
         """Ask for details where they are missing or run out. Returns when to look again."""
-        now = self.context.now
-        if symbol.details is not None or symbol.rejection is not None:
+        if symbol.requests.details is not None or symbol.refusal.rejection is not None:
             return NEVER
-        hours = symbol.hours
-        if symbol.con_id and hours is None and symbol.contract_asked_at:
-            due = symbol.contract_asked_at + ASK_FOR_HOURS_AGAIN
+        con_id, hours, asked_at = symbol.contract.con_id, symbol.contract.hours, symbol.contract.asked_at
+        if con_id and hours is None and asked_at:
+            due = asked_at + ASK_FOR_HOURS_AGAIN
         else:
-            renew_at = 0 if symbol.con_id == 0 or hours is None else hours.known_until - HOURS_AHEAD
-            due = max(renew_at, symbol.contract_asked_at + ASK_AGAIN if symbol.contract_asked_at else 0)
-        if now < due:
+            renew_at = 0 if con_id == 0 or hours is None else hours.known_until - HOURS_AHEAD
+            due = max(renew_at, asked_at + ASK_AGAIN if asked_at else 0)
+        if self.context.now < due:
             return due
         self._ask(symbol)
         return NEVER
@@ -74,13 +70,14 @@ class Contracts:
     def awaited(self, symbol: Symbol) -> int:
         """Until when its subscription waits for details: without them nobody knows the unit of its prices, or which
         listing is meant. 0: it need not."""
-        if symbol.con_id or not (symbol.undecided or _unit_is_doubtful(symbol.planned)):
+        contract = symbol.contract
+        if contract.con_id or not (contract.undecided or _unit_is_doubtful(symbol.planned)):
             return 0
-        until = (symbol.contract_asked_at or self.context.now) + DETAILS_FIRST
-        return until if symbol.details is not None or not symbol.contract_asked_at else 0
+        until = (contract.asked_at or self.context.now) + DETAILS_FIRST
+        return until if symbol.requests.details is not None or not contract.asked_at else 0
 
     def _ask(self, symbol: Symbol) -> None:
-        symbol.contract_asked_at = self.context.now
+        symbol.contract.asked_at = self.context.now
         self.requests.details(symbol)
 
     def seen(self, req_id: int, details: ContractQualified) -> None:
@@ -90,39 +87,33 @@ class Contracts:
     def ended(self, request: Request, symbol: Symbol) -> None:
         """All answers are here: one of them is meant, or the symbol is refused with the reason."""
         self.requests.finish(request)
-        symbol.details = None
         self.context.touch(symbol)
         answers = self._answers.pop(request.req_id, [])
         if not answers:
             return
         choice = choose(answers, symbol.planned)
         if choice.contract is None:
-            symbol.undecided = True
-            if symbol.rejection is not None:
-                symbol.rejections -= 1  # it is the same refusal, with its cause
+            symbol.contract.undecided = True
+            if symbol.refusal.rejection is not None:
+                symbol.refusal.count -= 1  # it is the same refusal, with its cause
             self._refuse(symbol, Rejection(choice.refusal, None, choice.message))
             return
         event = msgspec.structs.replace(choice.contract, symbol=symbol.name, note=choice.message)
         known = self.context.memory.contracts.get(symbol.name)
         if event != known:
             self.context.emit(event)
-        if symbol.con_id and symbol.con_id != event.con_id:
-            self.requests.cancel(symbol.stream)  # what streams is another contract
-            symbol.stream = None
-        symbol.con_id = event.con_id
-        symbol.listing = choice.message or None
-        symbol.undecided = False
-        symbol.hours = _hours(event)
-        symbol.know(event)
-        if symbol.told_contract:
+        if symbol.contract.con_id and symbol.contract.con_id != event.con_id:
+            self.requests.cancel(symbol.requests.stream)  # what streams is another contract
+        symbol.contract.undecided = False
+        symbol.know(event, _hours(event))
+        if symbol.price.contract_told:
             self.context.ticks(symbol.name, self.context.contract_rows(symbol))
-        rejection = symbol.rejection
+        rejection = symbol.refusal.rejection
         if rejection is not None and rejection.con_id != event.con_id and rejection.code in (NO_CONTRACT, None):
             self.retry(symbol)  # the contract was ambiguous; its id settles it
 
     def failed(self, request: Request, symbol: Symbol) -> None:
         self._answers.pop(request.req_id, None)
-        symbol.details = None
         self.context.touch(symbol)
 
     def connection_lost(self) -> None:
@@ -141,20 +132,20 @@ class Contracts:
                 message = f"{message} {hint}"
         self._refuse(symbol, Rejection(name, entry.code, message, con_id, self.context.now))
         if entry.code == NO_CONTRACT and name != EXPIRED:
-            if symbol.rejections > 1:
-                symbol.con_id = 0  # the id that was known may be the fault
-            if symbol.details is None:
+            if symbol.refusal.count > 1:
+                symbol.contract.con_id = 0  # the id that was known may be the fault
+            if symbol.requests.details is None:
                 self._ask(symbol)
 
     def _refuse(self, symbol: Symbol, rejection: Rejection) -> None:
-        symbol.rejection = rejection
-        symbol.rejections += 1
-        for request in (symbol.stream, symbol.snapshot, symbol.history):
+        symbol.refusal.rejection = rejection
+        symbol.refusal.count += 1
+        held = symbol.requests
+        for request in (held.stream, held.snapshot, held.history):
             self.requests.cancel(request)
-        symbol.stream = symbol.snapshot = symbol.history = None
-        symbol.step = "trust"
-        first = KNOWN_RETRY if symbol.proven or symbol.con_id else FIRST_RETRY
-        pause = min(LAST_RETRY, first * 2.0 ** (symbol.rejections - 1))
+        symbol.cure.over()
+        first = KNOWN_RETRY if symbol.trust.proven or symbol.contract.con_id else FIRST_RETRY
+        pause = min(LAST_RETRY, first * 2.0 ** (symbol.refusal.count - 1))
         if rejection.name == EXPIRED:
             self.context.deadlines.clear(("rejected", symbol.name))
         else:
@@ -163,11 +154,11 @@ class Contracts:
 
     def retry(self, symbol: Symbol) -> None:
         """Give a rejected symbol another chance."""
-        if symbol.con_id == 0 and symbol.details is None:
-            symbol.contract_asked_at = 0
-        symbol.rejection = None
-        symbol.retried_at = self.context.now
-        symbol.answerless = 0
+        if symbol.contract.con_id == 0 and symbol.requests.details is None:
+            symbol.contract.asked_at = 0
+        symbol.refusal.rejection = None
+        symbol.refusal.retried_at = self.context.now
+        symbol.snapshots.in_vain = 0
         self.context.deadlines.clear(("rejected", symbol.name))
         self.context.touch(symbol)
 
@@ -175,15 +166,15 @@ class Contracts:
         """The link is another one, or well again: what it refused while it was not well is asked again, at once; but
         not again and again."""
         for symbol in self.context.symbols.values():
-            rejection = symbol.rejection
+            rejection = symbol.refusal.rejection
             if rejection is None or rejection.name == EXPIRED:
-                if symbol.con_id == 0 and symbol.details is None:
-                    symbol.contract_asked_at = 0  # details that were not answered are asked for again
+                if symbol.contract.con_id == 0 and symbol.requests.details is None:
+                    symbol.contract.asked_at = 0  # details that were not answered are asked for again
                 continue
-            if self.context.now - symbol.retried_at >= HEALED:
+            if self.context.now - symbol.refusal.retried_at >= HEALED:
                 self.retry(symbol)
             else:
-                self.context.deadlines.set(("rejected", symbol.name), symbol.retried_at + HEALED)
+                self.context.deadlines.set(("rejected", symbol.name), symbol.refusal.retried_at + HEALED)
 
     def _expired(self, symbol: Symbol) -> bool:
         """A future whose last day is over, as the plan or IB's details name it."""

@@ -30,7 +30,8 @@ from services.gateway.core.link_silence import Silence
 from services.gateway.core.memory import Memory
 from services.gateway.core.recovery import Recovery
 from services.gateway.core.requests import Requests
-from services.gateway.core.symbol_state import Symbol, derive, next_change
+from services.gateway.core.symbol import Cut, Price, Symbol
+from services.gateway.core.symbol_state import derive, next_change
 from services.gateway.core.timing import pace_of
 
 MOST_DUE: Final = 500  # deadlines a turn: what is more waits for the next one, and ticks go on in between
@@ -102,8 +103,8 @@ class GatewayCore:
             case fx.Ready(server_version, accounts):
                 self.context.server_version = server_version
                 self.link_stepped(self.link.ready(server_version, accounts))
-            case fx.EndpointSeen():
-                self.link_stepped(self.link.endpoint_seen(event.up))
+            case fx.EndpointSeen(up):
+                self.link_stepped(self.link.endpoint_seen(up))
             case fx.CurrentTimeSeen(seconds):
                 self.silence.time_seen(seconds)
             case fx.IbErrorSeen():
@@ -198,25 +199,24 @@ class GatewayCore:
             self._remove(symbol)
             symbol = None
         if symbol is None:
-            symbol = self.symbols[name] = Symbol(planned, self.context.now)
-            symbol.floor = self.context.given.pop(name, 0)
+            price = Price(floor=self.context.given.pop(name, 0))
+            symbol = self.symbols[name] = Symbol(planned, self.context.now, price)
             self.contracts.adopt(symbol)
             self.gaps.adopt(symbol)
         symbol.planned = planned
-        if cut_message is not None and symbol.cut_reason != "plan_limit":
-            self.requests.cancel(symbol.stream)
-            symbol.stream = None
-            symbol.cut_reason = "plan_limit"
-        elif cut_message is None and symbol.cut_reason == "plan_limit":
-            symbol.cut_reason = None
-        symbol.cut_message = cut_message
+        if cut_message is not None:
+            self.requests.cancel(symbol.requests.stream)
+            symbol.cut = Cut("plan_limit", cut_message)
+        elif symbol.cut is not None and symbol.cut.reason == "plan_limit":
+            symbol.cut = None
         self.context.touch(symbol)
 
     def _remove(self, symbol: Symbol) -> None:
-        for request in (symbol.stream, symbol.snapshot, symbol.history, symbol.details):
+        held = symbol.requests
+        for request in (held.stream, held.snapshot, held.history, held.details):
             self.requests.cancel(request)
         self.gaps.removed(symbol)
-        self.context.given[symbol.name] = max(symbol.price_time, symbol.floor)
+        self.context.given[symbol.name] = max(symbol.price_time, symbol.price.floor)
         del self.symbols[symbol.name]
         self.context.untouch(symbol)
         self.context.deadlines.clear(("symbol", symbol.name))
@@ -228,13 +228,12 @@ class GatewayCore:
         refresh = plan.refresh_token > before.refresh_token
         retype = before.market_data_type != plan.market_data_type
         for symbol in self.symbols.values():
-            if symbol.rejection is not None and (refresh or plan.allow_delayed != before.allow_delayed):
+            if symbol.refusal.rejection is not None and (refresh or plan.allow_delayed != before.allow_delayed):
                 self.contracts.retry(symbol)
             # Delayed data may be live data by now: type 3 brings the better one of the two.
-            if retype or (symbol.delayed and (refresh or not plan.allow_delayed)):
-                symbol.delayed = symbol.delayed and plan.allow_delayed
-                self.requests.cancel(symbol.stream)
-                symbol.stream = None
+            if retype or (symbol.feed.delayed and (refresh or not plan.allow_delayed)):
+                symbol.feed.delayed = symbol.feed.delayed and plan.allow_delayed
+                self.requests.cancel(symbol.requests.stream)
 
     def _rest_when_stopped(self) -> None:
         """Nothing planned: the connection goes once the cancellations are out."""
@@ -261,8 +260,6 @@ class GatewayCore:
                 self.answers.connection_lost()
                 self.farms.connection_lost()
                 self.competing.connection_lost()
-                for symbol in self.symbols.values():
-                    symbol.snapshot = symbol.history = symbol.details = None
             elif step is LinkStep.DATA_LOST:
                 for symbol in self.symbols.values():
                     self.answers.forget_stream(symbol)
@@ -297,12 +294,12 @@ class GatewayCore:
             request.got = True
             if request.kind is Kind.STREAM:
                 streamed = True
-                symbol.last_tick = symbol.price_time = now
-                symbol.ticks += 1
+                symbol.ticks.last = now
+                symbol.ticks.count += 1
                 region_ticked[symbol.region] = now
                 if (
-                    symbol.fields_since != symbol.stream_since
-                    or symbol.source != SOURCE_STREAM
+                    symbol.price.fields_since != symbol.trust.stream_since
+                    or symbol.price.source != SOURCE_STREAM
                     or symbol.said is None
                     or symbol.said.state not in _SETTLED
                 ):
@@ -321,46 +318,40 @@ class GatewayCore:
     def _last_ticks(self, req_id: int) -> None:
         """They came together with the message for which the stream was given up: a first price must say its source."""
         symbol = self.symbols.get(self.requests.cancelled.get(req_id, ""))
-        if symbol is not None and symbol.mark is None:
+        if symbol is not None and symbol.price.mark is None:
             self.context.priced_by(symbol, SOURCE_STREAM, self.context.now, self.context.now)
 
     def _stream_came(self, symbol: Symbol) -> None:
-        self.context.priced_by(symbol, SOURCE_STREAM, self.context.now, symbol.stream_since)
-        if symbol.data_type is None and self.requests.data_type == 1 and not symbol.delayed:
+        self.context.priced_by(symbol, SOURCE_STREAM, self.context.now, symbol.trust.stream_since)
+        if symbol.feed.data_type is None and self.requests.data_type == 1 and not symbol.feed.delayed:
             self.set_data_type(symbol, 1)  # IB says nothing when it is what was asked for
-        symbol.rejections = 0
-        symbol.complaint = None
-        if symbol.competing:
+        symbol.refusal.ticked()
+        if symbol.trust.competing:
             self.competing.ticked(symbol)
 
     def _data_type_seen(self, event: fx.MarketDataTypeSeen) -> None:
         request = self.requests.by_id.get(event.req_id)
-        symbol = self.symbols.get(request.symbol) if request is not None else None
-        if request is not None and symbol is not None:
+        if request is not None:
             request.delivered = event.data_type
-            self.set_data_type(symbol, event.data_type)
+            self.set_data_type(self.symbols[request.symbol], event.data_type)
 
     def set_data_type(self, symbol: Symbol, data_type: int) -> None:
-        if symbol.data_type != data_type:
-            symbol.data_type = data_type
+        if symbol.feed.data_type != data_type:
+            symbol.feed.data_type = data_type
             self.context.ticks(symbol.name, [(MARKET_DATA_TYPE, float(data_type), fx.NAN, "")])
             self.context.touch(symbol)
 
     def _halt_seen(self, event: fx.HaltSeen) -> None:
-        symbol = self._symbol_of(event.req_id)
-        if symbol is not None and event.value >= 0 and symbol.halted != (event.value > 0):
-            symbol.halted = event.value > 0
+        request = self.requests.by_id.get(event.req_id)
+        if request is not None and event.value >= 0:
+            symbol = self.symbols[request.symbol]
+            symbol.feed.halted = event.value > 0
             self.context.touch(symbol)
-
-    def _symbol_of(self, req_id: int) -> Symbol | None:
-        request = self.requests.by_id.get(req_id)
-        return self.symbols.get(request.symbol) if request is not None else None
 
     def _error_seen(self, event: fx.IbErrorSeen) -> None:
         entry = look_up(event.code)
         request = self.requests.by_id.get(event.req_id)
-        symbol = self.symbols.get(request.symbol) if request is not None else None
-        name = symbol.name if symbol is not None else None
+        name = request.symbol if request is not None else None
         self.errors.said(IbError(code=event.code, name=entry.name, kind=entry.kind, message=event.message, symbol=name))
         if entry.reaction == "farm":
             self._farm_said(event.code, event.message)
@@ -370,11 +361,11 @@ class GatewayCore:
             self.link_stepped(self.link.ib_said(entry, event.message))
             if entry.reaction in ("ib_restored_lost", "ib_restored_kept"):
                 self._farms_changed(self.link.farms_listed(event.message))
-        elif request is not None and symbol is not None:
-            self.answers.refused(request, symbol, entry, event.message)
+        elif request is not None:
+            self.answers.refused(request, self.symbols[request.symbol], entry, event.message)
         elif entry.reaction == "competing":
             for other in self.symbols.values():
-                if other.stream is not None:
+                if other.requests.stream is not None:
                     self.competing.said(other)
 
     def _farm_said(self, code: int, message: str) -> None:
@@ -399,29 +390,21 @@ class GatewayCore:
             wake = min(wake, self.contracts.check(symbol), self.recovery.check(symbol))
         wake = min(wake, self.ladder.check(symbol))
         view = derive(symbol, self.shared, now)
-        if view.message is None and symbol.listing is not None:
-            view = view._replace(message=symbol.listing)
-        if view != symbol.said or symbol.data_type != symbol.said_type:
-            symbol.said, symbol.said_type = view, symbol.data_type
-            self.context.emit(
-                SymbolChanged(
-                    symbol=symbol.name,
-                    state=view.state,
-                    stale=view.stale,
-                    reason=view.reason,
-                    code=view.code,
-                    message=view.message,
-                    market_data_type=MARKET_DATA_TYPES.get(symbol.data_type or 0),  # type: ignore[arg-type]
-                )
-            )
+        if view.message is None and symbol.contract.listing is not None:
+            view = view._replace(message=symbol.contract.listing)
+        data_type = MARKET_DATA_TYPES.get(symbol.feed.data_type or 0)
+        said = SymbolChanged(symbol.name, *view, market_data_type=data_type)  # type: ignore[arg-type]
+        if said != symbol.said:
+            symbol.said = said
+            self.context.emit(said)
         self.gaps.note(symbol, view)
         self.context.deadlines.set(("symbol", symbol.name), min(wake, next_change(symbol, self.shared, now)))
 
     def _keep_subscribed(self, symbol: Symbol) -> int:
         """Every symbol that has a line has a stream, also while the gateway lacks IB: it ticks when IB is back."""
-        if symbol.stream is not None or symbol.cut_reason is not None or symbol.rejection is not None:
+        if symbol.requests.stream is not None or symbol.cut is not None or symbol.refusal.rejection is not None:
             return NEVER
-        held_until = max(symbol.hold_until, self.contracts.awaited(symbol))
+        held_until = max(symbol.cure.hold_until, self.contracts.awaited(symbol))
         if self.context.now < held_until:
             return held_until
         self.requests.stream(symbol)

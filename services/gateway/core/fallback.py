@@ -17,7 +17,7 @@ from services.gateway.core.governor import Kind, Request
 from services.gateway.core.interface import NAN
 from services.gateway.core.link import Link
 from services.gateway.core.requests import Requests
-from services.gateway.core.symbol_state import Symbol
+from services.gateway.core.symbol import Symbol
 from services.gateway.core.timing import Pace
 
 IN_VAIN: Final = 2  # snapshots without a price after which they are asked for rarely
@@ -37,18 +37,18 @@ class Ladder:
 
     def check(self, symbol: Symbol) -> int:
         """Ask the next rung where it is time. Returns when to look again."""
-        if symbol.rejection is not None:
+        if symbol.refusal.rejection is not None:
             return NEVER
         if self.link.phase != "ready":
             self.serve_local(symbol)
             return NEVER
         overdue = self._give_up(symbol)
-        if symbol.cut_reason is not None:
+        if symbol.cut is not None:
             return min(overdue, self._snapshot(symbol, "rotation"))
         if not self._needed(symbol):
             return overdue
         wake = min(overdue, self._snapshot(symbol, "ladder"))
-        if symbol.answerless or symbol.farm_down or symbol.competing:
+        if symbol.snapshots.in_vain or symbol.trust.farm_down or symbol.trust.competing:
             wake = min(wake, self._history(symbol))
         return wake
 
@@ -57,19 +57,19 @@ class Ladder:
         if symbol.fresh(self.shared, now) or symbol.quiet(now):
             return False
         if not symbol.market_open(now):
-            return symbol.price_time == 0 and symbol.last_tick == 0 and symbol.step == "trust"
-        if symbol.dead or symbol.step == "failed":
+            return symbol.price_time == 0 and symbol.ticks.last == 0 and symbol.cure.step == "trust"
+        if symbol.trust.dead or symbol.cure.step == "failed":
             return True
-        if symbol.farm_down or symbol.competing:  # a blip is not worth a request
-            return now - max(symbol.last_tick, symbol.subscribed_at) >= self.pace.stale_after
+        if symbol.trust.farm_down or symbol.trust.competing:  # a blip is not worth a request
+            return now - max(symbol.ticks.last, symbol.subscribed_at) >= self.pace.stale_after
         since = max(symbol.silent_since(now), symbol.planned_at)
-        return symbol.step == "trust" and now - since >= self.pace.stale_after
+        return symbol.cure.step == "trust" and now - since >= self.pace.stale_after
 
     def _snapshot(self, symbol: Symbol, purpose: str) -> int:
-        if symbol.snapshot is not None or symbol.farm_down or symbol.competing:
+        if symbol.requests.snapshot is not None or symbol.trust.farm_down or symbol.trust.competing:
             return NEVER
-        every = self.pace.snapshot if symbol.answerless < IN_VAIN else self.pace.snapshot_rarely
-        due = symbol.snapshot_at + every if symbol.snapshot_at else 0
+        every = self.pace.snapshot if symbol.snapshots.in_vain < IN_VAIN else self.pace.snapshot_rarely
+        due = symbol.snapshots.asked_at + every if symbol.snapshots.asked_at else 0
         if self.context.now < due:
             return due
         self.requests.snapshot(symbol, purpose, LAST_IN_LINE if purpose == "rotation" else symbol.priority)
@@ -77,30 +77,28 @@ class Ladder:
 
     def _give_up(self, symbol: Symbol) -> int:
         """A snapshot that never ends is given up; returns when. Probes are recovery's to judge."""
-        snapshot = symbol.snapshot
-        if snapshot is None or not snapshot.sent_at or symbol.step == "probing":
+        snapshot = symbol.requests.snapshot
+        if snapshot is None or not snapshot.sent_at or symbol.cure.step == "probing":
             return NEVER
         due = snapshot.sent_at + self.pace.probe_timeout
         if self.context.now < due:
             return due
-        self.requests.cancel(snapshot)
-        symbol.snapshot = None
-        symbol.answerless += 1
+        self.requests.give_up_snapshot(symbol)
         return NEVER
 
     # --- IB's history ---
 
     def _history(self, symbol: Symbol) -> int:
-        if symbol.history is not None and symbol.history.waiting and symbol.history.purpose == "gap_fill":
-            self.requests.cancel(symbol.history)  # a price now is worth more than an old gap
-            symbol.history = None
+        held = symbol.requests.history
+        if held is not None and held.waiting and held.purpose == "gap_fill":
+            self.requests.cancel(held)  # a price now is worth more than an old gap
             self.context.deadlines.set(("fill", symbol.name), self.context.now + self.pace.history)
-        if symbol.history is not None:
+        if symbol.requests.history is not None:
             return NEVER
-        due = symbol.history_at + self.pace.history if symbol.history_at else 0
+        due = symbol.bars.asked_at + self.pace.history if symbol.bars.asked_at else 0
         if self.context.now < due:
             return due
-        symbol.history_at = self.context.now
+        symbol.bars.asked_at = self.context.now
         if not self.farms.history_works:
             self.serve_local(symbol)
             return self.context.now + self.pace.history
@@ -108,8 +106,8 @@ class Ladder:
         request.purpose = "fallback"
         request.duration = FALLBACK_SPAN
         request.what_to_show = what_to_show(symbol, self.context.server_version)
-        if symbol.bars_behind:
-            end = self.context.now - symbol.bars_behind
+        if symbol.bars.behind:
+            end = self.context.now - symbol.bars.behind
             request.end = end - end % (60 * SECOND)
         self.requests.submit_history(symbol, request)
         return NEVER
@@ -134,7 +132,7 @@ class Ladder:
         bar, length, mock = known
         # Of a bar that is still growing only its start is certain.
         end = bar.time + length if bar.time + length <= self.context.now else bar.time
-        if end <= max(symbol.price_time, symbol.floor, self._priced_before(symbol)) or mock != self.context.mock:
+        if end <= max(symbol.price_time, symbol.price.floor, self._priced_before(symbol)) or mock != self.context.mock:
             return
         self.context.priced_by(symbol, SOURCE_HISTORY, end, self.context.now)
         self.context.ticks(symbol.name, [(LAST, bar.close, NAN, ""), (PRICE_TIME, end / SECOND, NAN, "")])
@@ -150,8 +148,8 @@ class Ladder:
 def what_to_show(symbol: Symbol, server_version: int) -> str:
     """Which bars IB has of it. Currencies and CFDs have no trades; those of cryptocurrencies are aggregated, where the
     gateway knows the word."""
-    if symbol.bars_of is not None:
-        return symbol.bars_of
+    if symbol.bars.kind is not None:
+        return symbol.bars.kind
     if symbol.planned.sec_type in ("CASH", "CFD", "CMDTY"):
         return "MIDPOINT"
     aggregated = symbol.planned.sec_type == "CRYPTO" and server_version >= AGGREGATED_TRADES

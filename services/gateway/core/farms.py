@@ -1,29 +1,14 @@
 """Data farms: which are broken, and which symbols that concerns. Called by the core and by recovery.
 
-IB never says which farm serves a symbol; the names of the farms tell the region, and a farm of an unknown name
-may serve anybody. A symbol that goes on ticking is not served by the farm that broke.
+Which may serve a symbol, its region tells (regions.py). A symbol that goes on ticking is not served by the farm that
+broke.
 """
-
-from typing import Final
 
 from services.gateway.core.context import Context
 from services.gateway.core.link import Farm, FarmChange
-from services.gateway.core.symbol_state import Symbol
+from services.gateway.core.regions import served_by
+from services.gateway.core.symbol import Symbol
 from services.gateway.core.timing import Pace
-
-_REGION_OF_FARM: Final = (
-    ("cash", "cash"),
-    ("cafarm", "ca"),
-    ("crypto", "crypto"),
-    ("usfut", "usfut"),
-    ("usopt", "usopt"),
-    ("us", "us"),
-    ("eu", "eu"),
-    ("uk", "eu"),
-    ("hfarm", "asia"),
-    ("jfarm", "asia"),
-    ("apac", "asia"),
-)
 
 
 class Farms:
@@ -55,39 +40,31 @@ class Farms:
         lost. Returns until when to wait, None when there is nothing to wait for."""
         now = self.context.now
         for name, since in self.broken.items():
-            proven = max(symbol.last_tick, symbol.verified_at if symbol.quiet(now) else 0)
+            proven = max(symbol.ticks.last, symbol.trust.verified_at if symbol.quiet(now) else 0)
             if proven > since + self.pace.in_flight or not served_by(name, symbol.region):
                 continue
             if now < (flagged := since + self._grace(symbol)):
                 return flagged
-            if not symbol.farm_down:
-                symbol.farm_down = True
-                symbol.suspect_since = now
+            if not symbol.trust.farm_down:
+                symbol.trust.farm_down = True
+                symbol.trust.suspect_since = now
             return since + self.pace.farm_patience if now < since + self.pace.farm_patience else None
         return None
 
     def _grace(self, symbol: Symbol) -> int:
         """Silence after which the farm is taken for its trouble: one that ticks rarely is given longer."""
-        return min(max(self.pace.farm_grace, 5 * symbol.rhythm), self.pace.stale_after)
+        return min(max(self.pace.farm_grace, 5 * symbol.ticks.rhythm), self.pace.stale_after)
 
     def _restored(self, name: str) -> None:
         """It is back: those that went silent must show a tick soon."""
         since = self.broken.pop(name, self.context.now)
         for symbol in self.context.symbols.values():
-            if symbol.last_tick <= since + self.pace.in_flight and served_by(name, symbol.region):
-                symbol.farm_down = False
-                symbol.suspect_since = self.context.now - 1
-                symbol.step = "trust"
+            if symbol.ticks.last <= since + self.pace.in_flight and served_by(name, symbol.region):
+                symbol.trust.farm_down = False
+                symbol.doubt(self.context.now - 1)
                 self.context.touch(symbol)
 
     def _touch(self, name: str) -> None:
         for symbol in self.context.symbols.values():
             if served_by(name, symbol.region):
                 self.context.touch(symbol)
-
-
-def served_by(farm: str, region: str) -> bool:
-    """May this farm (`usfarm.nj`, `cashfarm`, `eufarm`, `hfarm` ...) serve a symbol of this region?"""
-    lower = farm.lower()
-    of_farm = next((name for prefix, name in _REGION_OF_FARM if lower.startswith(prefix)), None)
-    return of_farm is None or region in (of_farm, "anywhere")

@@ -12,7 +12,8 @@ from services.gateway.core.deadlines import SECOND, ns
 from services.gateway.core.fallback import what_to_show
 from services.gateway.core.governor import Kind, Request
 from services.gateway.core.requests import Requests
-from services.gateway.core.symbol_state import STREAMED, Symbol, View
+from services.gateway.core.symbol import Symbol
+from services.gateway.core.symbol_state import STREAMED, View
 
 MINUTE: Final = 60 * SECOND
 DAY: Final = 24 * 60 * MINUTE
@@ -34,9 +35,9 @@ class Gaps:
         """A gap that an earlier run left open goes on; one that its end tore open is noticed."""
         gap = self.context.memory.open_gaps.get(symbol.name)
         if gap is not None:
-            symbol.gap_start = gap.start
+            symbol.gap.start = gap.start
         elif symbol.name in self.context.memory.streamed and self.context.memory.streamed_until:
-            symbol.torn_at = self.context.memory.streamed_until
+            symbol.gap.torn_at = self.context.memory.streamed_until
         if symbol.name in self.context.memory.unfilled:
             self.fill_soon(symbol.name)
 
@@ -44,15 +45,16 @@ class Gaps:
         """The symbol was just reviewed."""
         now = self.context.now
         if view.state in MISSING and symbol.market_open(now):
-            if symbol.gap_start == 0 and (view.state != "pending" or self._waited(symbol)):
+            if symbol.gap.start == 0 and (view.state != "pending" or self._waited(symbol)):
                 self._open(symbol, view)
-        elif view.state in STREAMED and symbol.last_tick:
-            if symbol.torn_at and symbol.gap_start == 0:
+        elif view.state in STREAMED and symbol.ticks.last:
+            if symbol.gap.torn_at and symbol.gap.start == 0:
                 self._open(symbol, view)
-            self._close(symbol, max(symbol.last_tick, symbol.verified_at), "restored")
+            self._close(symbol, max(symbol.ticks.last, symbol.trust.verified_at), "restored")
         elif view.state == "closed":
-            symbol.torn_at = 0
-            closed = symbol.hours.closed_at(now) if symbol.hours is not None else None
+            symbol.gap.torn_at = 0
+            hours = symbol.contract.hours
+            closed = hours.closed_at(now) if hours is not None else None
             self._close(symbol, closed or now, "market_closed")
         elif view.state in ("rejected", "over_limit"):
             self._close(symbol, now, view.reason or view.state)
@@ -76,15 +78,16 @@ class Gaps:
         return self.context.now - symbol.planned_at >= self.context.shared.stale_after
 
     def _open(self, symbol: Symbol, view: View) -> None:
-        opened = symbol.hours.opened_at(self.context.now) if symbol.hours is not None else None
-        trusted = max(symbol.last_tick, symbol.verified_at)
-        symbol.gap_start = max(symbol.torn_at or trusted or symbol.planned_at, opened or 0)
-        reason = "gateway_restarted" if symbol.torn_at else view.reason or view.state
-        symbol.torn_at = 0
-        self.context.emit(GapOpened(symbol=symbol.name, start=symbol.gap_start, reason=reason))
+        hours, gap = symbol.contract.hours, symbol.gap
+        opened = hours.opened_at(self.context.now) if hours is not None else None
+        trusted = max(symbol.ticks.last, symbol.trust.verified_at)
+        gap.start = max(gap.torn_at or trusted or symbol.planned_at, opened or 0)
+        reason = "gateway_restarted" if gap.torn_at else view.reason or view.state
+        gap.torn_at = 0
+        self.context.emit(GapOpened(symbol=symbol.name, start=gap.start, reason=reason))
 
     def _close(self, symbol: Symbol, end: int, reason: str) -> None:
-        start, symbol.gap_start = symbol.gap_start, 0
+        start, symbol.gap.start = symbol.gap.start, 0
         if start == 0:
             return
         opened = self.context.memory.open_gaps.get(symbol.name)
@@ -108,10 +111,10 @@ class Gaps:
         gaps = [gap for gap in self.context.memory.unfilled.get(symbol.name, ()) if gap.start > now - OLDEST]
         if not gaps:
             return
-        if not connected or symbol.rejection is not None:
+        if not connected or symbol.refusal.rejection is not None:
             self._fill_at(symbol.name, now + TRY_AGAIN)
             return
-        if symbol.history is not None:
+        if symbol.requests.history is not None:
             self._fill_at(symbol.name, now + MINUTE)
             return
         start = min(gap.start for gap in gaps)
@@ -129,7 +132,7 @@ class Gaps:
 
     def filled(self, symbol: Symbol, request: Request, bars: list[Bar]) -> None:
         """History answered; with nothing, when it had nothing."""
-        symbol.fill_refusals = 0
+        symbol.gap.refusals = 0
         bars = [bar for bar in bars if request.start <= bar.time < request.end]
         if bars:
             self.context.emit(
@@ -145,12 +148,12 @@ class Gaps:
     def refused(self, symbol: Symbol, request: Request, by_service: bool) -> None:
         """IB's history has no bars for its gaps, be it for now or for good; its text may be in any language. What it
         refused often enough is taken to be missing there: sooner when it names its data service (`by_service`)."""
-        symbol.fill_refusals += 1
-        if symbol.fill_refusals > (REFUSALS_BY_SERVICE if by_service else REFUSALS):
+        symbol.gap.refusals += 1
+        if symbol.gap.refusals > (REFUSALS_BY_SERVICE if by_service else REFUSALS):
             self.filled(symbol, request, [])
             return
         pause = MINUTE if by_service else TRY_AGAIN
-        self._fill_at(symbol.name, self.context.now + (pause << (symbol.fill_refusals - 1)))
+        self._fill_at(symbol.name, self.context.now + (pause << (symbol.gap.refusals - 1)))
 
     def failed(self, symbol: Symbol) -> None:
         """No answer."""

@@ -74,10 +74,7 @@ class Ready(Input, frozen=True):
 class EndpointSeen(Input, frozen=True):
     """The answer to `ProbeEndpoint`: `up` when it completed the version handshake."""
 
-    host: str
-    port: int
     up: bool
-    detail: str = ""
 
 
 # --- what IB said ------------------------------------------------------------------------------------------

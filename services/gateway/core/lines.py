@@ -10,9 +10,9 @@ from typing import Final
 from messages.events import LineLimitLearned
 from services.gateway.core.context import Context
 from services.gateway.core.deadlines import ns
-from services.gateway.core.governor import Request
+from services.gateway.core.governor import Kind, Request
 from services.gateway.core.requests import Requests
-from services.gateway.core.symbol_state import Symbol
+from services.gateway.core.symbol import Cut, Symbol
 
 SETTLE: Final = ns(1)  # 101 comes once for each request too many: the limit is said after the last one
 FIRST_RAISE: Final = 300.0  # seconds until one more line is tried
@@ -35,19 +35,22 @@ class Lines:
         """Give the lines to the most important symbols that IB does not refuse."""
         self.unbalanced = False
         ranked = sorted(
-            (s for s in self.context.symbols.values() if s.cut_reason != "plan_limit" and s.rejection is None),
+            (
+                symbol
+                for symbol in self.context.symbols.values()
+                if (symbol.cut is None or symbol.cut.reason == "line_limit") and symbol.refusal.rejection is None
+            ),
             key=lambda symbol: (symbol.priority, symbol.name),
         )
         lines = self._for_streams(len(ranked))
         for symbol in ranked[:lines]:
-            if symbol.cut_reason is not None:
-                symbol.cut_reason = None
+            if symbol.cut is not None:
+                symbol.cut = None
                 self.context.touch(symbol)
         for symbol in ranked[lines:]:
-            if symbol.cut_reason is None:
-                symbol.cut_reason = "line_limit"
-                self.requests.cancel(symbol.stream)
-                symbol.stream = None
+            if symbol.cut is None:
+                symbol.cut = Cut("line_limit")
+                self.requests.cancel(symbol.requests.stream)
                 self.context.touch(symbol)
         if len(ranked) > lines and self.requests.governor.line_limit < self.context.settings.ib_line_limit:
             self._set_deadline("raise", ns(self.raise_every))
@@ -62,11 +65,9 @@ class Lines:
     def refused(self, request: Request, symbol: Symbol) -> None:
         """IB said 101 to this request, which is finished already."""
         governor = self.requests.governor
-        if request is symbol.snapshot:
-            symbol.snapshot = None
+        if request.kind is Kind.SNAPSHOT:
             governor.snapshots_take_lines = True
         else:
-            symbol.stream = None
             governor.line_limit = min(governor.line_limit, governor.open_streams)
             self._raise_by = 1
             if self._raising:

@@ -13,7 +13,7 @@ from services.gateway.core.governor import Request
 from services.gateway.core.link import Link, LinkStep
 from services.gateway.core.recovery import Recovery
 from services.gateway.core.requests import Requests
-from services.gateway.core.symbol_state import Symbol
+from services.gateway.core.symbol import Symbol
 from services.gateway.core.timing import Pace
 
 CANARIES: Final = 3
@@ -58,13 +58,13 @@ class Silence:
         self.shared.silent = False
         now = self.context.now
         cured = any(
-            symbol.step == "resubscribed" and symbol.last_tick == now for symbol in self.context.symbols.values()
+            symbol.cure.step == "resubscribed" and symbol.ticks.last == now for symbol in self.context.symbols.values()
         )
         for symbol in self.context.symbols.values():
-            if symbol.last_tick == now or not symbol.subscribed_at:
+            if symbol.ticks.last == now or not symbol.subscribed_at:
                 continue
-            symbol.suspect_since = max(symbol.suspect_since, now - 1)
-            if cured and symbol.step in ("trust", "probing") and symbol.market_open(now):
+            symbol.trust.suspect_since = max(symbol.trust.suspect_since, now - 1)
+            if cured and symbol.cure.step in ("trust", "probing") and symbol.market_open(now):
                 self.recovery.resubscribe(symbol)
         self.context.touch_all()
 
@@ -117,17 +117,17 @@ class Silence:
         if silence < self.pace.link_stale_after:
             self._ask_time()
             for symbol in canaries:
-                if symbol.step == "trust" and not symbol.suspect:
+                if symbol.cure.step == "trust" and not symbol.suspect:
                     self.recovery.probe(symbol)
-        elif not shared.silent and not any(symbol.verified_at > shared.newest_tick for symbol in streaming):
+        elif not shared.silent and not any(symbol.trust.verified_at > shared.newest_tick for symbol in streaming):
             shared.silent = True
             for symbol in canaries:
-                if symbol.step == "probing":
+                if symbol.cure.step == "probing":
                     self.recovery.unanswered(symbol)
             self.context.touch_all()
 
     def _should_tick(self, symbol: Symbol) -> bool:
-        return bool(symbol.subscribed_at) and not symbol.competing and symbol.market_open(self.context.now)
+        return bool(symbol.subscribed_at) and not symbol.trust.competing and symbol.market_open(self.context.now)
 
     def _ask_time(self) -> None:
         """Is anybody there? One question at a time."""

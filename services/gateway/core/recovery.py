@@ -13,7 +13,7 @@ from services.gateway.core.farms import Farms
 from services.gateway.core.governor import Request
 from services.gateway.core.link import Link, LinkStep
 from services.gateway.core.requests import Requests
-from services.gateway.core.symbol_state import Symbol
+from services.gateway.core.symbol import Symbol
 from services.gateway.core.timing import Pace, growing
 
 _COMPARED: Final = {"bid": BID, "ask": ASK, "last": LAST, "volume": VOLUME}
@@ -37,42 +37,39 @@ class Recovery:
         """What a step of the link does to trust: what came before it proves nothing about now."""
         self.shared.silent = False
         for symbol in self.context.symbols.values():
-            symbol.suspect_since = self.context.now - 1  # ticks of this very turn came after it
-            symbol.step = "trust"
+            symbol.doubt(self.context.now - 1)  # ticks of this very turn came after it
             if step in (LinkStep.DOWN, LinkStep.DATA_LOST):
-                symbol.stream = None
-                symbol.first_asked_at = 0
-                symbol.dead = symbol.farm_down = symbol.competing = symbol.halted = False
-                symbol.resubscribes = symbol.answerless = 0
+                symbol.subscription_lost()
 
     # --- one symbol ---
 
     def check(self, symbol: Symbol) -> int:
         """Do what its silence calls for. Returns when to look again."""
         now = self.context.now
-        if not symbol.subscribed_at or symbol.competing:
+        if not symbol.subscribed_at or symbol.trust.competing:
             return NEVER
-        if symbol.last_tick > max(symbol.suspect_since, symbol.subscribed_at - 1):
+        if symbol.ticks.last > max(symbol.trust.suspect_since, symbol.subscribed_at - 1):
             self._trust(symbol)
-            if symbol.step == "probing" and symbol.last_tick >= symbol.snapshot_at:
-                symbol.step = "trust"  # it ticked before the probe came back
-            if now - symbol.rhythm_since >= self.pace.verify:
-                symbol.feel_rhythm()
+            if symbol.cure.step == "probing" and symbol.ticks.last >= symbol.snapshots.asked_at:
+                symbol.cure.step = "trust"  # it ticked before the probe came back
+            if now - symbol.ticks.rhythm_since >= self.pace.verify:
+                symbol.ticks.feel_rhythm()
         if not symbol.market_open(now):
-            symbol.step = "trust"
+            symbol.cure.step = "trust"
             return NEVER
         if (until := self.farms.trouble(symbol)) is not None:
             return until
-        match symbol.step:
+        match symbol.cure.step:
             case "trust":
                 due, act = self._patience(symbol), self._doubt
             case "probing":
-                asked = symbol.snapshot.sent_at or now if symbol.snapshot is not None else 0
+                probe = symbol.requests.snapshot
+                asked = probe.sent_at or now if probe is not None else 0
                 due, act = asked + self.pace.probe_timeout, self.unanswered
             case "resubscribed":
                 due, act = symbol.subscribed_at + self.pace.verify, self._failed
             case "failed":
-                due, act = symbol.retry_at, self.resubscribe
+                due, act = symbol.cure.retry_at, self.resubscribe
         return due if now < due else act(symbol)
 
     def _patience(self, symbol: Symbol) -> int:
@@ -82,12 +79,12 @@ class Recovery:
             return since + self.pace.verify
         limit = symbol.patience(self.shared)
         # A probe that takes long is asked for earlier, so that its answer comes before the limit.
-        lead = min(max(symbol.probe_took * 5 // 4 + limit // 15, limit // 2), limit * 4 // 5)
-        verified_until = symbol.verified_until if symbol.quiet(self.context.now) else 0
+        lead = min(max(symbol.snapshots.took * 5 // 4 + limit // 15, limit // 2), limit * 4 // 5)
+        verified_until = symbol.trust.verified_until if symbol.quiet(self.context.now) else 0
         return max(since + limit, verified_until) - lead
 
     def _doubt(self, symbol: Symbol) -> int:
-        if symbol.suspect and self.region_ticked.get(symbol.region, 0) <= symbol.suspect_since:
+        if symbol.suspect and self.region_ticked.get(symbol.region, 0) <= symbol.trust.suspect_since:
             return self._resubscribe_in_time(symbol)  # all is back, it was said, and nothing at all flows
         all_silent = self.context.now - self.shared.newest_tick >= self.pace.link_stale_after // 2
         if all_silent and not symbol.suspect and symbol.name not in self.canaries:
@@ -96,67 +93,64 @@ class Recovery:
 
     def probe(self, symbol: Symbol) -> int:
         """Ask for a snapshot, to compare it with what the stream brought."""
-        symbol.step = "probing"
-        if symbol.snapshot is None:
+        symbol.cure.step = "probing"
+        if symbol.requests.snapshot is None:
             self.requests.snapshot(symbol, "probe")
         return self.context.now + self.pace.probe_timeout
 
     def resubscribe(self, symbol: Symbol) -> int:
         """With a fresh request id. Its deadline starts when the request was sent."""
-        self.requests.cancel(symbol.stream)
-        symbol.stream = None
+        self.requests.cancel(symbol.requests.stream)
         self.requests.stream(symbol)
-        symbol.step = "resubscribed"
-        symbol.resubscribes += 1
+        symbol.cure.step = "resubscribed"
+        symbol.cure.resubscribes += 1
         return NEVER
 
     def renew(self, symbol: Symbol) -> None:
         """IB ended its stream, or asks to renew it: at once, and with growing pauses if that happens again soon,
         also when it ticks in between."""
-        now = self.context.now
-        if now - symbol.renewed_at > self.pace.last_pause:
-            symbol.renewals = 0
-        pause = growing(self.pace.first_pause, self.pace.last_pause, symbol.renewals - 1)
-        symbol.hold_until = now + pause if symbol.renewals else now
-        symbol.renewals += 1
-        symbol.renewed_at = symbol.hold_until
-        symbol.stream = None
-        symbol.step = "resubscribed"
+        now, cure = self.context.now, symbol.cure
+        if now - cure.renewed_at > self.pace.last_pause:
+            cure.renewals = 0
+        pause = growing(self.pace.first_pause, self.pace.last_pause, cure.renewals - 1)
+        cure.hold_until = cure.renewed_at = now + pause if cure.renewals else now
+        cure.renewals += 1
+        cure.step = "resubscribed"
         self.context.touch(symbol)
 
     def unanswered(self, symbol: Symbol) -> int:
         """The probe did not come back in time."""
-        self.requests.cancel(symbol.snapshot)
-        symbol.snapshot = None
-        symbol.answerless += 1
+        self.requests.give_up_snapshot(symbol)
         return self._resubscribe_in_time(symbol)
 
     def _resubscribe_in_time(self, symbol: Symbol) -> int:
         """Once more, but not at once when the last time brought nothing but the picture that each begins with."""
-        pause = growing(self.pace.first_pause, self.pace.last_pause, symbol.resubscribes - 1)
-        due = symbol.subscribed_at + pause
-        if not symbol.resubscribes or self.context.now >= due:
+        cure = symbol.cure
+        due = symbol.subscribed_at + growing(self.pace.first_pause, self.pace.last_pause, cure.resubscribes - 1)
+        if not cure.resubscribes or self.context.now >= due:
             return self.resubscribe(symbol)
-        symbol.step, symbol.failed_at, symbol.retry_at = "failed", self.context.now, due
+        cure.step, cure.failed_at, cure.retry_at = "failed", self.context.now, due
         return due
 
     def _failed(self, symbol: Symbol) -> int:
-        symbol.step, symbol.failed_at = "failed", self.context.now
-        pause = growing(self.pace.first_pause, self.pace.last_pause, symbol.resubscribes - 1)
-        symbol.retry_at = self.context.now + (self.pace.last_pause if symbol.farm_down else pause)
+        now, cure = self.context.now, symbol.cure
+        cure.step, cure.failed_at = "failed", now
+        pause = growing(self.pace.first_pause, self.pace.last_pause, cure.resubscribes - 1)
+        cure.retry_at = now + (self.pace.last_pause if symbol.trust.farm_down else pause)
         self._escalate(symbol)
-        return symbol.retry_at
+        return cure.retry_at
 
     def _trust(self, symbol: Symbol) -> None:
         """The stream brings ticks: earlier doubts are settled. The picture that a subscription begins with is no cure
         yet: only ticks after it forget the tries that were in vain."""
-        if symbol.step == "resubscribed" or (symbol.step == "failed" and symbol.last_tick > symbol.failed_at):
-            symbol.step = "trust"
-        if symbol.last_tick > symbol.subscribed_at + self.pace.verify:
-            symbol.resubscribes = 0
-        symbol.proven = True
-        symbol.dead = symbol.farm_down = False
-        symbol.answerless = 0
+        cure = symbol.cure
+        if cure.step == "resubscribed" or (cure.step == "failed" and symbol.ticks.last > cure.failed_at):
+            cure.step = "trust"
+        if symbol.ticks.last > symbol.subscribed_at + self.pace.verify:
+            cure.resubscribes = 0
+        symbol.trust.proven = True
+        symbol.trust.dead = symbol.trust.farm_down = False
+        symbol.snapshots.in_vain = 0
 
     # --- what a snapshot tells ---
 
@@ -164,39 +158,37 @@ class Recovery:
         self, symbol: Symbol, request: Request, prices: dict[int, float], streamed: dict[int, float]
     ) -> None:
         """A snapshot came back, whoever wanted it: what does it say of the stream?"""
-        symbol.probe_took = self.context.now - request.sent_at
+        symbol.snapshots.took = self.context.now - request.sent_at
         image = _comparable(prices)
-        symbol.answerless = 0 if image else symbol.answerless + 1
-        if symbol.step != "probing":
+        symbol.snapshots.in_vain = 0 if image else symbol.snapshots.in_vain + 1
+        if symbol.cure.step != "probing":
             return
-        symbol.step = "trust"
-        if symbol.last_tick >= request.sent_at or not symbol.subscribed_at:
+        symbol.cure.step = "trust"
+        if symbol.ticks.last >= request.sent_at or not symbol.subscribed_at:
             return  # it ticked meanwhile
         if image and _same(image, _comparable(streamed)):
             self._verified(symbol)
             return
         if image:
-            symbol.dead = True
-            symbol.stream_since = self.context.now  # what it brought before, it may have failed to correct
-            symbol.suspect_since = self.context.now
+            symbol.trust.found_dead(self.context.now)
         self._resubscribe_in_time(symbol)
 
     def _verified(self, symbol: Symbol) -> None:
         """IB has nothing newer than what the stream brought: quiet. The longer it is, the rarer it is asked."""
-        now = self.context.now
-        again = symbol.verified_at > symbol.last_tick
-        symbol.verified_at = now
-        symbol.verified_until = now + (4 * self.pace.stale_after if again else 2 * symbol.patience(self.shared))
-        symbol.dead = False
-        symbol.suspect_since = min(symbol.suspect_since, now - 1)
-        self.context.priced_by(symbol, SOURCE_STREAM, now, symbol.stream_since)
+        now, trust = self.context.now, symbol.trust
+        again = trust.verified_at > symbol.ticks.last
+        trust.verified_at = now
+        trust.verified_until = now + (4 * self.pace.stale_after if again else 2 * symbol.patience(self.shared))
+        trust.dead = False
+        trust.suspect_since = min(trust.suspect_since, now - 1)
+        self.context.priced_by(symbol, SOURCE_STREAM, now, trust.stream_since)
 
     # --- its region, and all ---
 
     def _escalate(self, symbol: Symbol) -> None:
         """Its own resubscription was in vain. Is it alone?"""
         now = self.context.now
-        if not (symbol.dead or symbol.proven):
+        if not (symbol.trust.dead or symbol.trust.proven):
             return  # it never ticked, and nothing says that it should
         if self.region_ticked.get(symbol.region, 0) > now - self.pace.stale_after:
             return
@@ -213,8 +205,8 @@ class Recovery:
         silent = [
             other
             for other in self.context.symbols.values()
-            if other.region == region and other.subscribed_at and other.step in ("trust", "probing")
-            if not other.competing and not other.fresh(self.shared, now) and other.market_open(now)
+            if other.region == region and other.subscribed_at and other.cure.step in ("trust", "probing")
+            if not other.trust.competing and not other.fresh(self.shared, now) and other.market_open(now)
         ]
         for other in silent:
             self.resubscribe(other)
@@ -224,7 +216,7 @@ class Recovery:
     def _reconnect(self) -> None:
         """The last resort, and rare. Not for what a new connection cannot cure."""
         now = self.context.now
-        if self.farms.broken or any(symbol.competing for symbol in self.context.symbols.values()):
+        if self.farms.broken or any(symbol.trust.competing for symbol in self.context.symbols.values()):
             return
         if self._reconnected_at and now - self._reconnected_at < self._reconnect_pause:
             return

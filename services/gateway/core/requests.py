@@ -20,7 +20,7 @@ from services.gateway.core.interface import (
     Snapshot,
     Subscribe,
 )
-from services.gateway.core.symbol_state import Symbol
+from services.gateway.core.symbol import OpenRequests, Symbol
 
 LEAST_LINES: Final = 100  # every user has as many, whoever uses them; the message limit is half of all
 FIRST_IDS: Final = 1_000_000_000  # ids start at 1000 times the seconds, modulo this: above any of an earlier run
@@ -33,7 +33,7 @@ class Requests:
         limit = min(settings.ib_line_limit, context.memory.line_limit or settings.ib_line_limit)
         rate = min(settings.ib_message_rate, max(LEAST_LINES, settings.ib_line_limit) // 2)
         self.governor = Governor(rate, limit)
-        self.by_id: dict[int, Request] = {}
+        self.by_id: dict[int, Request] = {}  # each of a symbol that is planned, which holds it
         self.data_type = 1  # what the plan asks for
         self.cancelled: dict[int, str] = {}  # streams given up since the last ticks, and their symbols
         self._next_id = 0
@@ -41,17 +41,17 @@ class Requests:
     # --- asking ---
 
     def stream(self, symbol: Symbol) -> None:
-        assert symbol.stream is None
-        symbol.stream = self._make(Kind.STREAM, symbol)
+        assert symbol.requests.stream is None
+        symbol.requests.stream = self._make(Kind.STREAM, symbol)
 
     def snapshot(self, symbol: Symbol, purpose: str, priority: int | None = None) -> None:
-        assert symbol.snapshot is None
-        symbol.snapshot = self._make(Kind.SNAPSHOT, symbol, purpose, priority)
-        symbol.snapshot_at = self.context.now
+        assert symbol.requests.snapshot is None
+        symbol.requests.snapshot = self._make(Kind.SNAPSHOT, symbol, purpose, priority)
+        symbol.snapshots.asked_at = self.context.now
 
     def details(self, symbol: Symbol) -> None:
-        if symbol.details is None:
-            symbol.details = self._make(Kind.DETAILS, symbol)
+        if symbol.requests.details is None:
+            symbol.requests.details = self._make(Kind.DETAILS, symbol)
 
     def time(self) -> Request:
         request = Request(Kind.TIME)
@@ -59,7 +59,7 @@ class Requests:
         return request
 
     def _make(self, kind: Kind, symbol: Symbol, purpose: str = "", priority: int | None = None) -> Request:
-        data_type = max(3, self.data_type) if symbol.delayed else self.data_type
+        data_type = max(3, self.data_type) if symbol.feed.delayed else self.data_type
         request = Request(kind, symbol.name, symbol.priority if priority is None else priority)
         request.purpose = purpose
         if kind in (Kind.STREAM, Kind.SNAPSHOT):
@@ -69,7 +69,7 @@ class Requests:
 
     def submit_history(self, symbol: Symbol, request: Request) -> None:
         """Asks for bars; `request` says which."""
-        symbol.history = request
+        symbol.requests.history = request
         self.governor.submit(request)
 
     # --- ending ---
@@ -78,6 +78,7 @@ class Requests:
         """It is not wanted any more. Costs a message when it was sent already."""
         if request is None:
             return
+        self.context.symbols[request.symbol].requests.release(request)
         if request.waiting:
             self.governor.withdraw(request)
         elif self.by_id.pop(request.req_id, None) is not None:
@@ -91,12 +92,20 @@ class Requests:
 
     def finish(self, request: Request) -> None:
         """It was answered, or refused: IB has let go of it."""
+        self.context.symbols[request.symbol].requests.release(request)
         self.by_id.pop(request.req_id, None)
         self.governor.finished(request)
+
+    def give_up_snapshot(self, symbol: Symbol) -> None:
+        """It brings nothing."""
+        self.cancel(symbol.requests.snapshot)
+        symbol.snapshots.in_vain += 1
 
     def connection_lost(self) -> None:
         self.by_id.clear()
         self.governor.connection_lost()
+        for symbol in self.context.symbols.values():
+            symbol.requests = OpenRequests()
 
     def connected(self) -> None:
         """A fresh connection: fresh ids."""
@@ -131,16 +140,16 @@ class Requests:
         request.req_id = self._next_id
         self.by_id[request.req_id] = request
         self.context.touch(symbol)
-        request.con_id = symbol.con_id
+        request.con_id = symbol.contract.con_id
         planned = symbol.planned
         out = self.context.out
         if request.kind is Kind.STREAM:
-            symbol.stream_since = self.context.now
-            symbol.first_asked_at = symbol.first_asked_at or self.context.now
+            symbol.trust.subscribed(self.context.now)
             out(Subscribe(request.req_id, *_market_data_of(symbol)))
         elif request.kind is Kind.SNAPSHOT:
-            stream = symbol.stream.req_id if symbol.stream is not None and symbol.stream.req_id else -1
-            out(Snapshot(request.req_id, *_market_data_of(symbol), stream))
+            stream = symbol.requests.stream
+            stream_id = stream.req_id if stream is not None and stream.req_id else -1
+            out(Snapshot(request.req_id, *_market_data_of(symbol), stream_id))
         elif request.kind is Kind.DETAILS:
             out(ContractDetails(request.req_id, planned))
         else:
@@ -152,16 +161,17 @@ class Requests:
                     request.duration,
                     request.bar_size,
                     request.what_to_show,
-                    symbol.con_id,
+                    symbol.contract.con_id,
                 )
             )
 
 
 def _market_data_of(symbol: Symbol) -> tuple[PlannedSymbol, int]:
     """The contract to ask market data of, and its id: its own, or the one that IB named instead."""
-    if symbol.route is None:
-        return symbol.planned, symbol.con_id
+    route = symbol.contract.route
+    if route is None:
+        return symbol.planned, symbol.contract.con_id
     rerouted = PlannedSymbol(
-        symbol.name, symbol.planned.reason, symbol.priority, sec_type="", exchange=symbol.route.exchange, currency=""
+        symbol.name, symbol.planned.reason, symbol.priority, sec_type="", exchange=route.exchange, currency=""
     )
-    return rerouted, symbol.route.con_id
+    return rerouted, route.con_id

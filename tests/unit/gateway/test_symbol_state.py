@@ -5,18 +5,10 @@ from hypothesis import strategies as st
 
 from messages.events import PlannedSymbol
 from services.gateway.core.deadlines import NEVER, SECOND
-from services.gateway.core.farms import served_by
 from services.gateway.core.governor import Kind, Request
-from services.gateway.core.symbol_state import (
-    ALL_CLEAR,
-    REASONS,
-    Rejection,
-    SharedFacts,
-    Symbol,
-    derive,
-    next_change,
-    region,
-)
+from services.gateway.core.regions import region, served_by
+from services.gateway.core.symbol import Cut, Rejection, SharedFacts, Symbol
+from services.gateway.core.symbol_state import ALL_CLEAR, REASONS, derive, next_change
 from services.gateway.core.trading_hours import Hours
 
 NOW = 1_000 * SECOND
@@ -30,23 +22,24 @@ def situations(draw: st.DrawFn) -> tuple[Symbol, SharedFacts]:
     shared.outage = draw(st.sampled_from([None, None, "connection_lost"]))
     shared.silent = draw(st.booleans())
     symbol = Symbol(PlannedSymbol("SPY", "test", 0), draw(TIMES) or NOW)
-    for name in ("last_tick", "suspect_since", "verified_at", "price_time"):
-        setattr(symbol, name, draw(TIMES))
-    symbol.verified_until = symbol.verified_at + draw(st.sampled_from([0, 30, 60])) * SECOND
-    symbol.source = draw(st.sampled_from([None, 0, 1, 2]))
-    symbol.data_type = draw(st.sampled_from([None, 1, 2, 3, 4]))
-    for name in ("halted", "dead", "farm_down", "competing", "delayed"):
-        setattr(symbol, name, draw(st.booleans()))
-    symbol.answerless = draw(st.integers(0, 2))
-    symbol.cut_reason = draw(st.sampled_from([None, None, None, "line_limit"]))
+    symbol.ticks.last, symbol.price.time = draw(TIMES), draw(TIMES)
+    symbol.trust.suspect_since, symbol.trust.verified_at = draw(TIMES), draw(TIMES)
+    symbol.trust.verified_until = symbol.trust.verified_at + draw(st.sampled_from([0, 30, 60])) * SECOND
+    symbol.price.source = draw(st.sampled_from([None, 0, 1, 2]))
+    symbol.feed.data_type = draw(st.sampled_from([None, 1, 2, 3, 4]))
+    symbol.feed.halted, symbol.feed.delayed = draw(st.booleans()), draw(st.booleans())
+    for name in ("dead", "farm_down", "competing"):
+        setattr(symbol.trust, name, draw(st.booleans()))
+    symbol.snapshots.in_vain = draw(st.integers(0, 2))
+    symbol.cut = draw(st.sampled_from([None, None, None, Cut("line_limit")]))
     if draw(st.booleans()):
-        symbol.stream = Request(Kind.STREAM, "SPY")
-        symbol.stream.sent_at = draw(TIMES)
+        symbol.requests.stream = Request(Kind.STREAM, "SPY")
+        symbol.requests.stream.sent_at = draw(TIMES)
     if draw(st.booleans()):
         spans = [(start * SECOND, (start + length) * SECOND) for start, length in draw(SESSIONS)]
-        symbol.hours = Hours(spans, draw(st.sampled_from([0, NOW + SECOND])), 2_000 * SECOND)
+        symbol.contract.hours = Hours(spans, draw(st.sampled_from([0, NOW + SECOND])), 2_000 * SECOND)
     if draw(st.integers(0, 9)) == 0:
-        symbol.rejection = Rejection("no_contract", 200, "no")
+        symbol.refusal.rejection = Rejection("no_contract", 200, "no")
     return symbol, shared
 
 
@@ -56,8 +49,8 @@ def test_what_is_called_clear_is_clear_and_the_rest_has_a_reason(situation: tupl
     symbol, shared = situation
     view = derive(symbol, shared, NOW)
     if view.state in ALL_CLEAR and view.reason is None:
-        fresh = symbol.last_tick > symbol.suspect_since and NOW - symbol.last_tick < 15 * SECOND
-        verified = symbol.verified_at > symbol.suspect_since and symbol.verified_until > NOW
+        fresh = symbol.ticks.last > symbol.trust.suspect_since and NOW - symbol.ticks.last < 15 * SECOND
+        verified = symbol.trust.verified_at > symbol.trust.suspect_since and symbol.trust.verified_until > NOW
         assert shared.outage is None
         assert fresh or verified or (view.state == "closed" and not symbol.market_open(NOW))
         assert not view.stale
@@ -65,7 +58,7 @@ def test_what_is_called_clear_is_clear_and_the_rest_has_a_reason(situation: tupl
         assert view.reason is not None
         assert view.reason in REASONS or view.reason in ("connection_lost", "no_contract")
     if view.state == "live":
-        assert NOW - symbol.last_tick < 15 * SECOND
+        assert NOW - symbol.ticks.last < 15 * SECOND
 
 
 @given(situations(), st.floats(0, 1, exclude_min=True, exclude_max=True))

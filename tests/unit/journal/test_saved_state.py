@@ -6,6 +6,7 @@ import pytest
 
 from messages.events import Plan, PlannedSymbol, StreamStarted
 from services.base.settings import Settings, load
+from services.base.wanted import Wanted
 from services.journal import saved_state
 from services.journal.cursor import Cursor
 from services.planner.service import STATE_VERSION, Saved
@@ -16,10 +17,12 @@ from tests.journals import DAY, NOON, STREAM, append, fill, open_writer
 FACTS = Facts(
     cursors={"control": Cursor(1, 4)},
     times={"control": NOON},
-    request=StreamStarted(symbols=["SPY"]),
+    wanted=Wanted(StreamStarted(symbols=["SPY"]), NOON, 4),
     plan=Plan(epoch=1, first_seq=1, time=NOON, started=True, symbols=[PlannedSymbol("SPY", "rank 1", 1)]),
 )
-PLANNED = Saved(folded=Folded(since=NOON, seq=4), cursors={"control": Cursor(1, 4)}, times={"control": NOON})
+PLANNED = Saved(
+    folded=Folded(wanted=Wanted(since=NOON, seq=4)), cursors={"control": Cursor(1, 4)}, times={"control": NOON}
+)
 
 
 @pytest.mark.parametrize(("state", "version"), [(FACTS, VERSION), (PLANNED, STATE_VERSION)])
