@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from messages.candles import Candle
 from messages.control import AnyMessage
 from messages.events import AnyEvent, Block, EventBlock, Plan, TickBlock, UnknownEvent
 from messages.topics import CONTROL, LINK, PLAN, TICKS, kind
@@ -46,6 +47,7 @@ decode_message: Callable[[bytes], AnyMessage] = decoder(AnyMessage)
 decode_heartbeat: Callable[[bytes], Heartbeat] = decoder(Heartbeat)
 decode_status: Callable[[bytes], Status] = decoder(Status)
 decode_quote: Callable[[bytes], Quote] = decoder(Quote)
+decode_candle: Callable[[bytes], Candle] = decoder(Candle)
 
 _decode_known_events: Callable[[bytes], EventBlock] = decoder(EventBlock)
 _decode_event: Callable[[bytes | msgspec.Raw], AnyEvent] = decoder(AnyEvent)

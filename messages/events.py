@@ -141,6 +141,7 @@ class BarsReceived(Event, tag="bars_received", frozen=True):
     bars: list[Bar]
     purpose: Literal["fallback", "gap_fill"]
     mock: bool = False
+    volume_unit: float = 0.0  # shares or contracts that one of the bars' volume stands for; 0: nobody knows
 
 
 class GapOpened(Event, tag="gap_opened", frozen=True):

@@ -8,12 +8,14 @@ from typing import Any, Final
 
 import msgspec
 
+from messages.candles import Candle
 from messages.control import AnyMessage
 from messages.events import AnyEvent, EventBlock, Plan, TickBlock
 from messages.views import Heartbeat, Quote, Status
 
 ROOTS: Final[dict[str, Any]] = {
     "quote": Quote,
+    "candle": Candle,
     "status": Status,
     "heartbeat": Heartbeat,
     "plan": Plan,

@@ -19,6 +19,7 @@ PLAN: Final = "plan"  # stream and last-value topic, planner: Plan
 CONTROL: Final = "control"  # stream, supervisor: EventBlock of control events
 STATUS: Final = "status"  # last-value topic, supervisor: Status
 QUOTE_PREFIX: Final = "quote."  # last-value topics, sink: Quote
+CANDLE_PREFIX: Final = "candle."  # last-value topics, sink: Candle
 HEARTBEAT_PREFIX: Final = "heartbeat."  # every service, twice a second: Heartbeat
 
 _WRITER: Final = {TICKS: "gateway", LINK: "gateway", PLAN: "planner", CONTROL: "supervisor"}
@@ -93,6 +94,10 @@ SERVICES: Final = services()
 
 def quote_topic(symbol: str) -> str:
     return QUOTE_PREFIX + symbol
+
+
+def candle_topic(interval: str, symbol: str) -> str:
+    return f"{CANDLE_PREFIX}{interval}.{symbol}"
 
 
 def heartbeat_topic(service: str) -> str:

@@ -4,8 +4,9 @@ Built by the core, handed to each part. `now` is the time of the input in hand, 
 """
 
 import random
+from typing import Literal
 
-from messages.events import LinkEvent
+from messages.events import Bar, BarsReceived, LinkEvent
 from messages.fields import (
     CURRENCY,
     DELAYED_VOLUME_UNIT,
@@ -23,7 +24,7 @@ from services.gateway.core.deadlines import SECOND, Deadlines, ns
 from services.gateway.core.interface import NAN, Effect, Emit, EmitTicks, Row
 from services.gateway.core.memory import Memory
 from services.gateway.core.symbol import SharedFacts, Symbol
-from services.gateway.core.units import units
+from services.gateway.core.units import Units, units
 
 BUSY_SHARE = 0.8
 """Of the span for which prices are vouched for: silence after which a busy symbol's stream is no proof any more. The
@@ -57,6 +58,15 @@ class Context:
 
     def ticks(self, symbol: str, rows: list[Row]) -> None:
         self.effects.append(EmitTicks(symbol, rows))
+
+    def bars(self, symbol: Symbol, bars: list[Bar], purpose: Literal["fallback", "gap_fill"]) -> None:
+        """Keep one-minute bars of its history."""
+        unit = self._units(symbol).bars
+        self.emit(
+            BarsReceived(
+                symbol=symbol.name, bar_seconds=60, bars=bars, purpose=purpose, mock=self.mock, volume_unit=unit
+            )
+        )
 
     # --- which symbols are to be reviewed after this input ---
 
@@ -110,10 +120,13 @@ class Context:
     def unit_rows(self, symbol: Symbol) -> list[Row]:
         """Of what comes on this connection. Market data of another contract (a CFD's is that of its stock) has units
         that the symbol's details do not tell."""
-        contract = self.memory.contracts.get(symbol.name) if symbol.contract.route is None else None
-        told = units(contract, self.server_version)
+        told = self._units(symbol)
         return [
             (SIZE_UNIT, told.size, NAN, ""),
             (VOLUME_UNIT, told.volume, NAN, ""),
             (DELAYED_VOLUME_UNIT, told.delayed_volume, NAN, ""),
         ]
+
+    def _units(self, symbol: Symbol) -> Units:
+        contract = self.memory.contracts.get(symbol.name) if symbol.contract.route is None else None
+        return units(contract, self.server_version)

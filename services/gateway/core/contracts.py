@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from messages.events import ContractQualified, PlannedSymbol
+from services.base.trading_hours import Hours, parse_hours
 from services.gateway.core.context import Context
 from services.gateway.core.deadlines import NEVER, SECOND, ns
 from services.gateway.core.governor import Request
@@ -20,7 +21,6 @@ from services.gateway.core.ib_errors import IbCode
 from services.gateway.core.listings import choose, listed_on, same_exchange
 from services.gateway.core.requests import Requests
 from services.gateway.core.symbol import Rejection, Symbol
-from services.gateway.core.trading_hours import Hours, parse_hours
 
 ASK_AGAIN: Final = ns(3600)
 ASK_FOR_HOURS_AGAIN: Final = ns(24 * 3600)  # where IB has told none

@@ -8,7 +8,7 @@ snapshots here too.
 
 from typing import Final
 
-from messages.events import Bar, BarsReceived
+from messages.events import Bar
 from messages.fields import LAST, PRICE_TIME, SOURCE_HISTORY
 from services.gateway.core.context import Context
 from services.gateway.core.deadlines import NEVER, SECOND
@@ -117,9 +117,7 @@ class Ladder:
         known = self.context.memory.newest_bar.get(symbol.name)
         news = [bar for bar in bars if known is None or (bar.time >= known[0].time and bar != known[0])]
         if news:
-            self.context.emit(
-                BarsReceived(symbol=symbol.name, bar_seconds=60, bars=news, purpose="fallback", mock=self.context.mock)
-            )
+            self.context.bars(symbol, news, "fallback")
         self.serve_local(symbol)
 
     # --- bars that are here already ---

@@ -6,7 +6,7 @@ when ticks flow again or the market closes. One-minute bars from history fill it
 
 from typing import Final
 
-from messages.events import Bar, BarsReceived, GapClosed, GapFilled, GapOpened
+from messages.events import Bar, GapClosed, GapFilled, GapOpened
 from services.gateway.core.context import Context
 from services.gateway.core.deadlines import SECOND, ns
 from services.gateway.core.fallback import what_to_show
@@ -135,9 +135,7 @@ class Gaps:
         symbol.gap.refusals = 0
         bars = [bar for bar in bars if request.start <= bar.time < request.end]
         if bars:
-            self.context.emit(
-                BarsReceived(symbol=symbol.name, bar_seconds=60, bars=bars, purpose="gap_fill", mock=self.context.mock)
-            )
+            self.context.bars(symbol, bars, "gap_fill")
         for gap in list(self.context.memory.unfilled.get(symbol.name, ())):
             if request.start <= gap.start and gap.end <= request.end:
                 covered = sum(gap.start < bar.time + MINUTE and bar.time <= gap.end for bar in bars)

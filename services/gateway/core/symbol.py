@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
 from messages.events import ContractQualified, PlannedSymbol, SymbolChanged
+from services.base.trading_hours import Hours
 from services.gateway.core.deadlines import SECOND
 from services.gateway.core.governor import Request
 from services.gateway.core.ib_errors import IbCode
 from services.gateway.core.regions import region
-from services.gateway.core.trading_hours import Hours
 
 BUSY: Final = 8  # as many usual ticks missed in a row are no accident
 

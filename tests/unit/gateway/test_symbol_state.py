@@ -4,12 +4,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from messages.events import PlannedSymbol
+from services.base.trading_hours import Hours
 from services.gateway.core.deadlines import NEVER, SECOND
 from services.gateway.core.governor import Kind, Request
 from services.gateway.core.regions import region, served_by
 from services.gateway.core.symbol import Cut, Rejection, SharedFacts, Symbol
 from services.gateway.core.symbol_state import ALL_CLEAR, REASONS, derive, next_change
-from services.gateway.core.trading_hours import Hours
 
 NOW = 1_000 * SECOND
 TIMES = st.one_of(st.just(0), st.integers(NOW - 70 * SECOND, NOW))

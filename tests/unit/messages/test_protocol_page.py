@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from messages import topics
-from messages.codec import decode_message, decode_quote, encode
+from messages.codec import decode_candle, decode_message, decode_quote, encode
 from messages.control import Command, PlannerCommand, Reply
 from messages.errors import CODES
 
@@ -19,6 +19,10 @@ EXAMPLES: list[dict[str, Any]] = [json.loads(text) for text in re.findall(r"```j
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.get("type", "quote"))
 def test_an_example_reads_as_what_it_is(example: dict[str, Any]) -> None:
+    if "interval" in example:
+        candle = decode_candle(encode(example))
+        assert msgspec.to_builtins(candle) == example
+        return
     if "type" not in example:
         quote = decode_quote(encode(example))
         assert set(example) <= set(quote.__struct_fields__)

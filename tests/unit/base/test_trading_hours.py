@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from services.gateway.core.trading_hours import Hours, parse_hours
+from services.base.trading_hours import Hours, parse_hours, trading_days
 
 NEW = "20261123:0930-20261123:1600;20261124:CLOSED;20261127:0930-20261127:1300"
 OLD = "20261123:0930-1600;20261124:CLOSED;20261127:0930-1300"
@@ -89,3 +89,42 @@ def test_several_sessions_a_day_and_midnight_as_2400() -> None:
 )
 def test_what_cannot_be_read_is_unknown(text: str, zone: str) -> None:
     assert parse_hours(text, zone) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "zone", "moment", "day"),
+    [
+        (NEW, "US/Eastern", "2026-11-23 15:00", ("2026-11-23", "2026-11-23 14:30", "2026-11-23 21:00")),
+        (
+            "20261122:1700-20261123:1600;20261123:1700-20261124:1600",  # a future's: from the evening before
+            "US/Central",
+            "2026-11-22 23:30",
+            ("2026-11-23", "2026-11-22 23:00", "2026-11-23 22:00"),
+        ),
+        (
+            "20261123:0930-20261123:1200,20261123:1300-20261123:1600",  # with a pause: one day
+            "Asia/Hong_Kong",
+            "2026-11-23 04:30",
+            ("2026-11-23", "2026-11-23 01:30", "2026-11-23 08:00"),
+        ),
+        (
+            "20261123:0000-20261123:2400",
+            "UTC",
+            "2026-11-23 23:59",
+            ("2026-11-23", "2026-11-23 00:00", "2026-11-24 00:00"),
+        ),
+    ],
+)
+def test_a_moment_belongs_to_a_trading_day(text: str, zone: str, moment: str, day: tuple[str, str, str]) -> None:
+    days = trading_days(text, zone)
+    assert days is not None
+    assert days.at(at(moment)) == (day[0], at(day[1]), at(day[2]))
+
+
+def test_a_holiday_is_known_and_has_no_trading_day() -> None:
+    days = trading_days(NEW, "US/Eastern")
+    assert days is not None
+    holiday, another_year = at("2026-11-24 16:00"), at("2025-11-24 16:00")
+    assert (days.covers(holiday), days.at(holiday)) == (True, None)
+    assert not days.covers(another_year)
+    assert trading_days(NEW, "nowhere") is None

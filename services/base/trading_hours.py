@@ -1,4 +1,5 @@
-"""Is a market open? IB's liquid hours, parsed. Called by the symbol state machine.
+"""Is a market open, and to which trading day does a moment belong? IB's hours, parsed. Called by the gateway's symbol
+state machine, and by candles of a day.
 
 IB's text comes in two forms, with half days and holidays in it (TWS API documentation, ContractDetails):
 old `20090507:0700-1830,1830-2330;20090508:CLOSED`, new `20180323:0400-20180323:2000;20180326:CLOSED`.
@@ -7,7 +8,8 @@ old `20090507:0700-1830,1830-2330;20090508:CLOSED`, new `20180323:0400-20180323:
 import re
 from bisect import bisect_right
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 # What IB and older gateways write for a zone. `EST` alone would be a zone without daylight saving.
@@ -127,8 +129,56 @@ class Hours:
         return min(times, default=None)
 
 
+class TradingDay(NamedTuple):
+    """From its first session's start to its last one's end, UTC nanoseconds."""
+
+    date: str  # YYYY-MM-DD, on which it ends where the exchange is
+    start: int
+    end: int
+
+
+class TradingDays:
+    """The trading days that a text tells. A session that began on the evening before is of the day that it ends on."""
+
+    def __init__(self, sessions: list[tuple[int, int]], zone: ZoneInfo, known: Hours) -> None:
+        days: dict[str, TradingDay] = {}
+        for start, end in sorted(sessions):
+            date = f"{datetime.fromtimestamp((end - 1) // 1_000_000_000, zone):%Y-%m-%d}"
+            begun = days.get(date)
+            days[date] = TradingDay(date, begun.start if begun else start, max(end, begun.end) if begun else end)
+        self._days = sorted(days.values(), key=lambda day: day.start)
+        self._known = known
+
+    def covers(self, time: int) -> bool:
+        """Whether the text tells of this time."""
+        return self._known.known_from <= time < self._known.known_until
+
+    def at(self, time: int) -> TradingDay | None:
+        """The trading day that `time` lies in; None between two, or where nothing is told."""
+        index = bisect_right(self._days, time, key=lambda day: day.start) - 1
+        return self._days[index] if index >= 0 and time < self._days[index].end else None
+
+
+@lru_cache(1024)
+def trading_days(text: str, time_zone: str) -> TradingDays | None:
+    """The days of an hours text in its time zone. None when either is missing or not understood."""
+    zone, sessions, hours = _zone(time_zone), _sessions(text, time_zone), parse_hours(text, time_zone)
+    return TradingDays(sessions[0], zone, hours) if zone and sessions and hours else None
+
+
 def parse_hours(text: str, time_zone: str) -> Hours | None:
     """IB's hours text in its time zone. None when either is missing or not understood."""
+    parsed = _sessions(text, time_zone)
+    if parsed is None:
+        return None
+    sessions, days = parsed
+    known_from = min([_ns(min(days)), *(start for start, _ in sessions)])
+    known_until = max([_ns(max(days) + _DAY), *(end for _, end in sessions)])
+    return Hours(sessions, known_from, known_until)
+
+
+def _sessions(text: str, time_zone: str) -> tuple[list[tuple[int, int]], list[datetime]] | None:
+    """The sessions, and the days that the text names."""
     zone = _zone(time_zone)
     if zone is None:
         return None
@@ -149,11 +199,7 @@ def parse_hours(text: str, time_zone: str) -> Hours | None:
                 sessions.append(session)
     except ValueError:
         return None
-    if not days:
-        return None
-    known_from = min([_ns(min(days)), *(start for start, _ in sessions)])
-    known_until = max([_ns(max(days) + _DAY), *(end for _, end in sessions)])
-    return Hours(sessions, known_from, known_until)
+    return (sessions, days) if days else None
 
 
 def _session(day: datetime, span: str, zone: ZoneInfo) -> tuple[int, int] | None:
