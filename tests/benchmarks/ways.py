@@ -8,7 +8,12 @@ import re
 from collections.abc import Callable
 from functools import partial
 from itertools import chain
+from math import nan
 from operator import itemgetter
+
+from ibapi.protobuf.TickPrice_pb2 import TickPrice
+from ibapi.protobuf.TickSize_pb2 import TickSize
+from ibapi.protobuf.TickString_pb2 import TickString
 
 from tests.benchmarks.burst import FIRST_REQUEST, burst
 from tests.benchmarks.decode import SYMBOLS, fast_path
@@ -16,6 +21,7 @@ from tests.benchmarks.harness import Case, Sample, in_turn, median, report, spre
 
 SLAB = 1 << 16
 ROUTES = {b"%d" % request: request for request in range(FIRST_REQUEST, FIRST_REQUEST + SYMBOLS)}
+MESSAGES = {201: TickPrice, 202: TickSize, 246: TickString}  # by the last byte of their id on the wire
 FIELDS = {b"%d" % field: field for field in range(200)}
 Columns = tuple[list[int], list[int], list[float], list[float]]
 
@@ -68,6 +74,22 @@ def one_split(data: bytes) -> Columns:
     )
 
 
+def message_by_message(data: bytes) -> Columns:
+    """Protobuf: the official client's own classes, one message after another."""
+    ids, fields, values, sizes = [], [], [], []
+    at = 0
+    while at < len(data):
+        end = at + 4 + int.from_bytes(data[at : at + 4], "big")
+        kind = MESSAGES[data[at + 7]]
+        tick = kind.FromString(data[at + 8 : end])
+        ids.append(tick.reqId)
+        fields.append(tick.tickType)
+        values.append(tick.price if kind is TickPrice else float(tick.size if kind is TickSize else tick.value))
+        sizes.append(float(tick.size) if kind is TickPrice else nan)
+        at = end
+    return ids, fields, values, sizes
+
+
 def measure(way: Callable[[bytes], Columns], slabs: list[bytes], frames: int) -> Sample:
     found = 0
     with timed(frames) as sample:
@@ -79,17 +101,18 @@ def measure(way: Callable[[bytes], Columns], slabs: list[bytes], frames: int) ->
 
 def cut(data: bytes) -> list[bytes]:
     """Slabs of whole frames."""
-    slabs, start = [], 0
-    while start < len(data):
-        end = data.find(b"\0\0\0\0", start + SLAB) + 1 or len(data)
-        slabs.append(data[start:end])
-        start = end
+    slabs, start, at = [], 0, 0
+    while at < len(data):
+        at += 4 + int.from_bytes(data[at : at + 4], "big")
+        if at - start >= SLAB or at == len(data):
+            slabs.append(data[start:at])
+            start = at
     return slabs
 
 
 def main(short: bool) -> None:
     frames, rounds = (20_000, 3) if short else (100_000, 5)
-    data = burst(frames, SYMBOLS)
+    data, binary = burst(frames, SYMBOLS), burst(frames, SYMBOLS, protobuf=True)
     slabs = cut(data)
     ways: dict[str, Callable[[bytes], Columns]] = {
         "one regular expression": one_regex,
@@ -99,6 +122,10 @@ def main(short: bool) -> None:
     }
     cases: dict[str, Case] = {name: partial(measure, way, slabs, frames) for name, way in ways.items()}
     cases["the fast path, with all its checks"] = partial(fast_path, data, frames)
+    cases["protobuf: the official classes, a message at a time"] = partial(
+        measure, message_by_message, cut(binary), frames
+    )
+    cases["protobuf: the fast path, with all its checks"] = partial(fast_path, binary, frames, protobuf=True)
     samples = in_turn(cases, rounds)
     rows = []
     for name, taken in samples.items():
