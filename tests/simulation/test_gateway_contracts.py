@@ -148,7 +148,8 @@ def test_a_hyphen_in_a_us_share_class_gets_a_hint() -> None:
     world = World(["SPY", "BRK-B"])
     world.unknown.add("BRK-B")
     world.run(5)
-    assert "BRK.B" in (world.said["BRK-B"].message or "")
+    said = world.said["BRK-B"].message or ""
+    assert "BRK.B" in said and ". IB writes" in said  # IB's own text ends without a full stop
 
 
 def test_what_was_verified_before_a_farm_broke_proves_nothing_after_it() -> None:

@@ -33,6 +33,7 @@ DETAILS_FIRST: Final = ns(10)  # for so long a subscription waits for details wi
 NO_CONTRACT: Final = 200
 EXPIRED: Final = "expired"
 
+_STOPS: Final = (".", "!", "?", "\u3002")
 _SUBUNITS: Final = frozenset({"GBP", "ZAR", "ILS"})  # stocks of these are quoted in pence, cents and agorot at times
 
 hours_of = lru_cache(maxsize=512)(parse_hours)  # most symbols share a few texts
@@ -127,9 +128,9 @@ class Contracts:
         name = "no_entitlement" if entry.reaction == "no_entitlement" else entry.name
         if entry.code == NO_CONTRACT:
             if self._expired(symbol):
-                name, message = EXPIRED, f"{message} The contract has expired; the plan needs the next one."
+                name, message = EXPIRED, _joined(message, "The contract has expired; the plan needs the next one.")
             elif hint := _hint(symbol.planned):
-                message = f"{message} {hint}"
+                message = _joined(message, hint)
         self._refuse(symbol, Rejection(name, entry.code, message, con_id, self.context.now))
         if entry.code == NO_CONTRACT and name != EXPIRED:
             if symbol.refusal.count > 1:
@@ -213,6 +214,11 @@ def _hint(planned: PlannedSymbol) -> str:
     if planned.sec_type != "STK" or planned.currency != "USD" or "-" not in name:
         return ""
     return f"IB writes share classes of US stocks with a space: did you mean {name.replace('-', '.')}?"
+
+
+def _joined(text: str, sentence: str) -> str:
+    """IB's text, which may end without a full stop, and a sentence of ours."""
+    return f"{text}{'' if text.endswith(_STOPS) else '.'} {sentence}"
 
 
 def _hours(contract: ContractQualified) -> Hours | None:
