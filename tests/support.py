@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import pytest
 
@@ -41,6 +41,13 @@ def free_port() -> int:
         return port
 
 
+def missing(sentence: str) -> NoReturn:
+    """A tool is not there: skip on a desk, fail where CI=true promises that it is."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(sentence)
+    pytest.skip(sentence)
+
+
 def program(name: str, package: str) -> str:
     """The path of a program, beside Python or on PATH. Without it the test is skipped with a sentence, and fails
     where CI=true promises that it is there."""
@@ -48,8 +55,5 @@ def program(name: str, package: str) -> str:
         name, path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}{os.pathsep}/usr/sbin"
     )
     if found is None:
-        sentence = f"{name} is not installed: {package}"
-        if os.environ.get("CI") == "true":
-            pytest.fail(sentence)
-        pytest.skip(sentence)
+        missing(f"{name} is not installed: {package}")
     return found

@@ -1,12 +1,14 @@
 """The one rule for readers: a price may be used if now is before its `good_until`.
 
-Used by `ibstream price`, by the web, and by tests; README.md ("Reading a price safely") tells it to everybody else.
-Pure. Guarantees: a quote or status without a `good_until`, one that is over, and one so far ahead that the clock must
-have been set back since, are all refused.
+Used by `ibstream price`, by the Python client, by the web, and by tests; README.md ("Reading a price safely") tells it
+to everybody else. Pure. Guarantees: a quote or status without a `good_until`, one that is over, and one so far ahead
+that the clock must have been set back since, are all refused.
 """
 
-from typing import Final, Protocol
+from collections.abc import Collection
+from typing import Final, NamedTuple, Protocol
 
+from messages.views import Quote
 from services.base.clock import SECOND, parse_time
 
 MARGIN: Final = SECOND // 2
@@ -31,3 +33,41 @@ def moment(vouched: Vouched) -> int | None:
 def is_good(until: int | None, now: int, span: float) -> bool:
     """Whether `now` (UTC ns) is before `until`, and that not further ahead than a writer vouches: `span` seconds."""
     return until is not None and now < until <= now + int(span * SECOND) + MARGIN
+
+
+class Refusal(NamedTuple):
+    """Why a quote may not be used: a stable word (the quote's own, or `expired`, `clock`, `too_old`, `source`), a
+    sentence, and how long ago its price was received, in seconds."""
+
+    reason: str
+    sentence: str
+    age: float | None
+
+
+def refusal(
+    quote: Quote, now: int, span: float, max_age: float | None = None, sources: Collection[str] | None = None
+) -> Refusal | None:
+    """Why this quote may not be used at `now` (UTC ns); None when it may.
+
+    `span`: seconds that its writer vouches ahead at most. `max_age`: seconds since the price was received, at most.
+    `sources`: those that will do; None for any.
+    """
+    age = None if quote.timestamp is None else (now - parse_time(quote.timestamp, now)) / SECOND
+    old = "" if age is None else f" (received {age:.1f} s ago)"
+
+    def refused(reason: str, said: str) -> Refusal:
+        return Refusal(reason, f"{quote.symbol}: {said}", age)
+
+    until = moment(quote)
+    if quote.stale:
+        reason = quote.reason or "stale"
+        return refused(reason, f"the price is stale: {reason}{old}")
+    if not is_good(until, now, span):
+        if until is not None and now < until:
+            return refused("clock", f"good_until is {quote.good_until}, too far ahead: a clock was set back")
+        return refused("expired", f"nobody vouches for the price any more{old}")
+    if max_age is not None and not (age is not None and age <= max_age):
+        return refused("too_old", f"the price is older than {max_age:g} s{old}")
+    if sources is not None and quote.source not in sources:
+        return refused("source", f"the price comes from {quote.source}, not from {', '.join(sorted(sources))}")
+    return None

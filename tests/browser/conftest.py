@@ -1,11 +1,9 @@
 """A real Chromium, and a real pipeline behind it. Screenshots land in artifacts/screenshots."""
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NoReturn
 
 import httpx
 import pytest
@@ -13,7 +11,7 @@ from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
 from tests.browser.card import CardPage
 from tests.process.pipeline import ALL, Pipeline
-from tests.support import eventually
+from tests.support import eventually, missing
 
 REPOSITORY = Path(__file__).parents[2]
 UI = REPOSITORY / "services" / "web" / "ui"
@@ -28,13 +26,6 @@ QUIET = [
     "--disable-component-update",
     "--disable-sync",
 ]
-
-
-def missing(sentence: str) -> NoReturn:
-    """A tool is not there: skip on a desk, fail where the tests must run."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(sentence)
-    pytest.skip(sentence)
 
 
 @pytest.fixture(scope="package")

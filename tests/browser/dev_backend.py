@@ -10,8 +10,8 @@ from contextlib import contextmanager
 import httpx
 from playwright.sync_api import Browser, expect
 
-from tests.browser.conftest import UI, missing
-from tests.support import eventually, free_port
+from tests.browser.conftest import UI
+from tests.support import eventually, free_port, missing
 
 CHANGES_A_SECOND = 56  # quotes, whatever the number of symbols: so the size of the table alone is measured
 TURNS_A_SECOND = 4

@@ -13,7 +13,8 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from tests.browser.conftest import UI, missing
+from tests.browser.conftest import UI
+from tests.support import missing
 
 STEP_SECONDS = 120
 SOURCE = UI / "tests" / "host"

@@ -6,8 +6,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.card import CardPage
-from tests.browser.conftest import UI, OpenPage, missing
+from tests.browser.conftest import UI, OpenPage
 from tests.process.pipeline import Pipeline
+from tests.support import missing
 
 AXE = UI / "node_modules" / "axe-core" / "axe.min.js"
 LOOKS = [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")]

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -14,9 +15,10 @@ import pytest
 
 import ibstream
 from ibstream.ticks import Mark
+from messages.errors import CODES
 from messages.ticks import Tick
 from tests.process.pipeline import ALL, REPOSITORY, Pipeline
-from tests.support import eventually, free_port, program
+from tests.support import eventually, free_port, missing, program
 
 EXAMPLES = REPOSITORY / "deploy" / "examples"
 
@@ -120,6 +122,42 @@ def test_a_node_program(running: Pipeline, tmp_path: Path) -> None:
     topic, price = said.split(maxsplit=1)
     assert topic == "quote.SPY"
     assert float(price) > 0
+
+
+def test_a_node_program_with_the_client(running: Pipeline, tmp_path: Path) -> None:
+    """The packed client in an empty folder; beside a frozen sink its prices end, and the command line says why."""
+    npm, node = program("npm", "apt-get install npm"), program("node", "apt-get install nodejs")
+    ui = REPOSITORY / "services" / "web" / "ui"
+    if not (ui / "node_modules").exists():
+        missing("what builds the client is not installed; run `npm ci` in services/web/ui")
+    shutil.copy(EXAMPLES / "node" / "price.mjs", tmp_path)
+    pack = [npm, "pack", "--silent", "--workspace", "client", "--pack-destination", tmp_path]
+    subprocess.run(pack, cwd=ui, check=True, capture_output=True)
+    install = [npm, "install", "--silent", "--no-audit", "--no-fund", *tmp_path.glob("*.tgz")]
+    subprocess.run(install, cwd=tmp_path, check=True, capture_output=True)
+    process = example(running, node, tmp_path / "price.mjs", addresses(running)["http"], "SPY")
+    assert process.stdout is not None
+    said = iter(process.stdout.readline, "")
+    sink = running.processes["sink"]
+    try:
+        assert next(said).endswith("from mock\n")
+        assert float(next(said).removeprefix("SPY: ")) > 0
+        sink.send_signal(signal.SIGSTOP)
+        assert next(line for line in said if "not to be used" in line)
+        told = eventually(lambda: refused_price(running))
+        assert told.returncode == CODES["stale_price"].exit and "down: sink" in told.stderr
+    finally:
+        sink.send_signal(signal.SIGCONT)
+        process.kill()
+        process.wait()
+        process.stdout.close()
+    running.await_status("connected")
+
+
+def refused_price(pipeline: Pipeline) -> "subprocess.CompletedProcess[str] | None":
+    """What the command line says, once it names a service."""
+    done = pipeline.cli("price", "SPY")
+    return done if "down:" in done.stderr else None
 
 
 def test_a_web_backend(running: Pipeline) -> None:

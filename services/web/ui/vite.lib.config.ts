@@ -1,7 +1,9 @@
 // The card alone, for other React apps: one ES module and one stylesheet; React stays the host's own.
+import { fileURLToPath } from 'node:url'
 import react from '@vitejs/plugin-react'
 import { defineConfig, esmExternalRequirePlugin, type Plugin } from 'vite'
 
+const CLIENT = fileURLToPath(new URL('client/src/index.ts', import.meta.url))
 const HOSTS_OWN = ['react', 'react-dom', 'react/jsx-runtime']
 
 /** A host's compiler wants to know what it imports, and not every host tells it about stylesheets. */
@@ -14,6 +16,7 @@ const stylesheetType: Plugin = {
 
 export default defineConfig({
   publicDir: false,
+  resolve: { alias: { '@ibstream/client': CLIENT } },
   // A dependency that requires React must import the host's: browsers know no `require`.
   plugins: [react(), esmExternalRequirePlugin({ external: HOSTS_OWN }), stylesheetType],
   css: { modules: { generateScopedName: 'ibs-[local]-[hash:base64:5]' } },

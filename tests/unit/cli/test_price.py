@@ -28,9 +28,9 @@ class Folder:
         replace_file(self._stream / "SPY.json", encode_json(quote))
 
     def status(self, word: str = "connected", silent: float = 0.2, *symbols: str) -> None:
-        heard = iso(time.time_ns() - int(silent * SECOND))
+        heard = time.time_ns() - int(silent * SECOND)
         states = {name: SymbolStatus(state="pending", reason="awaiting_tick") for name in symbols}
-        status = Status(status=word, api_mode="ib", last_heartbeat=heard, symbols=states)
+        status = Status(status=word, api_mode="ib", symbols=states, good_until=iso(heard + 5 * SECOND))
         replace_file(self._stream / "_status.json", encode_json(status) + b"    \n")
 
 

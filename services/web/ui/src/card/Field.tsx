@@ -1,7 +1,7 @@
 // A field of a form: its label, the control, and under it what is wrong with it, or a word of help.
 
+import type { ApiError } from '@ibstream/client'
 import { type ReactNode, useId } from 'react'
-import type { ApiError } from './api'
 import styles from './Control.module.css'
 import type { FieldName } from './startRequest'
 import { Failure } from './useCommand'

@@ -1,5 +1,6 @@
 // The link's history at a glance: a band of what held when, the gaps in prices under it, and both as a list.
 
+import type { LinkPoint } from '@ibstream/client'
 import { useState } from 'react'
 import { type Health, TONE } from './health'
 import { useBeat, useCard, useStore } from './hooks'
@@ -7,7 +8,6 @@ import { ToneIcon } from './Icon'
 import styles from './LinkStrip.module.css'
 import { fill, type Strings, word } from './strings'
 import { type GapGroup, gapGroupsOf, type Segment, segmentsOf, sharesOf } from './strip'
-import type { LinkPoint } from './types'
 
 const MINUTE = 60_000
 const RANGES = [15, 60, 360, 1440] as const

@@ -1,12 +1,11 @@
 // What a start with these fields would stream, worked out by the planner and changing nothing.
 
+import { ApiError, type Plan, type StartRequest } from '@ibstream/client'
 import { useEffect, useState } from 'react'
-import { ApiError } from './api'
 import styles from './Control.module.css'
 import { useCard } from './hooks'
 import { blamedField } from './startRequest'
 import { fill, word } from './strings'
-import type { Plan, StartRequest } from './types'
 
 const SETTLE_MS = 350 // after the last key
 const NAMED = 10
@@ -48,8 +47,8 @@ export function PlanPreview({ request, onRefusal }: PlanPreviewProps) {
   }, [api, request, onRefusal])
 
   if (refused) {
-    if (blamedField(refused) || refused.code === 'not_found') return null
-    const text = word(strings.error, refused.code, refused.message || strings.error.other)
+    if (blamedField(refused) || refused.reason === 'not_found') return null
+    const text = word(strings.error, refused.reason, refused.message || strings.error.other)
     return <p className={styles.preview}>{text}</p>
   }
   if (!plan) return <p className={styles.preview}>{strings.preview.loading}</p>

@@ -1,6 +1,7 @@
 // One symbol: its row, which renders when its own quote or state changes and its age once a second, and what
 // opens under it.
 
+import type { Quote } from '@ibstream/client'
 import { memo, useEffect, useLayoutEffect, useRef } from 'react'
 import { type Change, changeOf, decimalsOf } from './format'
 import { ageOf, alsoType, rowState, STATE_TONE, sourceOf } from './health'
@@ -10,7 +11,6 @@ import styles from './QuoteTable.module.css'
 import { Sparkline } from './Sparkline'
 import { SymbolDetail } from './SymbolDetail'
 import { fill, word } from './strings'
-import type { Quote } from './types'
 
 interface QuoteRowProps {
   symbol: string

@@ -1,15 +1,14 @@
 // What to stream: a project and a snapshot from what there is, and what would come of it before it is started. A
 // refusal stands at the field that caused it. Where the lists cannot be had, numbers can be typed as before.
 
+import { ApiError, type ProjectChoice, type SnapshotChoice } from '@ibstream/client'
 import { type FormEvent, useEffect, useMemo, useRef, useState } from 'react'
-import { ApiError } from './api'
 import styles from './Control.module.css'
 import { type Choice, ChoiceField, TextField } from './Field'
 import { useCard, useStore } from './hooks'
 import { PlanPreview } from './PlanPreview'
 import { blamedField, type FieldName, type Fields, parseStart } from './startRequest'
 import { fill, type Strings, word } from './strings'
-import type { ProjectChoice, SnapshotChoice } from './types'
 import { type CommandProps, Failure, Pending } from './useCommand'
 
 const EMPTY: Fields = { project: '', snapshot: '', maxSymbols: '', dataType: '', symbols: '', refresh: '' }

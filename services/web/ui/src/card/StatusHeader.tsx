@@ -1,11 +1,11 @@
 // The first thing to read: can these prices be trusted, and if not, why.
 
+import type { Status } from '@ibstream/client'
 import { type Health, heartbeatAge, TONE } from './health'
 import { type CardContext, useBeat, useCard, useHealth, useStore } from './hooks'
 import { ToneIcon } from './Icon'
 import styles from './StreamCard.module.css'
 import { fill, word } from './strings'
-import type { Status } from './types'
 
 export function Headline() {
   const { strings } = useCard()

@@ -1,8 +1,8 @@
 // The card: health, control, link history and live quotes of one ibstream backend. For any React app: no global
 // styles, no side effects on import, its words and its backend are props.
 
+import { createApi } from '@ibstream/client'
 import { useEffect, useMemo, useRef } from 'react'
-import { createApi } from './api'
 import { Control } from './Control'
 import { formatFor } from './format'
 import { Card } from './hooks'
@@ -16,6 +16,8 @@ import styles from './StreamCard.module.css'
 import { StreamStore } from './store'
 import { type Language, type StringsOverride, stringsFor } from './strings'
 import { useUnauthorized } from './useUnauthorized'
+
+const TIMEOUT = 10 // seconds: a plan of a large database takes a while
 
 export interface StreamCardProps {
   /** Where the backend is: an origin, with a path if it has one. Default: the page's own origin. */
@@ -52,7 +54,7 @@ export function StreamCard({
   onUnauthorized,
   className,
 }: StreamCardProps) {
-  const api = useMemo(() => createApi(apiBase, token), [apiBase, token])
+  const api = useMemo(() => createApi(apiBase, { token, timeout: TIMEOUT }), [apiBase, token])
   const place = useRef(memory)
   const store = useMemo(() => new StreamStore(api, undefined, place.current), [api])
   const strings = useMemo(() => stringsFor(language, override), [language, override])

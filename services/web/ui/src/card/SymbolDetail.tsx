@@ -1,12 +1,12 @@
 // What opens under a row: the larger chart, and every field of the quote with its meaning.
 
+import type { Quote, SymbolStatus } from '@ibstream/client'
 import { ageOf } from './health'
 import { useBeat, useCard } from './hooks'
 import { PriceChart } from './PriceChart'
 import { SourceBadge, StateBadge } from './QuoteRow'
 import styles from './SymbolDetail.module.css'
 import { fill, word } from './strings'
-import type { Quote, SymbolStatus } from './types'
 
 interface SymbolDetailProps {
   symbol: string

@@ -1,6 +1,6 @@
 // Prices as columns for the chart, and what the chart says in words. Pure.
 
-import type { Gap, HistoryPoint } from './types'
+import type { Gap, HistoryPoint } from '@ibstream/client'
 
 /** Seconds; prices that came as a stream; prices from history bars. A null breaks the line. */
 export type Columns = [times: number[], streamed: (number | null)[], history: (number | null)[]]

@@ -1,6 +1,7 @@
 // The quote table's columns: how each sorts, and what its header says. Ids are the columns' names in the
 // stylesheet, which hides some on a narrow card.
 
+import type { Quote } from '@ibstream/client'
 import {
   createColumnHelper,
   createSortedRowModel,
@@ -11,7 +12,6 @@ import { changeOf } from './format'
 import { sourceOf } from './health'
 import { SERIES_MINUTES } from './series'
 import { fill, type Strings, word } from './strings'
-import type { Quote } from './types'
 
 export interface RowData {
   symbol: string

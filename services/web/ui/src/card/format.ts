@@ -1,9 +1,9 @@
 // Numbers, times and ages as text. One Format a language, its Intl formatters made once: a table that repaints
 // on every frame must not build one a cell.
 
+import type { Quote } from '@ibstream/client'
 import type { Language, Strings } from './strings'
 import { fill } from './strings'
-import type { Quote } from './types'
 
 const LOCALE: Record<Language, string> = { en: 'en-US', zh: 'zh-CN' }
 const LEAST_DECIMALS = 2

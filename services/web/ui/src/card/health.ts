@@ -1,8 +1,7 @@
 // What a person may believe: the card's own word for the whole, each symbol's state, and where a price is from.
 // Pure functions of what was received, so that the table, the chart and the tests say the same.
 
-import type { ConnectionState } from './connection'
-import type { MarketDataType, Quote, Status, SymbolStatus } from './types'
+import type { ConnectionState, MarketDataType, Quote, Status, SymbolStatus } from '@ibstream/client'
 
 /** The words of the status, and four that only somebody outside can say. */
 export type Health = Status['status'] | 'loading' | 'away' | 'silent' | 'denied'

@@ -1,7 +1,7 @@
 // How components read the store: one topic each, so that a component renders for what it shows and no more.
 
+import type { Api } from '@ibstream/client'
 import { createContext, useCallback, useContext, useEffect, useState, useSyncExternalStore } from 'react'
-import type { Api } from './api'
 import type { Format } from './format'
 import { type Health, healthOf } from './health'
 import type { StreamStore, Topic } from './store'

@@ -1,6 +1,6 @@
 // The last minutes of one symbol's price in even buckets, for its sparkline: bounded memory, cheap to add to.
 
-import type { Quote, SparklineSeries } from './types'
+import type { Quote, SparklineSeries } from '@ibstream/client'
 
 export const BUCKET_MS = 5_000
 export const BUCKETS = 120

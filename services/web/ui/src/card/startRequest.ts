@@ -1,7 +1,6 @@
 // What was typed into the start form, as the request of the contract. Empty fields are left to the backend.
 
-import type { ApiError } from './api'
-import type { MarketDataType, StartRequest } from './types'
+import type { ApiError, MarketDataType, StartRequest } from '@ibstream/client'
 
 export type FieldName = 'project' | 'snapshot' | 'maxSymbols' | 'dataType' | 'symbols' | 'refresh'
 export type Fields = Record<FieldName, string>
@@ -66,6 +65,6 @@ export function blamedField(error: ApiError): FieldName | undefined {
   const [name = ''] = error.field?.split('.') ?? []
   return (
     (Object.hasOwn(FIELDS, name) ? FIELDS[name] : undefined) ??
-    (Object.hasOwn(CAUSES, error.code) ? CAUSES[error.code] : undefined)
+    (Object.hasOwn(CAUSES, error.reason) ? CAUSES[error.reason] : undefined)
   )
 }

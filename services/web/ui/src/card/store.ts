@@ -2,13 +2,26 @@
 // topic and are told at most once per animation frame, so a hundred symbols that change several times a second
 // cost one pass a frame, and only the rows that changed render again.
 
-import { type Api, ApiError } from './api'
-import type { ServerClock } from './clock'
-import { type ConnectionState, openConnection } from './connection'
+import {
+  type Api,
+  ApiError,
+  type Connection,
+  type ConnectionState,
+  type Gap,
+  isGood,
+  type LinkPoint,
+  openConnection,
+  type Plan,
+  type Quote,
+  type ServerClock,
+  type SparklineSeries,
+  type Status,
+  type SymbolStatus,
+} from '@ibstream/client'
+import { heedAttention } from './attention'
 import { SILENT_SECONDS } from './health'
 import { type Memory, recall } from './memory'
 import { BUCKET_MS, BUCKETS, priceOf, SERIES_MINUTES, Series } from './series'
-import type { Gap, LinkPoint, Plan, Quote, SparklineSeries, Status, SymbolStatus } from './types'
 
 export type Topic =
   | 'connection'
@@ -71,7 +84,7 @@ export class StreamStore {
   private statusIsGood = false
   private asking = false
   private firstBucket = Number.POSITIVE_INFINITY
-  private line: ReturnType<typeof openConnection> | undefined
+  private line: Connection | undefined
   private timers: ReturnType<typeof setInterval>[] = []
   private settle: ReturnType<typeof setTimeout> | undefined
   private planKey = ''
@@ -98,6 +111,7 @@ export class StreamStore {
       },
       onOpen: () => void this.resync(),
       clock: this.clock,
+      fetch: this.api.fetch,
       onEvent: (event, data) => this.receive(event, data),
     })
     this.timers = [
@@ -107,7 +121,9 @@ export class StreamStore {
     ]
     const woken = () => this.expire()
     for (const [target, event] of WAKING) target().addEventListener(event, woken)
+    const ignore = heedAttention(this.line)
     return () => {
+      ignore()
       for (const [target, event] of WAKING) target().removeEventListener(event, woken)
       this.line?.close()
       this.line = undefined
@@ -259,7 +275,7 @@ export class StreamStore {
 
   /** Good at least until the next look: a row is over before its time, and never after it. */
   private vouched(until: number): boolean {
-    return this.clock.known && this.clock.now() + EXPIRE_MS < until
+    return this.clock.known && isGood(until, this.clock.now() + EXPIRE_MS)
   }
 
   /** Takes the word of everything whose time is up, whoever has fallen silent: server, network or this page. */

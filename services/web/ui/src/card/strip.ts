@@ -1,6 +1,6 @@
 // The link's history as a picture: pure geometry, so that the strip, its label and its list agree.
 
-import type { Gap, LinkPoint } from './types'
+import type { Gap, LinkPoint } from '@ibstream/client'
 
 export interface Segment {
   status: string

@@ -1,7 +1,7 @@
 // One command to the backend at a time, and how its course is shown.
 
+import { ApiError } from '@ibstream/client'
 import { useState } from 'react'
-import { ApiError } from './api'
 import styles from './Control.module.css'
 import { useCard } from './hooks'
 import { word } from './strings'
@@ -34,11 +34,11 @@ export type CommandProps = ReturnType<typeof useCommand>
 
 export function Failure({ error }: { error: ApiError }) {
   const { strings } = useCard()
-  const text = word(strings.error, error.code, error.message || strings.error.other)
+  const text = word(strings.error, error.reason, error.message || strings.error.other)
   const detail = error.message && error.message !== text ? error.message : ''
   return (
     <p role="alert" className={styles.failure} data-testid="control-error">
-      <strong>{text}</strong> {detail} <code>{error.code}</code>
+      <strong>{text}</strong> {detail} <code>{error.reason}</code>
     </p>
   )
 }

@@ -1,7 +1,7 @@
 // A backend in memory: answers the card's requests, keeps its event streams open, and dies when told.
 
+import type { Gap, HistoryPoint, LinkPoint, Plan, Quote, Status } from '@ibstream/client'
 import { vi } from 'vitest'
-import type { Gap, HistoryPoint, LinkPoint, Plan, Quote, Status } from '../../src/card/types'
 
 export interface Call {
   method: string
@@ -21,7 +21,7 @@ export class FakeBackend {
   now = () => Date.now()
   status: Status = statusOf('connected', ['SPY', 'QQQ', 'AAPL'])
   quotes: Quote[] = [quoteOf('SPY', 500), quoteOf('QQQ', 400), quoteOf('AAPL', 200)]
-  plan: Plan = { project_id: 1, project_name: 'Demo project', market_data_type: 'realtime', cut: [] }
+  plan = planOf({ project_id: 1, project_name: 'Demo project' })
   gaps: Gap[] = []
   link: LinkPoint[] = []
   points: HistoryPoint[] = []
@@ -115,6 +115,10 @@ export class FakeBackend {
     queueMicrotask(() => this.alive && this.emit('status', this.status))
     return new Response(body, { headers: { 'Content-Type': 'text/event-stream' } })
   }
+}
+
+export function planOf(changes: Partial<Plan> = {}): Plan {
+  return { type: 'plan', epoch: 1, first_seq: 1, time: 0, started: true, symbols: [], ...changes }
 }
 
 export function refusal(status: number, code: string, message: string): Answer {

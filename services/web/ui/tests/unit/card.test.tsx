@@ -411,9 +411,9 @@ describe('link history', () => {
   it('is a picture with words, and a list', async () => {
     const ago = (minutes: number) => new Date(Date.now() - minutes * 60_000).toISOString()
     backend.link = [
-      { time: ago(90), status: 'connected' },
+      { time: ago(90), status: 'connected', reason: null },
       { time: ago(30), status: 'disconnected', reason: 'gateway_unreachable' },
-      { time: ago(15), status: 'connected' },
+      { time: ago(15), status: 'connected', reason: null },
     ]
     backend.gaps = ['SPY', 'QQQ'].map((symbol) => ({
       symbol,

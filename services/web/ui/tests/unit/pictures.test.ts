@@ -11,9 +11,9 @@ const at = (seconds: number) => new Date(seconds * 1000).toISOString()
 
 describe('the link history', () => {
   const link = [
-    { time: at(20), status: 'connected' },
+    { time: at(20), status: 'connected', reason: null },
     { time: at(60), status: 'degraded', reason: 'farm_down' },
-    { time: at(80), status: 'connected' },
+    { time: at(80), status: 'connected', reason: null },
   ]
 
   it('says what held when, and that it knows nothing of before', () => {
@@ -99,10 +99,10 @@ describe('the sparkline', () => {
 })
 
 describe('the chart', () => {
-  const gaps = [{ symbol: 'SPY', start: at(30), end: at(60), reason: 'farm_down' }]
+  const gaps = [{ symbol: 'SPY', start: at(30), end: at(60), reason: 'farm_down', filled: false }]
 
   it('breaks the line in a gap, though its ends were noticed late', () => {
-    const points = [10, 20, 28, 61, 70].map((time) => ({ time: at(time), price: time }))
+    const points = [10, 20, 28, 61, 70].map((time) => ({ time: at(time), price: time, source: null }))
     const [times, streamed] = columnsOf(points, spansOf(gaps, 'SPY', 100))
     expect(times).toEqual([10, 20, 28, 44.5, 61, 70])
     expect(streamed).toEqual([10, 20, 28, null, 61, 70])
@@ -110,7 +110,7 @@ describe('the chart', () => {
 
   it('does not break it for another symbol, nor where prices came all the same', () => {
     expect(spansOf(gaps, 'QQQ', 100)).toEqual([])
-    const points = [31, 40, 50, 59].map((time) => ({ time: at(time), price: time }))
+    const points = [31, 40, 50, 59].map((time) => ({ time: at(time), price: time, source: null }))
     expect(
       columnsOf(
         points,
@@ -120,7 +120,7 @@ describe('the chart', () => {
   })
 
   it('follows live prices without growing by one a tick', () => {
-    const columns = columnsOf([{ time: at(100), price: 1 }], [])
+    const columns = columnsOf([{ time: at(100), price: 1, source: null }], [])
     for (let i = 1; i <= 1000; i++) follow(columns, 100 + i / 10, i, false, 5)
     expect(columns[0].length).toBeLessThan(30)
     expect(columns[0].at(-1)).toBe(200)

@@ -1,12 +1,12 @@
 // The start form: what there is to choose from, what would come of it, and where a refusal stands.
 
+import { ApiError } from '@ibstream/client'
 import { act, render, screen, waitFor, within } from '@testing-library/react'
 import userEvent from '@testing-library/user-event'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { languages, StreamCard } from '../../src/card'
-import { ApiError } from '../../src/card/api'
 import { blamedField } from '../../src/card/startRequest'
-import { FakeBackend, quoteOf, statusOf } from './backend'
+import { FakeBackend, planOf, quoteOf, statusOf } from './backend'
 
 const { en } = languages
 const { control } = en
@@ -37,7 +37,7 @@ const planned = (count: number, more = {}) => ({
 beforeEach(() => {
   backend = new FakeBackend().install()
   backend.status = statusOf('stopped', [], { project_id: 1 })
-  backend.plan = {}
+  backend.plan = planOf()
   backend.answers.set('GET /projects', () => Response.json({ projects, more: false }))
   backend.answers.set('GET /projects/1/snapshots', () =>
     Response.json({ snapshots: [snapshot(12), snapshot(11, { usable: false, count: null })], more: false }),

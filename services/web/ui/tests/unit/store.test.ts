@@ -1,6 +1,5 @@
+import { type Api, ApiError, ServerClock } from '@ibstream/client'
 import { beforeEach, describe, expect, it, vi } from 'vitest'
-import { type Api, ApiError } from '../../src/card/api'
-import { ServerClock } from '../../src/card/clock'
 import { StreamStore, type Topic } from '../../src/card/store'
 import { quoteOf, statusOf } from './backend'
 

@@ -1,7 +1,8 @@
-// The HTTP side of the backend, for the store and the forms. Every call is bounded by a deadline and fails
-// with an ApiError whose code is the backend's own, or one of `backend_away`, `unauthorized`, `http_NNN`.
+// The web API, call by call. Each is bounded by a deadline and fails with an ApiError whose reason is the backend's
+// own code, or one of `backend_away`, `unauthorized`, `http_NNN`.
 
-import { ServerClock } from './clock'
+import { ServerClock } from './clock.js'
+import { ApiError } from './errors.js'
 import type {
   Gap,
   HistoryPoint,
@@ -13,31 +14,28 @@ import type {
   SparklineSeries,
   StartRequest,
   Status,
-} from './types'
+} from './types.js'
 
-const DEADLINE_MS = 10_000
+const TIMEOUT = 5
 
-export class ApiError extends Error {
-  readonly code: string
-  readonly httpStatus: number | undefined
-  /** The part of the request that caused it, where the backend says. */
-  readonly field: string | undefined
-
-  constructor(code: string, message: string, httpStatus?: number, field?: string) {
-    super(message)
-    this.name = 'ApiError'
-    this.code = code
-    this.httpStatus = httpStatus
-    this.field = field
-  }
+export interface ApiOptions {
+  /** Bearer token; it travels in a header, never in an address. */
+  token?: string | undefined
+  /** Seconds for each question. Default: 5. */
+  timeout?: number
+  /** In place of the global one, for tests. */
+  fetch?: typeof fetch | undefined
 }
 
 export interface Api {
   readonly eventsUrl: string
   /** Set by every answer. */
   readonly clock: ServerClock
+  readonly fetch: typeof fetch
   headers(): Record<string, string>
   status(): Promise<Status>
+  /** As its writer last wrote it, good or not. */
+  quote(symbol: string): Promise<Quote>
   quotes(): Promise<Quote[]>
   plan(): Promise<Plan>
   gaps(): Promise<{ gaps: Gap[]; link: LinkPoint[] }>
@@ -53,7 +51,9 @@ export interface Api {
 }
 
 /** The backend at `base` (an origin, an origin with a path, or '' for the page's own). */
-export function createApi(base: string, token?: string): Api {
+export function createApi(base: string, options: ApiOptions = {}): Api {
+  const { token, timeout = TIMEOUT } = options
+  const send = options.fetch ?? ((...args: Parameters<typeof fetch>) => fetch(...args))
   const root = `${base.replace(/\/+$/, '')}/api/ib/stream`
   const headers = (): Record<string, string> => (token ? { Authorization: `Bearer ${token}` } : {})
 
@@ -63,11 +63,11 @@ export function createApi(base: string, token?: string): Api {
     let response: Response
     const sent = clock.read()
     try {
-      response = await fetch(root + path, {
+      response = await send(root + path, {
         method: body === undefined ? 'GET' : 'POST',
         headers: body === undefined ? headers() : { ...headers(), 'Content-Type': 'application/json' },
         body: body === undefined ? undefined : JSON.stringify(body),
-        signal: AbortSignal.timeout(DEADLINE_MS),
+        signal: AbortSignal.timeout(timeout * 1000),
         cache: 'no-store',
       })
     } catch (cause) {
@@ -75,14 +75,18 @@ export function createApi(base: string, token?: string): Api {
     }
     clock.answered(response.headers, sent)
     if (!response.ok) throw await errorOf(response)
-    return response.json().catch(() => ({}))
+    return response.json().catch((cause) => {
+      throw new ApiError('backend_away', `what answers is no ibstream: ${cause}`)
+    })
   }
 
   return {
     eventsUrl: `${root}/events`,
     clock,
+    fetch: send,
     headers,
     status: () => call('/status') as Promise<Status>,
+    quote: (symbol) => call(`/snapshot?${new URLSearchParams({ symbol })}`) as Promise<Quote>,
     quotes: async () => ((await call('/quotes')) as { quotes?: Quote[] }).quotes ?? [],
     plan: () => call('/plan') as Promise<Plan>,
     gaps: async () => {

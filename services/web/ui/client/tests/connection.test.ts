@@ -1,11 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { ServerClock } from '../../src/card/clock'
+import { ServerClock } from '../src/clock'
 import {
   type ConnectionOptions,
   type ConnectionState,
   LONGEST_PAUSE_MS,
   openConnection,
-} from '../../src/card/connection'
+} from '../src/connection'
 
 type Control = ReadableStreamDefaultController<Uint8Array>
 
@@ -142,7 +142,7 @@ describe('the event stream', () => {
     expect(open.states.at(-1)).toMatchObject({ phase: 'away', code })
   })
 
-  it('tries at once when asked, or when the browser is online again', async () => {
+  it('tries at once when asked', async () => {
     open = rig()
     await settle()
     open.plan.push(new TypeError('refused'), new TypeError('refused'), new TypeError('refused'))
@@ -152,7 +152,7 @@ describe('the event stream', () => {
     open.connection.retryNow()
     await settle()
     expect(open.fetch).toHaveBeenCalledTimes(4)
-    window.dispatchEvent(new Event('online'))
+    open.connection.retryNow()
     await settle()
     expect(open.states.at(-1)).toMatchObject({ phase: 'open' })
   })
@@ -168,19 +168,15 @@ describe('the event stream', () => {
     expect(open.states.length).toBe(before)
   })
 
-  it('gives the line back while nobody looks, and takes it up when somebody does', async () => {
+  it('gives the line back while it rests, and takes it up when it wakes', async () => {
     open = rig()
     await settle()
-    const visibility = vi.spyOn(document, 'visibilityState', 'get').mockReturnValue('hidden')
-    document.dispatchEvent(new Event('visibilitychange'))
+    open.connection.rest()
     await vi.advanceTimersByTimeAsync(120_000)
-    const attempts = open.fetch.mock.calls.length
-    await vi.advanceTimersByTimeAsync(120_000)
-    expect(open.fetch).toHaveBeenCalledTimes(attempts)
-    visibility.mockReturnValue('visible')
-    document.dispatchEvent(new Event('visibilitychange'))
+    expect(open.fetch).toHaveBeenCalledTimes(1)
+    open.connection.wake()
     await settle()
-    expect(open.fetch).toHaveBeenCalledTimes(attempts + 1)
+    expect(open.fetch).toHaveBeenCalledTimes(2)
     expect(open.states.at(-1)).toMatchObject({ phase: 'open' })
   })
 })

@@ -1,10 +1,11 @@
 // One resumable server-sent event stream over fetch, so that a bearer token travels in a header and not in a
-// URL. Comes back by itself: backs off with jitter, tries at once when the browser is online or visible
-// again, and calls a line dead that was silent for too long (a proxy may keep a dead one open for minutes).
+// URL. Comes back by itself: backs off with jitter, and calls a line dead that was silent for too long (a proxy may
+// keep a dead one open for minutes).
 
 import { createParser } from 'eventsource-parser'
-import { ApiError, errorOf } from './api'
-import type { ServerClock } from './clock'
+import { errorOf } from './api.js'
+import type { ServerClock } from './clock.js'
+import { ApiError } from './errors.js'
 
 export type ConnectionState =
   | { phase: 'connecting' }
@@ -18,33 +19,40 @@ export interface ConnectionOptions {
   onEvent(event: string, data: string): void
   onOpen(): void
   clock: ServerClock
-  fetch?: typeof fetch
+  fetch?: typeof fetch | undefined
   random?: () => number
   silenceMs?: number
+}
+
+export interface Connection {
+  close(): void
+  /** Try again at once, if it is away. */
+  retryNow(): void
+  /** Give the line back until `wake`: nobody looks. */
+  rest(): void
+  wake(): void
 }
 
 export const FIRST_PAUSE_MS = 400
 export const LONGEST_PAUSE_MS = 4_000
 const SILENCE_MS = 10_000
-const HIDDEN_MS = 60_000
 const LARGEST_EVENT = 16_000_000
 
-/** Opens the stream and keeps it open. Returns the way to close it, and one to try again at once. */
-export function openConnection(options: ConnectionOptions): { close(): void; retryNow(): void } {
+/** Opens the stream and keeps it open. */
+export function openConnection(options: ConnectionOptions): Connection {
   const send = options.fetch ?? ((...args: Parameters<typeof fetch>) => fetch(...args))
   const random = options.random ?? Math.random
   const silenceMs = options.silenceMs ?? SILENCE_MS
   let closed = false
-  let parked = false // hidden for long: the line is given back until somebody looks again
+  let resting = false
   let lastId = ''
   let failures = 0
   let awaySince: number | undefined
   let attempt: AbortController | undefined
   let pause: ReturnType<typeof setTimeout> | undefined
-  let park: ReturnType<typeof setTimeout> | undefined
 
   function failed(code: string, controller: AbortController): void {
-    if (closed || parked || attempt !== controller) return
+    if (closed || resting || attempt !== controller) return
     attempt = undefined
     awaySince ??= Date.now()
     const ceiling = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** failures)
@@ -83,7 +91,7 @@ export function openConnection(options: ConnectionOptions): { close(): void; ret
       })
       failed('backend_away', controller)
     } catch (error) {
-      failed(error instanceof ApiError ? error.code : 'backend_away', controller)
+      failed(error instanceof ApiError ? error.reason : 'backend_away', controller)
     } finally {
       clearTimeout(watchdog)
       controller.abort()
@@ -121,39 +129,29 @@ export function openConnection(options: ConnectionOptions): { close(): void; ret
   }
 
   function retryNow(): void {
-    if (closed || (attempt && awaySince === undefined)) return
+    if (closed || resting || (attempt && awaySince === undefined)) return
     failures = 0
     void connect()
   }
 
-  function onVisibility(): void {
-    clearTimeout(park)
-    if (document.visibilityState === 'hidden') {
-      park = setTimeout(() => {
-        parked = true
-        clearTimeout(pause)
-        attempt?.abort()
-        attempt = undefined
-      }, HIDDEN_MS)
-    } else if (parked || awaySince !== undefined) {
-      parked = false
-      retryNow()
-    }
-  }
-
-  window.addEventListener('online', retryNow)
-  document.addEventListener('visibilitychange', onVisibility)
   void connect()
 
   return {
     retryNow,
+    rest() {
+      resting = true
+      clearTimeout(pause)
+      attempt?.abort()
+      attempt = undefined
+    },
+    wake() {
+      resting = false
+      retryNow()
+    },
     close() {
       closed = true
       clearTimeout(pause)
-      clearTimeout(park)
       attempt?.abort()
-      window.removeEventListener('online', retryNow)
-      document.removeEventListener('visibilitychange', onVisibility)
     },
   }
 }

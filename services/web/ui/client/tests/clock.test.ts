@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { ServerClock } from '../../src/card/clock'
+import { ServerClock } from '../src/clock'
 
 const NOON = Date.parse('2026-03-04T12:00:00Z')
 const told = (ms: number) => new Headers({ 'X-Server-Time': new Date(ms).toISOString() })
