@@ -5,6 +5,7 @@
     client = ibstream.connect("data")                            # the data root, on the same machine
     client = ibstream.connect("http://host:8765", token="...")   # the web API, from anywhere
     quote = client.price("SPY", max_age=2, sources={"ib_stream"})  # a quote, or an error that says why not
+    data = ibstream.open_data("data")                            # all that was recorded, as data frames
 
 `price` answers only while now is before the quote's `good_until`: whatever has died, an old price is never returned.
 Needs pyzmq and msgspec, no more. Prices are in the contract's currency; sizes of US stocks in shares; times UTC.
@@ -20,6 +21,7 @@ from ibstream.errors import (
     UnknownSymbol,
     Unreachable,
 )
+from ibstream.frames import Data, open_data
 from ibstream.ticks import Mark
 from messages.events import Plan
 from messages.ticks import Tick
@@ -28,6 +30,7 @@ from messages.views import Quote, Status
 __all__ = [
     "Client",
     "CommandRefused",
+    "Data",
     "IbstreamError",
     "InvalidAddress",
     "Mark",
@@ -40,4 +43,5 @@ __all__ = [
     "UnknownSymbol",
     "Unreachable",
     "connect",
+    "open_data",
 ]

@@ -9,7 +9,6 @@ from services.cli.options import FromOption, ToOption
 from services.cli.table import Table
 
 if TYPE_CHECKING:
-    from services.base.settings import Settings
     from services.quotes.gaps import Gap
 
 
@@ -36,11 +35,13 @@ def gaps(
       ibstream gaps --symbol SPY --json
     """
     from services.base.symbols import name_of
+    from services.quotes.past_gaps import gaps_in
 
     where = tools.settings()
     name = name_of(symbol) if symbol is not None else None
     first, last = tools.since("--from", begin if begin is not None else since), tools.since("--to", end)
-    found = [gap for gap in _ledger(where, first or 0, last, name) if gap.end is None or not open_only]
+    listed = gaps_in(tools.journal(where), first or 0, last, {name} if name is not None else ())
+    found = [gap for gap, _ in listed if gap.end is None or not open_only]
     if json:
         tools.print_json([tools.with_iso_times(gap, "start", "end") for gap in found])
         return
@@ -67,28 +68,3 @@ def _filled(gap: "Gap") -> str:
     if gap.filled_bars is None:
         return ""
     return f"{gap.filled_bars} bars" if gap.filled else "no: history has no bars"
-
-
-def _ledger(where: "Settings", begin: int, before: int | None, symbol: str | None) -> "list[Gap]":
-    """The gaps that lasted at some time from `begin` on and `before` that, in order of their start."""
-    from messages.codec import decode_block
-    from messages.events import EventBlock
-    from messages.topics import LINK, kind
-    from services.journal import JournalReader, streams_in
-    from services.quotes.gaps import Gap, GapFold
-
-    found: list[Gap] = []
-    journal = tools.journal(where)
-    for stream in streams_in(journal):
-        if kind(stream) != LINK:
-            continue
-        fold = GapFold()
-        with JournalReader(journal, stream) as reader:
-            for row in reader.blocks():
-                block = decode_block(stream, row.payload)
-                assert isinstance(block, EventBlock)
-                for event in block.events:
-                    fold.apply(event)
-        found += fold.gaps(symbol)
-    found.sort(key=lambda gap: (gap.start, gap.symbol))
-    return [gap for gap in found if (gap.end is None or gap.end >= begin) and (before is None or gap.start < before)]

@@ -128,10 +128,11 @@ def explain(path: Path, error: Exception) -> IbStreamError:
 
 
 def connect_read_only(path: Path) -> sqlite3.Connection:
-    """A read-only connection that works beside a writer, on a file at rest and in a read-only folder."""
+    """A read-only connection that works beside a writer, on a file at rest and in a read-only folder. One thread at a
+    time may use it, which need not be the same: an Arrow stream is read by whichever thread asks for its next batch."""
     name = str(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
     mode = "immutable=1" if _is_at_rest(path) else "mode=ro"
-    db = sqlite3.connect(f"file:{name}?{mode}", uri=True, isolation_level=None, timeout=5.0)
+    db = sqlite3.connect(f"file:{name}?{mode}", uri=True, isolation_level=None, timeout=5.0, check_same_thread=False)
     db.text_factory = readable
     db.execute("PRAGMA query_only = ON")
     return db

@@ -19,10 +19,10 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet as pq
 
-from messages.codec import decode_ticks, decoder, encode, json_decoder
+from messages.codec import decoder, encode, json_decoder
 from messages.events import TickBlock
-from messages.ticks import symbol_ids, ticks
 from messages.topics import TICKS, kind
+from services.journal.columns import SYMBOL, TIME, event_columns, tick_block, tick_columns
 from services.journal.dayfile import sync_path
 from services.journal.days import FileGone, missing
 from services.journal.row import JournalDamaged, Row, batches, checksum
@@ -42,13 +42,13 @@ _BLOCK = [  # of the whole block, on its first row only
 _EVENT = [
     pa.field("seq", pa.int64(), nullable=False),
     pa.field("epoch", pa.int64(), nullable=False),
-    pa.field("time", pa.timestamp("ns", tz="UTC"), nullable=False),
+    pa.field("time", TIME, nullable=False),
     pa.field("block", pa.int64(), nullable=False),  # first sequence number of the block
 ]
 TICK_SCHEMA = pa.schema(
     [
         *_EVENT,
-        pa.field("symbol", pa.dictionary(pa.int32(), pa.string()), nullable=False),
+        pa.field("symbol", SYMBOL, nullable=False),
         pa.field("symbol_id", pa.uint32(), nullable=False),
         pa.field("field", pa.uint8(), nullable=False),
         pa.field("value", pa.float64(), nullable=False),
@@ -108,32 +108,12 @@ def write_day(path: Path, stream: str, rows: Iterable[Row], start_seq: int, lost
 
 def tick_table(rows: list[Row]) -> pa.Table:
     """The ticks of some blocks, one a row."""
-    blocks = [_tick_block(row) for row in rows]
-    symbols: dict[str, int] = {}
-    indices: list[int] = []
-    texts: list[str | None] = []
-    for block in blocks:
-        names = {i: symbols.setdefault(name, len(symbols)) for i, name in zip(block.ids, block.symbols, strict=True)}
-        indices += map(names.__getitem__, symbol_ids(block))
-        if block.texts:
-            texts += [tick.value if isinstance(tick.value, str) else None for tick in ticks(block)]
-        else:
-            texts += [None] * block.count
-    sizes = _fixed(pa.float64(), [block.size for block in blocks])
-    columns = _event_columns(rows) | {
-        "symbol": pa.DictionaryArray.from_arrays(pa.array(indices, pa.int32()), pa.array(list(symbols), pa.string())),
-        "symbol_id": _fixed(pa.uint32(), [block.symbol for block in blocks]),
-        "field": _fixed(pa.uint8(), [block.field for block in blocks]),
-        "value": _fixed(pa.float64(), [block.value for block in blocks]),
-        "size": pa.compute.if_else(pa.compute.is_nan(sizes), None, sizes),
-        "text": pa.array(texts, pa.string()),
-        "block_names": _sparse(rows, [encode((b.ids, b.symbols, b.texts)) for b in blocks], pa.binary()),
-        "block_raw": _sparse(
-            rows,
-            [None if _is_plain(b, row.payload) else row.payload for b, row in zip(blocks, rows, strict=True)],
-            pa.binary(),
-        ),
-    }
+    blocks = [tick_block(row) for row in rows]
+    columns = tick_columns(rows, blocks) | _block_columns(
+        rows,
+        [encode((b.ids, b.symbols, b.texts)) for b in blocks],
+        [None if _is_plain(b, row.payload) else row.payload for b, row in zip(blocks, rows, strict=True)],
+    )
     return pa.table([columns[name] for name in TICK_SCHEMA.names], schema=TICK_SCHEMA)
 
 
@@ -145,12 +125,8 @@ def event_table(rows: list[Row]) -> pa.Table:
         events = plain_events(row)
         kinds += [event.get("type") for event in events]
         texts += [msgspec.json.encode(event).decode() for event in events]
-    columns = _event_columns(rows) | {
-        "type": pa.array(kinds, pa.string()),
-        "event": pa.array(texts, pa.string()),
-        "block_names": pa.nulls(len(texts), pa.binary()),
-        "block_raw": _sparse(rows, [row.payload for row in rows], pa.binary()),
-    }
+    columns = event_columns(rows) | _block_columns(rows, [None] * len(rows), [row.payload for row in rows])
+    columns |= {"type": pa.array(kinds, pa.string()), "event": pa.array(texts, pa.string())}
     return pa.table([columns[name] for name in EVENT_SCHEMA.names], schema=EVENT_SCHEMA)
 
 
@@ -166,17 +142,6 @@ def plain_events(row: Row) -> list[dict[str, Any]]:
     raise JournalDamaged(f"the block at sequence number {row.first_seq} does not hold {row.events} events")
 
 
-def _tick_block(row: Row) -> TickBlock:
-    try:
-        block = decode_ticks(row.payload)
-        known = set(symbol_ids(block)) <= set(block.ids)
-    except (msgspec.MsgspecError, ValueError) as error:
-        raise JournalDamaged(f"the block at sequence number {row.first_seq} is no tick block: {error}") from None
-    if not known or block.count != row.events:
-        raise JournalDamaged(f"the block at sequence number {row.first_seq} contradicts itself")
-    return block
-
-
 def _is_plain(block: TickBlock, payload: bytes) -> bool:
     """Whether the block, with the sizes' NaN as null, gives the same bytes again."""
     sizes = array("d", block.size)
@@ -187,22 +152,13 @@ def _is_plain(block: TickBlock, payload: bytes) -> bool:
     return normal and encode(block) == payload
 
 
-def _event_columns(rows: list[Row]) -> dict[str, pa.Array]:
-    first, last = rows[0].first_seq, rows[-1].last_seq
-    count = last - first + 1
-    epochs, times, blocks = array("q"), array("q"), array("q")
-    for row in rows:
-        epochs.extend(array("q", [row.epoch]) * row.events)
-        times.extend(array("q", [row.time]) * row.events)
-        blocks.extend(array("q", [row.first_seq]) * row.events)
-    assert len(blocks) == count
+def _block_columns(rows: list[Row], names: list[bytes | None], raw: list[bytes | None]) -> dict[str, pa.Array]:
+    """What only the journal needs, of each block."""
     return {
-        "seq": _integers(array("q", range(first, last + 1))),
-        "epoch": _integers(epochs),
-        "time": _integers(times).cast(pa.timestamp("ns", tz="UTC")),
-        "block": _integers(blocks),
         "block_events": _sparse(rows, [row.events for row in rows], pa.int32()),
         "block_crc": _sparse(rows, [checksum(*row) for row in rows], pa.int64()),
+        "block_names": _sparse(rows, names, pa.binary()),
+        "block_raw": _sparse(rows, raw, pa.binary()),
     }
 
 
@@ -213,15 +169,6 @@ def _sparse(rows: list[Row], values: list[Any], kind: pa.DataType) -> pa.Array:
         column.append(value)
         column += [None] * (row.events - 1)
     return pa.array(column, kind)
-
-
-def _integers(column: "array[int]") -> pa.Array:
-    return pa.Array.from_buffers(pa.int64(), len(column), [None, pa.py_buffer(column)])
-
-
-def _fixed(kind: pa.DataType, parts: list[bytes]) -> pa.Array:
-    data = b"".join(parts)
-    return pa.Array.from_buffers(kind, len(data) * 8 // kind.bit_width, [None, pa.py_buffer(data)])
 
 
 # --- reading -----------------------------------------------------------------------------------------------
@@ -280,9 +227,9 @@ class ParquetDay:
     def groups(self) -> int:
         return len(self._starts)
 
-    def table(self, number: int) -> pa.Table:
-        """One row group as it is. Raises ArrowException and OSError."""
-        return self._file.read_row_group(number)
+    def table(self, number: int, columns: list[str] | None = None) -> pa.Table:
+        """One row group as it is, or some of its columns. Raises ArrowException and OSError."""
+        return self._file.read_row_group(number, columns)
 
     def group(self, number: int) -> list[Row]:
         """The blocks of one row group, each checked against the checksum that its journal row had."""

@@ -9,6 +9,7 @@ NAMES = (
     "fold",
     "plan",
     "journal",
+    "frames",
     "gateway",
     "latency",
     "end_to_end",
