@@ -32,6 +32,7 @@ CODES: Final[dict[str, ErrorCode]] = {
     "journal_damaged": ErrorCode(exit=15, http=503),
     "stale_price": ErrorCode(exit=16, http=503),
     "stream_stopped": ErrorCode(exit=17, http=503),
+    "program_unreachable": ErrorCode(exit=18, http=503),
 }
 
 

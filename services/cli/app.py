@@ -15,6 +15,7 @@ from messages.errors import CODES, IbStreamError
 
 COMMANDS: Final = (
     "services.cli.installed",
+    "services.cli.rehearse",
     "services.cli.stream",
     "services.cli.price",
     "services.cli.plan",

@@ -24,7 +24,7 @@ from services.simulator.protocol.replies import Replies
 from services.simulator.protocol.requested import StartApi
 from services.simulator.protocol.requests_account import ACCOUNT
 from services.simulator.protocol.versions import HIGHEST, LOWEST
-from services.simulator.protocol.wire import BadRequest, Garbage, frame, parse_versions, unwrap
+from services.simulator.protocol.wire import BadRequest, Envelope, Garbage, frame, parse_versions, unwrap
 from services.simulator.stats import Stats
 from services.simulator.trouble.languages import localised
 from services.simulator.trouble.world import HISTORY_FARM, MARKET_FARMS, SEC_DEF_FARM, World
@@ -74,6 +74,8 @@ class Core:
         self._last_turn = now
         self._listening = True
         self.on_listening: Callable[[int], None] | None = None
+        self.on_request: Callable[[Client, Envelope], None] | None = None  # for who watches: each message of a client
+        self.on_error: Callable[[int, str], None] | None = None  # and each error that is sent
         self._out: dict[int, list[bytes]] = {}
         self._ticks: dict[int, int] = {}
         self._effects: list[Effect] = []
@@ -164,6 +166,8 @@ class Core:
 
     def error(self, client: Client, request: int, code: int, text: str) -> None:
         self.stats.errors[code] += 1
+        if self.on_error is not None:
+            self.on_error(code, text)
         text = localised(self.world.faults.language, code, text)
         self.send(client, client.replies.error(request, code, text, self.clock // 1_000_000))
 
@@ -213,6 +217,8 @@ class Core:
             if client.is_closing():
                 return
         self.stats.requests[envelope.kind] += 1
+        if self.on_request is not None:
+            self.on_request(client, envelope)
         if client.phase == "ready":
             requests.dispatch(self, client, envelope)
         elif envelope.kind == START_API:
