@@ -16,6 +16,7 @@ from messages.errors import CODES, IbStreamError
 COMMANDS: Final = (
     "services.cli.installed",
     "services.cli.rehearse",
+    "services.cli.record",
     "services.cli.stream",
     "services.cli.price",
     "services.cli.plan",

@@ -21,7 +21,9 @@ from services.simulator.control import Control
 from services.simulator.core import Core
 from services.simulator.heartbeat import PipelineHeartbeat
 from services.simulator.options import config, loopback, parser
+from services.simulator.recording.capture import is_capture
 from services.simulator.server import Server
+from services.simulator.tape.capture_tape import CaptureTape, link_scenario
 from services.simulator.tape.flight_tape import FlightTape, is_flight
 from services.simulator.tape.player import ReplayMarket
 from services.simulator.tape.tape import AnyTape, Tape, Tapes, find_day, instruments
@@ -36,12 +38,20 @@ def build(settings: Settings, arguments: argparse.Namespace) -> Core:
     now = SystemClock().now()
     if arguments.replay is None:
         return Core(config(arguments), now)
-    tape = _tape(find_day(arguments.replay, settings.journal_dir))
+    paths = find_day(arguments.replay, settings.journal_dir)
+    tape = _tape(paths)
     listed = instruments(tape)
-    return Core(config(arguments), now, ReplayMarket(tape, listed, arguments.speed), listed)
+    market = ReplayMarket(tape, listed, arguments.speed)
+    core = Core(config(arguments), now, market, listed)
+    if is_capture(paths[0]) and arguments.speed and not arguments.scenario:
+        recorded = link_scenario(paths[0], tape.first)
+        market.on_start = lambda: Director(core, arguments.speed).run(recorded)
+    return core
 
 
 def _tape(paths: list[Path]) -> AnyTape:
+    if is_capture(paths[0]):
+        return CaptureTape(paths[0])
     if is_flight(paths[0]):
         return FlightTape(paths[0])
     tapes = [Tape(path) for path in paths]

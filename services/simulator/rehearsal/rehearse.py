@@ -24,6 +24,7 @@ from services.simulator.trouble.scenario import Director, Scenario
 STEADY: Final = 3 * SECOND  # without a new line, before the trouble begins
 HOLD: Final = 3 * SECOND  # every line flows for so long before the trial is over
 POLL: Final = 0.05
+AT_ONCE: Final = 0.1  # seconds: two turns of the gateway
 START: Final = 30.0  # seconds for a listener whose port is still taken
 HOST: Final = "127.0.0.1"
 
@@ -168,7 +169,14 @@ class _Run:
         whole = not ended and self._is_whole(over)
         blind = max(0.0, (watch.whole_since - over) / SECOND) if whole else None
         faults = watch.faults()
-        why, by = _sentence(ended, blind, self._within, [str(stream.symbol) for stream in watch.missing()], faults)
+        unharmed = bool(watch.whole_since) and watch.whole_since <= began
+        why, by = _sentence(
+            ended,
+            0 if whole and unharmed else blind,
+            self._within,
+            [str(stream.symbol) for stream in watch.missing()],
+            faults,
+        )
         return _outcome(
             self._trial,
             why=why,
@@ -205,7 +213,9 @@ def _sentence(
         return f"not whole again within {within:g} seconds: no prices of {names or 'anything'}", None
     if faults:
         return faults[0].seen, faults[0]
-    return (f"all prices were back after {blind:.1f} seconds" if blind > 0 else "never blind"), None
+    if not blind:
+        return "never blind", None
+    return f"all prices were back {f'after {blind:.1f} seconds' if blind >= AT_ONCE else 'at once'}", None
 
 
 def _outcome(

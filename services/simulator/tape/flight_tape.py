@@ -6,6 +6,7 @@ recording that begins after a subscription leaves its ticks out, and `unknown` c
 """
 
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 from google.protobuf.message import DecodeError
@@ -36,10 +37,14 @@ class FlightTape:
         self.contracts: dict[str, ContractQualified] = {}
         self.symbols: dict[str, None] = {}
         self.unknown = 0
-        self._names: dict[int, str] = {}
+        self._names_of: dict[int, dict[int, str]] = {}  # by connection: the symbol of each request
         self._partial = b""
         try:
-            blocks = [block for passage in passages(path) if (block := self._block(passage)) is not None]
+            blocks = []
+            for connection, passage in self.passages(path):
+                self._names = self._names_of.setdefault(connection, {})
+                if (block := self._block(passage)) is not None:
+                    blocks.append(block)
         except (OSError, ValueError) as error:
             raise IbStreamError("journal_unavailable", f"{path}: {error}") from None
         if not blocks:
@@ -47,6 +52,12 @@ class FlightTape:
         self.first, self.last = blocks[0].time, blocks[-1].time
         self.ticks = sum(block.count for block in blocks)
         self._blocks = blocks[::-1]
+
+    @staticmethod
+    def passages(path: Path) -> Iterator[tuple[int, Passage]]:
+        """What was recorded, oldest first, each with the number of its connection; a flight recording tells of none.
+        Raises OSError and ValueError."""
+        return ((0, passage) for passage in passages(path))
 
     def peek(self) -> int | None:
         return self._blocks[-1].time if self._blocks else None

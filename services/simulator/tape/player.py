@@ -5,7 +5,7 @@ invented ones. The tape begins to run when a client has subscribed, and a second
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from math import isnan
 
 from messages.events import TickBlock
@@ -123,6 +123,7 @@ class ReplayMarket:
         self._by_name = {feed.instrument.called: feed for feed in self._feeds.values()}
         self._waiting_since = self._settled_at = 0
         self._started = 0
+        self.on_start: Callable[[], None] | None = None  # called once, when the tape begins to run
         self.position = tape.first
         self.rows = 0
         self.ended = False
@@ -156,7 +157,10 @@ class ReplayMarket:
         """What the tape holds up to now, in its order: runs of ticks of one symbol."""
         if self.ended or not self._settled_at or now < self._settled_at:
             return
-        self._started = self._started or now
+        if not self._started:
+            self._started = now
+            if self.on_start is not None:
+                self.on_start()
         until = self._tape.first + int((now - self._started) * self._speed) if self._speed else self._tape.last
         budget = MOST_ROWS if self._speed or self.backlog < MOST_BACKLOG else 0
         while budget > 0:
