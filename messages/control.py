@@ -10,7 +10,7 @@ import msgspec
 
 from messages.errors import IbStreamError
 from messages.events import MarketDataType, Plan
-from messages.views import ProjectChoice, SnapshotChoice, Status
+from messages.views import AlertNotice, PriceAlert, ProjectChoice, SnapshotChoice, Status
 
 
 class Message(msgspec.Struct, tag_field="type", frozen=True, omit_defaults=True):
@@ -42,6 +42,27 @@ class GetStatus(Request, tag="get_status", frozen=True):
 
 class RefreshPlan(Request, tag="refresh_plan", frozen=True):
     """Read the database now, and try rejected symbols again."""
+
+
+class AddAlert(Request, tag="add_alert", frozen=True):
+    """Set a price alert: `SPY rises above 600`. The id of the new one is the `seq` of the answer.
+
+    Fails with `invalid_request`, field `rule`, for what is no rule.
+    """
+
+    rule: str
+    pause: float = 900.0  # seconds, at least 1: between two of its alerts for one symbol
+    note: str = ""
+
+
+class RemoveAlert(Request, tag="remove_alert", frozen=True):
+    """Fails with `alert_not_found`."""
+
+    id: int
+
+
+class ListAlerts(Request, tag="list_alerts", frozen=True):
+    """Which price alerts are set, and when each came last?"""
 
 
 class ComputePlan(Request, tag="compute_plan", frozen=True):
@@ -115,6 +136,13 @@ class SnapshotsReply(Message, tag="snapshots", frozen=True):
     more: bool = False
 
 
+class AlertsReply(Message, tag="alerts", frozen=True):
+    """By id: the oldest first. `recent`: the last alerts that came, the newest first, also of those removed since."""
+
+    alerts: list[PriceAlert]
+    recent: list[AlertNotice] = []
+
+
 class ReplayReply(Message, tag="replay_reply", frozen=True):
     """`blocks` as they stand in the journal; `head_seq` is the last sequence number written so far, `next_seq`
     the one to ask for next: with symbols asked for, there may be more though no block came."""
@@ -125,9 +153,9 @@ class ReplayReply(Message, tag="replay_reply", frozen=True):
     next_seq: int = 0
 
 
-Command = Start | Stop | GetStatus | RefreshPlan
+Command = Start | Stop | GetStatus | RefreshPlan | AddAlert | RemoveAlert | ListAlerts
 PlannerCommand = ComputePlan | RefreshPlan | ListProjects | ListSnapshots
-Reply = Accepted | Failed | StatusReply | PlanReply | ProjectsReply | SnapshotsReply | ReplayReply
+Reply = Accepted | Failed | StatusReply | PlanReply | ProjectsReply | SnapshotsReply | AlertsReply | ReplayReply
 AnyMessage = Command | PlannerCommand | ReplayRequest | Reply
 
 ANSWERS: Final[dict[type[Message], type[Message]]] = {
@@ -135,6 +163,9 @@ ANSWERS: Final[dict[type[Message], type[Message]]] = {
     Stop: Accepted,
     RefreshPlan: Accepted,
     GetStatus: StatusReply,
+    AddAlert: Accepted,
+    RemoveAlert: Accepted,
+    ListAlerts: AlertsReply,
     ComputePlan: PlanReply,
     ListProjects: ProjectsReply,
     ListSnapshots: SnapshotsReply,

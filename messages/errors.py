@@ -33,6 +33,7 @@ CODES: Final[dict[str, ErrorCode]] = {
     "stale_price": ErrorCode(exit=16, http=503),
     "stream_stopped": ErrorCode(exit=17, http=503),
     "program_unreachable": ErrorCode(exit=18, http=503),
+    "alert_not_found": ErrorCode(exit=19, http=404, field="id"),
 }
 
 

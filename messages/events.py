@@ -212,6 +212,30 @@ class StatusChanged(Event, tag="status_changed", frozen=True):
     reason: str | None = None
 
 
+class AlertAdded(Event, tag="alert_added", frozen=True):
+    """A price alert that somebody set. Its id is this event's sequence number; the grammar of `rule` stands in
+    services/quotes/alert_rules.py."""
+
+    rule: str  # in its canonical words: `SPY rises above 600`
+    pause: float = 900.0  # seconds: least time between two of its alerts for one symbol
+    note: str = ""
+
+
+class AlertRemoved(Event, tag="alert_removed", frozen=True):
+    id: int
+
+
+class AlertFired(Event, tag="alert_fired", frozen=True):
+    """A price alert came true at `at`, which is a time of the streams and not of this event."""
+
+    id: int
+    symbol: str
+    at: int  # UTC nanoseconds
+    text: str
+    value: float | None = None  # the price, the move or the spread in percent or price, or the seconds
+    source: PriceSource | None = None
+
+
 LinkEvent = (
     LinkChanged
     | FarmChanged
@@ -224,7 +248,16 @@ LinkEvent = (
     | GapFilled
     | LineLimitLearned
 )
-ControlEvent = StreamStarted | StreamStopped | PlanRefreshRequested | ServiceChanged | StatusChanged
+ControlEvent = (
+    StreamStarted
+    | StreamStopped
+    | PlanRefreshRequested
+    | ServiceChanged
+    | StatusChanged
+    | AlertAdded
+    | AlertRemoved
+    | AlertFired
+)
 
 
 class UnknownEvent(Event, tag="unknown", frozen=True):

@@ -150,6 +150,29 @@ class ProjectChoice(msgspec.Struct, frozen=True, kw_only=True):
     snapshot: SnapshotChoice | None = None
 
 
+class PriceAlert(msgspec.Struct, frozen=True, kw_only=True):
+    """A price alert that is set."""
+
+    id: int
+    rule: str
+    pause: float  # seconds: least time between two of its alerts for one symbol
+    note: str = ""
+    added: str
+    count: int = 0  # how often it came
+    last: "AlertNotice | None" = None
+
+
+class AlertNotice(msgspec.Struct, frozen=True, kw_only=True):
+    """That a price alert came."""
+
+    id: int
+    symbol: str
+    time: str  # of the price or the silence, not of the telling
+    text: str
+    value: float | None = None
+    source: PriceSource | None = None
+
+
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """The whole status: `_status.json`, the topic `status`, `ibstream status --json` and GET /status."""
 

@@ -23,6 +23,7 @@ COMMANDS: Final = (
     "services.cli.projects",
     "services.cli.journal",
     "services.cli.gaps",
+    "services.cli.alerts",
     "services.cli.doctor",
     "services.cli.keys",
     "services.cli.settings",

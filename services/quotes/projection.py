@@ -122,10 +122,12 @@ class Projection:
     def polled_at(self, symbol: str) -> int | None:
         """When its price was asked for and received, UTC ns; None of one that is streamed, or of a closed market."""
         link = self._links.get(self._planned.get(symbol, ""))
+        return self.price_time(symbol) or None if link is not None and symbol in link.polled else None
+
+    def price_time(self, symbol: str) -> int:
+        """When its price was received, UTC ns; 0 while there is none."""
         gateway = self._priced_by(symbol)
-        if link is None or gateway is None or symbol not in link.polled:
-            return None
-        return self._books[gateway].price_time(symbol)
+        return 0 if gateway is None else self._books[gateway].price_time(symbol)
 
     def overlay(self, symbol: str) -> Overlay:
         """The most far-reaching cause first, so that a symbol shows why it really is silent."""

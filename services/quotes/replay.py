@@ -6,6 +6,7 @@ running or not. Raises JournalDamaged where the journal does.
 
 import heapq
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import starmap
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -51,8 +52,12 @@ def merged(pasts: Mapping[str, Past], begin: int = 0, end: int | None = None) ->
 
     Within a stream the order is always that of the sequence numbers.
     """
-    found = (_named(stream, past.rows(begin, end)) for stream, past in pasts.items())
-    yield from heapq.merge(*found, key=lambda found: found[1].time)
+    return by_time({stream: past.rows(begin, end) for stream, past in pasts.items()})
+
+
+def by_time(rows: Mapping[str, Iterator[Row]]) -> Iterator[tuple[str, Row]]:
+    """The rows of some streams, merged by time."""
+    return heapq.merge(*starmap(_named, rows.items()), key=lambda found: found[1].time)
 
 
 def _named(stream: str, found: Iterator[Row]) -> Iterator[tuple[str, Row]]:

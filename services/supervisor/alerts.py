@@ -20,7 +20,7 @@ QUEUE: Final = 100
 
 
 class Alert(NamedTuple):
-    kind: str  # degraded, disconnected, recovered
+    kind: str  # degraded, disconnected, recovered, price
     title: str
     text: str
 
@@ -135,5 +135,6 @@ def _apprise(urls: list[str]) -> Callable[[Alert], bool]:
         "degraded": apprise.NotifyType.WARNING,
         "disconnected": apprise.NotifyType.FAILURE,
         "recovered": apprise.NotifyType.SUCCESS,
+        "price": apprise.NotifyType.INFO,
     }
     return lambda alert: bool(client.notify(title=alert.title, body=alert.text, notify_type=kinds[alert.kind]))

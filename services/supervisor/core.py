@@ -8,8 +8,25 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from messages.control import Accepted, AnyMessage, Failed, GetStatus, RefreshPlan, Start, StatusReply, Stop
+from messages.control import (
+    Accepted,
+    AddAlert,
+    AlertsReply,
+    AnyMessage,
+    Failed,
+    GetStatus,
+    ListAlerts,
+    RefreshPlan,
+    RemoveAlert,
+    Start,
+    StatusReply,
+    Stop,
+)
+from messages.errors import IbStreamError
 from messages.events import (
+    AlertAdded,
+    AlertFired,
+    AlertRemoved,
     ControlEvent,
     PlanRefreshRequested,
     StatusChanged,
@@ -18,16 +35,19 @@ from messages.events import (
     TickBlock,
 )
 from messages.topics import LINK, TICKS, kind, shard, sharded
-from messages.views import Heartbeat, LockOwner, Status
-from services.base.clock import SECOND
+from messages.views import AlertNotice, Heartbeat, LockOwner, PriceAlert, Status
+from services.base.clock import SECOND, iso
 from services.base.settings import Settings
+from services.quotes.alert_rules import MAX_SECONDS, parse
 from services.supervisor import status
-from services.supervisor.facts import Facts
+from services.supervisor.facts import AlertFact, Facts
 from services.supervisor.heartbeats import Watch
 from services.supervisor.verdict import Limits, Verdict, judge, limits_at, touched_sentence
 
 STALL_NS: Final = SECOND
 FILES_PATIENCE: Final = 3.0  # seconds for which the sink may vouch for fewer prices than are current
+MAX_ALERTS: Final = 500
+MAX_NOTE: Final = 200  # characters
 SETTLE: Final = 2.0  # seconds after the start in which services that have not been heard yet are no news
 
 
@@ -89,7 +109,7 @@ class Supervisor:
         return StreamStopped()
 
     def decide(self, command: AnyMessage, now: int) -> Decision:
-        """What to do about a command. A `Validate` must be ended by `validated`."""
+        """What to do about a command. A `Validate` must be ended by `validated`. Raises IbStreamError."""
         match command:
             case Start():
                 return self._decide_start(command)
@@ -101,10 +121,29 @@ class Supervisor:
                 return Record(PlanRefreshRequested())
             case GetStatus():
                 return StatusReply(status=self.status(now))
+            case AddAlert():
+                return Record(self._new_alert(command))
+            case RemoveAlert():
+                if command.id not in self.facts.alerts:
+                    return Failed(code="alert_not_found", message=f"no alert has the id {command.id}", field="id")
+                return Record(AlertRemoved(id=command.id))
+            case ListAlerts():
+                alerts = [_alert_view(number, alert) for number, alert in sorted(self.facts.alerts.items())]
+                return AlertsReply(alerts=alerts, recent=[_notice(event) for event in self.facts.notices])
             case _:
-                return Failed(
-                    code="invalid_request", message="this endpoint takes start, stop, get_status and refresh_plan"
-                )
+                takes = "start, stop, get_status, refresh_plan, add_alert, remove_alert and list_alerts"
+                return Failed(code="invalid_request", message=f"this endpoint takes {takes}")
+
+    def _new_alert(self, command: AddAlert) -> AlertAdded:
+        """Raises IbStreamError."""
+        if len(self.facts.alerts) >= MAX_ALERTS:
+            raise IbStreamError("invalid_request", f"there are {MAX_ALERTS} alerts already, which is the most")
+        rule = parse(command.rule)
+        if not 1 <= command.pause <= MAX_SECONDS:
+            raise IbStreamError("invalid_request", f"a pause is from 1 to {MAX_SECONDS:g} seconds", "pause")
+        if len(command.note) > MAX_NOTE or not command.note.isprintable():
+            raise IbStreamError("invalid_request", f"a note is one line of at most {MAX_NOTE} characters", "note")
+        return AlertAdded(rule=str(rule), pause=command.pause, note=command.note)
 
     def _decide_start(self, start: Start) -> Decision:
         started = self.facts.wanted.request
@@ -208,3 +247,22 @@ def _for_project(request: StreamStarted) -> str:
         shown = ", ".join(request.symbols[:5])
         return f" with {shown}{', ...' if len(request.symbols) > 5 else ''}"
     return f" for project {request.project_id}" if request.project_id is not None else ""
+
+
+def _alert_view(number: int, alert: AlertFact) -> PriceAlert:
+    added = alert.added
+    return PriceAlert(
+        id=number,
+        rule=added.rule,
+        pause=added.pause,
+        note=added.note,
+        added=iso(alert.since),
+        count=alert.count,
+        last=_notice(alert.last) if alert.last is not None else None,
+    )
+
+
+def _notice(event: AlertFired) -> AlertNotice:
+    return AlertNotice(
+        id=event.id, symbol=event.symbol, time=iso(event.at), text=event.text, value=event.value, source=event.source
+    )

@@ -11,6 +11,9 @@ from typing import Final
 import msgspec
 
 from messages.events import (
+    AlertAdded,
+    AlertFired,
+    AlertRemoved,
     AnyEvent,
     Block,
     CutSymbol,
@@ -32,7 +35,9 @@ from services.base.clock import SECOND, iso
 from services.base.wanted import Wanted
 from services.journal.cursor import Cursor
 
-VERSION: Final = 6  # raise it when a fold changes: saved facts are then folded again from the journal
+VERSION: Final = 7  # raise it when a fold changes: saved facts are then folded again from the journal
+
+NOTICES: Final = 200  # alerts that are remembered
 
 _RARE_FIELDS: Final = (bytes([SOURCE]), bytes([PRICE_TIME]))
 
@@ -42,6 +47,15 @@ class SymbolFact(msgspec.Struct, frozen=True):
 
     said: SymbolChanged
     since: int  # UTC ns
+
+
+class AlertFact(msgspec.Struct, kw_only=True):
+    """A price alert that is set."""
+
+    added: AlertAdded
+    since: int  # UTC ns
+    count: int = 0
+    last: AlertFired | None = None
 
 
 class LinkFacts(msgspec.Struct, kw_only=True):
@@ -111,6 +125,8 @@ class Facts(msgspec.Struct, kw_only=True):
     wanted: Wanted = msgspec.field(default_factory=Wanted)
     said_services: dict[str, str] = {}
     said_status: StatusChanged | None = None
+    alerts: dict[int, AlertFact] = {}  # that are set, by id
+    notices: list[AlertFired] = []  # those that came last, the newest first
     # link
     links: dict[str, LinkFacts] = {}  # by gateway
     errors: dict[str, int] = {}  # by code, since the stream was started
@@ -134,10 +150,26 @@ class Facts(msgspec.Struct, kw_only=True):
                     self.said_services[event.service] = event.state
                 case StatusChanged():
                     self.said_status = event
+                case AlertAdded():
+                    self.alerts[seq] = AlertFact(added=event, since=block.time)
+                case AlertRemoved():
+                    self.alerts.pop(event.id, None)
+                case AlertFired():
+                    self._note_alert(event)
                 case _:
                     if self.wanted.apply(event, seq, block.time) and self.wanted.request is not None:
                         self.errors, self.last_error = {}, None
         self._advance("control", block)
+
+    def _note_alert(self, event: AlertFired) -> None:
+        self.notices = [event, *self.notices[: NOTICES - 1]]
+        alert = self.alerts.get(event.id)
+        if alert is not None:
+            alert.count, alert.last = alert.count + 1, event
+
+    def news(self, found: list[AlertFired]) -> list[AlertFired]:
+        """Those alerts of `found` that were not told yet: after a crash the same ones are found again."""
+        return [event for event in found if event.id in self.alerts and event not in self.notices]
 
     def restart(self, stream: str) -> None:
         """A stream is going to be folded again from its beginning."""
@@ -145,6 +177,7 @@ class Facts(msgspec.Struct, kw_only=True):
         self.times.pop(stream, None)
         if stream == "control":
             self.wanted, self.said_services, self.said_status = Wanted(), {}, None
+            self.alerts, self.notices = {}, []
         elif kind(stream) == LINK:
             self.links.pop(shard(stream), None)
             self.errors, self.last_error = {}, None

@@ -15,7 +15,7 @@ import structlog
 from messages.codec import decode_heartbeat, decode_ticks, encode
 from messages.control import Accepted, AnyMessage, ComputePlan, Failed
 from messages.errors import IbStreamError
-from messages.events import Block, ControlEvent, EventBlock, ServiceChanged, StatusChanged
+from messages.events import AlertFired, Block, ControlEvent, EventBlock, ServiceChanged, StatusChanged
 from messages.topics import (
     CONTROL,
     HEARTBEAT_PREFIX,
@@ -28,16 +28,18 @@ from messages.topics import (
     TICKS,
     sharded,
 )
+from services.base.clock import iso
 from services.base.lock import OwnedLock
 from services.journal import saved_state
 from services.journal.cursor import Cursor
 from services.runtime.bus import request
 from services.runtime.follow import FileSource, Follower
 from services.runtime.process import Service
-from services.supervisor.alerts import AlertPolicy, Installation, Messenger
+from services.supervisor.alerts import Alert, AlertPolicy, Installation, Messenger
 from services.supervisor.core import Record, Supervisor, Validate
 from services.supervisor.facts import VERSION, Facts
 from services.supervisor.housekeeping import Housekeeping
+from services.supervisor.price_alerts import PriceAlerts
 
 log = structlog.get_logger()
 
@@ -66,10 +68,14 @@ class SupervisorService:
             settings, facts, service.lock.owner, now=service.clock.now(), at=service.clock.monotonic()
         )
         self._questions = service.background("the planner", "planner_unreachable")
+        self._price_alerts = PriceAlerts(
+            settings, service.background("the journal's reader", "journal_unavailable"), self._tell_price_alerts
+        )
         self._housekeeping = Housekeeping(service.clock.monotonic())
         self._changed = True
         self._publish_due = 0.0
         self._alert_due = 0.0
+        self._untold: list[AlertFired] = []  # price alerts that are not in the journal yet
 
     def start(self) -> None:
         service, facts = self._service, self._core.facts
@@ -206,6 +212,7 @@ class SupervisorService:
         if at >= self._alert_due:
             self._alert_due = at + 1.0
             self._alert(at)
+            self._look_for_price_alerts(now)
 
     def _alert(self, at: float) -> None:
         if self._messenger is None:
@@ -216,6 +223,27 @@ class SupervisorService:
             self._messenger.send(self._installation.signed(alert, self._core.touched(self._service.clock.now())))
         self._service.metrics["alerts_sent_total"] = self._messenger.sent
         self._service.metrics["alerts_failed_total"] = self._messenger.failed
+
+    def _look_for_price_alerts(self, now: int) -> None:
+        self._tell_price_alerts([])
+        alerts = self._core.facts.alerts.values()
+        self._price_alerts.look(min((alert.since for alert in alerts), default=None), now)
+        self._service.problem = self._price_alerts.problem
+
+    def _tell_price_alerts(self, found: list[AlertFired]) -> None:
+        """Journal what is new, and then tell people: what the disk refuses comes again."""
+        self._untold += self._core.facts.news(found)
+        block = self._append([*self._untold]) if self._untold else None
+        if block is None:
+            return
+        news, self._untold = self._untold, []
+        self._publish_block(block)
+        for event in news:
+            log.info("price_alert", id=event.id, symbol=event.symbol, text=event.text)
+            if self._messenger is not None:
+                note = self._core.facts.alerts[event.id].added.note
+                alert = Alert("price", f"ibstream: {event.text}", note or event.text)
+                self._messenger.send(self._installation.signed(alert, f"at {iso(event.at)}"))
 
     # --- what stays ---
 

@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, Response
+from starlette.routing import compile_path
 from starlette.staticfiles import StaticFiles
 
 STATIC: Final = Path(__file__).parent / "static"
@@ -26,13 +27,14 @@ class Page(StaticFiles):
     their name and are kept for ever."""
 
     def __init__(self, endpoints: dict[str, set[str]]) -> None:
+        """`endpoints`: the methods of each path, which may have `{parameters}`."""
         super().__init__(directory=STATIC, html=True, check_dir=False)
-        self._endpoints = endpoints
+        self._endpoints = [(compile_path(path)[0], methods) for path, methods in endpoints.items()]
 
     async def get_response(self, path: str, scope: MutableMapping[str, Any]) -> Response:
-        methods = self._endpoints.get(scope["path"])
-        if methods is not None:  # an endpoint, asked with another method: it came past its route to here
-            raise HTTPException(405, headers={"Allow": ", ".join(sorted(methods))})
+        for pattern, methods in self._endpoints:
+            if pattern.match(scope["path"]):  # an endpoint, asked with another method: it came past its route to here
+                raise HTTPException(405, headers={"Allow": ", ".join(sorted(methods))})
         response = await super().get_response(path, scope)
         kept = path.startswith("assets/") and response.status_code in (200, 304)
         response.headers["Cache-Control"] = NAMED_BY_CONTENT if kept else "no-cache"

@@ -9,7 +9,7 @@ from fastapi.openapi.utils import get_openapi
 
 from messages.errors import CODES
 from messages.events import Plan
-from messages.views import ProjectChoice, Quote, SnapshotChoice, Status
+from messages.views import AlertNotice, PriceAlert, ProjectChoice, Quote, SnapshotChoice, Status
 from services.web.errors import HTTP_CODES
 
 TITLE: Final = "ibstream"
@@ -95,6 +95,28 @@ PROJECTS_EXAMPLE: Final[dict[str, Any]] = {
     "projects": [{"id": 3, "name": "Momentum", "archived": False, "snapshot": SNAPSHOT_EXAMPLE}],
     "more": False,
 }
+NOTICE_EXAMPLE: Final[dict[str, Any]] = {
+    "id": 12,
+    "symbol": "SPY",
+    "time": "2026-01-05T14:30:00.250000Z",
+    "text": "SPY rose above 687: last 687.12",
+    "value": 687.12,
+    "source": "ib_stream",
+}
+ALERTS_EXAMPLE: Final[dict[str, Any]] = {
+    "alerts": [
+        {
+            "id": 12,
+            "rule": "SPY rises above 687",
+            "pause": 900.0,
+            "note": "sell half",
+            "added": "2026-01-05T14:00:00.000000Z",
+            "count": 1,
+            "last": NOTICE_EXAMPLE,
+        }
+    ],
+    "recent": [NOTICE_EXAMPLE],
+}
 EVENTS_EXAMPLE: Final = (
     'event: quotes\ndata: [{"symbol":"SPY","last":687.12,"stale":false,"epoch":3,"seq":48211}]\nid: 1-7\n\n'
 )
@@ -174,6 +196,13 @@ class SnapshotsView(msgspec.Struct):
     more: bool
 
 
+class AlertsView(msgspec.Struct):
+    """Those that are set, by id, and the last that came, the newest first."""
+
+    alerts: list[PriceAlert]
+    recent: list[AlertNotice]
+
+
 class HealthView(msgspec.Struct):
     status: str
 
@@ -201,6 +230,7 @@ VIEWS: Final = (
     AcceptedView,
     ProjectsView,
     SnapshotsView,
+    AlertsView,
     HealthView,
     ErrorBody,
 )

@@ -9,8 +9,9 @@ import schemathesis
 from schemathesis.checks import positive_data_acceptance
 
 from messages.codec import encode
-from messages.control import Accepted
+from messages.control import Accepted, AddAlert, AlertsReply, ListAlerts
 from messages.errors import IbStreamError
+from services.quotes.alert_rules import parse
 from tests import blocks
 from tests.support import examples
 from tests.unit.web.support import API, Web, heartbeat_frame, quote_frame, status_frame
@@ -29,7 +30,9 @@ class MoodyControl:
         code = next(self._moods)
         if code is not None and type(command).__name__ == "Start":
             raise IbStreamError(code, "no")
-        return Accepted(seq=1)
+        if isinstance(command, AddAlert):
+            parse(command.rule)
+        return AlertsReply(alerts=[]) if isinstance(command, ListAlerts) else Accepted(seq=1)
 
 
 def build(root: Path) -> Web:

@@ -10,6 +10,22 @@ export interface AcceptedView {
   seq: number | null
 }
 
+/** That a price alert came. */
+export interface AlertNotice {
+  id: number
+  symbol: string
+  time: string
+  text: string
+  value?: number | null
+  source?: 'ib_history' | 'ib_snapshot' | 'ib_stream' | 'mock' | null
+}
+
+/** Those that are set, by id, and the last that came, the newest first. */
+export interface AlertsView {
+  alerts: PriceAlert[]
+  recent: AlertNotice[]
+}
+
 /** A symbol that the plan leaves out of streaming, and why. It is served from snapshots by rotation. */
 export interface CutSymbol {
   symbol: string
@@ -140,6 +156,17 @@ export interface PlannedSymbol {
   ib_symbol?: string
   gateway?: string
   home?: string
+}
+
+/** A price alert that is set. */
+export interface PriceAlert {
+  id: number
+  rule: string
+  pause: number
+  note?: string
+  added: string
+  count?: number
+  last?: AlertNotice | null
 }
 
 /** A project that a start may name, with the snapshot that it would stream: the newest usable one. */
