@@ -109,6 +109,7 @@ class Client:
         max_symbols: int | None = None,
         market_data_type: MarketDataType | None = None,
         refresh_interval_seconds: float | None = None,
+        generic_ticks: str | None = None,
     ) -> None:
         """Start streaming; durable when it returns. Raises CommandRefused with the stable code as its reason."""
         self._transport.command(
@@ -119,6 +120,7 @@ class Client:
                 max_symbols,
                 market_data_type,
                 refresh_interval_seconds,
+                generic_ticks,
             )
         )
 

@@ -30,6 +30,7 @@ class Start(Request, tag="start", frozen=True):
     max_symbols: int | None = None
     market_data_type: MarketDataType | None = None
     refresh_interval_seconds: float | None = None
+    generic_ticks: str | None = None  # asked for with every symbol, beside its own: IB's numbers, as `233,236`
 
 
 class Stop(Request, tag="stop", frozen=True):

@@ -186,6 +186,7 @@ class StreamStarted(Event, tag="stream_started", frozen=True):
     max_symbols: int | None = None
     market_data_type: Literal["realtime", "frozen", "delayed", "delayed_frozen"] | None = None
     refresh_interval_seconds: float | None = None
+    generic_ticks: str | None = None
 
 
 class StreamStopped(Event, tag="stream_stopped", frozen=True):
@@ -300,6 +301,10 @@ class PlannedSymbol(msgspec.Struct, frozen=True, omit_defaults=True):
     ib_symbol: str = ""  # what IB calls it, where that differs from `symbol`
     gateway: str = ""  # which of several gateways serves it; empty where there is one
     home: str = ""  # the gateway that it goes back to, where that is another one
+    generic_ticks: str = ""  # what IB is asked for beside prices and sizes, by its numbers: `233,236`
+    strike: float = 0.0  # of an option or warrant
+    right: str = ""  # C or P
+    trading_class: str = ""
 
 
 class CutSymbol(msgspec.Struct, frozen=True, omit_defaults=True):

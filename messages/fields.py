@@ -19,6 +19,7 @@ CLOSE: Final = 9
 OPEN: Final = 14
 LAST_TIME: Final = 45
 HALTED: Final = 49
+NEWS: Final = 62  # a text made of message 84: time in ms, provider, article, headline, with semicolons between
 DELAYED_BID: Final = 66
 DELAYED_ASK: Final = 67
 DELAYED_LAST: Final = 68

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from messages.events import TickBlock
 from messages.fields import TEXT_FIELDS, TICK_NAME, WIRE_TEXT_FIELDS
+from messages.generic import READERS, Part
 
 _TEXTS = TEXT_FIELDS | WIRE_TEXT_FIELDS
 
@@ -24,6 +25,13 @@ class Tick(NamedTuple):
     def name(self) -> str:
         """The quote field that it sets, or IB's name for it; of one that is newer `tick_` and its number."""
         return TICK_NAME.get(self.field, f"tick_{self.field}")
+
+    @property
+    def parts(self) -> Part | None:
+        """What a text of several parts holds, by name (`messages.generic`): RTVolume, dividends, fundamental ratios,
+        news, option computations. None for any other tick, and for a text that cannot be read."""
+        reader = READERS.get(self.field)
+        return reader(self.value) if reader is not None and isinstance(self.value, str) else None
 
 
 def symbol_ids(block: TickBlock) -> "array[int]":

@@ -8,6 +8,7 @@ from typing import Final, Literal
 import msgspec
 
 from messages.events import MarketDataType, PriceSource
+from messages.generic import GenericTicks, Greeks
 
 UNVOUCHED: Final = "quotes_unvouched"
 """Metric in the sink's heartbeat: prices that the streams call current and that it does not vouch for in a file."""
@@ -53,6 +54,8 @@ class Quote(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     epoch: int
     seq: int
     gateway: str | None = None  # where there are several: whose price it is, and so whose epoch and seq
+    greeks: Greeks | None = None  # of an option
+    generic: GenericTicks | None = None  # what its generic ticks brought
 
 
 class Head(msgspec.Struct, frozen=True):

@@ -82,7 +82,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     )
     ib_connect_timeout: Seconds = _field(5.0, "seconds for TCP connect, and again for handshake and ready")
     ib_message_rate: Annotated[int, Meta(ge=1, le=1000)] = _field(45, "most messages a second to the gateway")
-    ib_generic_ticks: Annotated[str, Meta(pattern=r"^(\d+(,\d+)*)?$")] = _field(
+    ib_generic_ticks: Annotated[str, Meta(pattern=r"^(\d{1,4}(,\d{1,4})*)?$")] = _field(
         "", "what IB is to stream beside prices and sizes, by its generic tick numbers, such as 233,787 (odd lots)"
     )
     ib_line_limit: Count = _field(100, "market data lines that may be open at once, before IB says otherwise")

@@ -12,7 +12,16 @@ import msgspec
 
 from messages.errors import IbStreamError
 
-SEC_TYPES: Final = ("STK", "IND", "CASH", "FUT", "CRYPTO", "CMDTY", "CFD", "FUND")
+SEC_TYPES: Final = ("STK", "IND", "CASH", "FUT", "OPT", "FOP", "WAR", "BOND", "CRYPTO", "CMDTY", "CFD", "FUND")
+WITH_STRIKE: Final = frozenset({"OPT", "FOP", "WAR"})
+"""Types whose contract is an expiry, a strike and a right: calls and puts."""
+UNSERVED: Final = {
+    "BAG": "a combination is priced by its legs; name each leg",
+    "CONTFUT": "a continuous future has bars and no market data; name its month",
+    "NEWS": "news are a generic tick (292) of a symbol",
+    "IOPT": "an Eurex OTC product is served as WAR, where IB has it as one",
+}
+"""Types that IB knows and that are not served, and why."""
 MAX_SYMBOL: Final = 32  # characters of SYMBOL alone
 MAX_NOTATION: Final = 128
 
@@ -22,6 +31,12 @@ _EXCHANGE = re.compile(r"[A-Z0-9][A-Z0-9.-]{0,15}")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _MONTH = re.compile(r"\d{6}(?:\d\d)?")
 _FUTURE_LOCAL = re.compile(r"[A-Z0-9]{1,5}[FGHJKMNQUVXZ]\d{1,2}")  # month code and year: ESZ6
+_OCC = re.compile(
+    r"([A-Z0-9]{1,6}) *(\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01]))([CP])(\d{8})"
+)  # AAPL  260117C00240000
+_OCC_LENGTH = 16  # the shortest
+_STRIKE = re.compile(r"\d{1,7}(?:\.\d{1,5})?")
+_RIGHTS = {"C": "C", "CALL": "C", "P": "P", "PUT": "P"}
 _FREE = re.compile(r"[!-~](?:[ -~]{0,30}[!-~])?")  # a local symbol, as an exchange writes it
 
 
@@ -35,7 +50,10 @@ class Contract(msgspec.Struct, frozen=True, gc=False):
     sec_type: str = "STK"
     primary_exchange: str = ""
     local_symbol: str = ""
-    last_trade_date: str = ""  # of a future: YYYYMM or YYYYMMDD
+    last_trade_date: str = ""  # of what ends: YYYYMM or YYYYMMDD
+    strike: float = 0.0  # of an option or warrant
+    right: str = ""  # C or P
+    trading_class: str = ""  # where the symbol has several kinds: SPXW
 
 
 def parse(text: str) -> Contract:
@@ -48,9 +66,13 @@ def parse(text: str) -> Contract:
     The name is upper case, with dots for spaces and `_` for `:`; SMART, USD, STK and the primary exchange
     of such a stock are not part of it. So `brk b` is `BRK.B`, and `SAP:IBIS:EUR:STK` is `SAP_IBIS_EUR`.
 
+    Options, futures options and warrants are `SYMBOL:EXCHANGE:CURRENCY:OPT:EXPIRY:STRIKE:RIGHT[:CLASS]`
+    (`SPX:SMART:USD:OPT:20261218:5900:C:SPXW`), and US options their OCC symbol too: `AAPL  261218C00240000`, whose
+    name has no spaces.
+
     Raises IbStreamError `invalid_symbol`.
     """
-    if isinstance(text, str) and _PLAIN.fullmatch(text):
+    if isinstance(text, str) and _PLAIN.fullmatch(text) and (len(text) < _OCC_LENGTH or not _OCC.fullmatch(text)):
         return Contract(text, text)
     if not isinstance(text, str) or not text.strip(" "):
         raise _invalid(text, "it is empty")
@@ -58,8 +80,15 @@ def parse(text: str) -> Contract:
         raise _invalid(text, f"it has {len(text)} characters")
     if not text.isascii() or not text.isprintable():
         raise _invalid(text, "it has characters that no symbol has")
+    if occ := _OCC.fullmatch(text.upper().strip(" ")):
+        return _us_option(*occ.groups())
     parts = [part.strip(" ") for part in text.upper().replace("_", ":").split(":")]
-    if len(parts) not in (1, 3, 4, 5):
+    if len(parts) > 3 and parts[3] in UNSERVED:
+        raise _invalid(text, f"{parts[3]} is not served: {UNSERVED[parts[3]]}")
+    with_strike = len(parts) > 3 and parts[3] in WITH_STRIKE
+    if with_strike and len(parts) not in (7, 8):
+        raise _invalid(text, f"expected SYMBOL:EXCHANGE:CURRENCY:{parts[3]}:EXPIRY:STRIKE:RIGHT[:CLASS]")
+    if not with_strike and len(parts) not in (1, 3, 4, 5):
         raise _invalid(text, "expected SYMBOL or SYMBOL:EXCHANGE:CURRENCY[:SECTYPE[:PRIMARY]]")
     base = re.sub(" +", " ", parts[0])
     if len(base) > MAX_SYMBOL or not _SYMBOL.fullmatch(base):
@@ -69,6 +98,8 @@ def parse(text: str) -> Contract:
         return Contract(name=base, ib_symbol=_ib_symbol(base, "USD", "STK"))
     if "" in parts:
         raise _invalid(text, "one of its parts is empty")
+    if with_strike:
+        return _with_strike(text, base, *parts[1:])
     exchange, currency, sec_type, fifth = (*parts[1:], *("STK", "")[len(parts) - 3 :])
     is_future = sec_type == "FUT"
     contract = Contract(
@@ -84,11 +115,55 @@ def parse(text: str) -> Contract:
     return _checked(contract, text)
 
 
+def _us_option(root: str, day: str, right: str, strike: str) -> Contract:
+    """By its OCC symbol, which is IB's local symbol for it."""
+    return Contract(
+        name=f"{root}{day}{right}{strike}",
+        ib_symbol=root,
+        sec_type="OPT",
+        local_symbol=f"{root:<6}{day}{right}{strike}",
+        last_trade_date=f"20{day}",
+        strike=int(strike) / 1000,
+        right=right,
+    )
+
+
+def occ_symbol(root: str, expiry: str, strike: float, right: str) -> str:
+    """The OCC symbol of a US option, without spaces: what `parse` takes. `expiry` is YYYYMMDD."""
+    return f"{root.replace(' ', '')}{expiry[2:]}{right}{round(strike * 1000):08d}"
+
+
+def _with_strike(
+    text: str, base: str, exchange: str, currency: str, sec_type: str, expiry: str, strike: str, right: str,
+    trading_class: str = "",
+) -> Contract:  # fmt: skip
+    if not _STRIKE.fullmatch(strike) or not float(strike):
+        raise _invalid(text, f"{_short(strike)} is not a strike")
+    if right not in _RIGHTS:
+        raise _invalid(text, f"{_short(right)} is neither C nor P")
+    written = f"{float(strike):.5f}".rstrip("0").rstrip(".")
+    last = [trading_class] if trading_class else []
+    return _checked(
+        Contract(
+            name="_".join((base, exchange, currency, sec_type, expiry, written, _RIGHTS[right], *last)),
+            ib_symbol=_ib_symbol(base, currency, sec_type),
+            exchange=exchange,
+            currency=currency,
+            sec_type=sec_type,
+            last_trade_date=expiry,
+            strike=float(strike),
+            right=_RIGHTS[right],
+            trading_class=trading_class,
+        ),
+        text,
+    )
+
+
 def override(contract: Contract, change: object) -> Contract:
     """The contract with what a project's configuration says of it; its name stays.
 
     `change` is a notation (`BMW:IBIS:EUR`), or a map with any of `ib_symbol`, `exchange`, `currency`,
-    `sec_type`, `primary_exchange`, `local_symbol` and `last_trade_date`.
+    `sec_type`, `primary_exchange`, `local_symbol`, `last_trade_date`, `strike`, `right` and `trading_class`.
 
     Raises IbStreamError `invalid_symbol`.
     """
@@ -100,10 +175,14 @@ def override(contract: Contract, change: object) -> Contract:
     unknown = sorted(str(key) for key in change if key not in fields)
     if unknown:
         raise _invalid(contract.name, f"its override has {_short(unknown[0])}; known are {', '.join(sorted(fields))}")
-    changes = {key: str(value).strip() for key, value in change.items()}
-    for key in ("exchange", "currency", "sec_type", "primary_exchange"):
+    changes: dict[str, object] = {key: str(value).strip() for key, value in change.items()}
+    for key in ("exchange", "currency", "sec_type", "primary_exchange", "right", "trading_class"):
         if key in changes:
-            changes[key] = changes[key].upper()
+            changes[key] = str(changes[key]).upper()
+    if "strike" in changes:
+        if not _STRIKE.fullmatch(str(changes["strike"])):
+            raise _invalid(contract.name, f"its override has a strike that is no number: {_short(changes['strike'])}")
+        changes["strike"] = float(str(changes["strike"]))
     return _checked(msgspec.structs.replace(contract, **changes), contract.name)
 
 
@@ -132,7 +211,7 @@ def _name(base: str, exchange: str, currency: str, sec_type: str, fifth: str) ->
 
 def _ib_symbol(base: str, currency: str, sec_type: str) -> str:
     """US stocks carry their class after a space at IB (`BRK B`), others after a dot (`RCI.B` in Toronto)."""
-    if sec_type == "STK" and currency == "USD" and not base.endswith("."):
+    if sec_type in ("STK", "OPT") and currency == "USD" and not base.endswith("."):
         return base.replace(".", " ")
     return base
 
@@ -148,6 +227,11 @@ def _checked(contract: Contract, text: str) -> Contract:
         raise _invalid(text, f"{_short(contract.primary_exchange)} is not a primary exchange")
     if contract.last_trade_date and not _MONTH.fullmatch(contract.last_trade_date):
         raise _invalid(text, f"{_short(contract.last_trade_date)} is not a month or day, as 202612 or 20261218")
+    whole = contract.local_symbol or (contract.last_trade_date and contract.strike and contract.right in ("C", "P"))
+    if contract.sec_type in WITH_STRIKE and not whole:
+        raise _invalid(text, f"{contract.sec_type} needs an expiry, a strike, and C or P")
+    if contract.trading_class and not _EXCHANGE.fullmatch(contract.trading_class):
+        raise _invalid(text, f"{_short(contract.trading_class)} is not a trading class")
     if contract.sec_type == "FUT" and not contract.last_trade_date and not contract.local_symbol:
         raise _invalid(text, "a future needs its month, as in ES:CME:USD:FUT:202612 or ESZ6:CME:USD:FUT")
     for free in (contract.ib_symbol, contract.local_symbol or "-"):

@@ -129,6 +129,7 @@ def start_request(
     max_symbols: int | None,
     market_data_type: str | None = None,
     refresh_interval: float | None = None,
+    generic_ticks: str | None = None,
 ) -> "Start":
     from messages.control import Start
 
@@ -139,6 +140,7 @@ def start_request(
         max_symbols=max_symbols,
         market_data_type=market_data_type,  # type: ignore[arg-type]
         refresh_interval_seconds=refresh_interval,
+        generic_ticks=generic_ticks,
     )
 
 

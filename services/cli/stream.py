@@ -46,6 +46,12 @@ def start(
     refresh_interval: Annotated[
         float | None, typer.Option(help="Seconds between two looks at the database, at least 5.")
     ] = None,
+    generic_ticks: Annotated[
+        str | None,
+        typer.Option(
+            help="What IB is asked for beside prices and sizes, by its numbers: 233,236. See deploy/database.md."
+        ),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Start streaming. The choice survives restarts, until `ibstream stop`.
@@ -64,7 +70,9 @@ def start(
     from messages.topics import SUPERVISOR_CONTROL
 
     where = tools.settings()
-    wanted = tools.start_request(project, decision_snapshot, symbols, max_symbols, market_data_type, refresh_interval)
+    wanted = tools.start_request(
+        project, decision_snapshot, symbols, max_symbols, market_data_type, refresh_interval, generic_ticks
+    )
     reply = tools.ask(where, SUPERVISOR_CONTROL, wanted, timeout=where.database_timeout + 10)
     if json:
         _print_accepted(reply)

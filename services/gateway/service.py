@@ -450,7 +450,7 @@ class Gateway:
 
     def _subscribe(self, effect: fx.Subscribe) -> None:
         self._router.open(effect.req_id, effect.planned.symbol)
-        more = self._settings.ib_generic_ticks
+        more = effect.generic_ticks
         self._request(
             lambda ib: ib.subscribe(effect.req_id, effect.planned, effect.con_id, snapshot=False, generic_ticks=more)
         )

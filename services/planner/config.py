@@ -7,10 +7,14 @@ planner does not use is ignored: the configuration belongs to the user's own pro
 import json
 import math
 from collections.abc import Mapping
+from typing import Final
 
 import msgspec
 
 from messages.errors import IbStreamError
+from services.base import generic_ticks
+
+ALL: Final = "*"  # in place of a symbol: every one that is not named
 
 
 class Theme(msgspec.Struct, frozen=True):
@@ -32,6 +36,7 @@ class ProjectConfig(msgspec.Struct, frozen=True):
     themes: tuple[Theme, ...] = ()
     asset_types: frozenset[str] = frozenset()  # lower case; empty: all
     contracts: Mapping[str, object] = {}  # overrides: symbol -> notation or map
+    generic_ticks: Mapping[str, frozenset[int]] = {}  # by symbol as written; ALL: of every other one
 
 
 def parse_config(content: object, where: str) -> ProjectConfig:
@@ -57,6 +62,7 @@ def parse_config(content: object, where: str) -> ProjectConfig:
         themes=_themes(content.get("themes"), where),
         asset_types=frozenset(t.lower() for t in _texts(content.get("asset_types"), "asset_types", where)),
         contracts=_contracts(content.get("contracts"), where),
+        generic_ticks=_generic_ticks(content.get("generic_ticks"), where),
     )
 
 
@@ -88,6 +94,22 @@ def _contracts(value: object, where: str) -> Mapping[str, object]:
     if not isinstance(value, Mapping):
         raise _unexpected(where, f"has `contracts` that are {_kind(value)}; expected an object by symbol")
     return {str(symbol): change for symbol, change in value.items()}
+
+
+def _generic_ticks(value: object, where: str) -> Mapping[str, frozenset[int]]:
+    """A list or text for all symbols, or an object by symbol in which `*` stands for all others."""
+    if value is None:
+        return {}
+    by_symbol = value if isinstance(value, Mapping) else {ALL: value}
+    try:
+        return {
+            str(symbol): generic_ticks.parse(",".join(_texts(chosen, "generic_ticks", where)))
+            for symbol, chosen in by_symbol.items()
+        }
+    except IbStreamError as error:
+        if error.code == "schema_unexpected":
+            raise
+        raise _unexpected(where, f"has `generic_ticks` that cannot be read: {error.message}") from None
 
 
 def _texts(value: object, name: str, where: str) -> tuple[str, ...]:

@@ -12,8 +12,9 @@ import msgspec
 from messages.control import Start
 from messages.errors import IbStreamError
 from messages.events import CutSymbol, Plan, PlannedSymbol
+from services.base import generic_ticks
 from services.base.symbols import Contract, name_of, override, parse
-from services.planner.config import ProjectConfig, Theme
+from services.planner.config import ALL, ProjectConfig, Theme
 from services.planner.items import Item, Member
 
 MAX_CUT_LISTED: Final = 1_000  # a rotation through more would take hours, and each plan carries the list
@@ -43,6 +44,7 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
     contract: Contract
     reason: str
     importance: Importance
+    generic_ticks: str = ""  # as in PlannedSymbol
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -97,6 +99,8 @@ def check_request(request: Start) -> None:
     if request.max_symbols is not None and request.max_symbols < 1:
         message = f"max_symbols is {request.max_symbols}; expected at least 1"
         raise IbStreamError("invalid_request", message, "max_symbols")
+    if request.generic_ticks is not None:
+        generic_ticks.parse(request.generic_ticks)
     interval = request.refresh_interval_seconds
     if interval is not None and not interval >= MIN_REFRESH:
         message = f"refresh_interval_seconds is {interval}; expected at least {MIN_REFRESH:.0f}"
@@ -113,7 +117,7 @@ def derive(request: Start, sources: Sources) -> Answer:
     """
     check_request(request)
     config = sources.project.config if sources.project is not None else ProjectConfig()
-    builder = _Builder(config)
+    builder = _Builder(config, request.generic_ticks or "")
     if request.symbols is not None:
         for position, text in enumerate(request.symbols):
             builder.add(text, "requested", (_FIRST, position))
@@ -195,7 +199,7 @@ def _empty(sources: Sources, builder: "_Builder") -> IbStreamError:
 class _Builder:
     """Collects candidates: one a name, the most important, with every reason that named it."""
 
-    def __init__(self, config: ProjectConfig) -> None:
+    def __init__(self, config: ProjectConfig, ticks: str = "") -> None:
         self.best: dict[str, Candidate] = {}
         self.refused = 0
         self._reasons: dict[str, list[tuple[Importance, str]]] = {}
@@ -206,6 +210,17 @@ class _Builder:
                 self._overrides[name_of(text)] = change
             except IbStreamError as error:
                 self.warn(f"contracts: {error.message}")
+        self._ticks_of_all = generic_ticks.parse(ticks)
+        self._ticks: dict[str, frozenset[int]] = {}
+        for text, chosen in config.generic_ticks.items():
+            try:
+                self._ticks[text if text == ALL else name_of(text)] = chosen
+            except IbStreamError as error:
+                self.warn(f"generic_ticks: {error.message}")
+
+    def _generic_ticks(self, name: str) -> str:
+        own = self._ticks.get(name, self._ticks.get(ALL, frozenset()))
+        return generic_ticks.written(own | self._ticks_of_all)
 
     def name(self, text: str) -> str:
         """The symbol's name; of what is none the text itself, which no name equals."""
@@ -240,11 +255,12 @@ class _Builder:
         return contract
 
     def ordered(self) -> Iterable[Candidate]:
+        ticks = bool(self._ticks or self._ticks_of_all)
         for _, name, candidate in sorted((c.importance, name, c) for name, c in self.best.items()):
+            found = candidate
             if name in self._reasons:
-                yield msgspec.structs.replace(candidate, reason=_joined(self._reasons[name]))
-            else:
-                yield candidate
+                found = msgspec.structs.replace(found, reason=_joined(self._reasons[name]))
+            yield msgspec.structs.replace(found, generic_ticks=self._generic_ticks(name)) if ticks else found
 
     def all_warnings(self) -> list[str]:
         warnings = list(self._warnings)
@@ -269,6 +285,9 @@ def notation(contract: Contract | PlannedSymbol) -> str:
     """`SAP:IBIS:EUR`: how a person would write the contract."""
     base = contract.ib_symbol or (contract.name if isinstance(contract, Contract) else contract.symbol)
     parts = [base, contract.exchange, contract.currency, contract.sec_type]
+    if contract.strike:
+        last = [contract.trading_class] if contract.trading_class else []
+        return ":".join([*parts, contract.last_trade_date, f"{contract.strike:g}", contract.right, *last])
     fifth = contract.last_trade_date or contract.primary_exchange
     return ":".join([*parts, fifth] if fifth else parts)
 
@@ -335,6 +354,10 @@ def _planned(candidate: Candidate, priority: int) -> PlannedSymbol:
         local_symbol=contract.local_symbol,
         last_trade_date=contract.last_trade_date,
         ib_symbol=contract.ib_symbol if contract.ib_symbol != contract.name else "",
+        generic_ticks=candidate.generic_ticks,
+        strike=contract.strike,
+        right=contract.right,
+        trading_class=contract.trading_class,
     )
 
 
@@ -359,9 +382,12 @@ def _candidate(planned: PlannedSymbol) -> Candidate:
         primary_exchange=planned.primary_exchange,
         local_symbol=planned.local_symbol,
         last_trade_date=planned.last_trade_date,
+        strike=planned.strike,
+        right=planned.right,
+        trading_class=planned.trading_class,
     )
     tier = _BENCHMARK if planned.reason.startswith(("benchmark", "risk_off")) else _FIRST
-    return Candidate(contract, planned.reason, (tier, planned.priority))
+    return Candidate(contract, planned.reason, (tier, planned.priority), planned.generic_ticks)
 
 
 def active_themes(config: ProjectConfig) -> list[Theme]:

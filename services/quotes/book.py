@@ -13,6 +13,7 @@ block's). What the rows mean (TWS API documentation, "Available Tick Types"):
 - exchange_time 0 means nothing; halted is unknown below 0, else true or false.
 - What IB sent before the FIELDS_SINCE row's time was brought by another source than the one that is named: it is
   no part of the quote. (A snapshot may lack fields, and so may a subscription that was renewed.)
+- What generic ticks and option computations bring stands in `generic` and `greeks` (generic.py), by the same rules.
 - Prices are divided by the PRICE_MAGNIFIER. Sizes and volume are multiplied by their unit (SIZE_UNIT, VOLUME_UNIT,
   DELAYED_VOLUME_UNIT) and absent where it is not known; sizes of journals that tell no unit are in shares.
 - A volume below 0 in single shares is one that did not fit IB's 32 bits: 2^32 more. In another unit it is none.
@@ -38,6 +39,7 @@ from messages.fields import (
     DELAYED_VOLUME_UNIT,
     FIELDS_SINCE,
     MARKET_DATA_TYPES,
+    PRICE_MAGNIFIER,
     PRICE_TIME,
     QUOTE_FIELD,
     SIZE_FIELD,
@@ -48,19 +50,22 @@ from messages.fields import (
     VOLUME,
     VOLUME_UNIT,
 )
+from messages.generic import GENERIC_FIELDS, GENERIC_TEXTS
 from messages.ticks import column
 from messages.views import Quote
 from services.base.clock import SECOND, iso
+from services.quotes.generic import Scale, generic_of, greeks_of
 
 Cell = tuple[int, float | str, float, int]
 """The last row of a field: sequence number, value (or its text), size, time of its block (UTC nanoseconds)."""
 
+_TEXTS: Final = TEXT_FIELDS | GENERIC_TEXTS
 _PRICES: Final = frozenset({"bid", "ask", "last", "close", "open", "high", "low"})
 _SIZES: Final = frozenset({"bid_size", "ask_size", "last_size", "volume"})
 _SIZE_OF: Final = {"bid": "bid_size", "ask": "ask_size", "last": "last_size"}
 _TRADED: Final = frozenset(_SIZE_OF) | frozenset(_SIZE_OF.values())  # what `timestamp` goes by
 _VOLUME_UNIT: Final = {VOLUME: VOLUME_UNIT, DELAYED_VOLUME: DELAYED_VOLUME_UNIT}
-_KEPT: Final = frozenset(QUOTE_FIELD) | {PRICE_TIME, SIZE_UNIT, VOLUME_UNIT, DELAYED_VOLUME_UNIT}
+_KEPT: Final = frozenset(QUOTE_FIELD) | GENERIC_FIELDS | {PRICE_TIME, SIZE_UNIT, VOLUME_UNIT, DELAYED_VOLUME_UNIT}
 _OWN: Final = 200  # fields from here on are ours
 _MICROSECOND: Final = 1_000  # ns: a time as a float is no more exact
 _DIGITS: Final = 12  # after the point of a price that was divided
@@ -94,7 +99,7 @@ class QuoteBook:
         for key, row in rows:
             field = key & 255
             if field in _KEPT:
-                value = block.texts[int(values[row])] if field in TEXT_FIELDS else values[row]
+                value = _text(block, values[row]) if field in _TEXTS else values[row]
                 cells[key >> 8][field] = (first_seq + row, value, sizes[row], time)
                 touched.add(key >> 8)
         changed = {names[symbol_id] for symbol_id in touched}
@@ -134,7 +139,7 @@ class QuoteBook:
                 continue
             number = bisect_right(starts, row) - 1
             block = batch[number]
-            value = block.texts[int(values[row])] if field in TEXT_FIELDS else values[row]
+            value = _text(block, values[row]) if field in _TEXTS else values[row]
             state = states[symbol_id]
             state.cells[field] = (block.first_seq + row - starts[number], value, sizes[row], block.time)
             state.epoch = block.epoch
@@ -162,6 +167,9 @@ class QuoteBook:
         fields = _fields(current)
         if state.priced:
             fields["timestamp"] = iso(_price_time(state.cells, current))
+        if not state.cells.keys().isdisjoint(GENERIC_FIELDS):
+            scale = _scale(state.cells)
+            fields["generic"], fields["greeks"] = generic_of(state.cells, scale), greeks_of(state.cells, scale)
         seq = max(map(itemgetter(0), state.cells.values()))
         return Quote(symbol=symbol, stale=stale, reason=reason, epoch=state.epoch, seq=seq, **fields)
 
@@ -281,6 +289,21 @@ def _current(cells: dict[int, Cell]) -> dict[str, tuple[Any, Cell]]:
         if current.get(price, (None,))[0] is None and current.get(its_size, (None,))[0] == 0:
             del current[its_size]
     return current
+
+
+def _text(block: TickBlock, index: float) -> str:
+    """Empty where a number came in place of a text."""
+    return block.texts[int(index)] if 0 <= index < len(block.texts) else ""
+
+
+def _scale(cells: dict[int, Cell]) -> Scale:
+    magnifier = cells.get(PRICE_MAGNIFIER)
+    return Scale(
+        since=_since(cells),
+        size=_unit(cells, SIZE_UNIT, unsaid=1.0),
+        volume=_unit(cells, VOLUME_UNIT, unsaid=0.0),
+        magnifier=float(magnifier[1]) if magnifier is not None and float(magnifier[1]) > 1 else 1.0,
+    )
 
 
 def _unit(cells: dict[int, Cell], field: int, unsaid: float) -> float:

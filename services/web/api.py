@@ -71,6 +71,7 @@ class StartBody(BaseModel):
     max_symbols: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     market_data_type: MarketDataType | None = None
     refresh_interval_seconds: Annotated[float, Field(ge=5, le=86_400, allow_inf_nan=False)] | None = None
+    generic_ticks: Annotated[str, Field(pattern=r"^\d{1,4}(,\d{1,4})*$", max_length=200)] | None = None
 
 
 class StopBody(BaseModel):

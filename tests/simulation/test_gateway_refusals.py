@@ -2,6 +2,7 @@
 
 from itertools import groupby
 
+import msgspec
 import pytest
 
 from messages.events import Bar, GapFilled, IbError, PlannedSymbol, SymbolChanged
@@ -321,3 +322,51 @@ def test_a_bar_is_served_for_a_symbol_that_never_ticked() -> None:
     world.until(lambda: world.state("ILL") == "history", within=120)
     assert world.sources["ILL"] == "ib_history"
     assert [row for row in world.rows if row[1] == "ILL" and row[2] == FIELDS_SINCE]
+
+
+LEGAL = "Error validating request.-'bQ' : cause - Incorrect generic tick list of {}.  Legal ones for (STK) are: {}"
+
+
+def asked_for(world: World, symbol: str) -> list[str]:
+    return [effect.generic_ticks for effect in world.of(fx.Subscribe) if effect.planned.symbol == symbol]
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        (LEGAL.format("104,221,233", "100(Option Volume),221/220(Mark Price),233(RTVolume)"), "221,233"),
+        ("请求错误", ""),  # in another language, without a list
+    ],
+)
+def test_a_generic_tick_that_ib_does_not_take_costs_no_price(text: str, left: str) -> None:
+    world = World(["SPY", "QQQ"], ib_generic_ticks="104,221,233")
+    world.until(lambda: world.streams("SPY"), within=10)
+    world.error(321, text, world.streams("SPY")[0])
+    world.until(world.all_live, within=10)
+    assert asked_for(world, "SPY") == ["104,221,233", left]
+    assert str(world.said["SPY"].message).startswith("IB does not take generic ticks 104")
+    world.close()
+    world.until(lambda: len(asked_for(world, "SPY")) == 3, within=60)
+    assert asked_for(world, "SPY")[-1] == "104,221,233"  # another connection, perhaps to another version
+
+
+def test_a_request_that_is_wrong_without_generic_ticks_is_refused() -> None:
+    world = World(["SPY", "QQQ"], ib_generic_ticks="233")
+    world.until(lambda: world.streams("SPY"), within=10)
+    world.error(321, "wrong", world.streams("SPY")[0])
+    world.run(1)
+    world.error(321, "wrong", world.streams("SPY")[-1])
+    world.run(1)
+    assert world.state("SPY") == "rejected"
+
+
+def test_other_generic_ticks_renew_the_subscription_and_nothing_else() -> None:
+    world = live()
+    plan = world.core.plan
+    assert plan is not None
+    removed = len([said for said in world.of(fx.Emit) if getattr(said.event, "state", "") == "removed"])
+    changed = [PlannedSymbol(one.symbol, one.reason, one.priority, generic_ticks="236") for one in plan.symbols]
+    world.tell(fx.PlanChanged(msgspec.structs.replace(plan, symbols=changed)))
+    world.run(2)
+    assert asked_for(world, "SPY") == ["", "236"] and world.state("SPY") == "live"
+    assert len([said for said in world.of(fx.Emit) if getattr(said.event, "state", "") == "removed"]) == removed

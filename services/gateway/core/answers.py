@@ -110,6 +110,8 @@ class Answers:
                 self.core.set_data_type(symbol, DELAYED)
         elif entry.reaction == "note" and not _ends(request, entry):
             pass
+        elif self.core.requests.wishes.refused(request, symbol, entry.code, message):
+            self._end(request, entry)  # the next stream asks for less
         elif request.kind is Kind.DETAILS:
             self.core.requests.finish(request)
             self.core.contracts.failed(request, symbol)

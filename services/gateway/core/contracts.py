@@ -32,6 +32,7 @@ HEALED: Final = ns(5)  # between two tries when the link says again and again th
 DETAILS_FIRST: Final = ns(10)  # for so long a subscription waits for details without which prices have no unit
 NO_CONTRACT: Final = 200
 EXPIRED: Final = "expired"
+ENDING: Final = frozenset({"FUT", "OPT", "FOP", "WAR"})
 
 _STOPS: Final = (".", "!", "?", "\u3002")
 _SUBUNITS: Final = frozenset({"GBP", "ZAR", "ILS"})  # stocks of these are quoted in pence, cents and agorot at times
@@ -178,8 +179,8 @@ class Contracts:
                 self.context.deadlines.set(("rejected", symbol.name), symbol.refusal.retried_at + HEALED)
 
     def _expired(self, symbol: Symbol) -> bool:
-        """A future whose last day is over, as the plan or IB's details name it."""
-        if symbol.planned.sec_type != "FUT":
+        """A future, option or warrant whose last day is over, as the plan or IB's details name it."""
+        if symbol.planned.sec_type not in ENDING:
             return False
         known = self.context.memory.contracts.get(symbol.name)
         told = known.last_trade_date[:8] if known is not None else ""
@@ -193,7 +194,7 @@ def same_contract(one: PlannedSymbol, other: PlannedSymbol) -> bool:
     return all(
         getattr(one, field) == getattr(other, field)
         for field in PlannedSymbol.__struct_fields__
-        if field not in ("reason", "priority", "gateway", "home")
+        if field not in ("reason", "priority", "gateway", "home", "generic_ticks")
     )
 
 
@@ -206,7 +207,7 @@ def _same_contract(known: ContractQualified, planned: PlannedSymbol) -> bool:
 
 def _unit_is_doubtful(planned: PlannedSymbol) -> bool:
     """May IB send its prices in a hundredth of the currency? Futures, and stocks of some currencies."""
-    return planned.sec_type == "FUT" or (planned.sec_type == "STK" and planned.currency in _SUBUNITS)
+    return planned.sec_type in ("FUT", "FOP") or (planned.sec_type == "STK" and planned.currency in _SUBUNITS)
 
 
 def _hint(planned: PlannedSymbol) -> str:

@@ -203,6 +203,8 @@ class GatewayCore:
             symbol = self.symbols[name] = Symbol(planned, self.context.now, price)
             self.contracts.adopt(symbol)
             self.gaps.adopt(symbol)
+        if symbol.planned.generic_ticks != planned.generic_ticks:
+            self.requests.cancel(symbol.requests.stream)
         symbol.planned = planned
         if cut_message is not None:
             self.requests.cancel(symbol.requests.stream)
@@ -390,8 +392,8 @@ class GatewayCore:
             wake = min(wake, self.contracts.check(symbol), self.recovery.check(symbol))
         wake = min(wake, self.ladder.check(symbol))
         view = derive(symbol, self.shared, now)
-        if view.message is None and symbol.contract.listing is not None:
-            view = view._replace(message=symbol.contract.listing)
+        if view.message is None:
+            view = view._replace(message=symbol.contract.listing or self.requests.wishes.note(symbol))
         data_type = MARKET_DATA_TYPES.get(symbol.feed.data_type or 0)
         said = SymbolChanged(symbol.name, *view, market_data_type=data_type)  # type: ignore[arg-type]
         if said != symbol.said:

@@ -58,6 +58,7 @@ class Request:
     delivered: int = 0  # the market data type of what comes, as IB said
     got: bool = False  # a price came in answer
     con_id: int = 0  # the contract id that it named, 0 for none
+    generic_ticks: frozenset[int] = frozenset()  # that it asked for
     give_up_at: int = 0  # when no answer is awaited any more, where that is sooner than usual
     end: int = 0  # history: until when, UTC ns, 0 for now
     start: int = 0

@@ -220,11 +220,13 @@ class ProbeEndpoint(Output, frozen=True):
 
 
 class Subscribe(Output, frozen=True):
-    """reqMktData, streaming. `con_id` is 0 while the contract is not qualified."""
+    """reqMktData, streaming. `con_id` is 0 while the contract is not qualified; `generic_ticks` as in
+    PlannedSymbol."""
 
     req_id: int
     planned: PlannedSymbol
     con_id: int = 0
+    generic_ticks: str = ""
 
 
 class Snapshot(Output, frozen=True):

@@ -39,15 +39,15 @@ _REGION_OF_FARM: Final = (
 
 
 def region(planned: PlannedSymbol, primary_exchange: str = "") -> str:
-    """Which of IB's data farms may serve it: cash, usfut, us, ca, eu, asia, crypto; or `anywhere`, of an exchange that
-    this table does not know. The exchange decides, the primary one first (`primary_exchange`: as IB's details name
-    it); the currency only where SMART is all that is known."""
+    """Which of IB's data farms may serve it: cash, usfut, usopt, us, ca, eu, asia, crypto; or `anywhere`, of an
+    exchange that this table does not know. The exchange decides, the primary one first (`primary_exchange`: as IB's
+    details name it); the currency only where SMART is all that is known."""
     if planned.sec_type in ("CASH", "CMDTY"):
         return "cash"
     if planned.sec_type == "CRYPTO":
         return "crypto"
     exchange = planned.primary_exchange or (planned.exchange if planned.exchange != "SMART" else primary_exchange)
-    if exchange and exchange != "SMART":
+    if exchange and exchange != "SMART" and not (planned.sec_type == "OPT" and planned.exchange == "SMART"):
         return _REGION_OF.get(exchange, _ANYWHERE)
     if planned.currency in _EUROPE:
         return "eu"
@@ -55,6 +55,8 @@ def region(planned: PlannedSymbol, primary_exchange: str = "") -> str:
         return "asia"
     if planned.currency == "CAD":
         return "ca"
+    if planned.sec_type == "OPT":
+        return "usopt"
     return "usfut" if planned.sec_type in ("FUT", "CONTFUT", "FOP") else "us"
 
 

@@ -7,8 +7,10 @@ IB answers a reused one with 322, then 300, then 10197; what came in answer to a
 from typing import Final
 
 from messages.events import PlannedSymbol
+from services.base import generic_ticks
 from services.gateway.core.context import Context
 from services.gateway.core.deadlines import SECOND
+from services.gateway.core.generic_wishes import GenericWishes
 from services.gateway.core.governor import Governor, Kind, Request
 from services.gateway.core.interface import (
     AskTime,
@@ -35,6 +37,7 @@ class Requests:
         self.governor = Governor(rate, limit)
         self.by_id: dict[int, Request] = {}  # each of a symbol that is planned, which holds it
         self.data_type = 1  # what the plan asks for
+        self.wishes = GenericWishes(settings.ib_generic_ticks)
         self.cancelled: dict[int, str] = {}  # streams given up since the last ticks, and their symbols
         self._next_id = 0
 
@@ -109,6 +112,7 @@ class Requests:
 
     def connected(self) -> None:
         """A fresh connection: fresh ids."""
+        self.wishes.connected()
         self._next_id = max(self._next_id, self.context.now // SECOND * 1000 % FIRST_IDS + 1)
 
     # --- sending ---
@@ -145,7 +149,8 @@ class Requests:
         out = self.context.out
         if request.kind is Kind.STREAM:
             symbol.trust.subscribed(self.context.now)
-            out(Subscribe(request.req_id, *_market_data_of(symbol)))
+            request.generic_ticks = self.wishes.of(symbol)
+            out(Subscribe(request.req_id, *_market_data_of(symbol), generic_ticks.written(request.generic_ticks)))
         elif request.kind is Kind.SNAPSHOT:
             stream = symbol.requests.stream
             stream_id = stream.req_id if stream is not None and stream.req_id else -1

@@ -10,6 +10,9 @@ in IB's client, and frames that gateways sent in 2026 (tests/data/captures):
   shares from 220 on, by that version's name.
 - A round lot is what the details call the suggested size increment (100 or 40 for one stock, within a year); before
   version 164 their market data size multiplier.
+- What a trade report (RTVolume, ticks 48 and 77) counts is taken for what last size and volume count: nothing else is
+  told of it.
+- Nobody tells what sizes of a bond count: pieces, or a thousand of face value.
 - Of futures and options, sizes and volume are in contracts. Stocks elsewhere have sizes in shares; nobody says whether
   volume is in lots, where a round lot is more than one share. The volume of anything else has no unit that is told.
 """
@@ -43,6 +46,8 @@ def units(contract: ContractQualified | None, server_version: int) -> Units:
         return Units(in_shares, UNKNOWN, UNKNOWN, UNKNOWN)
     if contract.sec_type in _CONTRACTS:
         return Units(1.0, 1.0, 1.0, 1.0)
+    if contract.sec_type == "BOND":
+        return Units(UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN)
     if contract.sec_type != "STK":
         return Units(1.0, UNKNOWN, UNKNOWN, UNKNOWN)
     lot = contract.suggested_size_increment

@@ -37,8 +37,10 @@ from messages.fields import (
     DELAYED_LAST_SIZE,
     LAST,
     LAST_SIZE,
+    NEWS,
 )
 from services.base.clock import SECOND
+from services.base.symbols import WITH_STRIKE
 from services.gateway.core.interface import (
     BarsEnd,
     BarsSeen,
@@ -354,6 +356,9 @@ class OfficialClient(EWrapper):  # type: ignore[misc]
         """Implied volatility, delta, price, dividends, gamma, vega, theta, underlying's price; None where not known."""
         self._on_tick(reqId, tickType, ";".join("" if one is None else f"{one:.12g}" for one in computed), nan)
 
+    def tickNews(self, reqId: int, timeStamp: int, providerCode: str, articleId: str, headline: str, _: str) -> None:
+        self._on_tick(reqId, NEWS, ";".join((str(timeStamp), providerCode, articleId, headline)), nan)
+
     def tickEFP(self, reqId: int, tickType: int, *parts: object) -> None:
         self._on_tick(reqId, tickType, ";".join(map(str, parts)), nan)
 
@@ -406,6 +411,10 @@ def contract_of(planned: PlannedSymbol, con_id: int) -> Contract:
     if not planned.sec_type:
         contract.conId, contract.exchange = con_id, planned.exchange
         return contract
+    if planned.sec_type in WITH_STRIKE and planned.local_symbol:  # which says all: IB takes it without the rest
+        contract.localSymbol, contract.secType, contract.conId = planned.local_symbol, planned.sec_type, con_id
+        contract.exchange, contract.currency = planned.exchange, planned.currency
+        return contract
     contract.symbol = planned.ib_symbol or planned.symbol
     contract.secType = planned.sec_type
     contract.exchange = planned.exchange
@@ -413,6 +422,9 @@ def contract_of(planned: PlannedSymbol, con_id: int) -> Contract:
     contract.primaryExchange = planned.primary_exchange
     contract.localSymbol = planned.local_symbol
     contract.lastTradeDateOrContractMonth = planned.last_trade_date
+    contract.right, contract.tradingClass = planned.right, planned.trading_class
+    if planned.strike:
+        contract.strike = planned.strike
     contract.conId = con_id
     return contract
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from services.base.clock import SECOND
+from services.base.clock import MILLISECOND, SECOND
 from services.simulator.client import Client, Subscription
 from services.simulator.market import generic_ticks, ticks
 from services.simulator.market.contracts import BBO_EXCHANGE, Instrument
@@ -143,10 +143,21 @@ def send_image(core: Core, subscription: Subscription) -> None:
     if kept is not None:
         image = [tick for tick in image if tick.field in kept]
     _deliver(core, subscription, _magnified(core, instrument, image), {})
-    if extra := generic_ticks.at_start(instrument, subscription.generic):
+    if not subscription.generic:
+        return
+    if any(one.partition(":")[0] == generic_ticks.NEWS for one in subscription.generic):
+        _send_news(core, subscription)
+    if extra := generic_ticks.at_start(core.market.feed(instrument, core.now), subscription.generic):
         data = ticks.frames(subscription.head, ticks.encode(extra, subscription.form, instrument, delayed=False))
         core.send(subscription.client, data, len(extra))
         core.stats.symbols[instrument.key] += len(extra)
+
+
+def _send_news(core: Core, subscription: Subscription) -> None:
+    at = core.market.time(core.now) // MILLISECOND
+    headline = f"{subscription.instrument.name}: simulated headline; no news at all"
+    data = subscription.client.replies.tick_news(subscription.request, at, "SIM-N", f"SIM-N${at}", headline)
+    core.send(subscription.client, data)
 
 
 def refuse(core: Core, subscription: Subscription, entitlement: Entitlement) -> None:

@@ -36,7 +36,7 @@ PROTOBUF_SINCE: dict[str, int] = {
         ("historical_data", "head_timestamp", "histogram", "historical_schedule", "historical_ticks",
          "historical_ticks_bid_ask", "historical_ticks_last", "historical_data_update", "real_time_bar",
          "tick_by_tick_last", "tick_by_tick_bid_ask", "tick_by_tick_midpoint"), PROTOBUF_HISTORY),
-    **dict.fromkeys(("news_providers", "historical_news_end"), PROTOBUF_NEWS),
+    **dict.fromkeys(("news_providers", "historical_news_end", "tick_news"), PROTOBUF_NEWS),
     **dict.fromkeys(("scanner_parameters", "scanner_data", "pnl", "pnl_single"), PROTOBUF_SCANNER),
     "receive_fa": PROTOBUF_OPTIONS,
     **dict.fromkeys(

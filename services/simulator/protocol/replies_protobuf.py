@@ -56,6 +56,7 @@ from ibapi.protobuf.SmartComponents_pb2 import SmartComponents
 from ibapi.protobuf.SoftDollarTiers_pb2 import SoftDollarTiers
 from ibapi.protobuf.SymbolSamples_pb2 import SymbolSamples
 from ibapi.protobuf.TickByTickData_pb2 import TickByTickData
+from ibapi.protobuf.TickNews_pb2 import TickNews
 from ibapi.protobuf.TickOptionComputation_pb2 import TickOptionComputation
 from ibapi.protobuf.TickReqParams_pb2 import TickReqParams
 from ibapi.protobuf.TickSnapshotEnd_pb2 import TickSnapshotEnd
@@ -121,6 +122,10 @@ class ProtobufReplies:
             undPrice=found.under,
         )  # fmt: skip
         return _frame(21, made)
+
+    def tick_news(self, request: int, at_ms: int, provider: str, article: str, headline: str) -> bytes:
+        return _frame(84, TickNews(reqId=request, timestamp=at_ms, providerCode=provider, articleId=article,
+                                   headline=headline))  # fmt: skip
 
     def tick_snapshot_end(self, request: int) -> bytes:
         return _frame(57, TickSnapshotEnd(reqId=request))

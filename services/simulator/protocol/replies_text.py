@@ -116,6 +116,9 @@ class TextReplies:
         fields += [found.volatility, found.delta, found.price, 0.0, found.gamma, found.vega, found.theta, found.under]
         return self._message(*fields)
 
+    def tick_news(self, request: int, at_ms: int, provider: str, article: str, headline: str) -> bytes:
+        return self._message(84, request, at_ms, provider, article, headline, "")
+
     def tick_snapshot_end(self, request: int) -> bytes:
         return self._message(57, 1, request)
 

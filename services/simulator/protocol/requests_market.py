@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from services.simulator.client import Client
-from services.simulator.market import market_data
+from services.simulator.market import generic_ticks, market_data
 from services.simulator.market.contracts import Instrument, Wanted
 from services.simulator.market.past_ticks import MOST, WINDOW, PastTick
 from services.simulator.market.shown import has
@@ -47,9 +47,8 @@ def market_data_request(core: Core, client: Client, asked: MarketData) -> None:
     if asked.regulatory:
         core.error(client, request, 321, "Error validating request: no regulatory snapshots here, they cost money")
         return
-    wrong = sorted(one for one in generic if not one.removeprefix("mdoff").split(":")[0].isdigit() and one != "mdoff")
-    if wrong:
-        core.error(client, request, 321, f"Error validating request: incorrect generic tick list: {','.join(wrong)}")
+    if (why := generic_ticks.refusal(asked.generic, wanted.sec_type or "STK")) is not None:
+        core.error(client, request, 321, why)
         return
     if request in client.subscriptions:
         core.error(client, request, 322, f"Error processing request: duplicate ticker id {request}")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from messages.errors import IbStreamError
-from services.base.symbols import file_name, name_of, override, parse
+from services.base.symbols import file_name, name_of, occ_symbol, override, parse
 
 
 @pytest.mark.parametrize(
@@ -29,12 +29,55 @@ from services.base.symbols import file_name, name_of, override, parse
         ("700:SEHK:HKD", "700_SEHK_HKD", "700"),
         ("ES:CME:USD:FUT:202612", "ES_CME_USD_FUT_202612", "ES"),
         ("M&M:NSE:INR", "M&M_NSE_INR", "M&M"),
+        ("AAPL  261218C00242500", "AAPL261218C00242500", "AAPL"),
+        ("spxw 261218p05900000", "SPXW261218P05900000", "SPXW"),
+        ("SPX:SMART:USD:OPT:20261218:5900:C:SPXW", "SPX_SMART_USD_OPT_20261218_5900_C_SPXW", "SPX"),
+        ("BRK.B:SMART:USD:OPT:20261218:0450.50:put", "BRK.B_SMART_USD_OPT_20261218_450.5_P", "BRK B"),
+        ("ES:CME:USD:FOP:20261218:5900:C:EW3", "ES_CME_USD_FOP_20261218_5900_C_EW3", "ES"),
+        ("DAX:FWB:EUR:WAR:20261218:24000:C", "DAX_FWB_EUR_WAR_20261218_24000_C", "DAX"),
+        ("912828C57:SMART:USD:BOND", "912828C57_SMART_USD_BOND", "912828C57"),
+        ("XAUUSD:SMART:USD:CMDTY", "XAUUSD_SMART_USD_CMDTY", "XAUUSD"),
     ],
 )
 def test_name_and_ib_symbol(text: str, name: str, ib_symbol: str) -> None:
     contract = parse(text)
     assert (contract.name, contract.ib_symbol) == (name, ib_symbol)
     assert file_name(text) == f"{name}.json"
+    again = parse(name)
+    assert (again.name, again.strike, again.right, again.local_symbol) == (
+        (name, contract.strike, contract.right, contract.local_symbol)
+    )
+
+
+def test_an_option_is_an_expiry_a_strike_and_a_right() -> None:
+    long = parse("SPX:SMART:USD:OPT:20261218:5900.5:CALL:SPXW")
+    assert (long.last_trade_date, long.strike, long.right, long.trading_class) == ("20261218", 5900.5, "C", "SPXW")
+    occ = parse("AAPL  261218C00242500")
+    assert (occ.local_symbol, occ.last_trade_date, occ.strike, occ.right) == (
+        ("AAPL  261218C00242500", "20261218", 242.5, "C")
+    )
+    assert parse(occ_symbol("BRK B", "20261218", 450.0, "P")).local_symbol == "BRKB  261218P00450000"
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("SPX:SMART:USD:OPT", "expected SYMBOL:EXCHANGE:CURRENCY:OPT:EXPIRY:STRIKE:RIGHT[:CLASS]"),
+        ("SPX:SMART:USD:OPT:20261218:5900:X", "'X' is neither C nor P"),
+        ("SPX:SMART:USD:OPT:20261218:-5:C", "'-5' is not a strike"),
+        ("SPX:SMART:USD:OPT:2026:5900:C", "'2026' is not a month or day, as 202612 or 20261218"),
+        ("SPY:SMART:USD:BAG", "BAG is not served: a combination is priced by its legs; name each leg"),
+        (
+            "ES:CME:USD:CONTFUT",
+            "CONTFUT is not served: a continuous future has bars and no market data; name its month",
+        ),
+        ("ES:CME:USD:XYZ", "'XYZ' is not one of STK, IND, CASH, FUT, OPT, FOP, WAR, BOND, CRYPTO, CMDTY, CFD, FUND"),
+    ],
+)
+def test_what_is_no_option_or_not_served_is_refused_with_a_sentence(text: str, sentence: str) -> None:
+    with pytest.raises(IbStreamError) as caught:
+        parse(text)
+    assert caught.value.message.endswith(f"is not a symbol: {sentence}")
 
 
 @pytest.mark.parametrize(

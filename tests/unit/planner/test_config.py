@@ -18,6 +18,7 @@ def test_all_that_is_read() -> None:
         "themes": [{"key": "energy", "weight": "0.5", "priority": 2, "manual": "XOM,CVX", "exclude": ["USO"]}],
         "asset_types": ["Stock"],
         "contracts": {"BMW": "BMW:IBIS:EUR"},
+        "generic_ticks": {"*": "233,236", "SPY": [456, "233"]},
         "something_else": {"of": "the user"},
     }
     expected = ProjectConfig(
@@ -27,6 +28,7 @@ def test_all_that_is_read() -> None:
         themes=(Theme("energy", 0.5, 2.0, ("XOM", "CVX"), ("USO",)),),
         asset_types=frozenset({"stock"}),
         contracts={"BMW": "BMW:IBIS:EUR"},
+        generic_ticks={"*": frozenset({233, 236}), "SPY": frozenset({233, 456})},
     )
     text = json.dumps(content)
     for form in (content, text, text.encode(), bytearray(text.encode()), "\ufeff" + text):
@@ -50,6 +52,12 @@ def test_nothing_configured(content: object) -> None:
         ('{"themes": [{"weight": 1}]}', "it has a theme without a `key`"),
         ('{"themes": [{"key": "e", "weight": "x"}]}', "it has a weight of theme 'e' that is not a number"),
         ('{"themes": [{"key": "e", "priority": NaN}]}', "it has a priority of theme 'e' that is not a number"),
+        ('{"generic_ticks": 5}', "it has `generic_ticks` that is a number; expected a list or a comma-separated text"),
+        (
+            '{"generic_ticks": {"SPY": "vwap"}}',
+            "it has `generic_ticks` that cannot be read: generic ticks are numbers with commas between, as 233,236; not"
+            " 'vwap'",
+        ),
         ('{"contracts": []}', "it has `contracts` that are a list; expected an object by symbol"),
     ],
 )

@@ -234,3 +234,25 @@ def test_an_old_plan_can_be_cut_again_without_the_database() -> None:
 def test_notation_reads_back() -> None:
     for text in ("SAP:IBIS:EUR:STK", "ES:CME:USD:FUT:202612", "MSFT:SMART:USD:STK:NASDAQ"):
         assert notation(parse(text)) == text
+
+
+# --- generic ticks ---
+
+
+def test_generic_ticks_of_the_project_the_symbol_and_the_request() -> None:
+    ticks = {"*": frozenset({233}), "aapl": frozenset({456, 236})}
+    sources = Sources(project(generic_ticks=ticks), 12, items("AAPL", "NVDA"))
+    answer = derive(Start(generic_ticks="165"), sources)
+    selection = select(answer, WIDE)
+    assert {s.symbol: s.generic_ticks for s in selection.symbols} == {"AAPL": "165,236,456", "NVDA": "165,233"}
+    plan = Plan(1, 1, 0, True, selection.symbols, selection.cut)
+    assert select(answer_of(plan), WIDE).symbols == selection.symbols
+
+
+def test_generic_ticks_that_are_none_are_refused_and_of_no_symbol_a_warning() -> None:
+    with pytest.raises(IbStreamError, match="generic ticks are numbers") as caught:
+        derive(Start(symbols=["SPY"], generic_ticks="vwap"), Sources())
+    assert (caught.value.code, caught.value.field) == ("invalid_request", "generic_ticks")
+    answer = derive(Start(), Sources(project(generic_ticks={"A/B": frozenset({233})}), 12, items("AAPL")))
+    (warning,) = answer.warnings
+    assert warning.startswith("generic_ticks: 'A/B' is not a symbol")

@@ -50,6 +50,7 @@ SAID: list[tuple[str, tuple[Any, ...]]] = [
     ("reroute_market_data", (7, 8314, "SMART")),
     ("tick_snapshot_end", (7,)),
     ("reroute_market_depth", (7, 8314, "SMART")),
+    ("tick_news", (7, 1767625200000, "SIM-N", "SIM-N$1", "A headline; with anything in it")),
     ("option_computation", (7, 13, Worth(12.5, 0.31, -0.48, 0.0125, 0.25, -0.125, 585.25))),
     ("real_time_bar", (7, BARS[0]._replace(time="1787603266"))),
     ("tick_by_tick_last", (7, True, 1_787_603_266, "585.01", 40, "ARCA")),

@@ -176,14 +176,35 @@ def test_odd_lot_quotes_come_from_version_225_on_where_asked_for(version: int) -
 def test_generic_ticks_come_where_asked_for_live_and_delayed(version: int) -> None:
     stage = Stage(version, symbols="", data_type=3)
     stage.play("not_entitled", symbol="AAPL")
-    wanted = "100,101,104,106,165,236,411,456"
+    wanted = "100,101,104,105,106,165,221,225,232,236,258,293,294,295,318,411,456,586,595,619"
     for request, symbol in ((1, "SPY"), (2, "AAPL")):
         stage.client.reqMktData(request, contract(symbol), wanted, False, False, [])
         found = {call[2] for call in stage.recorder.calls if call[0].startswith("tick") and call[1] == request}
-        assert found >= {15, 16, 17, 18, 19, 20, 21, 23, 24, 27, 28, 29, 30, 46, 58, 59, 89}
+        assert found >= {15, 16, 17, 18, 19, 20, 21, 23, 24, 27, 28, 29, 30, 34, 35, 36, 37, 46, 47, 54, 55, 56, 57}
+        assert found >= {58, 59, 61, 63, 64, 65, 78, 79, 87, 89}
     stage.take()
     stage.client.reqMktData(3, contract(), "", False, False, [])
     assert not {call[2] for call in stage.recorder.calls if call[0].startswith("tick")} & {15, 46, 58}
+
+
+@BOTH
+def test_news_trade_reports_and_open_interest_come_where_asked_for(version: int) -> None:
+    stage = Stage(version, symbols="")
+    stage.client.reqMktData(1, contract(), "233,375,mdoff,292:BRFG", False, False, [])
+    stage.turn(5)
+    assert {call[2] for call in stage.calls("tickString")} >= {48, 77}
+    (headline,) = stage.calls("tickNews")
+    assert headline[3] == "SIM-N" and ";" in headline[5]
+
+
+@BOTH
+def test_one_generic_tick_that_is_not_legal_refuses_the_whole_request(version: int) -> None:
+    stage = Stage(version, symbols="")
+    stage.client.reqMktData(1, contract(), "233,256", False, False, [])
+    assert stage.errors() == [(1, 321)]
+    (text,) = [call[4] for call in stage.calls("error") if call[3] == 321]
+    assert "Incorrect generic tick list of 233,256.  Legal ones for (STK) are: 100(" in text
+    assert not stage.calls("tickPrice")
 
 
 @pytest.mark.parametrize(("version", "unit"), [(200, 40), (219, 40), (220, 1), (HIGHEST, 1)])

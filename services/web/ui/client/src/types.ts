@@ -26,6 +26,21 @@ export interface AlertsView {
   recent: AlertNotice[]
 }
 
+/**
+ * What IB computes of an option at one price. `implied_volatility` is a year's, as a part of 1; `vega` is for one
+ * point of volatility, `theta` for a day, `dividends` the present value of those until the option ends.
+ */
+export interface Computation {
+  implied_volatility?: number | null
+  delta?: number | null
+  price?: number | null
+  dividends?: number | null
+  gamma?: number | null
+  vega?: number | null
+  theta?: number | null
+  underlying?: number | null
+}
+
 /** A symbol that the plan leaves out of streaming, and why. It is served from snapshots by rotation. */
 export interface CutSymbol {
   symbol: string
@@ -33,6 +48,14 @@ export interface CutSymbol {
   priority: number
   contract?: PlannedSymbol | null
   limit?: 'lines' | 'max_symbols'
+}
+
+/** Tick 59, generic tick 456: for each share, in the contract's currency. */
+export interface Dividends {
+  past_12_months?: number | null
+  next_12_months?: number | null
+  next_date?: string | null
+  next_amount?: number | null
 }
 
 export interface ErrorBody {
@@ -58,6 +81,83 @@ export interface Gap {
 export interface GapsView {
   gaps: Gap[]
   link: LinkPoint[]
+}
+
+/**
+ * By the generic tick that brings it (in brackets). Prices in the contract's currency, rates as a part of 1 a
+ * year, counts in shares or contracts.
+ */
+export interface GenericTicks {
+  option_call_volume?: number | null
+  option_put_volume?: number | null
+  option_call_open_interest?: number | null
+  option_put_open_interest?: number | null
+  option_historical_vol?: number | null
+  avg_opt_volume?: number | null
+  option_implied_vol?: number | null
+  index_future_premium?: number | null
+  low_13_week?: number | null
+  high_13_week?: number | null
+  low_26_week?: number | null
+  high_26_week?: number | null
+  low_52_week?: number | null
+  high_52_week?: number | null
+  avg_volume_raw?: number | null
+  creditman_mark_price?: number | null
+  auction_volume?: number | null
+  auction_price?: number | null
+  auction_imbalance?: number | null
+  regulatory_imbalance?: number | null
+  mark_price?: number | null
+  rt_volume?: TradeReport | null
+  shortable?: number | null
+  shortable_shares?: number | null
+  fundamentals?: Record<string, number | string> | null
+  news?: News | null
+  trade_count?: number | null
+  trade_rate?: number | null
+  volume_rate?: number | null
+  last_rth_trade?: number | null
+  rt_trade_volume?: TradeReport | null
+  rt_historical_vol?: number | null
+  dividends?: Dividends | null
+  bond_factor_multiplier?: number | null
+  etf_nav_bid?: number | null
+  etf_nav_ask?: number | null
+  etf_nav_last?: number | null
+  etf_nav_close?: number | null
+  etf_nav_prior_close?: number | null
+  etf_nav_high?: number | null
+  etf_nav_low?: number | null
+  etf_frozen_nav_last?: number | null
+  estimated_ipo_midpoint?: number | null
+  final_ipo_last?: number | null
+  futures_open_interest?: number | null
+  short_term_volume_3_min?: number | null
+  short_term_volume_5_min?: number | null
+  short_term_volume_10_min?: number | null
+  creditman_slow_mark_price?: number | null
+  odd_lot_bid?: number | null
+  odd_lot_ask?: number | null
+  odd_lot_bid_size?: number | null
+  odd_lot_ask_size?: number | null
+  odd_lot_bid_exch?: string | null
+  odd_lot_ask_exch?: string | null
+  bid_yield?: number | null
+  ask_yield?: number | null
+  last_yield?: number | null
+}
+
+/**
+ * An option's computations at its bid, ask and last (ticks 10 to 12, delayed 80 to 82) and by IB's model (13, 83);
+ * `custom` (53) answers a question that somebody asked.
+ */
+export interface Greeks {
+  bid?: Computation | null
+  ask?: Computation | null
+  last?: Computation | null
+  model?: Computation | null
+  custom?: Computation | null
 }
 
 /** Where a writer stands in one of its streams: `durable_seq` is on disk, `seq` is written. */
@@ -116,6 +216,14 @@ export interface LockOwner {
   since: string
 }
 
+/** The newest headline (message 84, generic tick 292). */
+export interface News {
+  time?: string | null
+  provider?: string | null
+  article_id?: string | null
+  headline?: string | null
+}
+
 /**
  * The current subscription plan: complete each time, so the newest one is all that a consumer needs.
  *
@@ -156,6 +264,10 @@ export interface PlannedSymbol {
   ib_symbol?: string
   gateway?: string
   home?: string
+  generic_ticks?: string
+  strike?: number
+  right?: string
+  trading_class?: string
 }
 
 /** A price alert that is set. */
@@ -221,6 +333,8 @@ export interface Quote {
   epoch: number
   seq: number
   gateway?: string | null
+  greeks?: Greeks | null
+  generic?: GenericTicks | null
 }
 
 export interface QuotesView {
@@ -272,6 +386,7 @@ export interface StartRequest {
   max_symbols?: number | null
   market_data_type?: 'delayed' | 'delayed_frozen' | 'frozen' | 'realtime' | null
   refresh_interval_seconds?: number | null
+  generic_ticks?: string | null
 }
 
 /** The whole status: `_status.json`, the topic `status`, `ibstream status --json` and GET /status. */
@@ -313,4 +428,17 @@ export interface SymbolStatus {
   market_data_type?: 'delayed' | 'delayed_frozen' | 'frozen' | 'realtime' | null
   streaming?: boolean
   gateway?: string
+}
+
+/**
+ * RTVolume (tick 48, generic tick 233) and RT trade volume (77, generic 375: without trades that do not set the
+ * last price). `size` and `volume` are shares or contracts, absent where the unit of IB's numbers is not known.
+ */
+export interface TradeReport {
+  price?: number | null
+  size?: number | null
+  time?: string | null
+  volume?: number | null
+  vwap?: number | null
+  single?: boolean | null
 }
