@@ -34,6 +34,7 @@ CODES: Final[dict[str, ErrorCode]] = {
     "stream_stopped": ErrorCode(exit=17, http=503),
     "program_unreachable": ErrorCode(exit=18, http=503),
     "alert_not_found": ErrorCode(exit=19, http=404, field="id"),
+    "past_deleted": ErrorCode(exit=20, http=410),
 }
 
 

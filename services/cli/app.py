@@ -24,6 +24,7 @@ COMMANDS: Final = (
     "services.cli.journal",
     "services.cli.gaps",
     "services.cli.alerts",
+    "services.cli.candles",
     "services.cli.doctor",
     "services.cli.keys",
     "services.cli.settings",
@@ -53,6 +54,8 @@ environment variables that begin with IBSTREAM_; deploy/env.example lists them.
   ibstream verify                         whether all that was recorded is there and whole
 
   ibstream at -5m SPY                     what the price was five minutes ago
+
+  ibstream candles SPY --from -2h         what it traded, minute by minute
 
 [dim]Exit codes: 0 done, 1 failed, 2 wrong usage or setting, 3 busy, 4 and up: one for each error code.[/dim]
 """

@@ -24,7 +24,7 @@ block's). What the rows mean (TWS API documentation, "Available Tick Types"):
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from math import isfinite
 from operator import itemgetter
@@ -172,6 +172,11 @@ class QuoteBook:
             fields["generic"], fields["greeks"] = generic_of(state.cells, scale), greeks_of(state.cells, scale)
         seq = max(map(itemgetter(0), state.cells.values()))
         return Quote(symbol=symbol, stale=stale, reason=reason, epoch=state.epoch, seq=seq, **fields)
+
+    def rows(self, symbol: str) -> Mapping[int, Cell]:
+        """The last row of each of its fields."""
+        state = self._symbols.get(symbol)
+        return state.cells if state is not None else {}
 
     def price_time(self, symbol: str) -> int:
         """UTC nanoseconds of `timestamp`; 0 when there was no price yet."""

@@ -159,14 +159,9 @@ class CandleBook:
 
     def symbols(self) -> set[str]:
         """Symbols that traded, or have a gap, in what is kept."""
-        traded = {
-            symbol
-            for trades in self._trades.values()
-            for cells in trades.cells.values()
-            for symbol, own in cells.items()
-            if own
-        }
-        return traded | self.coverage.symbols_with_gaps()
+        return {
+            symbol for cells in self._cells() for symbol, own in cells.items() if own
+        } | self.coverage.symbols_with_gaps()
 
     def span(self, symbol: str, interval: Interval, time: int) -> Frame | None:
         """The candle that `time` lies in; None for a day when the exchange has none then."""
@@ -227,6 +222,18 @@ class CandleBook:
                     del held[symbol]
         self.coverage.forget(oldest)
 
+    def first_traded(self, symbol: str) -> int | None:
+        """The start of the first cell that is kept."""
+        starts = [min(own) for cells in self._cells() if (own := cells.get(symbol))]
+        return min(starts, default=None)
+
+    def drop(self, symbol: str, before: int) -> None:
+        """All of the symbol's trades before `before` are asked for no more."""
+        for cells in self._cells():
+            own = cells.get(symbol, {})
+            for start in [start for start in own if start < before]:
+                del own[start]
+
     # --- saving ---
 
     def state(self) -> BookState:
@@ -252,6 +259,10 @@ class CandleBook:
         self._hours, self._magnifiers = state.hours, state.magnifiers
 
     # --- inside ---
+
+    def _cells(self) -> Iterator[dict[str, dict[int, Cell]]]:
+        for trades in self._trades.values():
+            yield from trades.cells.values()
 
     def _wants(self, symbol: str) -> bool:
         return not self._only or symbol in self._only

@@ -44,6 +44,11 @@ def book_at(journal_dir: Path, moment: int, progress: Progress | None = None) ->
     return fold(journal_dir, moment + 1, progress, near=True)
 
 
+def state_before(journal_dir: Path, moment: int) -> tuple[Projection, dict[str, Cursor]]:
+    """The projection of all that was written before `moment` (UTC nanoseconds), and how far each stream is in it."""
+    return _fold(journal_dir, moment, None, near=True)
+
+
 def fold(
     journal_dir: Path, until: int | None = None, progress: Progress | None = None, *, near: bool = False
 ) -> Projection:

@@ -143,6 +143,25 @@ class Coverage:
         """Whether a gap of the ledger reaches into [start, end)."""
         return any(span.start < end and span.end > start for span in self._gaps(symbol, end))
 
+    def next_gap(self, symbol: str, time: int) -> int | None:
+        """The first moment from `time` on that lies in a gap of the ledger."""
+        starts = [
+            max(gap.start, time)
+            for gaps in self._state.gaps.values()
+            for gap in gaps.get(symbol, ())
+            if gap.end is None or gap.end > time
+        ]
+        return min(starts, default=None)
+
+    def knows(self, symbol: str) -> bool:
+        """Whether it was ever planned."""
+        return symbol in self._state.served
+
+    def was_told(self, gateway: str, symbol: str, time: int) -> bool:
+        """Whether the gateway had said how the symbol is by `time`, as far as this fold goes back."""
+        line = self._state.said.get(gateway, {}).get(symbol)
+        return line is not None and bool(line.times) and line.times[0] <= time
+
     def symbols_with_gaps(self) -> set[str]:
         return {symbol for gaps in self._state.gaps.values() for symbol in gaps}
 

@@ -17,7 +17,7 @@ A symbol has a file once IB has said something of its price, and from then on fo
 has never had a price has none.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -37,7 +37,7 @@ from messages.topics import CONTROL, LINK, PLAN, TICKS, kind, shard
 from messages.views import Quote
 from services.journal.cursor import Cursor
 from services.journal.saved_state import pack, unpack
-from services.quotes.book import QuoteBook
+from services.quotes.book import Cell, QuoteBook
 
 Overlay = tuple[bool, str | None]
 """Whether a price must not be trusted as current, and why."""
@@ -114,6 +114,11 @@ class Projection:
         stale, reason = self.overlay(symbol)
         quote = self._books[gateway].quote(symbol, stale=stale, reason=reason)
         return msgspec.structs.replace(quote, gateway=gateway) if gateway and quote is not None else quote
+
+    def rows(self, stream: str, symbol: str) -> Mapping[int, Cell]:
+        """The last row of each field that a stream of ticks told of a symbol."""
+        book = self._books.get(shard(stream))
+        return book.rows(symbol) if book is not None else {}
 
     def gateway_of(self, symbol: str) -> str:
         """The name of the gateway that speaks for the symbol; empty when there is one alone, or none."""

@@ -207,9 +207,6 @@ class Trades:
                 state.volume = Row(field, _volume(float(value), unit), time)
                 state.reported = False
 
-    def forget(self, width: int, symbol: str, start: int) -> None:
-        del self.cells[width][symbol][start]
-
     def _passed(self, block: TickBlock) -> None:
         last = block.first_seq + block.count - 1
         if last > self.seq:

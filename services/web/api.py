@@ -1,12 +1,13 @@
 """The endpoints. Each answers from what the bus last said, asks the supervisor, or reads the journal."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Body, FastAPI, Header, HTTPException, Query
 from fastapi import Path as PathParameter
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from messages.candles import Interval
 from messages.codec import encode_json
 from messages.control import (
     Accepted,
@@ -26,6 +27,7 @@ from messages.views import Quote, Status
 from services.base.symbols import MAX_NOTATION, name_of
 from services.web import schema
 from services.web.backend import Backend
+from services.web.candles import MAX_CANDLES, TIME_WORDS, asked_time, read_candles
 from services.web.chart import MAX_MINUTES, MAX_SPARK_MINUTES, MAX_SPARKLINES
 from services.web.events import EventStream
 from services.web.schema import answer, failures
@@ -306,6 +308,39 @@ def _past(router: APIRouter, backend: Backend) -> None:
             for name, line in lines.items()
         ]
         return json_response(encode_json({"series": series}))
+
+    @router.get(
+        "/candles",
+        summary="Candles of any past interval",
+        description=(
+            "From the journal and its archive, oldest first: those that overlap the time that is asked for, the one"
+            " under way too. `coverage` is the share of an interval in which the price was trusted, and `blind` says"
+            f" why not. At most {MAX_CANDLES} in one answer: with `more`, ask again from the `end` of the last one."
+        ),
+        responses=answer(
+            schema.CandlesView, "The candles, oldest first", schema.CANDLES_EXAMPLE, csv=schema.CANDLES_CSV_EXAMPLE
+        )
+        | failures(
+            *ALWAYS,
+            "symbol_not_found",
+            "invalid_symbol",
+            "past_deleted",
+            "journal_damaged",
+            "journal_unavailable",
+            checked=True,
+        ),
+    )
+    async def candles(
+        symbol: Symbol,
+        interval: Interval = "1m",
+        begin: Annotated[str, Query(alias="from", max_length=40, description=TIME_WORDS)] = "",
+        end: Annotated[str, Query(alias="to", max_length=40, description="the same; empty: now")] = "",
+        format: Literal["json", "csv"] = "json",
+    ) -> Response:
+        name, now = _name(symbol), backend.clock.now()
+        first, last = asked_time(begin, end, interval, now)
+        found = await backend.read(lambda: read_candles(backend.settings.journal_dir, name, interval, first, last, now))
+        return found.as_csv() if format == "csv" else json_response(encode_json(found))
 
     @router.get(
         "/gaps",

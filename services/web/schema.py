@@ -7,6 +7,7 @@ import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from messages.candles import Candle, Interval
 from messages.errors import CODES
 from messages.events import Plan
 from messages.views import AlertNotice, PriceAlert, ProjectChoice, Quote, SnapshotChoice, Status
@@ -72,6 +73,37 @@ HISTORY_EXAMPLE: Final[dict[str, Any]] = {
 SPARKLINES_EXAMPLE: Final[dict[str, Any]] = {
     "series": [{"symbol": "SPY", "times": [1767623395, 1767623400], "prices": [687.1, 687.12]}]
 }
+CANDLES_EXAMPLE: Final[dict[str, Any]] = {
+    "symbol": "SPY",
+    "interval": "1m",
+    "candles": [
+        {
+            "symbol": "SPY",
+            "interval": "1m",
+            "start": "2026-01-05T14:30:00.000000Z",
+            "end": "2026-01-05T14:31:00.000000Z",
+            "open": 687.02,
+            "high": 687.15,
+            "low": 687.0,
+            "close": 687.12,
+            "volume": 48200.0,
+            "vwap": 687.081244,
+            "trades": 131,
+            "coverage": 0.75,
+            "blind": [{"reason": "farm_down", "seconds": 15.0}],
+            "source": "ib_stream",
+            "market_data_type": "realtime",
+            "complete": True,
+        }
+    ],
+    "more": False,
+    "note": None,
+}
+CANDLES_CSV_EXAMPLE: Final = (
+    "symbol,interval,start,end,session,hours,open,high,low,close,volume,vwap,trades,coverage,blind,filled,source,"
+    "market_data_type,complete\nSPY,1m,2026-01-05T14:30:00.000000Z,2026-01-05T14:31:00.000000Z,,,687.02,687.15,687.0,"
+    "687.12,48200.0,687.081244,131,0.75,farm_down=15,0.0,ib_stream,realtime,true\n"
+)
 GAPS_EXAMPLE: Final[dict[str, Any]] = {
     "gaps": [
         {
@@ -145,6 +177,16 @@ class SparklineView(msgspec.Struct):
 
 class SparklinesView(msgspec.Struct):
     series: list[SparklineView]
+
+
+class CandlesView(msgspec.Struct):
+    """`more`: there are later ones in the time that was asked for. `note`: what of it is not there any more."""
+
+    symbol: str
+    interval: Interval
+    candles: list[Candle]
+    more: bool
+    note: str | None
 
 
 class GapView(msgspec.Struct):
@@ -226,6 +268,7 @@ VIEWS: Final = (
     QuotesView,
     HistoryView,
     SparklinesView,
+    CandlesView,
     GapsView,
     AcceptedView,
     ProjectsView,
@@ -237,12 +280,15 @@ VIEWS: Final = (
 _REF: Final = "#/components/schemas/{name}"
 
 
-def answer(view: type, description: str, example: Any = None) -> dict[int | str, dict[str, Any]]:
-    """The `responses` entry of a 200 that is a JSON view."""
+def answer(view: type, description: str, example: Any = None, *, csv: str = "") -> dict[int | str, dict[str, Any]]:
+    """The `responses` entry of a 200 that is a JSON view, or on demand CSV, of which `csv` is an example."""
     content: dict[str, Any] = {"schema": {"$ref": _REF.format(name=view.__name__)}}
     if example is not None:
         content["example"] = example
-    return {200: {"description": description, "content": {"application/json": content}}}
+    kinds: dict[str, Any] = {"application/json": content}
+    if csv:
+        kinds["text/csv"] = {"schema": {"type": "string"}, "example": csv}
+    return {200: {"description": description, "content": kinds}}
 
 
 def failures(*codes: str, checked: bool = False) -> dict[int | str, dict[str, Any]]:

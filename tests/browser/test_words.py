@@ -30,6 +30,6 @@ def test_reasons(language: str) -> None:
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_errors_of_a_command(language: str) -> None:
-    about_files = {"journal_damaged", "service_failing", "stale_price", "stream_stopped"}
+    about_files = {"journal_damaged", "past_deleted", "service_failing", "stale_price", "stream_stopped"}
     codes = CODES.keys() | {code for code in HTTP_CODES.values() if code not in ("method_not_allowed",)}
     assert codes - about_files - {"request_too_large"} - words(language, "error") == set()

@@ -1,0 +1,83 @@
+"""Candles for one answer: what is asked for, read from the journal, and cut where it becomes too much.
+
+`read_candles` is called on a thread of its own. Guarantees a bounded answer, and that reading ends within READ_SECONDS
+or soon after: what was not reached is told by `more`.
+"""
+
+import time
+from pathlib import Path
+from typing import Final
+
+from starlette.responses import Response
+
+from messages.candles import SECONDS, Candle, Interval
+from messages.errors import IbStreamError
+from services.base.clock import SECOND, parse_time
+from services.quotes.candle_table import csv_lines
+from services.quotes.past_candles import past_candles
+from services.web.schema import CandlesView
+
+MAX_CANDLES: Final = 5_000
+USUAL_CANDLES: Final = 500  # when no beginning is asked for, and no more than so many days
+USUAL_DAYS: Final = 30
+READ_SECONDS: Final = 20.0
+TIME_WORDS: Final = "2026-01-05, 2026-01-05T14:30:00Z, 14:30 (UTC), -2h; empty: some time ago, by the interval"
+
+
+class Candles(CandlesView):
+    """An answer."""
+
+    def as_csv(self) -> Response:
+        """A note, and that there is more, have no place in CSV: they are in the header `X-Candles`."""
+        said = [*([self.note] if self.note else []), *(["more"] if self.more else [])]
+        headers = {"Cache-Control": "no-store"} | ({"X-Candles": "; ".join(said)} if said else {})
+        return Response("".join(csv_lines(self.candles)), media_type="text/csv", headers=headers)
+
+
+def asked_time(begin: str, end: str, interval: Interval, now: int) -> tuple[int, int]:
+    """UTC nanoseconds, from and to. Raises IbStreamError `invalid_request`."""
+    last = _time("to", end, now) if end else now
+    first = (
+        _time("from", begin, now)
+        if begin
+        else last - min(USUAL_CANDLES * SECONDS[interval], USUAL_DAYS * 86_400) * SECOND
+    )
+    if first >= last:
+        raise IbStreamError("invalid_request", "from is not before to", "from")
+    return first, last
+
+
+def _time(name: str, text: str, now: int) -> int:
+    try:
+        return parse_time(text, now)
+    except ValueError as error:
+        raise IbStreamError("invalid_request", f"{name}: {error}", name) from None
+
+
+def read_candles(journal_dir: Path, symbol: str, interval: Interval, begin: int, end: int, now: int) -> Candles:
+    """Raises IbStreamError as past_candles does."""
+    until = time.monotonic() + READ_SECONDS
+
+    def proceed() -> None:
+        if time.monotonic() > until:
+            raise _TooLong
+
+    past = past_candles(journal_dir, symbol, interval, begin, end, now, proceed)
+    found: list[Candle] = []
+    more = False
+    try:
+        for candle in past.candles:
+            if len(found) == MAX_CANDLES:
+                more = True
+                break
+            found.append(candle)
+    except _TooLong:
+        if not found:
+            sentence = f"reading took more than {READ_SECONDS:g} s: ask for a shorter time, or use `ibstream candles`"
+            raise IbStreamError("journal_unavailable", sentence) from None
+        more = True
+    return Candles(symbol, interval, found, more, past.note)
+
+
+class _TooLong(Exception):
+    pass
