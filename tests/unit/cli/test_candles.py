@@ -57,7 +57,7 @@ def test_csv(run: Run) -> None:
         (("SPY", "--from", "2026-01-06", "--to", "2026-01-05"), 2, "--from is not before --to"),
         (("SPY", "--json", "--csv"), 2, "one of them"),
         (("ZZZ", *DAY), 13, "ZZZ was never planned"),
-        (("???",), 7, "no symbol"),
+        (("???",), 7, "is not a symbol"),
     ],
 )
 def test_what_cannot_be_shown_is_one_sentence(run: Run, arguments: tuple[str, ...], code: int, words: str) -> None:
