@@ -1,27 +1,39 @@
 """ibstream on this machine (files and local sockets) or over tcp. Stands on the sockets that the services use."""
 
 import os
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
 import zmq
 
 from ibstream.errors import CommandRefused, InvalidAddress, Unreachable
-from messages.codec import decode_plan, decode_quote
-from messages.control import AnyMessage, GetStatus, Start, StatusReply, Stop
+from messages.codec import decode_plan, decode_quote, decode_status
+from messages.control import Start, Stop
 from messages.errors import IbStreamError
 from messages.events import Plan
-from messages.topics import PLAN, QUOTE_PREFIX, SUPERVISOR_CONTROL, events_endpoint, quote_topic
+from messages.topics import (
+    PLAN,
+    QUOTE_PREFIX,
+    STATUS,
+    SUPERVISOR_CONTROL,
+    events_endpoint,
+    heartbeat_topic,
+    quote_topic,
+)
 from messages.views import Quote, Status
 from services.base.settings import Settings, load
 from services.runtime.bus import Subscriber, request
 
+T = TypeVar("T")
+
 _quote_file = msgspec.json.Decoder(Quote).decode
 _status_file = msgspec.json.Decoder(Status).decode
 GONE: Final = ("supervisor_unreachable", "planner_unreachable")
+BEATS: Final = 3  # heartbeats of the sink after which a current value that did not come will not: a second
 
 
 class BusFeed:
@@ -47,6 +59,48 @@ class BusFeed:
         self._subscriber.close()
 
 
+class HeldQuotes:
+    """The newest quote of each symbol that was ever asked for, from its topic."""
+
+    def __init__(self, context: "zmq.Context[Any]", settings: Settings) -> None:
+        self._subscriber = Subscriber(context, settings, [events_endpoint("sink")], [heartbeat_topic("sink")])
+        self._latest: dict[str, Quote] = {}
+        self._beats = 0
+        self._asked_at: dict[str, int] = {}  # by symbol, in beats
+
+    def get(self, symbol: str, timeout: float) -> Quote | None:
+        """None when the sink is heard and has none. Raises Unreachable when it is not heard within `timeout` s."""
+        if symbol not in self._asked_at:
+            self._subscriber.subscribe(quote_topic(symbol))
+            self._asked_at[symbol] = self._beats
+        deadline = time.monotonic() + timeout
+        self._drain()
+        while symbol not in self._latest:
+            if self._beats >= self._asked_at[symbol] + BEATS:
+                return None
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise Unreachable("the sink is not heard; is it running?", "unreachable")
+            self._subscriber.socket.poll(int(left * 1000) + 1)
+            self._drain()
+        return self._latest[symbol]
+
+    def _drain(self) -> None:
+        while frames := self._subscriber.drain():
+            for topic, payload in frames:
+                if not topic.startswith(QUOTE_PREFIX):
+                    self._beats += 1
+                    continue
+                try:
+                    quote = decode_quote(payload)
+                except msgspec.MsgspecError:
+                    raise Unreachable("what answers is no sink of this version", "unreachable") from None
+                self._latest[quote.symbol] = quote
+
+    def close(self) -> None:
+        self._subscriber.close()
+
+
 class BusTransport:
     """`tcp://sink=HOST:PORT,supervisor=HOST:PORT,planner=HOST:PORT,gateway=HOST:PORT`: those that one needs."""
 
@@ -67,45 +121,42 @@ class BusTransport:
             raise InvalidAddress(error.message, "invalid_address") from None
         self.context: zmq.Context[Any] = zmq.Context()
         self._timeout = timeout
-        self._quotes: BusFeed | None = None
-        self._latest: dict[str, Quote] = {}
+        self._quotes: HeldQuotes | None = None
 
     def quote(self, symbol: str) -> Quote | None:
         if self._quotes is None:
-            self._quotes = self.follow(())
-            self._take(self._timeout)  # until the first of the current values is here
-        self._take(0)
-        if symbol not in self._latest:
-            self._take(0.2)
-        return self._latest.get(symbol)
-
-    def _take(self, seconds: float) -> None:
-        assert self._quotes is not None
-        while found := self._quotes.poll(seconds):
-            self._latest.update((quote.symbol, quote) for quote in found)
-            seconds = 0
+            self._quotes = HeldQuotes(self.context, self.settings)
+        return self._quotes.get(symbol, self._timeout)
 
     def status(self) -> Status:
-        reply = self._ask(GetStatus())
-        if not isinstance(reply, StatusReply):
-            raise Unreachable("what answers is no supervisor of this version", "unreachable")
-        return reply.status
+        return self._last_value("supervisor", STATUS, decode_status)
 
     def plan(self) -> Plan:
-        subscriber = Subscriber(self.context, self.settings, [events_endpoint("planner")], [PLAN])
+        return self._last_value("planner", PLAN, decode_plan)
+
+    def _last_value(self, service: str, topic: str, decode: Callable[[bytes], T]) -> T:
+        """What a service publishes as current: a key that may subscribe is enough."""
+        subscriber = Subscriber(self.context, self.settings, [events_endpoint(service)], [topic])
+        deadline = time.monotonic() + self._timeout
         try:
-            subscriber.socket.poll(int(self._timeout * 1000))
-            for topic, payload in subscriber.drain():
-                if topic == PLAN:
-                    return decode_plan(payload)
+            while (left := deadline - time.monotonic()) > 0:
+                subscriber.socket.poll(int(left * 1000) + 1)
+                payloads = [payload for name, payload in subscriber.drain() if name == topic]
+                if payloads:
+                    return decode(payloads[-1])
         except msgspec.MsgspecError:
-            raise Unreachable("what answers is no planner of this version", "unreachable") from None
+            raise Unreachable(f"what answers is no {service} of this version", "unreachable") from None
         finally:
             subscriber.close()
-        raise Unreachable("no plan was heard; is the planner running?", "unreachable")
+        raise Unreachable(f"no {topic} was heard; is the {service} running?", "unreachable")
 
     def command(self, command: Start | Stop) -> None:
-        self._ask(command)
+        try:
+            request(self.settings, SUPERVISOR_CONTROL, command, timeout=self._timeout)
+        except IbStreamError as error:
+            if error.code in GONE:
+                raise Unreachable(error.message, "unreachable") from None
+            raise CommandRefused(error.message, error.code) from None
 
     def follow(self, symbols: Iterable[str]) -> BusFeed:
         return BusFeed(self.context, self.settings, symbols)
@@ -115,16 +166,6 @@ class BusTransport:
             self._quotes.close()
             self._quotes = None
         self.context.destroy(linger=0)
-
-    def _ask(self, message: AnyMessage) -> AnyMessage:
-        try:
-            return request(self.settings, SUPERVISOR_CONTROL, message, timeout=self._timeout)
-        except msgspec.MsgspecError:
-            raise Unreachable("what answers is no supervisor of this version", "unreachable") from None
-        except IbStreamError as error:
-            if error.code in GONE:
-                raise Unreachable(error.message, "unreachable") from None
-            raise CommandRefused(error.message, error.code) from None
 
 
 class FileTransport(BusTransport):

@@ -215,11 +215,15 @@ class Subscriber:
     ) -> None:
         self.socket = _socket(context, zmq.SUB)
         for topic in topics:
-            self.socket.setsockopt(zmq.SUBSCRIBE, topic.encode())
+            self.subscribe(topic)
         # Local ones first: the keys that a tcp endpoint needs stay on the socket, for all connections made after it.
         for endpoint in sorted(endpoints, key=lambda endpoint: address(settings, endpoint).startswith("tcp:")):
             _connect(self.socket, settings, endpoint)
         self.malformed = 0
+
+    def subscribe(self, topic: str) -> None:
+        """One topic more."""
+        self.socket.setsockopt(zmq.SUBSCRIBE, topic.encode())
 
     def drain(self) -> list[tuple[str, bytes]]:
         """All that has arrived, in order for each publisher, at most MAX_DRAIN frames."""

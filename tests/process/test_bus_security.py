@@ -1,10 +1,11 @@
 """Who gets onto the bus, and who does not: keys and roles on tcp, private local sockets, hostile bytes on all of them.
 
-One pipeline for the module, its gateway, planner and supervisor on loopback tcp; every test leaves it as it was.
+One pipeline for the module, its services on loopback tcp; every test leaves it as it was.
 `IBSTREAM_FUZZ_SECONDS` makes the fuzzer of each socket run longer than its two seconds.
 """
 
 import contextlib
+import itertools
 import os
 import random
 import socket
@@ -21,6 +22,7 @@ import msgspec
 import pytest
 import zmq
 
+import ibstream
 from messages.codec import decode_heartbeat, decode_message, encode
 from messages.control import (
     Accepted,
@@ -35,6 +37,7 @@ from messages.control import (
     Stop,
 )
 from messages.errors import IbStreamError
+from messages.ticks import Tick
 from messages.topics import HEARTBEAT_PREFIX, PLANNER_CONTROL, SUPERVISOR_CONTROL, TICKS, heartbeat_topic
 from messages.views import Heartbeat
 from services.base import keys
@@ -45,7 +48,7 @@ from tests.process.pipeline import CORE, REPOSITORY, Pipeline
 from tests.process.readback import Witness
 from tests.support import eventually, free_port
 
-ON_TCP = ("gateway", "planner", "supervisor")
+ON_TCP = ("gateway", "planner", "sink", "supervisor")
 FUZZ_SECONDS = float(os.environ.get("IBSTREAM_FUZZ_SECONDS") or 2)
 REFUSED_SECONDS = 1.0  # for which one who must not get in tries
 
@@ -150,6 +153,39 @@ def test_a_data_key_reads_and_replays(house: Pipeline) -> None:
     assert reply.head_seq > 0
     first = house.blocks(TICKS)[: len(reply.blocks)]
     assert [encode(block) for block in first] == reply.blocks
+
+
+def test_the_python_client_reads_with_a_data_key_and_commands_with_a_control_key(
+    house: Pipeline, tmp_path: Path
+) -> None:
+    """A program on another machine: the address of each service and a folder with its own key and the server's."""
+    for name in ("reader.key_secret", "reader.key", "local.key_secret", "local.key", "server.key"):
+        (tmp_path / name).write_bytes((house.data / "keys" / name).read_bytes())
+    where = f"tcp://{','.join(house.env['IBSTREAM_BUS_PEERS'].split())}"
+    with ibstream.connect(where, key=tmp_path / "reader.key_secret", timeout=10) as reader:
+        assert reader.price("SPY", sources={"mock"}).good_until
+        with pytest.raises(ibstream.UnknownSymbol):
+            reader.price("NEVER")
+        assert reader.wait_until_connected(30).status == "connected"
+        assert "SPY" in [planned.symbol for planned in reader.plan().symbols]
+        assert next(iter(reader.quotes("SPY"))).symbol == "SPY"
+        seqs = [item.seq for item in itertools.islice(reader.ticks(since="-2s"), 300) if isinstance(item, Tick)]
+        assert seqs == list(range(seqs[0], seqs[0] + len(seqs)))
+    with ibstream.connect(where, key=tmp_path / "reader.key_secret", timeout=REFUSED_SECONDS) as reader:
+        with pytest.raises(ibstream.Unreachable):
+            reader.stop()
+        assert_untouched(house)
+    with ibstream.connect(where, key=tmp_path / "local.key_secret", timeout=20) as owner:
+        with pytest.raises(ibstream.CommandRefused) as refusal:
+            owner.start()
+        assert refusal.value.reason == "ib_stream_lock_busy"
+    stranger(house, tmp_path / "stranger")
+    unknown = tmp_path / "stranger" / "stranger.key_secret"
+    with (
+        ibstream.connect(where, key=unknown, timeout=REFUSED_SECONDS) as nobody,
+        pytest.raises(ibstream.Unreachable),
+    ):
+        nobody.price("SPY")
 
 
 def test_a_data_key_gets_no_answer_on_a_control_port(house: Pipeline) -> None:

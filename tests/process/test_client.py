@@ -113,6 +113,18 @@ def test_follow_quotes(running: Pipeline) -> None:
     assert said.startswith("SPY: ") and "(mock)" in said
 
 
+def test_a_risk_check(running: Pipeline) -> None:
+    def check(*symbols: str) -> tuple[int, str]:
+        command = [sys.executable, EXAMPLES / "risk_check.py", running.settings.stream_dir, *symbols]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+        return done.returncode, done.stdout
+
+    code, said = check("SPY", "QQQ")
+    assert (code, [line.split()[0] for line in said.splitlines()]) == (0, ["SPY", "QQQ"])
+    code, said = check("SPY", "NEVER")
+    assert code == 1 and "NEVER must not be used" in said
+
+
 def test_a_node_program(running: Pipeline, tmp_path: Path) -> None:
     shutil.copytree(EXAMPLES / "node", tmp_path / "node")
     npm = program("npm", "apt-get install npm")
