@@ -1,6 +1,7 @@
 """Streams of quotes and ticks: one object, for `for` and for `async for`."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Generic, Protocol, TypeVar
 
@@ -40,10 +41,23 @@ class Stream(Generic[T]):
     async def __aiter__(self) -> AsyncIterator[T]:
         try:
             while self._open:
-                for item in await asyncio.to_thread(self._feed.poll, STEP):
+                for item in await self._polled():
                     yield item
         finally:
             self.close()
+
+    async def _polled(self) -> list[T]:
+        """A poll on another thread. Who is cancelled waits for its end: a socket is never closed under its poll."""
+        polling = asyncio.ensure_future(asyncio.to_thread(self._feed.poll, STEP))
+        try:
+            return await asyncio.shield(polling)
+        except asyncio.CancelledError:
+            while not polling.done():
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.wait([polling])
+            if not polling.cancelled():
+                polling.exception()  # seen: nobody is left to be told
+            raise
 
     def close(self) -> None:
         if self._open:

@@ -4,6 +4,8 @@ For tests that break things: while all is well that is the pause between two pri
 its `good_until` is over.
 """
 
+import asyncio
+import contextlib
 import http.client
 import importlib.util
 import json
@@ -17,18 +19,42 @@ from typing import Any
 
 import zmq
 
+from ibstream import Client, IbstreamError, Quote
+from ibstream.bus import BusTransport, FileTransport
+from ibstream.http import HttpTransport
+from ibstream.transport import Transport
 from messages.codec import decode_quote, encode_json
 from messages.topics import events_endpoint, quote_topic
 from services.runtime.bus import Subscriber
 from tests.process.pipeline import REPOSITORY, Pipeline
 
-WAYS = ("file", "topic", "new subscriber", "HTTP", "event stream")
+WAYS = (
+    "file",
+    "topic",
+    "new subscriber",
+    "HTTP",
+    "event stream",
+    "client: files",
+    "client: bus",
+    "client: HTTP",
+    "client: quotes",
+)
 PAUSE = 0.03  # seconds between two tries
+TIMEOUT = 1.0  # seconds for which a client waits for an answer
 
 _spec = importlib.util.spec_from_file_location("risk_check", REPOSITORY / "deploy" / "examples" / "risk_check.py")
 assert _spec is not None and _spec.loader is not None
 risk_check = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(risk_check)
+
+
+class OnLocalBus(FileTransport):
+    """The bus of this machine: what a client of `tcp://` does, over Unix sockets."""
+
+    quote = BusTransport.quote
+
+    def __init__(self, pipeline: Pipeline, timeout: float) -> None:
+        self._begin(pipeline.env, timeout)
 
 
 class Readings:
@@ -44,12 +70,17 @@ class Readings:
         self._refused: set[str] = set()
         self._problems: list[BaseException] = []
         self._lock = threading.Lock()
+        root = pipeline.folder / "data"
         ways: dict[str, Callable[[], None]] = {
             "file": self._file,
             "topic": self._topic,
             "new subscriber": self._new_subscriber,
             "HTTP": self._http,
             "event stream": self._event_stream,
+            "client: files": lambda: self._client("client: files", FileTransport(root, TIMEOUT)),
+            "client: bus": lambda: self._client("client: bus", OnLocalBus(pipeline, TIMEOUT)),
+            "client: HTTP": lambda: self._client("client: HTTP", HttpTransport(self._url_of_web(), "", TIMEOUT)),
+            "client: quotes": self._client_quotes,
         }
         self._threads = [threading.Thread(target=self._again, args=(ways[way],), daemon=True) for way in WAYS]
 
@@ -82,6 +113,12 @@ class Readings:
             return {way: round(self._oldest.get(way, 0.0), 1) for way in WAYS}
 
     @property
+    def silent(self) -> set[str]:
+        """The ways by which nothing passed yet: while all is well, one that does not work."""
+        with self._lock:
+            return set(WAYS) - self._oldest.keys()
+
+    @property
     def refused(self) -> set[str]:
         """Why the example refused."""
         with self._lock:
@@ -95,7 +132,10 @@ class Readings:
         if until is None or now >= datetime.fromisoformat(until):
             return
         assert not quote["stale"], quote
-        age = (now - datetime.fromisoformat(quote["timestamp"])).total_seconds()
+        self._note(way, quote["timestamp"])
+
+    def _note(self, way: str, timestamp: str) -> None:
+        age = (datetime.now(UTC) - datetime.fromisoformat(timestamp)).total_seconds()
         with self._lock:
             self._oldest[way] = max(self._oldest.get(way, 0.0), min(age, time.time() - self._began))
 
@@ -172,5 +212,39 @@ class Readings:
         except (OSError, http.client.HTTPException):
             return
 
+    def _client(self, way: str, transport: Transport) -> None:
+        """`price` of the client: what it answers is held to the rule like everything else."""
+        with Client(transport) as client:
+            while not self._done.wait(PAUSE):
+                try:
+                    quote = client.price(self._symbol)
+                except IbstreamError:
+                    continue
+                self._judge(way, json.loads(encode_json(quote)))
+
+    def _client_quotes(self) -> None:
+        """The last quote that came is believed without a clock: that it comes once more, stale, must be enough."""
+        last: list[Quote] = []
+
+        async def follow(client: Client) -> None:
+            async for quote in client.quotes(self._symbol):
+                last[:] = [quote]
+
+        async def judge() -> None:
+            with Client(OnLocalBus(self._pipeline, TIMEOUT)) as client:
+                following = asyncio.create_task(follow(client))
+                while not self._done.is_set() and not following.done():
+                    await asyncio.sleep(PAUSE)
+                    if last and not last[0].stale and last[0].timestamp is not None:
+                        self._note("client: quotes", last[0].timestamp)
+                following.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await following
+
+        asyncio.run(judge())
+
+    def _url_of_web(self) -> str:
+        return f"http://127.0.0.1:{self._pipeline.web_port}"
+
     def _url(self, what: str) -> str:
-        return f"http://127.0.0.1:{self._pipeline.web_port}/api/ib/stream/{what}"
+        return f"{self._url_of_web()}/api/ib/stream/{what}"

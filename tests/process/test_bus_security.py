@@ -361,7 +361,7 @@ def test_sockets_and_keys_are_the_owners_alone(house: Pipeline) -> None:
     assert stat.S_IMODE((house.data / "keys").stat().st_mode) == 0o700
     for secret in (house.data / "keys").glob("*.key_secret"):
         assert stat.S_IMODE(secret.stat().st_mode) == 0o600
-    assert {path.name for path in run.glob("*.events")} == {"simulator.events", "sink.events"}
+    assert {path.name for path in run.glob("*.events")} == {"simulator.events"}
 
 
 def test_an_open_run_folder_is_closed_at_the_start(house: Pipeline) -> None:

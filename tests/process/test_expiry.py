@@ -70,6 +70,8 @@ class House(Pipeline):
         """Do it, watch, undo it. The oldest price that passed for good, by way to read."""
         _, fault, undo = row
         self.readings.begin()
+        eventually(lambda: not self.readings.silent, message="a price by each way")
+        self.readings.begin()
         fault(self)
         time.sleep(WATCH)
         found = self.readings.oldest

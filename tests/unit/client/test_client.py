@@ -1,10 +1,12 @@
 """The client refuses every price that may not be used, each with its reason; shown on the fake that users test with."""
 
 import asyncio
+import threading
 
 import pytest
 
 import ibstream
+from ibstream.streams import Stream
 from ibstream.testing import FakeStream
 
 
@@ -44,6 +46,7 @@ def test_a_clock_that_was_set_back(fake: FakeStream) -> None:
 def test_too_old_and_from_elsewhere(fake: FakeStream) -> None:
     fake.advance(3)
     assert refused(fake, ibstream.StalePrice, max_age=2).reason == "too_old"
+    assert refused(fake, ibstream.StalePrice, max_age=float("nan")).reason == "too_old"
     assert fake.client.price("SPY", max_age=3.5).last == 590.0
     error = refused(fake, ibstream.StalePrice, sources={"ib_snapshot", "mock"})
     assert error.reason == "source"
@@ -102,6 +105,43 @@ def test_the_same_for_asyncio(fake: FakeStream) -> None:
         return seen
 
     assert asyncio.run(follow()) == [("SPY", False), ("SPY", True)]
+
+
+class SlowFeed:
+    """A feed whose poll lasts until `release`, and which knows whether it was closed meanwhile."""
+
+    def __init__(self) -> None:
+        self.started, self.release = threading.Event(), threading.Event()
+        self.polling = self.closed = self.closed_under_its_poll = False
+
+    def poll(self, seconds: float) -> list[str]:
+        self.polling = True
+        self.started.set()
+        assert self.release.wait(10)
+        self.polling = False
+        return []
+
+    def close(self) -> None:
+        self.closed, self.closed_under_its_poll = True, self.polling
+
+
+def test_who_is_cancelled_closes_no_socket_under_its_poll() -> None:
+    async def cancelled(feed: SlowFeed) -> None:
+        async def follow() -> None:
+            async for _ in Stream(feed):
+                pass
+
+        following = asyncio.create_task(follow())
+        await asyncio.to_thread(feed.started.wait, 10)
+        following.cancel()
+        await asyncio.sleep(0)
+        feed.release.set()
+        with pytest.raises(asyncio.CancelledError):
+            await following
+
+    feed = SlowFeed()
+    asyncio.run(cancelled(feed))
+    assert feed.closed and not feed.closed_under_its_poll
 
 
 @pytest.mark.parametrize("address", ["ftp://host", "ws://host:1"])
