@@ -27,6 +27,53 @@ export interface AlertsView {
 }
 
 /**
+ * A part of an interval in which the symbol's price was not to be trusted, and why: a quote's `reason`, or a
+ * gap's.
+ */
+export interface Blind {
+  reason: string
+  seconds: number
+}
+
+/**
+ * What a symbol traded from `start` on and before `end`, by the time at which it was received.
+ *
+ * Prices in the contract's currency, volume in shares or contracts. A candle without prices says that nothing was
+ * seen of an interval in which prices were missing; an interval in which nothing traded, and that was seen whole,
+ * has no candle.
+ */
+export interface Candle {
+  symbol: string
+  interval: '15m' | '1d' | '1h' | '1m' | '1s' | '5m' | '5s'
+  start: string
+  end: string
+  session?: string | null
+  hours?: 'exchange' | 'utc' | null
+  open?: number | null
+  high?: number | null
+  low?: number | null
+  close?: number | null
+  volume?: number | null
+  vwap?: number | null
+  trades?: number
+  coverage: number
+  blind?: Blind[]
+  filled?: number
+  source?: 'ib_history' | 'ib_snapshot' | 'ib_stream' | 'mock' | null
+  market_data_type?: 'delayed' | 'delayed_frozen' | 'frozen' | 'realtime' | null
+  complete: boolean
+}
+
+/** `more`: there are later ones in the time that was asked for. `note`: what of it is not there any more. */
+export interface CandlesView {
+  symbol: string
+  interval: '15m' | '1d' | '1h' | '1m' | '1s' | '5m' | '5s'
+  candles: Candle[]
+  more: boolean
+  note: string | null
+}
+
+/**
  * What IB computes of an option at one price. `implied_volatility` is a year's, as a part of 1; `vega` is for one
  * point of volatility, `theta` for a day, `dividends` the present value of those until the option ends.
  */
