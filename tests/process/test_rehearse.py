@@ -3,6 +3,7 @@ our own gateway."""
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ import psutil
 import pytest
 
 from tests.process.simulators import REPOSITORY
+from tests.support import eventually, free_port
 
 KEEPER = [sys.executable, "-m", "tests.process.clients.keeping", "{host}", "{port}"]
 
@@ -72,6 +74,34 @@ def test_a_program_that_never_connects_is_ended_with_its_children() -> None:
     assert done.returncode == 18
     assert "the program did not connect within 2 seconds [program_unreachable]" in done.stderr
     assert [one.pid for one in psutil.process_iter(["cmdline"]) if marker in (one.info["cmdline"] or ())] == []
+
+
+def test_a_signal_ends_the_program_too(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "ibstream", "rehearse", "--scenario", "calm", "--log", str(tmp_path / "log"), "--",
+               sys.executable, "-c", "import os, time; print(os.getpid(), flush=True); time.sleep(99)"]  # fmt: skip
+    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        log = tmp_path / "log"
+        pid = int(eventually(lambda: log.exists() and log.read_text().strip()))
+        process.terminate()
+        process.communicate(timeout=20)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert not psutil.pid_exists(pid)
+
+
+def test_a_program_that_is_started_by_hand() -> None:
+    port = free_port()
+    command = [sys.executable, "-m", "ibstream", "rehearse", "--port", str(port), "--scenario", "farm_down", "--json"]
+    keeper = [one.format(host="127.0.0.1", port=port) for one in KEEPER]
+    with (
+        subprocess.Popen([*command, "--speed", "10"], cwd=REPOSITORY, stdout=subprocess.PIPE) as process,
+        subprocess.Popen(keeper, cwd=REPOSITORY) as program,
+    ):
+        try:
+            out, _ = process.communicate(timeout=90)
+        finally:
+            program.kill()
+    assert process.returncode == 0
+    assert json.loads(out)["outcomes"][0]["verdict"] == "pass"
 
 
 def test_a_program_that_cannot_be_started_or_ends_at_once() -> None:

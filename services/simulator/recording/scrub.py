@@ -20,6 +20,7 @@ from services.simulator.recording.errors import sentence
 ACCOUNT: Final = "DU0000000"  # stands for every account
 FIRST_ORDER_ID: Final = 1
 _NEWS_TICK: Final = 62
+_HIGHEST_ID: Final = 999
 _SHORTEST: Final = 4  # characters of an account name that is looked for in what is kept
 
 Fields = list[str]
@@ -119,7 +120,8 @@ class Scrubber:
         self._accounts = accounts
 
     def scrub(self, payload: bytes, from_server: bool) -> tuple[int, bytes | None]:
-        """The message's id, -1 where it has none, and the frame to keep, with its length; None to withhold it."""
+        """The message's id, -1 where it has none or no sensible one, and the frame to keep, with its length; None to
+        withhold it."""
         try:
             envelope = unwrap(payload, self._version)
         except Garbage:
@@ -129,7 +131,7 @@ class Scrubber:
         kept = self._text(envelope, from_server) if envelope.body is None else _protobuf(envelope, from_server)
         if kept is not None and any(name.encode() in kept for name in self._accounts):
             kept = None
-        return envelope.kind, kept
+        return envelope.kind if 0 <= envelope.kind <= _HIGHEST_ID else -1, kept
 
     def _text(self, envelope: Envelope, from_server: bool) -> bytes | None:
         rules = TEXT_FROM_SERVER if from_server else TEXT_FROM_CLIENT

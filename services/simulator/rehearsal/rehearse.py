@@ -23,6 +23,7 @@ from services.simulator.trouble.scenario import Director, Scenario
 
 STEADY: Final = 3 * SECOND  # without a new line, before the trouble begins
 HOLD: Final = 3 * SECOND  # every line flows for so long before the trial is over
+WITHOUT_LINES: Final = 10 * SECOND  # that a program may have none for, while the market is closed
 POLL: Final = 0.05
 AT_ONCE: Final = 0.1  # seconds: two turns of the gateway
 START: Final = 30.0  # seconds for a listener whose port is still taken
@@ -128,11 +129,13 @@ class _Run:
             await asyncio.sleep(POLL)
 
     def _is_there(self) -> bool:
-        """Where a market is closed, to be connected is enough: some subscribe when it opens."""
-        if self._trial.until_open:
-            return bool(self._core.ready_clients())
-        steady = self._watch.steady_since
-        return bool(steady) and self._clock.now() - steady > STEADY
+        """Where a market is closed, to be connected is enough after a while: some subscribe when it opens."""
+        now, steady = self._clock.now(), self._watch.steady_since
+        if steady:
+            return now - steady > STEADY
+        if not (self._trial.until_open and self._core.ready_clients()):
+            return False
+        return now - max(one.since for one in self._core.stats.connections.values()) > WITHOUT_LINES
 
     async def _trouble(self, server: Server) -> Outcome:
         began = self._clock.now()

@@ -55,7 +55,7 @@ class Watch:
         self._faults: dict[str, Fault] = {}
         self._times: dict[int, deque[int]] = {}
         self._asked: dict[str, deque[int]] = {}
-        self._orders: dict[bytes, int] = {}
+        self._orders: dict[bytes, tuple[int, int]] = {}  # connection and id of each order, by its content
         self._strikes = 0
 
     # --- what is told ---
@@ -166,13 +166,14 @@ class Watch:
 
     def _note_order(self, client: Client, envelope: Envelope) -> None:
         """The same order under another id, on another connection, is the same intent a second time."""
-        content = order_content(envelope, client.replies.version)
-        if content is None:
+        placed = order(envelope, client.replies.version)
+        if placed is None:
             return
-        placed_on = self._orders.get(content)
-        if placed_on is None and len(self._orders) < MOST_ORDERS:
-            self._orders[content] = client.conn
-        elif placed_on is not None and placed_on != client.conn:
+        number, content = placed
+        before = self._orders.get(content)
+        if before is None and len(self._orders) < MOST_ORDERS:
+            self._orders[content] = (client.conn, number)
+        elif before is not None and before[0] != client.conn and before[1] != number:
             rule = "Orders outlive the connection: ask for open orders before one is placed again."
             seen = "an order was placed again, under another id, after a new connection"
             self._fault("order", seen, rule, "TWS API documentation, retrieving currently active orders")
@@ -187,21 +188,22 @@ class Watch:
         self._faults[key] = Fault(seen, rule, source)
 
 
-def order_content(envelope: Envelope, version: int) -> bytes | None:
-    """All of an order but its id: what makes it the same one. None where it cannot be read."""
+def order(envelope: Envelope, version: int) -> tuple[int, bytes] | None:
+    """The id of an order, and all else of it: what makes it the same one. None where it cannot be read."""
     if envelope.body is None:
-        start = 1 if version >= ORDER_CONTAINER else 2
-        return "\0".join(envelope.fields[start:]).encode()
+        place = 0 if version >= ORDER_CONTAINER else 1
+        number, *content = envelope.fields[place:] or [""]
+        return (int(number), "\0".join(content).encode()) if number.isdigit() else None
     request = PlaceOrderRequest()
     try:
         request.ParseFromString(envelope.body)
     except DecodeError:
         return None
+    number = request.orderId
     request.ClearField("orderId")
-    for name in ("orderId", "permId"):
+    for name in ("orderId", "permId", "clientId"):
         request.order.ClearField(name)
-    content: bytes = request.SerializeToString(deterministic=True)
-    return content
+    return number, request.SerializeToString(deterministic=True)
 
 
 def _open(client: Client) -> list[tuple[str, Instrument, Subscription | None]]:

@@ -20,6 +20,7 @@ class Keeper:
         self.contract = Stock("SPY", "SMART", "USD")
         self.ib.errorEvent += self.on_error
         self.look_again = False
+        self.order_id = 0
 
     async def run(self) -> None:
         while True:
@@ -28,7 +29,8 @@ class Keeper:
                 await self.ib.qualifyContractsAsync(self.contract)
                 self.ib.reqMktData(self.contract)
                 if self.fault == "orders":
-                    self.ib.placeOrder(self.contract, MarketOrder("BUY", 1))
+                    self.order_id += 1000
+                    self.ib.placeOrder(self.contract, MarketOrder("BUY", 1, orderId=self.order_id))
                 while self.ib.isConnected():
                     await asyncio.wait_for(self.ib.reqCurrentTimeAsync(), ANSWER_WITHIN)
                     if self.look_again:

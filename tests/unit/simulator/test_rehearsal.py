@@ -1,12 +1,14 @@
 """What is seen of a program from the gateway's side, and the card that is made of it; the official client plays it."""
 
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import pytest
 from ibapi.order import Order
 
 from messages.errors import IbStreamError
 from services.base.clock import SECOND
+from services.simulator import rehearsal
 from services.simulator.rehearsal.card import Outcome, card, junit
 from services.simulator.rehearsal.trials import TRIALS, choose, steps
 from services.simulator.rehearsal.watch import Stream, Watch
@@ -50,6 +52,14 @@ def test_trials_add_up_and_their_steps_are_those_of_scenarios() -> None:
             Director(Conversation().core).check(scenario.parse_step(entry))
     (down,) = choose(["farm_down"])
     assert [one["farm"] for one in steps(down, {"usfarm.nj", "usfarm"})] == ["usfarm", "usfarm.nj"]
+
+
+def test_the_table_of_the_documentation_is_that_of_the_trials() -> None:
+    readme = (Path(rehearsal.__file__).parents[1] / "README.md").read_text("utf-8")
+    rows = [line for line in readme.splitlines() if line.startswith("| `") and line.count("|") == 5]
+    for trial in TRIALS:
+        found = [row for row in rows if row.startswith(f"| `{trial.name}` | {trial.weight} | ")]
+        assert len(found) == 1 and found[0].endswith(f" | {trial.within:g} |"), trial.name
 
 
 def test_a_scenario_that_there_is_not() -> None:
@@ -116,6 +126,8 @@ def test_an_order_again_after_a_new_connection(version: int) -> None:
     other = order()
     other.totalQuantity = 2
     again.client.placeOrder(8, contract("SPY"), other)
+    assert seen(watch) == []
+    again.client.placeOrder(3, contract("SPY"), order())  # the same id: a change of the same order
     assert seen(watch) == []
     again.client.placeOrder(9, contract("SPY"), order())
     assert seen(watch) == ["an order was placed again, under another id, after a new connection"]

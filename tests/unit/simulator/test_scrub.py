@@ -165,6 +165,7 @@ def test_texts_of_an_unknown_server_version_and_garbage_are_withheld() -> None:
     assert Scrubber(200, set()).scrub(text_payload(200, 1, tick), True)[1] is not None
     assert Scrubber(999, set()).scrub(text_payload(999, 1, tick), True) == (1, None)
     assert Scrubber(178, set()).scrub(b"what is this", True) == (-1, None)
+    assert Scrubber(178, set()).scrub(b"7654321\0", True) == (-1, None)
     assert Scrubber(226, set()).scrub(b"\0\0\0\xc9\xff\xff\xff", True) == (1, None)
 
 
