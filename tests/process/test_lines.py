@@ -2,14 +2,18 @@
 version and at an old one: real processes on the simulator."""
 
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from messages.events import TickBlock
 from messages.ticks import ticks
 from messages.topics import TICKS
+from services.simulator.market.derived import expirations
+from services.simulator.market.listed import usual
 from tests.process.pipeline import Pipeline
 from tests.process.user_database import UserDatabase
 from tests.support import eventually
@@ -81,3 +85,68 @@ def test_generic_ticks_of_a_start(pipeline: Callable[..., Pipeline]) -> None:
     assert running.cli("start", "--symbols", "SPY", "--generic-ticks", "233,236").returncode == 0
     assert field(running, "SPY", "generic", "rt_volume", "vwap") > 0
     assert field(running, "SPY", "generic", "shortable") == 3.0
+
+
+# --- kinds of contracts ---
+
+
+class Kind(NamedTuple):
+    """What a user writes, the file's name, and what stands in the file: fields that it has and has not."""
+
+    text: str
+    name: str
+    has: set[str]
+    without: frozenset[str] = frozenset()
+
+
+TODAY = datetime.now(ZoneInfo("US/Eastern")).date()
+EXPIRY = expirations(TODAY)[1]
+FRONT = next(one for one in usual(TODAY) if one.symbol == "ES")
+MONTH = FRONT.expiry[:6]
+WARRANT = next(one for one in usual(TODAY) if one.sec_type == "WAR")
+TRADED = {"bid", "ask", "last", "bid_size", "ask_size", "close"}
+KINDS = [
+    Kind(f"AAPL  {EXPIRY[2:]}C00245000", f"AAPL{EXPIRY[2:]}C00245000", TRADED | {"greeks", "multiplier", "volume"}),
+    Kind(f"SPX:SMART:USD:OPT:{EXPIRY}:5850:P", f"SPX_SMART_USD_OPT_{EXPIRY}_5850_P", TRADED | {"greeks", "multiplier"}),
+    Kind(f"ES:CME:USD:FOP:{FRONT.expiry}:5900:C", f"ES_CME_USD_FOP_{FRONT.expiry}_5900_C", TRADED | {"greeks"}),
+    Kind(f"SAP:FWB:EUR:WAR:{WARRANT.expiry}:240:C", f"SAP_FWB_EUR_WAR_{WARRANT.expiry}_240_C", TRADED | {"multiplier"}),
+    Kind(
+        "912810ZZ9:SMART:USD:BOND",
+        "912810ZZ9_SMART_USD_BOND",
+        {"bid", "ask", "last"},
+        frozenset({"bid_size", "volume"}),
+    ),
+    Kind("VINIX:FUNDSERV:USD:FUND", "VINIX_FUNDSERV_USD_FUND", {"last", "close"}, frozenset({"bid", "ask"})),
+    Kind("AAPL:SMART:USD:CFD", "AAPL_SMART_USD_CFD", TRADED),
+    Kind("BTC:PAXOS:USD:CRYPTO", "BTC_PAXOS_USD_CRYPTO", TRADED),
+    Kind("SPX:CBOE:USD:IND", "SPX_CBOE_USD_IND", {"last", "close", "high", "low"}, frozenset({"bid", "ask"})),
+    Kind("EUR:IDEALPRO:USD:CASH", "EUR_IDEALPRO_USD_CASH", {"bid", "ask", "bid_size"}, frozenset({"last", "volume"})),
+    Kind("XAUUSD:SMART:USD:CMDTY", "XAUUSD_SMART_USD_CMDTY", {"bid", "ask", "bid_size"}, frozenset({"last", "volume"})),
+    Kind(f"ES:CME:USD:FUT:{MONTH}", f"ES_CME_USD_FUT_{MONTH}", TRADED | {"multiplier", "volume"}),
+]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_kind_of_contract_from_the_plan_to_its_file(planned: Callable[..., Pipeline], version: int) -> None:
+    refused = ["SPY:SMART:USD:BAG", "ES:CME:USD:CONTFUT", f"AAPL:SMART:USD:OPT:{EXPIRY}:245"]
+    running = planned(version, {"symbols": [*(kind.text for kind in KINDS), *refused]})
+    for kind in KINDS:
+        for name in kind.has:
+            field(running, kind.name, name)
+    running.await_status("connected")
+    for kind in KINDS:
+        found = running.quote(kind.name) or {}
+        assert found["symbol"] == kind.name and not kind.without & found.keys(), found
+    status = running.status()
+    assert status is not None
+    assert len(status.symbols) == len(KINDS)
+    assert [warning.partition(" is not a symbol: ")[2] for warning in status.warnings] == [
+        "BAG is not served: a combination is priced by its legs; name each leg",
+        "CONTFUT is not served: a continuous future has bars and no market data; name its month",
+        "expected SYMBOL:EXCHANGE:CURRENCY:OPT:EXPIRY:STRIKE:RIGHT[:CLASS]",
+    ]
+    greeks = field(running, KINDS[0].name, "greeks")
+    assert greeks.keys() >= {"bid", "ask", "last", "model"}
+    model = greeks["model"]
+    assert 0 < model["implied_volatility"] < 2 and 0 < model["delta"] < 1 and 200 < model["underlying"] < 300
+    assert (running.quote(KINDS[0].name) or {})["multiplier"] == 100

@@ -334,6 +334,10 @@ class OfficialClient(EWrapper):  # type: ignore[misc]
             )
         )
 
+    def bondContractDetails(self, reqId: int, contractDetails: Any) -> None:
+        """Bonds have a message of their own, which lacks what only others have."""
+        self.contractDetails(reqId, contractDetails)
+
     def tickPrice(self, reqId: int, tickType: int, price: float, attrib: Any) -> None:
         self._tell_price(nan)
         self._price = (reqId, tickType, price)

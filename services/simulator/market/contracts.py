@@ -92,11 +92,11 @@ class Instrument:
 
     @property
     def has_quotes(self) -> bool:
-        return self.sec_type != "IND"
+        return self.sec_type not in ("IND", "FUND")
 
     @property
     def has_trades(self) -> bool:
-        return self.sec_type != "CASH"
+        return self.sec_type not in ("CASH", "CMDTY")
 
     @property
     def tick_text(self) -> str:
@@ -132,7 +132,7 @@ class Wanted(NamedTuple):
     expired: bool = False  # those that have expired are wanted too
 
 
-DERIVED = ("OPT", "CFD", "CONTFUT")
+DERIVED = ("OPT", "FOP", "CFD", "CONTFUT")
 Derive = Callable[[str, Sequence[Instrument]], list[Instrument]]
 
 
@@ -269,7 +269,7 @@ class Master:
             self._invented(ticker)
         elif is_derived(con_id) and self._derive is not None:
             bases = [one for one in self if one.under is None]
-            made = [one for kind in ("CFD", "OPT") for one in self._derive(kind, bases)]
+            made = [one for kind in ("CFD", "OPT", "FOP") for one in self._derive(kind, bases)]
             for one in [one for one in made if one.con_id == con_id]:
                 self._keep(one)
 

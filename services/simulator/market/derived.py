@@ -20,6 +20,8 @@ def derive(today: date, sec_type: str, bases: Sequence[Instrument]) -> list[Inst
     """All contracts of a type (contracts.DERIVED) that hang on any of these."""
     if sec_type == "OPT":
         return [one for base in bases for one in chain(base, today)]
+    if sec_type == "FOP":
+        return [one for base in bases if base.sec_type == "FUT" for one in future_options(base)]
     if sec_type == "CFD":
         return [cfd(base) for base in bases if base.in_lots]
     return continuous([base for base in bases if base.sec_type == "FUT"])
@@ -84,6 +86,27 @@ def _option(under: Instrument, expiry: str, strike: float, right: str) -> Instru
         invented=False,
         called=local_symbol,
     )
+
+
+def future_options(under: Instrument) -> list[Instrument]:
+    """The options of a future, which end with it."""
+    return [
+        replace(
+            _option(under, under.expiry, strike, right),
+            sec_type="FOP",
+            exchange=under.exchange,
+            volume=5_000,
+            multiplier=under.multiplier,
+            local_symbol=f"{under.local_symbol} {right}{strike:g}",
+            trading_class=under.symbol,
+            market_name=under.symbol,
+            farm=under.farm,
+            called=f"{under.local_symbol} {right}{strike:g}",
+            con_id=derived_id(f"{under.local_symbol} {right}{strike:g}"),
+        )
+        for strike in strikes(under)
+        for right in ("C", "P")
+    ]
 
 
 def ends_at(option: Instrument) -> int:

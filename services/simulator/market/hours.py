@@ -77,8 +77,9 @@ class MarketHours:
         midnight = datetime(day.year, day.month, day.day)
         if self.schedule == "always" or sec_type == "CRYPTO":
             return [Span(midnight, midnight + timedelta(days=1))]
-        if sec_type in ("CASH", "FUT", "CONTFUT"):
-            begins = midnight + timedelta(hours=17 if sec_type == "CASH" else 18, minutes=15 * (sec_type == "CASH"))
+        if sec_type in ("CASH", "CMDTY", "FUT", "FOP", "CONTFUT"):
+            spot = sec_type in ("CASH", "CMDTY")
+            begins = midnight + timedelta(hours=17 if spot else 18, minutes=15 * spot)
             ends = midnight + timedelta(days=1, hours=17)
             return [Span(begins, ends)] if day.weekday() in (6, 0, 1, 2, 3) else []
         if day.weekday() >= 5 or day in us_holidays(day.year):

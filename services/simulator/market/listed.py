@@ -159,6 +159,14 @@ _FUTURES = (
     ("BIT", "Nano Bitcoin", "COINDERIV", "0.01", 94_300.0, 2.8, 5.0, 150_000, ""),
     ("ZC", "Corn Futures", "CBOT", "5000", 452.5, 1.5, 0.25, 200_000, ""),
 )
+# type, symbol, name, exchange, currency, price, volatility a day in %, volume, tick, decimals, farm, contract id
+_OTHERS = (
+    ("CMDTY", "XAUUSD", "London Gold", "SMART", "USD", 2650.0, 0.9, 0, 0.01, 2, "cashfarm", 69067924),
+    ("CMDTY", "XAGUSD", "London Silver", "SMART", "USD", 30.4, 1.6, 0, 0.005, 3, "cashfarm", 77124483),
+    ("BOND", "912810ZZ9", "US T 4 1/4 11/15/34", "SMART", "USD", 98.5, 0.3, 900, 0.001, 3, "usfarm", 990_500_001),
+    ("FUND", "VINIX", "VANGUARD INST INDEX FUND", "FUNDSERV", "USD", 480.25, 0.9, 0, 0.01, 2, "usfarm", 990_500_002),
+)
+_WARRANTS = (("SAP", "SAP SE call", "FWB", "EUR", 2.15, 4.0, 40_000, 240.0, "C", "0.1", 990_500_100),)
 _IN_CENTS = {"ZC": 100}  # price magnifiers: the prices of these are in a hundredth of the currency
 _CRYPTO = (
     ("BTC", "Bitcoin cryptocurrency", 94_300.0, 2.8, 0.25, 2, 479624278),
@@ -239,6 +247,50 @@ def usual(today: date) -> Iterator[Instrument]:
             trading_class=symbol,
             market_name=symbol,
             market_rule=239,
+        )
+    for kind, symbol, name, exchange, currency, level, daily_percent, volume, tick, decimals, farm, con_id in _OTHERS:
+        yield Instrument(
+            con_id=con_id,
+            symbol=symbol,
+            name=name,
+            price=level,
+            daily=daily_percent / 100,
+            volume=volume,
+            sec_type=kind,
+            exchange=exchange,
+            currency=currency,
+            tick=tick,
+            decimals=decimals,
+            farm=farm,
+            expiry="20341115" if kind == "BOND" else "",
+            local_symbol=symbol,
+            trading_class=symbol,
+            market_name=symbol,
+            called=symbol,
+        )
+    for symbol, name, exchange, currency, level, daily_percent, volume, strike, right, multiplier, con_id in _WARRANTS:
+        expiry = f"{third_friday(today.year + 1, 12):%Y%m%d}"
+        yield Instrument(
+            con_id=con_id,
+            symbol=symbol,
+            name=name,
+            price=level,
+            daily=daily_percent / 100,
+            volume=volume,
+            sec_type="WAR",
+            exchange=exchange,
+            currency=currency,
+            farm="eufarm",
+            multiplier=multiplier,
+            expiry=expiry,
+            strike=strike,
+            right=right,
+            local_symbol=f"{symbol}W{con_id % 1000}",
+            trading_class=symbol,
+            market_name=symbol,
+            under_symbol=symbol,
+            under_sec_type="STK",
+            called=f"{symbol}:WAR",
         )
     for number, future in enumerate(_FUTURES, 1):
         yield from _quarters(today, 990_300_000 + 100 * number, *future)

@@ -270,17 +270,25 @@ def _deliver(
     if encoded:
         core.send(client, ticks.frames(subscription.head, encoded), len(encoded))
         core.stats.symbols[instrument.key] += len(encoded)
-        if instrument.sec_type == "OPT":
-            _send_model(core, subscription)
+        if instrument.sec_type in ("OPT", "FOP"):
+            _send_computations(core, subscription)
 
 
-def _send_model(core: Core, subscription: Subscription) -> None:
-    found = core.market.feed(subscription.instrument, core.now).worth(core.now)
-    if found is not None:
-        field = DELAYED_MODEL_FIELD if subscription.delayed else MODEL_FIELD
+def _send_computations(core: Core, subscription: Subscription) -> None:
+    """At bid, ask and last, and by the model; the volatility at a price is about what the price says."""
+    feed = core.market.feed(subscription.instrument, core.now)
+    found = feed.worth(core.now)
+    if found is None:
+        return
+    shift = DELAYED_MODEL_FIELD - MODEL_FIELD if subscription.delayed else 0
+    reply, request = subscription.client.replies.option_computation, subscription.request
+    for field, side in enumerate(("bid", "ask", "last"), MODEL_FIELD - 3):
+        price = float(feed.quote(side)[0])
+        volatility = found.volatility * price / max(found.price, 0.01)
         core.send(
-            subscription.client, subscription.client.replies.option_computation(subscription.request, field, found)
+            subscription.client, reply(request, field + shift, found._replace(price=price, volatility=volatility))
         )
+    core.send(subscription.client, reply(request, MODEL_FIELD + shift, found))
 
 
 def _entitle(core: Core, subscription: Subscription, entitlement: Entitlement | None) -> bool:

@@ -31,6 +31,7 @@ _COINS = (0.001, 0.0025, 0.01, 0.05, 0.125, 0.5, 1)
 _LOTS = tuple(range(1, 60))
 _SIZES: dict[str, tuple[float, ...]] = {
     "STK": _STOCK_SIZES, "CFD": _STOCK_SIZES, "FUT": _LOTS, "CONTFUT": _LOTS, "OPT": _LOTS,
+    "FOP": _LOTS, "WAR": _STOCK_SIZES, "BOND": (5, 10, 25, 100, 250), "CMDTY": (10, 50, 100, 400),
     "CASH": (500_000, 1_000_000, 2_500_000), "CRYPTO": _COINS,
 }  # fmt: skip
 _LETTERS = "NPQZVU"
@@ -92,7 +93,7 @@ def walk(seed: int, instrument: Instrument) -> Walk | OptionWalk:
     """The fair price of an instrument at any time; of a CFD, its underlying's."""
     if instrument.under is None:
         return Walk(seed, instrument)
-    if instrument.sec_type == "OPT":
+    if instrument.sec_type in ("OPT", "FOP"):
         return OptionWalk(seed, instrument, instrument.under)
     return Walk(seed, instrument.under)
 
@@ -161,7 +162,7 @@ class Feed:
             self._sizes = tuple(size * instrument.round_lot // 100 for size in _STOCK_SIZES)
         self._trades = {"STK": _TRADES, "CRYPTO": _COINS}.get(instrument.sec_type, _CONTRACTS)
         self._trade_chance = min(0.9, max(0.05, instrument.volume / 86_400 / 400))
-        if instrument.sec_type == "IND":
+        if not instrument.has_quotes:
             self._trade_chance = 1.0
         self.activity = 1.0 if instrument.sec_type != "STK" else min(1.0, 0.4 + instrument.volume / 10_000_000)
         self.day = Day(0, 0, 0)

@@ -65,7 +65,7 @@ from ibapi.protobuf.UserInfo_pb2 import UserInfo
 from services.simulator.market.contracts import Instrument
 from services.simulator.market.greeks import Worth
 from services.simulator.market.past_ticks import PastTick
-from services.simulator.protocol.replies_text import DERIVATIVES, ORDER_TYPES, SNAPSHOT_PERMISSIONS
+from services.simulator.protocol.replies_text import COUPON, DERIVATIVES, ORDER_TYPES, SNAPSHOT_PERMISSIONS
 from services.simulator.protocol.rows import BarRow, Hours
 from services.simulator.protocol.wire import protobuf_message
 
@@ -176,7 +176,9 @@ class ProtobufReplies:
         details.suggestedSizeIncrement, details.minAlgoSize = str(found.round_lot), "0"
         if found.sec_type == "STK":
             details.lastPricePrecision = details.lastSizePrecision = PRECISION
-        return _frame(10, made)
+        if found.sec_type == "BOND":
+            details.cusip, details.coupon, details.bondType, details.couponType = found.symbol, COUPON, "GOVT", "FIXED"
+        return _frame(18 if found.sec_type == "BOND" else 10, made)
 
     def contract_details_end(self, request: int) -> bytes:
         return _frame(52, ContractDataEnd(reqId=request))

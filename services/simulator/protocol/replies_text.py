@@ -13,6 +13,7 @@ from services.simulator.protocol.versions import (
     ADVANCED_ORDER_REJECT,
     AGG_GROUP,
     BOND_ISSUERID,
+    BOND_TRADING_HOURS,
     ENCODE_MSG_ASCII7,
     ERROR_TIME,
     FRACTIONAL_SIZE_SUPPORT,
@@ -40,6 +41,7 @@ from services.simulator.protocol.wire import message, raw_message
 
 ORDER_TYPES = "ACTIVETIM,LMT,MKT,STP"
 SNAPSHOT_PERMISSIONS = 4
+COUPON = 4.25
 DERIVATIVES = {"STK": ("CFD", "OPT")}
 
 
@@ -142,6 +144,8 @@ class TextReplies:
 
     def contract_details(self, request: int, found: Instrument, exchange: str, hours: Hours) -> bytes:
         version = self.version
+        if found.sec_type == "BOND":
+            return self._bond_details(request, found, exchange, hours)
         fields: list[object] = [10]
         if version < SIZE_RULES:
             fields.append(8)
@@ -188,6 +192,29 @@ class TextReplies:
             fields += [1, 1, found.round_lot]
         if version >= INELIGIBILITY_REASONS:
             fields.append(0)
+        return self._message(*fields)
+
+    def _bond_details(self, request: int, found: Instrument, exchange: str, hours: Hours) -> bytes:
+        """Bonds have a message of their own."""
+        version = self.version
+        fields: list[object] = [18]
+        if version < SIZE_RULES:
+            fields.append(6)
+        fields += [request, found.symbol, found.sec_type, found.symbol, COUPON, found.expiry, "", "", "GOVT", "FIXED"]
+        fields += [False, False, False, self._escaped(found.name), exchange, found.currency, found.market_name]
+        fields += [found.trading_class, found.con_id, found.tick_text]
+        if MD_SIZE_MULTIPLIER <= version < SIZE_RULES:
+            fields.append(1)
+        fields += [ORDER_TYPES, found.valid_exchanges, "", "", False, "", self._escaped(found.name)]
+        if version >= BOND_TRADING_HOURS:
+            fields += list(hours)
+        fields += ["", 0, 0]
+        if version >= AGG_GROUP:
+            fields.append(1)
+        if version >= MARKET_RULES:
+            fields.append(found.market_rules)
+        if version >= SIZE_RULES:
+            fields += [1, 1, 1]
         return self._message(*fields)
 
     def contract_details_end(self, request: int) -> bytes:
