@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from services.simulator.market.contracts import Instrument
+from services.simulator.market.depth import Book
+from services.simulator.market.scans import Scan
 from services.simulator.market.ticks import Form, Heads, form, heads
 from services.simulator.protocol.message_limits import HistoryPacing, MessageRate
 from services.simulator.protocol.replies import Replies
@@ -23,6 +25,16 @@ class KeptBars(NamedTuple):
 
 
 @dataclass
+class DepthLine:
+    """Market depth of `rows` a side; `smart`: of all exchanges together. `told`: the book as the client has it."""
+
+    instrument: Instrument
+    rows: int
+    smart: bool
+    told: Book
+
+
+@dataclass
 class Client:
     conn: int
     rate: MessageRate
@@ -35,6 +47,9 @@ class Client:
     real_time_bars: dict[int, tuple[Instrument, str]] = field(default_factory=dict)  # and what they show
     kept_bars: dict[int, KeptBars] = field(default_factory=dict)  # historical bars that are kept up to date
     tick_by_tick: dict[int, tuple[Instrument, str]] = field(default_factory=dict)
+    depth: dict[int, DepthLine] = field(default_factory=dict)
+    scans: dict[int, Scan] = field(default_factory=dict)
+    groups: dict[int, int] = field(default_factory=dict)  # display groups that it follows
     history: HistoryPacing = field(default_factory=HistoryPacing)
     deaf: bool = False  # nothing that it says is ever answered
     silent_until: int = 0  # nothing is sent before this time

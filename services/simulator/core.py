@@ -69,6 +69,7 @@ class Core:
         self.book = market_data.Book()
         self.stats = Stats()
         self.clients: dict[int, Client] = {}
+        self.groups: dict[int, str] = {}  # the contract of each display group
         self.now = now
         self.lag = 0.0
         self._last_turn = now

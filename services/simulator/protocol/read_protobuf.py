@@ -15,18 +15,24 @@ from ibapi.protobuf.ContractDataRequest_pb2 import ContractDataRequest
 from ibapi.protobuf.HeadTimestampRequest_pb2 import HeadTimestampRequest
 from ibapi.protobuf.HistogramDataRequest_pb2 import HistogramDataRequest
 from ibapi.protobuf.HistoricalDataRequest_pb2 import HistoricalDataRequest
+from ibapi.protobuf.HistoricalNewsRequest_pb2 import HistoricalNewsRequest
 from ibapi.protobuf.HistoricalTicksRequest_pb2 import HistoricalTicksRequest
 from ibapi.protobuf.MarketDataRequest_pb2 import MarketDataRequest
 from ibapi.protobuf.MarketDataTypeRequest_pb2 import MarketDataTypeRequest
 from ibapi.protobuf.MarketDepthRequest_pb2 import MarketDepthRequest
 from ibapi.protobuf.MarketRuleRequest_pb2 import MarketRuleRequest
 from ibapi.protobuf.MatchingSymbolsRequest_pb2 import MatchingSymbolsRequest
+from ibapi.protobuf.NewsArticleRequest_pb2 import NewsArticleRequest
 from ibapi.protobuf.RealTimeBarsRequest_pb2 import RealTimeBarsRequest
+from ibapi.protobuf.ScannerSubscriptionRequest_pb2 import ScannerSubscriptionRequest
 from ibapi.protobuf.SecDefOptParamsRequest_pb2 import SecDefOptParamsRequest
 from ibapi.protobuf.StartApiRequest_pb2 import StartApiRequest
+from ibapi.protobuf.SubscribeToGroupEventsRequest_pb2 import SubscribeToGroupEventsRequest
 from ibapi.protobuf.TickByTickRequest_pb2 import TickByTickRequest
+from ibapi.protobuf.UpdateDisplayGroupRequest_pb2 import UpdateDisplayGroupRequest
 
 from services.simulator.market.contracts import Wanted, known_strike
+from services.simulator.market.scans import Scan
 from services.simulator.protocol import requested as asked
 from services.simulator.protocol.read_text import READERS as TEXT_READERS
 from services.simulator.protocol.versions import (
@@ -87,6 +93,13 @@ def contract(sent: Any) -> Wanted:
     )  # fmt: skip
 
 
+def scan(sent: Any) -> Scan:
+    return Scan(
+        sent.scanCode, sent.instrument, sent.locationCode, sent.numberOfRows, sent.abovePrice, sent.belowPrice,
+        sent.aboveVolume,
+    )  # fmt: skip
+
+
 def request_id(body: bytes) -> int:
     """The id of any request, or -1. Raises BadRequest."""
     found: int = BY_ID(body).request
@@ -106,20 +119,27 @@ READERS: dict[int, Reader] = {
         m.reqId, contract(m.contract), m.genericTickList, m.snapshot, m.regulatorySnapshot)),
     6: Reader(AccountDataRequest, lambda m: asked.AccountUpdates(m.subscribe)),
     9: Reader(ContractDataRequest, lambda m: asked.ContractDetails(m.reqId, contract(m.contract))),
-    10: Reader(MarketDepthRequest, lambda m: asked.MarketDepth(m.reqId, contract(m.contract))),
+    10: Reader(MarketDepthRequest, lambda m: asked.MarketDepth(
+        m.reqId, contract(m.contract), m.numRows, m.isSmartDepth)),
     20: Reader(HistoricalDataRequest, lambda m: asked.HistoricalData(
         m.reqId, contract(m.contract), m.endDateTime, m.barSizeSetting, m.duration, m.whatToShow, m.formatDate or 1,
         m.keepUpToDate)),
+    22: Reader(ScannerSubscriptionRequest, lambda m: asked.Scanner(m.reqId, scan(m.scannerSubscription))),
     50: Reader(RealTimeBarsRequest, lambda m: asked.RealTimeBars(
         m.reqId, contract(m.contract), m.barSize, m.whatToShow)),
     **dict.fromkeys((54, 55), Reader(
         CalculateOptionPriceRequest, lambda m: asked.OptionCalculation(m.reqId, contract(m.contract)))),
     59: Reader(MarketDataTypeRequest, lambda m: asked.MarketDataType(m.marketDataType)),
     62: Reader(AccountSummaryRequest, lambda m: asked.AccountSummary(m.reqId, m.tags)),
+    68: Reader(SubscribeToGroupEventsRequest, lambda m: asked.DisplayGroup(m.reqId, m.groupId)),
+    69: Reader(UpdateDisplayGroupRequest, lambda m: asked.DisplayGroupContract(m.reqId, m.contractInfo)),
     71: Reader(StartApiRequest, lambda m: asked.StartApi(m.clientId)),
     78: Reader(SecDefOptParamsRequest, lambda m: asked.OptionParams(
         m.reqId, m.underlyingSymbol, m.underlyingSecType)),
     81: Reader(MatchingSymbolsRequest, lambda m: asked.MatchingSymbols(m.reqId, m.pattern)),
+    84: Reader(NewsArticleRequest, lambda m: asked.NewsArticle(m.reqId, m.providerCode, m.articleId)),
+    86: Reader(HistoricalNewsRequest, lambda m: asked.HistoricalNews(
+        m.reqId, m.conId, m.providerCodes, m.startDateTime, m.endDateTime, m.totalResults)),
     87: Reader(HeadTimestampRequest, lambda m: asked.HeadTimestamp(
         m.reqId, contract(m.contract), m.whatToShow, m.formatDate or 1)),
     88: Reader(HistogramDataRequest, lambda m: asked.Histogram(m.reqId, contract(m.contract))),

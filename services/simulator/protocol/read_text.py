@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from services.simulator.market.contracts import Wanted, known_strike
+from services.simulator.market.scans import Scan
 from services.simulator.protocol import requested as asked
 from services.simulator.protocol.versions import (
     CME_TAGGING_FIELDS,
@@ -17,10 +18,14 @@ from services.simulator.protocol.versions import (
     ORDER_CONTAINER,
     SCANNER_GENERIC_OPTS,
     SMART_COMPONENTS,
+    SMART_DEPTH,
     SYNT_REALTIME_BARS,
     TICK_BY_TICK_IGNORE_SIZE,
 )
 from services.simulator.protocol.wire import Fields
+
+UNSET_ABOVE = 1e300
+UNSET_INTEGER = 2_147_483_647
 
 Reader = Callable[[Fields, int], Any]
 
@@ -53,7 +58,8 @@ def by_id_after_version(fields: Fields, version: int) -> asked.ById:
 def market_depth(fields: Fields, version: int) -> asked.MarketDepth:
     fields.skip()
     request = fields.number()
-    return asked.MarketDepth(request, contract(fields, with_primary=version >= MKT_DEPTH_PRIM_EXCHANGE))
+    wanted = contract(fields, with_primary=version >= MKT_DEPTH_PRIM_EXCHANGE)
+    return asked.MarketDepth(request, wanted, fields.number(0), version >= SMART_DEPTH and fields.flag())
 
 
 def start_api(fields: Fields, version: int) -> asked.StartApi:
@@ -154,8 +160,42 @@ def account_summary(fields: Fields, version: int) -> asked.AccountSummary:
     return asked.AccountSummary(request, fields.text())
 
 
-def scanner(fields: Fields, version: int) -> asked.ById:
-    return by_id(fields, version) if version >= SCANNER_GENERIC_OPTS else by_id_after_version(fields, version)
+def scanner(fields: Fields, version: int) -> asked.Scanner:
+    if version < SCANNER_GENERIC_OPTS:
+        fields.skip()
+    request, rows = fields.number(), fields.number(0)
+    instrument, location, code = fields.text(), fields.text(), fields.text()
+    above, below, volume = fields.decimal(), fields.decimal(), fields.number(0)
+    return asked.Scanner(request, Scan(code, instrument, location, rows, _bound(above), _bound(below), _whole(volume)))
+
+
+def _bound(price: float) -> float:
+    """0 for the client's unset double."""
+    return price if abs(price) < UNSET_ABOVE else 0.0
+
+
+def _whole(number: int) -> int:
+    """0 for the client's unset integer."""
+    return number if number != UNSET_INTEGER else 0
+
+
+def historical_news(fields: Fields, version: int) -> asked.HistoricalNews:
+    request, con_id, providers = fields.number(), fields.number(0), fields.text()
+    return asked.HistoricalNews(request, con_id, providers, fields.text(), fields.text(), fields.number(0))
+
+
+def news_article(fields: Fields, version: int) -> asked.NewsArticle:
+    return asked.NewsArticle(fields.number(), fields.text(), fields.text())
+
+
+def display_group(fields: Fields, version: int) -> asked.DisplayGroup:
+    fields.skip()
+    return asked.DisplayGroup(fields.number(), fields.number(0))
+
+
+def display_group_contract(fields: Fields, version: int) -> asked.DisplayGroupContract:
+    fields.skip()
+    return asked.DisplayGroupContract(fields.number(), fields.text())
 
 
 def place_order(fields: Fields, version: int) -> asked.ById:
@@ -167,13 +207,11 @@ def cancel_order(fields: Fields, version: int) -> asked.ById:
 
 
 _WITHOUT_ID = (5, 8, 12, 13, 14, 15, 16, 17, 18, 19, 24, 49, 58, 61, 64, 80, 82, 85, 99, 105)
-_ID_FIRST = (79, 83, 84, 86, 89, 90, 92, 93, 94, 95, 98, 100, 101, 102, 103, 104, 106, 107)
+_ID_FIRST = (79, 83, 89, 90, 92, 93, 94, 95, 98, 100, 101, 102, 103, 104, 106, 107)
 
 READERS: dict[int, Reader] = {
     **dict.fromkeys(_WITHOUT_ID, nothing),
-    **dict.fromkeys(
-        (2, 7, 11, 21, 23, 25, 51, 52, 53, 56, 57, 63, 67, 68, 69, 70, 74, 75, 76, 77), by_id_after_version
-    ),
+    **dict.fromkeys((2, 7, 11, 21, 23, 25, 51, 52, 53, 56, 57, 63, 67, 70, 74, 75, 76, 77), by_id_after_version),
     **dict.fromkeys(_ID_FIRST, by_id),
     1: market_data,
     3: place_order,
@@ -188,9 +226,13 @@ READERS: dict[int, Reader] = {
     55: option_calculation,
     59: market_data_type,
     62: account_summary,
+    68: display_group,
+    69: display_group_contract,
     71: start_api,
     78: option_params,
     81: matching_symbols,
+    84: news_article,
+    86: historical_news,
     87: head_timestamp,
     88: histogram,
     91: market_rule,
@@ -199,7 +241,7 @@ READERS: dict[int, Reader] = {
 }
 
 _ID_FIRST_SINCE = {
-    **dict.fromkeys((*_ID_FIRST, 78, 81, 87, 88, 96, 97), LOWEST),
+    **dict.fromkeys((*_ID_FIRST, 78, 81, 84, 86, 87, 88, 96, 97), LOWEST),
     3: ORDER_CONTAINER,
     4: CME_TAGGING_FIELDS,
     20: SYNT_REALTIME_BARS,

@@ -27,7 +27,7 @@ PROTOBUF_SINCE: dict[str, int] = {
     **dict.fromkeys(("contract_details", "contract_details_end"), PROTOBUF_CONTRACTS),
     **dict.fromkeys(
         ("market_data_type", "tick_req_params", "reroute_market_data", "reroute_market_depth", "option_computation",
-         "tick_snapshot_end"), PROTOBUF_MARKET_DATA),
+         "tick_snapshot_end", "market_depth"), PROTOBUF_MARKET_DATA),
     **dict.fromkeys(
         ("managed_accounts", "account_value", "account_time", "account_download_end", "account_summary",
          "account_summary_end", "account_update_multi", "account_update_multi_end", "position_end",
@@ -36,14 +36,16 @@ PROTOBUF_SINCE: dict[str, int] = {
         ("historical_data", "head_timestamp", "histogram", "historical_schedule", "historical_ticks",
          "historical_ticks_bid_ask", "historical_ticks_last", "historical_data_update", "real_time_bar",
          "tick_by_tick_last", "tick_by_tick_bid_ask", "tick_by_tick_midpoint"), PROTOBUF_HISTORY),
-    **dict.fromkeys(("news_providers", "historical_news_end", "tick_news"), PROTOBUF_NEWS),
+    **dict.fromkeys(
+        ("news_providers", "historical_news", "historical_news_end", "news_article", "tick_news"), PROTOBUF_NEWS),
     **dict.fromkeys(("scanner_parameters", "scanner_data", "pnl", "pnl_single"), PROTOBUF_SCANNER),
     "receive_fa": PROTOBUF_OPTIONS,
     **dict.fromkeys(
         ("option_params", "option_params_end", "soft_dollar_tiers", "family_codes", "symbol_samples",
          "smart_components", "market_rule", "user_info"), PROTOBUF_SYMBOLS),
     **dict.fromkeys(
-        ("next_valid_id", "current_time", "current_time_in_millis", "display_groups", "depth_exchanges"),
+        ("next_valid_id", "current_time", "current_time_in_millis", "display_groups", "display_group_updated",
+         "depth_exchanges"),
         PROTOBUF_REST),
 }  # fmt: skip
 

@@ -20,6 +20,7 @@ from ibapi.protobuf.ContractDataEnd_pb2 import ContractDataEnd
 from ibapi.protobuf.CurrentTime_pb2 import CurrentTime
 from ibapi.protobuf.CurrentTimeInMillis_pb2 import CurrentTimeInMillis
 from ibapi.protobuf.DisplayGroupList_pb2 import DisplayGroupList
+from ibapi.protobuf.DisplayGroupUpdated_pb2 import DisplayGroupUpdated
 from ibapi.protobuf.ErrorMessage_pb2 import ErrorMessage
 from ibapi.protobuf.ExecutionDetailsEnd_pb2 import ExecutionDetailsEnd
 from ibapi.protobuf.FamilyCodes_pb2 import FamilyCodes
@@ -28,6 +29,7 @@ from ibapi.protobuf.HistogramData_pb2 import HistogramData
 from ibapi.protobuf.HistoricalData_pb2 import HistoricalData
 from ibapi.protobuf.HistoricalDataEnd_pb2 import HistoricalDataEnd
 from ibapi.protobuf.HistoricalDataUpdate_pb2 import HistoricalDataUpdate
+from ibapi.protobuf.HistoricalNews_pb2 import HistoricalNews
 from ibapi.protobuf.HistoricalNewsEnd_pb2 import HistoricalNewsEnd
 from ibapi.protobuf.HistoricalSchedule_pb2 import HistoricalSchedule
 from ibapi.protobuf.HistoricalTicks_pb2 import HistoricalTicks
@@ -35,8 +37,11 @@ from ibapi.protobuf.HistoricalTicksBidAsk_pb2 import HistoricalTicksBidAsk
 from ibapi.protobuf.HistoricalTicksLast_pb2 import HistoricalTicksLast
 from ibapi.protobuf.ManagedAccounts_pb2 import ManagedAccounts
 from ibapi.protobuf.MarketDataType_pb2 import MarketDataType
+from ibapi.protobuf.MarketDepth_pb2 import MarketDepth
 from ibapi.protobuf.MarketDepthExchanges_pb2 import MarketDepthExchanges
+from ibapi.protobuf.MarketDepthL2_pb2 import MarketDepthL2
 from ibapi.protobuf.MarketRule_pb2 import MarketRule
+from ibapi.protobuf.NewsArticle_pb2 import NewsArticle
 from ibapi.protobuf.NewsProviders_pb2 import NewsProviders
 from ibapi.protobuf.NextValidId_pb2 import NextValidId
 from ibapi.protobuf.OpenOrdersEnd_pb2 import OpenOrdersEnd
@@ -63,7 +68,9 @@ from ibapi.protobuf.TickSnapshotEnd_pb2 import TickSnapshotEnd
 from ibapi.protobuf.UserInfo_pb2 import UserInfo
 
 from services.simulator.market.contracts import Instrument
+from services.simulator.market.depth import DepthRow
 from services.simulator.market.greeks import Worth
+from services.simulator.market.headlines import Headline
 from services.simulator.market.past_ticks import PastTick
 from services.simulator.protocol.replies_text import COUPON, DERIVATIVES, ORDER_TYPES, SNAPSHOT_PERMISSIONS
 from services.simulator.protocol.rows import BarRow, Hours
@@ -331,25 +338,56 @@ class ProtobufReplies:
     def soft_dollar_tiers(self, request: int) -> bytes:
         return _frame(77, SoftDollarTiers(reqId=request))
 
-    # --- news and the rest: there is none ---
+    # --- depth, news and the rest ---
 
-    def news_providers(self) -> bytes:
-        return _frame(85, NewsProviders())
+    def market_depth(self, request: int, row: DepthRow) -> bytes:
+        """With its market maker (13) where depth of all exchanges was asked for, else without (12)."""
+        made = MarketDepthL2(reqId=request) if row.smart else MarketDepth(reqId=request)
+        change = made.marketDepthData
+        change.position, change.operation, change.side = row.place, row.operation, row.side
+        change.price, change.size = float(row.level.price), f"{row.level.size:.10g}"
+        if row.smart:
+            change.marketMaker, change.isSmartDepth = row.level.maker, True
+        return _frame(13 if row.smart else 12, made)
 
-    def historical_news_end(self, request: int) -> bytes:
-        return _frame(87, HistoricalNewsEnd(reqId=request, hasMore=False))
+    def news_providers(self, providers: Sequence[tuple[str, str]]) -> bytes:
+        made = NewsProviders()
+        for code, name in providers:
+            made.newsProviders.add(providerCode=code, providerName=name)
+        return _frame(85, made)
+
+    def historical_news(self, request: int, headline: Headline) -> bytes:
+        made = HistoricalNews(reqId=request, time=headline.time, providerCode=headline.provider,
+                              articleId=headline.article, headline=headline.text)  # fmt: skip
+        return _frame(86, made)
+
+    def historical_news_end(self, request: int, more: bool) -> bytes:
+        return _frame(87, HistoricalNewsEnd(reqId=request, hasMore=more))
+
+    def news_article(self, request: int, text: str) -> bytes:
+        return _frame(83, NewsArticle(reqId=request, articleType=0, articleText=text))
 
     def scanner_parameters(self, xml: str) -> bytes:
         return _frame(19, ScannerParameters(xml=xml))
 
-    def scanner_data(self, request: int) -> bytes:
-        return _frame(20, ScannerData(reqId=request))
+    def scanner_data(self, request: int, found: Sequence[Instrument]) -> bytes:
+        """The rows, the first rank first."""
+        made = ScannerData(reqId=request)
+        for rank, one in enumerate(found):
+            row = made.scannerDataElement.add(rank=rank, marketName=one.market_name)
+            row.contract.conId, row.contract.symbol, row.contract.secType = one.con_id, one.symbol, one.sec_type
+            row.contract.exchange, row.contract.currency, row.contract.strike = "SMART", one.currency, 0.0
+            row.contract.localSymbol, row.contract.tradingClass = one.local_symbol, one.trading_class
+        return _frame(20, made)
 
     def receive_fa(self, kind: int) -> bytes:
         return _frame(16, ReceiveFA(faDataType=kind, xml=""))
 
-    def display_groups(self, request: int) -> bytes:
-        return _frame(67, DisplayGroupList(reqId=request, groups=""))
+    def display_groups(self, request: int, groups: str) -> bytes:
+        return _frame(67, DisplayGroupList(reqId=request, groups=groups))
+
+    def display_group_updated(self, request: int, contract: str) -> bytes:
+        return _frame(68, DisplayGroupUpdated(reqId=request, contractInfo=contract))
 
 
 def _set(made: Any, **values: object) -> None:

@@ -6,7 +6,9 @@ Layouts follow the official client's decoder; tests feed every method through it
 from collections.abc import Sequence
 
 from services.simulator.market.contracts import Instrument
+from services.simulator.market.depth import DepthRow
 from services.simulator.market.greeks import Worth
+from services.simulator.market.headlines import Headline
 from services.simulator.market.past_ticks import PastTick
 from services.simulator.protocol.rows import BarRow, Hours, Verbatim
 from services.simulator.protocol.versions import (
@@ -32,6 +34,7 @@ from services.simulator.protocol.versions import (
     SERVICE_DATA_TYPE,
     SIZE_RULES,
     SMART_COMPONENTS,
+    SMART_DEPTH,
     STOCK_TYPE,
     SYNT_REALTIME_BARS,
     UNDERLYING_INFO,
@@ -368,22 +371,44 @@ class TextReplies:
     def soft_dollar_tiers(self, request: int) -> bytes:
         return self._message(77, request, 0)
 
-    # --- news and the rest: there is none ---
+    # --- depth, news and the rest ---
 
-    def news_providers(self) -> bytes:
-        return self._message(85, 0)
+    def market_depth(self, request: int, row: DepthRow) -> bytes:
+        """With its market maker (13) where depth of all exchanges was asked for, else without (12)."""
+        change: list[object] = [row.operation, row.side, row.level.price, f"{row.level.size:.10g}"]
+        if not row.smart:
+            return self._message(12, 1, request, row.place, *change)
+        since: list[object] = [True] if self.version >= SMART_DEPTH else []
+        return self._message(13, 1, request, row.place, row.level.maker, *change, *since)
 
-    def historical_news_end(self, request: int) -> bytes:
-        return self._message(87, request, False)
+    def news_providers(self, providers: Sequence[tuple[str, str]]) -> bytes:
+        return self._message(85, len(providers), *(text for provider in providers for text in provider))
+
+    def historical_news(self, request: int, headline: Headline) -> bytes:
+        return self._message(86, request, *headline)
+
+    def historical_news_end(self, request: int, more: bool) -> bytes:
+        return self._message(87, request, more)
+
+    def news_article(self, request: int, text: str) -> bytes:
+        return self._message(83, request, 0, text)
 
     def scanner_parameters(self, xml: str) -> bytes:
         return self._message(19, 1, xml)
 
-    def scanner_data(self, request: int) -> bytes:
-        return self._message(20, 3, request, 0)
+    def scanner_data(self, request: int, found: Sequence[Instrument]) -> bytes:
+        """The rows, the first rank first."""
+        fields: list[object] = [20, 3, request, len(found)]
+        for rank, one in enumerate(found):
+            fields += [rank, one.con_id, one.symbol, one.sec_type, "", 0, "", "SMART", one.currency, one.local_symbol,
+                       one.market_name, one.trading_class, "", "", "", ""]  # fmt: skip
+        return self._message(*fields)
 
     def receive_fa(self, kind: int) -> bytes:
         return self._message(16, 1, kind, "")
 
-    def display_groups(self, request: int) -> bytes:
-        return self._message(67, 1, request, "")
+    def display_groups(self, request: int, groups: str) -> bytes:
+        return self._message(67, 1, request, groups)
+
+    def display_group_updated(self, request: int, contract: str) -> bytes:
+        return self._message(68, 1, request, contract)

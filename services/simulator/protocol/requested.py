@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from services.simulator.market.contracts import Wanted
+from services.simulator.market.scans import Scan
 
 
 class Nothing(NamedTuple):
@@ -30,6 +31,8 @@ class MarketData(NamedTuple):
 class MarketDepth(NamedTuple):
     request: int
     contract: Wanted
+    rows: int
+    smart: bool
 
 
 class MarketDataType(NamedTuple):
@@ -107,6 +110,38 @@ class HistoricalTicks(NamedTuple):
 class OptionCalculation(NamedTuple):
     request: int
     contract: Wanted
+
+
+class HistoricalNews(NamedTuple):
+    """`providers`: their codes, with `+` between them."""
+
+    request: int
+    con_id: int
+    providers: str
+    start: str
+    end: str
+    most: int
+
+
+class NewsArticle(NamedTuple):
+    request: int
+    provider: str
+    article: str
+
+
+class Scanner(NamedTuple):
+    request: int
+    scan: Scan
+
+
+class DisplayGroup(NamedTuple):
+    request: int
+    group: int
+
+
+class DisplayGroupContract(NamedTuple):
+    request: int
+    contract: str
 
 
 class AccountUpdates(NamedTuple):

@@ -10,8 +10,10 @@ from services.simulator.protocol import (
     read_protobuf,
     read_text,
     requests_account,
+    requests_depth,
     requests_history,
     requests_market,
+    requests_news,
     requests_reference,
 )
 from services.simulator.protocol.wire import BadRequest, Envelope, Fields
@@ -24,6 +26,8 @@ Handler = Callable[["Core", Client, Any], None]
 
 HANDLERS: dict[int, Handler] = {
     **requests_market.HANDLERS,
+    **requests_depth.HANDLERS,
+    **requests_news.HANDLERS,
     **requests_reference.HANDLERS,
     **requests_history.HANDLERS,
     **requests_account.HANDLERS,

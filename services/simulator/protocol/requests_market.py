@@ -14,7 +14,6 @@ from services.simulator.protocol.requested import (
     ById,
     MarketData,
     MarketDataType,
-    MarketDepth,
     RealTimeBars,
     TickByTick,
 )
@@ -121,17 +120,6 @@ def cancel_tick_by_tick(core: Core, client: Client, asked: ById) -> None:
     client.tick_by_tick.pop(asked.request, None)
 
 
-def market_depth(core: Core, client: Client, asked: MarketDepth) -> None:
-    """There is none; but who asks for something else by that is told so first."""
-    instrument = resolve(core, client, asked.request, asked.contract)
-    if instrument is None:
-        return
-    if (instead := market_data.reroute(core, instrument)) is not None:
-        core.send(client, client.replies.reroute_market_depth(asked.request, *instead))
-        return
-    core.error(client, asked.request, 309, "Max number (0) of market depth requests has been reached")
-
-
 def ignore(core: Core, client: Client, asked: Any) -> None:
     """A cancel of something that never runs here."""
 
@@ -139,8 +127,6 @@ def ignore(core: Core, client: Client, asked: Any) -> None:
 HANDLERS: dict[int, Callable[[Core, Client, Any], None]] = {
     1: market_data_request,
     2: cancel_market_data,
-    10: market_depth,
-    11: ignore,
     50: real_time_bars,
     51: cancel_real_time_bars,
     59: market_data_type,

@@ -1,4 +1,4 @@
-"""Requests about contracts and the like: details, symbols, options, rules, exchanges, time, news."""
+"""Requests about contracts and the like: details, symbols, options, rules, exchanges, time."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from services.simulator.core import Core
 
 MARKET_RULES = {67: "0.25", 239: "0.00005"}  # every other rule is that of a US stock
-SCANNER_PARAMETERS = '<?xml version="1.0" encoding="UTF-8"?>\n<ScanParameterResponse/>'
 
 
 def contract_details(core: Core, client: Client, asked: ContractDetails) -> None:
@@ -89,32 +88,8 @@ def current_time_in_millis(core: Core, client: Client, asked: Nothing) -> None:
     core.send(client, client.replies.current_time_in_millis(core.clock // 1_000_000))
 
 
-def news_providers(core: Core, client: Client, asked: Nothing) -> None:
-    core.send(client, client.replies.news_providers())
-
-
-def historical_news(core: Core, client: Client, asked: ById) -> None:
-    core.send(client, client.replies.historical_news_end(asked.request))
-
-
-def news_article(core: Core, client: Client, asked: ById) -> None:
-    core.error(client, asked.request, 10172, "Failed to request news article: No data available")
-
-
-def scanner_parameters(core: Core, client: Client, asked: Nothing) -> None:
-    core.send(client, client.replies.scanner_parameters(SCANNER_PARAMETERS))
-
-
-def scanner(core: Core, client: Client, asked: ById) -> None:
-    core.send(client, client.replies.scanner_data(asked.request))
-
-
 def fundamental_data(core: Core, client: Client, asked: ById) -> None:
     core.error(client, asked.request, 430, "We are sorry, but fundamentals data for the security is not available.")
-
-
-def display_groups(core: Core, client: Client, asked: ById) -> None:
-    core.send(client, client.replies.display_groups(asked.request))
 
 
 def wall_street_horizon(core: Core, client: Client, asked: ById) -> None:
@@ -129,12 +104,7 @@ def option_calculation(core: Core, client: Client, asked: OptionCalculation) -> 
 
 HANDLERS: dict[int, Callable[[Core, Client, Any], None]] = {
     9: contract_details,
-    12: ignore,
-    13: ignore,
     14: ignore,
-    22: scanner,
-    23: ignore,
-    24: scanner_parameters,
     49: current_time,
     52: fundamental_data,
     53: ignore,
@@ -142,17 +112,10 @@ HANDLERS: dict[int, Callable[[Core, Client, Any], None]] = {
     55: option_calculation,
     56: ignore,
     57: ignore,
-    67: display_groups,
-    68: ignore,
-    69: ignore,
-    70: ignore,
     78: option_params,
     81: matching_symbols,
     82: depth_exchanges,
     83: smart_components,
-    84: news_article,
-    85: news_providers,
-    86: historical_news,
     91: market_rule,
     100: wall_street_horizon,
     101: ignore,

@@ -15,7 +15,9 @@ from ibapi.decoder import Decoder
 
 from services.simulator.market import ticks
 from services.simulator.market.contracts import Instrument
+from services.simulator.market.depth import DepthRow, Level
 from services.simulator.market.greeks import Worth
+from services.simulator.market.headlines import Headline
 from services.simulator.market.past_ticks import PastTick
 from services.simulator.market.prices import GENERIC, PRICE, SIZE, STRING, Tick
 from services.simulator.protocol import read_protobuf
@@ -51,6 +53,8 @@ SAID: list[tuple[str, tuple[Any, ...]]] = [
     ("tick_snapshot_end", (7,)),
     ("reroute_market_depth", (7, 8314, "SMART")),
     ("tick_news", (7, 1767625200000, "SIM-N", "SIM-N$1", "A headline; with anything in it")),
+    ("market_depth", (7, DepthRow(3, 1, 0, Level("585.01", 300.0, "NSDQ"), True))),
+    ("market_depth", (7, DepthRow(3, 2, 1, Level("585.01", 0.25, "NSDQ"), False))),
     ("option_computation", (7, 13, Worth(12.5, 0.31, -0.48, 0.0125, 0.25, -0.125, 585.25))),
     ("real_time_bar", (7, BARS[0]._replace(time="1787603266"))),
     ("tick_by_tick_last", (7, True, 1_787_603_266, "585.01", 40, "ARCA")),
@@ -92,12 +96,17 @@ SAID: list[tuple[str, tuple[Any, ...]]] = [
     ("pnl_single", (7,)),
     ("family_codes", ("DU1",)),
     ("soft_dollar_tiers", (7,)),
-    ("news_providers", ()),
-    ("historical_news_end", (7,)),
+    ("news_providers", ([],)),
+    ("news_providers", ([("BRFG", "Briefing.com")],)),
+    ("historical_news", (7, Headline("2026-01-05 14:00:00.0", "BRFG", "BRFG$1_2", "A “headline”"))),
+    ("historical_news_end", (7, True)),
+    ("news_article", (7, "An article")),
     ("scanner_parameters", ("<ScanParameterResponse/>",)),
-    ("scanner_data", (7,)),
+    ("scanner_data", (7, [])),
+    ("scanner_data", (7, [SPY, SPY])),
     ("receive_fa", (1,)),
-    ("display_groups", (7,)),
+    ("display_groups", (7, "1|2")),
+    ("display_group_updated", (7, "8314@SMART")),
 ]  # fmt: skip
 # The official decoder makes a list of text smart components and a map of protobuf ones: their rows are tested apart.
 CANNOT = {"minAlgoSize", "lastPricePrecision", "lastSizePrecision"}  # of contract details: protobuf alone has them

@@ -69,7 +69,8 @@ def test_a_cfd_is_always_rerouted_to_its_stock(stage: Stage) -> None:
     assert stage.calls("rerouteMktDepthReq") == [("rerouteMktDepthReq", 11, 8314, "SMART")]
     stage.client.reqMktDepth(12, contract("IBM"), 5, False, [])
     stage.client.reqMktDepth(13, contract("NOSUCHNAME"), 5, False, [])
-    assert stage.errors() == [(12, 309), (13, 200)]
+    assert stage.calls("updateMktDepth")
+    assert stage.errors() == [(13, 200)]
     stage.client.reqContractDetails(10, contract("IBM", "CFD"))
     ((_, _, details),) = stage.calls("contractDetails")
     assert (details.contract.secType, details.underConId) == ("CFD", 8314)

@@ -1,0 +1,160 @@
+"""Requests for news, scanners and display groups."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from services.base.clock import SECOND
+from services.simulator.client import Client
+from services.simulator.market import headlines, scans
+from services.simulator.market.contracts import Wanted
+from services.simulator.protocol.requested import (
+    ById,
+    DisplayGroup,
+    DisplayGroupContract,
+    HistoricalNews,
+    NewsArticle,
+    Nothing,
+    Scanner,
+)
+from services.simulator.protocol.requests_history import parse_end
+from services.simulator.protocol.requests_market import ignore, resolve
+
+if TYPE_CHECKING:
+    from services.simulator.core import Core
+
+MOST_SCANS = 10  # of one client at a time (TWS API documentation, market scanners)
+SCAN_SECONDS = 30.0
+GROUPS = "1|2|3|4|5|6|7"
+NO_CONTRACT = "none"
+
+
+def news_providers(core: Core, client: Client, asked: Nothing) -> None:
+    core.send(client, client.replies.news_providers(list(headlines.PROVIDERS.items())))
+
+
+def historical_news(core: Core, client: Client, asked: HistoricalNews) -> None:
+    wanted = Wanted(asked.con_id, "", "", "", "", "", "", "", "")
+    instrument = resolve(core, client, asked.request, wanted)
+    if instrument is None:
+        return
+    providers = asked.providers.replace(",", "+").split("+")
+    unknown = [code for code in providers if code not in headlines.PROVIDERS]
+    if unknown:
+        core.error(client, asked.request, 321, f"Error validating request: unknown news provider {unknown[0]!r}")
+        return
+    try:
+        end = min(_news_time(asked.end, core), core.now)
+        start = _news_time(asked.start, core) if asked.start else 0
+    except ValueError as error:
+        core.error(client, asked.request, 321, f"Error validating request: {error} in a request for news")
+        return
+    most = min(max(asked.most, 1), headlines.MOST)
+    found, more = headlines.headlines(instrument, providers, start, end, most)
+    for headline in found:
+        core.send(client, client.replies.historical_news(asked.request, headline))
+    core.send(client, client.replies.historical_news_end(asked.request, more))
+
+
+def _news_time(text: str, core: Core) -> int:
+    """`2026-01-05 14:30:00.0`, UTC, as headlines have it; or as in requests for history. Raises ValueError."""
+    day, _, time = text.partition(" ")
+    if day.count("-") == 2:
+        return parse_end(f"{day.replace('-', '')}-{time.partition('.')[0]}", core)
+    return parse_end(text, core)
+
+
+def news_article(core: Core, client: Client, asked: NewsArticle) -> None:
+    text = headlines.article(asked.provider, asked.article)
+    if text is None:
+        core.error(client, asked.request, 10172, "Failed to request news article: No data available")
+        return
+    core.send(client, client.replies.news_article(asked.request, text))
+
+
+def scanner_parameters(core: Core, client: Client, asked: Nothing) -> None:
+    core.send(client, client.replies.scanner_parameters(scans.parameters()))
+
+
+def scanner(core: Core, client: Client, asked: Scanner) -> None:
+    wrong = scans.refusal(asked.scan)
+    if wrong is not None:
+        core.error(client, asked.request, 321, f"Error validating request: {wrong}")
+        return
+    if len(client.scans) >= MOST_SCANS:
+        core.error(client, asked.request, 165, f"only {MOST_SCANS} API scanner subscriptions are allowed at once")
+        return
+    client.scans[asked.request] = asked.scan
+    _scan(core, client, asked.request, asked.scan)
+
+
+def cancel_scanner(core: Core, client: Client, asked: ById) -> None:
+    client.scans.pop(asked.request, None)
+
+
+def _scan(core: Core, client: Client, request: int, scan: scans.Scan) -> None:
+    """Its rows now, and again as long as it is wanted."""
+    if client.scans.get(request) is not scan or client.is_closing():
+        return
+    core.send(client, client.replies.scanner_data(request, scans.rows(scan, _seen(core))))
+    core.after(SCAN_SECONDS, partial(_scan, core, client, request, scan))
+
+
+def _seen(core: Core) -> list[scans.Seen]:
+    now = core.market.time(core.now)
+    found = []
+    for stock in core.master:
+        if stock.in_lots and not stock.invented and core.world.exists(stock):
+            days = core.market.bars(stock, now - 4 * 86_400 * SECOND, now, 86_400)
+            if days:
+                before = days[-2].close if len(days) > 1 else days[-1].open
+                found.append(scans.Seen(stock, days[-1].close, days[-1].close / before - 1))
+    return found
+
+
+def display_groups(core: Core, client: Client, asked: ById) -> None:
+    core.send(client, client.replies.display_groups(asked.request, GROUPS))
+
+
+def follow_group(core: Core, client: Client, asked: DisplayGroup) -> None:
+    if str(asked.group) not in GROUPS.split("|"):
+        core.error(client, asked.request, 321, f"Error validating request: there is no display group {asked.group}")
+        return
+    client.groups[asked.request] = asked.group
+    shown = core.groups.get(asked.group, NO_CONTRACT)
+    core.send(client, client.replies.display_group_updated(asked.request, shown))
+
+
+def leave_group(core: Core, client: Client, asked: ById) -> None:
+    client.groups.pop(asked.request, None)
+
+
+def show_in_group(core: Core, client: Client, asked: DisplayGroupContract) -> None:
+    """All who follow the group hear of its new contract."""
+    group = client.groups.get(asked.request)
+    if group is None:
+        core.error(client, asked.request, 321, "Error validating request: subscribe to the display group first")
+        return
+    core.groups[group] = asked.contract
+    for other in core.ready_clients():
+        for request, followed in other.groups.items():
+            if followed == group:
+                core.send(other, other.replies.display_group_updated(request, asked.contract))
+
+
+HANDLERS: dict[int, Callable[[Core, Client, Any], None]] = {
+    12: ignore,
+    13: ignore,
+    22: scanner,
+    23: cancel_scanner,
+    24: scanner_parameters,
+    67: display_groups,
+    68: follow_group,
+    69: show_in_group,
+    70: leave_group,
+    84: news_article,
+    85: news_providers,
+    86: historical_news,
+}
