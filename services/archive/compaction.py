@@ -41,6 +41,7 @@ from services.journal.days import (
 from services.journal.parquet import SUM_SUFFIX, ParquetDay, check_table, write_day
 from services.journal.reader import open_day
 from services.quotes.checkpoints import update_checkpoints
+from services.quotes.past_quality import keep_reports
 
 log = structlog.get_logger()
 
@@ -76,6 +77,7 @@ def run(settings: Settings, now: int, progress: Progress | None = None) -> list[
             due = [p for p in day_files(root / stream)[:-1] if _age(p, today) > settings.archive_after_days]
             done += [_archive_or_say_why(path, stream, progress) for path in due]
         done += _checkpoint(root, now, progress)
+        done += _quality(root, now, progress)
         done += retire(settings, now)
     return done
 
@@ -88,6 +90,17 @@ def _checkpoint(root: Path, now: int, progress: Progress | None) -> list[Done]:
         return [Done("", "", "kept", problem=f"no checkpoint: {error.message}")]
     except OSError as error:
         return [Done("", "", "kept", problem=f"no checkpoint: {error}")]
+    return []
+
+
+def _quality(root: Path, now: int, progress: Progress | None) -> list[Done]:
+    """Keep the reports of closed days, before the first of their ticks are retired."""
+    try:
+        keep_reports(root, now, progress)
+    except IbStreamError as error:
+        return [Done("", "", "kept", problem=f"no quality report: {error.message}")]
+    except OSError as error:
+        return [Done("", "", "kept", problem=f"no quality report: {error}")]
     return []
 
 

@@ -23,6 +23,7 @@ COMMANDS: Final = (
     "services.cli.projects",
     "services.cli.journal",
     "services.cli.gaps",
+    "services.cli.quality",
     "services.cli.alerts",
     "services.cli.candles",
     "services.cli.doctor",

@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from messages.candles import SECONDS, Blind, Candle, Interval
+from messages.candles import SECONDS, Candle, Interval
 from messages.events import (
     Bar,
     BarsReceived,
@@ -33,7 +33,7 @@ from messages.fields import MARKET_DATA_TYPES
 from messages.topics import LINK, TICKS, kind, shard
 from services.base.clock import SECOND, iso, utc_day
 from services.base.trading_hours import TradingDay, trading_days
-from services.quotes.coverage import Coverage, CoverageState, Span
+from services.quotes.coverage import Coverage, CoverageState, Span, reasons
 from services.quotes.trades import (
     FROM_BARS,
     INVENTED,
@@ -194,7 +194,7 @@ class CandleBook:
             hours=None if span.day is None else "exchange" if span.by_exchange else "utc",
             **_numbers(whole),
             coverage=(until - span.start - unseen) * _SHARES // (until - span.start) / _SHARES,
-            blind=_reasons(blind),
+            blind=reasons(blind),
             filled=len(bars) * MINUTE * _SHARES // (span.end - span.start) / _SHARES,
             complete=span.end <= now,
         )
@@ -371,11 +371,3 @@ def _source(origin: int) -> PriceSource:
     if origin & INVENTED:
         return "mock"
     return "ib_stream" if origin & STREAMED else "ib_history"
-
-
-def _reasons(blind: list[Span]) -> list[Blind]:
-    lengths: dict[str, int] = {}
-    for one in blind:
-        lengths[one.reason] = lengths.get(one.reason, 0) + one.end - one.start
-    longest_first = sorted(lengths.items(), key=lambda item: (-item[1], item[0]))
-    return [Blind(reason=reason, seconds=length / SECOND) for reason, length in longest_first]

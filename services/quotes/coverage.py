@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from messages.candles import Blind
 from messages.events import (
     Block,
     EventBlock,
@@ -25,6 +26,7 @@ from messages.events import (
     SymbolChanged,
 )
 from messages.topics import CONTROL, LINK, PLAN, kind, shard
+from services.base.clock import SECOND
 from services.quotes.projection import POLLED
 
 _PENDING: Final = "pending"
@@ -257,6 +259,15 @@ class CoverageState(msgspec.Struct):
 
 def _said(line: Timeline, start: int, end: int) -> list[Span]:
     return [Span(a, b, reason) for a, b, reason in line.spans(start, end) if reason is not None]
+
+
+def reasons(blind: Iterable[Span]) -> list[Blind]:
+    """For how long each reason held, the longest first."""
+    lengths: dict[str, int] = {}
+    for one in blind:
+        lengths[one.reason] = lengths.get(one.reason, 0) + one.end - one.start
+    longest_first = sorted(lengths.items(), key=lambda item: (-item[1], item[0]))
+    return [Blind(reason=reason, seconds=length / SECOND) for reason, length in longest_first]
 
 
 def _cut(spans: list[tuple[int, int]], blind: Span, found: list[Span]) -> list[tuple[int, int]]:

@@ -7,7 +7,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import HTMLResponse, Response
 
 from services.base.settings_rules import origins
-from services.web import alerts, api, docs, errors, metrics, schema
+from services.web import alerts, api, docs, errors, metrics, quality, schema
 from services.web.backend import Backend
 from services.web.guard import TIME_HEADER, Guard
 from services.web.page import Page
@@ -18,6 +18,7 @@ def create_app(backend: Backend) -> FastAPI:
     errors.install(app)
     schema.install(app)
     api.install(app, backend)
+    quality.install(app, backend)
     alerts.install(app, backend)
     metrics.install(app, backend)
 

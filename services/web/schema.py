@@ -10,6 +10,7 @@ from fastapi.openapi.utils import get_openapi
 from messages.candles import Candle, Interval
 from messages.errors import CODES
 from messages.events import Plan
+from messages.quality import QualityReport
 from messages.views import AlertNotice, PriceAlert, ProjectChoice, Quote, SnapshotChoice, Status
 from services.web.errors import HTTP_CODES
 
@@ -270,6 +271,7 @@ VIEWS: Final = (
     SparklinesView,
     CandlesView,
     GapsView,
+    QualityReport,
     AcceptedView,
     ProjectsView,
     SnapshotsView,
