@@ -100,9 +100,11 @@ def _last_before(reader: JournalReader, stream: str, end: int) -> int:
 def day_report(journal_dir: Path, day: str, now: int, *, kept: bool = True, progress: Progress | None = None) -> bytes:
     """The report of a day (UTC), as JSON. One that was kept, unless `kept` is False or the day is not over.
 
-    Raises IbStreamError: `invalid_request` for what is no day, `past_deleted` for a day of which no ticks are left.
+    Raises IbStreamError: `invalid_request` for what is no day yet, `past_deleted` for a day of which no ticks are left.
     """
     start = day_start(day)
+    if start > now:
+        raise IbStreamError("invalid_request", f"{day} has not begun", "day")
     if kept and start + DAY <= now:
         found = kept_report(journal_dir, day)
         if found is not None:

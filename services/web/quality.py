@@ -7,7 +7,6 @@ from fastapi import APIRouter, FastAPI, Query
 from starlette.responses import Response
 
 from messages.codec import encode_json
-from messages.errors import IbStreamError
 from messages.quality import QualityReport
 from services.base.clock import utc_day
 from services.quotes.past_quality import DAY, QualityReader, day_report, day_start
@@ -61,8 +60,6 @@ class Days:
 
     def report(self, day: str, now: int) -> bytes:
         """As JSON. Raises IbStreamError."""
-        if not self._journal_dir.is_dir():
-            raise IbStreamError("journal_unavailable", "nothing was recorded yet")
         if day != utc_day(now):
             return day_report(self._journal_dir, day, now)
         with self._lock:

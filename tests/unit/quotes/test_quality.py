@@ -250,6 +250,8 @@ def test_reports_of_closed_days_are_kept_and_tell_what_is_usual(tmp_path: Path) 
     assert b'"SPY"' in day_report(tmp_path, "2026-01-05", now)  # it outlives the ticks
     with pytest.raises(IbStreamError, match="any more"):
         day_report(tmp_path, "2026-01-05", now, kept=False)
+    with pytest.raises(IbStreamError, match="has not begun"):
+        day_report(tmp_path, "2026-01-08", now)
     with pytest.raises(IbStreamError, match="no day"):
         day_report(tmp_path, "yesterday", now)
 
