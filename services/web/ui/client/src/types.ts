@@ -230,6 +230,14 @@ export interface HistoryView {
   points: HistoryPoint[]
 }
 
+/** A gap of the ledger, as far as it lies in the span. Times in UTC ISO 8601 with `Z`. */
+export interface Hole {
+  start: string
+  end?: string | null
+  reason: string
+  filled_bars?: number | null
+}
+
 export interface LastError {
   time: string
   code: number
@@ -269,6 +277,15 @@ export interface News {
   provider?: string | null
   article_id?: string | null
   headline?: string | null
+}
+
+/** A price that stood far from the one before it and the one after it. Prices as IB sent them. */
+export interface Outlier {
+  time: string
+  field: string
+  price: number
+  before: number
+  after: number
 }
 
 /**
@@ -340,6 +357,17 @@ export interface ProjectChoice {
 export interface ProjectsView {
   projects: ProjectChoice[]
   more: boolean
+}
+
+/**
+ * Of every symbol that ticked, or was planned, from `start` on and before `end`, as far as the journal reached:
+ * `until`. Times in UTC ISO 8601 with `Z`.
+ */
+export interface QualityReport {
+  start: string
+  end: string
+  until: string
+  symbols: SymbolQuality[]
 }
 
 /**
@@ -461,6 +489,32 @@ export interface Status {
   plan_problem_code?: string | null
   warnings?: string[]
   good_until?: string | null
+}
+
+/** One symbol, as one gateway saw it. Counts are of the span; a figure of which nothing is known is absent. */
+export interface SymbolQuality {
+  symbol: string
+  gateway?: string | null
+  marks?: ('blind' | 'clock' | 'crossed' | 'locked' | 'off_bars' | 'outliers' | 'slow' | 'split' | 'stuck' | 'zero_prices')[]
+  ticks: number
+  coverage?: number | null
+  blind?: Blind[]
+  gaps?: Hole[]
+  crossed?: number
+  crossed_seconds?: number
+  locked?: number
+  locked_seconds?: number
+  outliers?: number
+  worst_outliers?: Outlier[]
+  bar_minutes?: number
+  bars_outside?: number
+  zero_prices?: number
+  stuck_seconds?: number
+  ticks_by_hour?: number[]
+  usual_by_hour?: number[]
+  clock_seconds?: number | null
+  last?: number | null
+  split?: string | null
 }
 
 export interface SymbolStatus {
