@@ -28,6 +28,7 @@ from services.gateway.core.answers import ADVISORIES, NOTICES
 from services.gateway.core.ib_errors import look_up
 from services.gateway.core.interface import CurrentTimeSeen, Event, IbErrorSeen, MarketDataTypeSeen, Ready
 from services.gateway.core.link import farm_name
+from services.gateway.core.unit_check import ROUND
 from services.gateway.wire.columns import Columns
 from services.gateway.wire.connection import LinkClosed, Stage, open_any, resolve
 from services.gateway.wire.official_client import NEWEST_VERSION, OLDEST_VERSION, BadFrame, OfficialClient
@@ -138,16 +139,14 @@ class Session:
             self.events += self._official.inputs
             self._official.inputs.clear()
         columns, self._columns = self._columns, Columns()
-        for field, value, size in zip(columns.fields, columns.values, columns.sizes, strict=True):
+        for field, value in zip(columns.fields, columns.values, strict=True):
             name = QUOTE_FIELD.get(field)
             if name is None:
                 continue
-            if name.endswith("_size"):
+            if name in ("bid_size", "ask_size"):  # odd lots are traded, and not quoted
                 self.sizes.append(value)
             elif value > 0:
                 self.prices[name] = value
-            if size == size and size > 0:  # not NaN
-                self.sizes.append(size)
 
     def _odd_tick(self, req_id: int, field: int, value: float | str, size: float) -> None:
         if not isinstance(value, str) and 0 <= field < FIRST_OWN_FIELD:
@@ -357,9 +356,9 @@ def _sizes(session: Session) -> Finding:
     if session.connection.server_version < FRACTIONAL_SIZES:
         mend = "sizes are in round lots: update the gateway and use a current API package"
         return Finding("sizes", "warning", f"{shown}; server version below {FRACTIONAL_SIZES}", mend)
-    if max(sizes) < 100:
+    if any(size % ROUND for size in sizes):
         mend = "if these are lots, untick 'Send market data in lots for US stocks' in the gateway's API settings"
-        return Finding("sizes", "warning", f"{shown}: all below 100", mend)
+        return Finding("sizes", "warning", f"{shown}: no multiples of {ROUND} shares", mend)
     return Finding("sizes", "ok", f"{shown}: shares")
 
 

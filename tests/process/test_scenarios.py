@@ -501,6 +501,17 @@ def test_chaos_for_ten_minutes_then_calm(sea: Sea, tmp_path: Path) -> None:
     assert after[2] < before[2] + 40_000_000
 
 
+def test_sizes_in_lots_have_no_name_and_volume_only_where_bars_bear_it_out(sea: Sea) -> None:
+    sea.quote("SPY", lambda quote: quote.get("bid_size", 0) >= 100 and quote.get("volume", 0) > 0)
+    sea.do("lots")
+    sea.do("drop")
+    quote = sea.quote("SPY", lambda quote: "bid_size" not in quote and not quote["stale"])
+    assert "volume" not in quote and "last_size" not in quote and quote["volume_raw"] > 0
+    sea.do("calm")
+    sea.do("drop")
+    sea.quote("SPY", lambda quote: quote.get("bid_size", 0) >= 100 and quote.get("volume", 0) > 0)
+
+
 # --- small things ---
 
 

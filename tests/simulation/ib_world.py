@@ -70,6 +70,8 @@ class World:
         self.memory = Memory()
         self.core = GatewayCore(self.settings, random.Random(seed), self.memory)
         self.quotes = QuoteCheck() if quotes else None  # holds quotes against what brought them, at each step
+        self.sizes: dict[str, dict[int, float]] = {}  # what a stream brings beside prices and volume, by field
+        self.day_volume: dict[str, float] = {}  # of the day's bar, in shares
         self.partial: set[str] = set()  # of these only the last price comes, by whatever way
         # knobs
         self.up = True  # the port accepts
@@ -278,7 +280,9 @@ class World:
 
     def _values(self, symbol: str) -> dict[int, float]:
         base = 100 + self.price[symbol] * 0.01
-        return {BID: base, ASK: base + 0.01, LAST: base, VOLUME: 1000.0 + self.price[symbol]}
+        return {BID: base, ASK: base + 0.01, LAST: base, VOLUME: 1000.0 + self.price[symbol]} | self.sizes.get(
+            symbol, {}
+        )
 
     # --- the adapter ---
 
@@ -310,6 +314,8 @@ class World:
                 return self._connect(port)
             case fx.Disconnect():
                 self._drop()
+            case fx.ReadStream(req_id):
+                return fx.StreamRead(req_id, dict(self.requests[req_id].values) if req_id in self.requests else {})
             case fx.ProbeEndpoint(_, port):
                 self._soon(0.25, fx.EndpointSeen(self._up(port)))
             case _:
@@ -484,6 +490,12 @@ class World:
         span, unit = effect.duration.split()
         start = end - int(span) * (SECOND if unit == "S" else 86400 * SECOND)
         minute = 60 * SECOND
+        if effect.bar_size == "1 day":
+            volume = self.day_volume.get(effect.planned.symbol, 0.0)
+            bars = [Bar(self.now - self.now % (86400 * SECOND), 1.0, 1.0, 1.0, 1.0, volume)]
+            self._soon(0.5, fx.BarsSeen(effect.req_id, bars))
+            self._soon(0.5, fx.BarsEnd(effect.req_id))
+            return
         bars = [Bar(t, 1.0, 1.0, 1.0, 99.0, 5.0) for t in range(start - start % minute, end, minute) if t >= start]
         self._soon(0.5, fx.BarsSeen(effect.req_id, bars))
         self._soon(0.5, fx.BarsEnd(effect.req_id))

@@ -56,6 +56,7 @@ class Answers:
             symbol = self.core.symbols[request.symbol]
             rejection = symbol.refusal.rejection
             self.core.contracts.ended(request, symbol)
+            self.core.unit_check.read(symbol)
             if symbol.refusal.rejection is not rejection:  # ranking ten thousand symbols for each answer takes minutes
                 self.core.lines.unbalanced = True
 
@@ -78,6 +79,8 @@ class Answers:
         self.core.requests.finish(request)
         if request.purpose == "gap_fill":
             self.core.gaps.filled(symbol, request, bars)
+        elif request.purpose == "volume":
+            self.core.unit_check.bars_came(symbol, bars)
         else:
             self.core.ladder.history_came(symbol, bars)
         self.core.context.touch(symbol)

@@ -24,7 +24,7 @@ from services.gateway.core.deadlines import SECOND, Deadlines, ns
 from services.gateway.core.interface import NAN, Effect, Emit, EmitTicks, Row
 from services.gateway.core.memory import Memory
 from services.gateway.core.symbol import SharedFacts, Symbol
-from services.gateway.core.units import Units, units
+from services.gateway.core.units import NO_DOUBT, Units, units
 
 BUSY_SHARE = 0.8
 """Of the span for which prices are vouched for: silence after which a busy symbol's stream is no proof any more. The
@@ -45,6 +45,7 @@ class Context:
         self.effects: list[Effect] = []
         self.now = 0
         self.server_version = 0  # of this connection, or of the last one
+        self.doubt = NO_DOUBT  # of the units of US stocks, on this connection
         self.mock = settings.api_mode == "mock"
         self._touched: dict[str, Symbol] = {}
 
@@ -129,4 +130,4 @@ class Context:
 
     def _units(self, symbol: Symbol) -> Units:
         contract = self.memory.contracts.get(symbol.name) if symbol.contract.route is None else None
-        return units(contract, self.server_version)
+        return units(contract, self.server_version, self.doubt)

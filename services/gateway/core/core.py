@@ -33,6 +33,7 @@ from services.gateway.core.requests import Requests
 from services.gateway.core.symbol import Cut, Price, Symbol
 from services.gateway.core.symbol_state import derive, next_change
 from services.gateway.core.timing import pace_of
+from services.gateway.core.unit_check import UnitCheck
 
 MOST_DUE: Final = 500  # deadlines a turn: what is more waits for the next one, and ticks go on in between
 DATA_TYPE_NUMBER: Final = {name: number for number, name in MARKET_DATA_TYPES.items()}
@@ -62,6 +63,7 @@ class GatewayCore:
         self.competing = Competing(context, pace, self.recovery)
         self.ladder = Ladder(context, pace, self.requests, self.link, self.farms)
         self.gaps = Gaps(context, self.requests)
+        self.unit_check = UnitCheck(context, self.requests)
         self.answers = Answers(self)
         self.errors = ErrorLog(context)
         self.plan: Plan | None = None
@@ -131,6 +133,9 @@ class GatewayCore:
                 self.answers.bars_seen(event)
             case fx.BarsEnd():
                 self.answers.bars_end(event)
+            case fx.StreamRead(req_id, values):
+                if (request := self.requests.by_id.get(req_id)) is not None:
+                    self.unit_check.stream_read(self.symbols[request.symbol], values)
             case _:
                 assert_never(event)
 
@@ -164,6 +169,8 @@ class GatewayCore:
                 self.lines.due(name)
             case "fill":
                 self.gaps.fill(self.symbols[name], self.link.phase == "ready")
+            case "units":
+                self.unit_check.due()
             case "errors":
                 self.errors.due()
             case "rejected":
@@ -256,6 +263,7 @@ class GatewayCore:
             if step is LinkStep.UP:
                 self.context.mock = self.context.settings.api_mode == "mock" or self.link.account_kind == "simulator"
                 self.requests.connected()
+                self.unit_check.connected()
             elif step is LinkStep.DOWN:
                 self.requests.connection_lost()
                 self.contracts.connection_lost()
@@ -328,6 +336,7 @@ class GatewayCore:
         if symbol.feed.data_type is None and self.requests.data_type == 1 and not symbol.feed.delayed:
             self.set_data_type(symbol, 1)  # IB says nothing when it is what was asked for
         symbol.refusal.ticked()
+        self.unit_check.ticked(symbol)
         if symbol.trust.competing:
             self.competing.ticked(symbol)
 

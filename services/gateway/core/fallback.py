@@ -90,7 +90,7 @@ class Ladder:
 
     def _history(self, symbol: Symbol) -> int:
         held = symbol.requests.history
-        if held is not None and held.waiting and held.purpose == "gap_fill":
+        if held is not None and held.waiting and held.purpose != "fallback":
             self.requests.cancel(held)  # a price now is worth more than an old gap
             self.context.deadlines.set(("fill", symbol.name), self.context.now + self.pace.history)
         if symbol.requests.history is not None:

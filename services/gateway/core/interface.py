@@ -140,6 +140,13 @@ class BarsEnd(Input, frozen=True):
     req_id: int
 
 
+class StreamRead(Input, frozen=True):
+    """The answer to `ReadStream`, in the same turn: the newest value per tick field that the stream brought so far."""
+
+    req_id: int
+    values: dict[int, float]
+
+
 class CurrentTimeSeen(Input, frozen=True):
     """The gateway's clock: it answers. `seconds` since 1970."""
 
@@ -162,7 +169,17 @@ class RerouteSeen(Input, frozen=True):
     exchange: str
 
 
-Answer = MarketDataTypeSeen | HaltSeen | RerouteSeen | ContractSeen | ContractEnd | SnapshotEnd | BarsSeen | BarsEnd
+Answer = (
+    MarketDataTypeSeen
+    | HaltSeen
+    | RerouteSeen
+    | ContractSeen
+    | ContractEnd
+    | SnapshotEnd
+    | BarsSeen
+    | BarsEnd
+    | StreamRead
+)
 """What comes for one request alone."""
 
 Event = (
@@ -214,6 +231,12 @@ class ProbeEndpoint(Output, frozen=True):
 
     host: str
     port: int
+
+
+class ReadStream(Output, frozen=True):
+    """What did this stream bring? Asked of the adapter, no message to the gateway. Answer `StreamRead`."""
+
+    req_id: int
 
 
 # --- requests: each is exactly one message to the gateway ---------------------------------------------------
@@ -305,6 +328,7 @@ Effect = (
     | CancelHistory
     | SetMarketDataType
     | AskTime
+    | ReadStream
     | Emit
     | EmitTicks
 )

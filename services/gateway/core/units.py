@@ -17,7 +17,7 @@ in IB's client, and frames that gateways sent in 2026 (tests/data/captures):
   volume is in lots, where a round lot is more than one share. The volume of anything else has no unit that is told.
 """
 
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeGuard
 
 from messages.events import ContractQualified
 from services.gateway.core.listings import at_home
@@ -30,6 +30,14 @@ VOLUMES_IN_SHARES: Final = 220
 _CONTRACTS: Final = frozenset({"FUT", "OPT", "FOP", "CONTFUT", "WAR", "IOPT"})
 
 
+class Doubt(NamedTuple):
+    """Of US stocks on this connection: numbers that are not in the unit that follows (unit_check.py)."""
+
+    sizes: bool = False
+    volume: bool = False
+    delayed_volume: bool = False
+
+
 class Units(NamedTuple):
     """Shares or contracts that one stands for, 0 where that is not known."""
 
@@ -39,8 +47,27 @@ class Units(NamedTuple):
     bars: float  # volume of bars
 
 
-def units(contract: ContractQualified | None, server_version: int) -> Units:
+NO_DOUBT: Final = Doubt()
+
+
+def is_us_stock(contract: ContractQualified | None) -> TypeGuard[ContractQualified]:
+    return contract is not None and contract.sec_type == "STK" and contract.currency == "USD" and at_home(contract)
+
+
+def units(contract: ContractQualified | None, server_version: int, doubt: Doubt = NO_DOUBT) -> Units:
     """The units of what a gateway of this version sends of the contract; `None`: of one without details."""
+    known = _units(contract, server_version)
+    if doubt is NO_DOUBT or not is_us_stock(contract):
+        return known
+    return Units(
+        UNKNOWN if doubt.sizes else known.size,
+        UNKNOWN if doubt.volume else known.volume,
+        UNKNOWN if doubt.delayed_volume else known.delayed_volume,
+        known.bars,
+    )
+
+
+def _units(contract: ContractQualified | None, server_version: int) -> Units:
     in_shares = 1.0 if server_version >= SIZES_IN_SHARES else UNKNOWN
     if contract is None:
         return Units(in_shares, UNKNOWN, UNKNOWN, UNKNOWN)
@@ -53,7 +80,7 @@ def units(contract: ContractQualified | None, server_version: int) -> Units:
     lot = contract.suggested_size_increment
     if lot == 1:
         return Units(1.0, 1.0, 1.0, 1.0)
-    if not (contract.currency == "USD" and at_home(contract)):
+    if not is_us_stock(contract):
         return Units(1.0, UNKNOWN, UNKNOWN, UNKNOWN)
     return Units(
         size=1.0 if server_version >= SIZES_IN_SHARES else lot,

@@ -141,12 +141,17 @@ class TickRouter:
                 said.append(HaltSeen(key >> 8, int(value)))
         return said
 
+    def values_of(self, req_id: int) -> dict[int, float]:
+        """The newest value of each field that the request brought."""
+        keys = range(req_id << 8, (req_id << 8) + FIRST_OWN_FIELD)
+        return {key & 255: self._newest[key] for key in keys if key in self._newest}
+
     def snapshot_ended(self, req_id: int) -> SnapshotEnd | None:
         """What the snapshot brought, beside what its symbol's stream did; None when it is not open."""
         stream = self._snapshots.get(req_id)
         if stream is None:
             return None
-        ended = SnapshotEnd(req_id, self._values_of(req_id), self._values_of(stream))
+        ended = SnapshotEnd(req_id, self.values_of(req_id), self.values_of(stream))
         self.close(req_id)
         return ended
 
@@ -165,7 +170,3 @@ class TickRouter:
     def count_unrouted(self) -> int:
         """Of all connections so far."""
         return self.unrouted + self._decoder.unrouted
-
-    def _values_of(self, req_id: int) -> dict[int, float]:
-        keys = range(req_id << 8, (req_id << 8) + FIRST_OWN_FIELD)
-        return {key & 255: self._newest[key] for key in keys if key in self._newest}

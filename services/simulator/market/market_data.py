@@ -62,6 +62,8 @@ def subscribe(
         core.error(client, request, 101, f"Max number of tickers has been reached: {core.world.line_limit}")
         return
     subscription = Subscription(client, request, instrument, generic, asked="snapshot" if snapshot else "stream")
+    if core.world.lots:
+        subscription.form = subscription.form.in_hundreds()
     entitlement = core.world.entitlements.get(instrument.key)
     if not _entitle(core, subscription, entitlement):
         return

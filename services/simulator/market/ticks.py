@@ -61,13 +61,18 @@ Heads = dict[int, bytes]
 class Form(NamedTuple):
     """How one server version writes ticks. `lots`: bid, ask and last sizes of stocks are in round lots;
     `volume_in_lots`: so is the live volume of the day; `whole`: no last size of a stock has a
-    fraction."""
+    fraction; `hundreds`: a lot is a hundred shares, whatever a round lot is."""
 
     protobuf: bool
     raw_ids: bool
     lots: bool
     volume_in_lots: bool
     whole: bool
+    hundreds: bool = False
+
+    def in_hundreds(self) -> "Form":
+        """With IB's setting "market data in lots for US stocks"."""
+        return self._replace(lots=True, volume_in_lots=True, hundreds=True)
 
 
 @cache
@@ -95,7 +100,7 @@ def heads(request: int, form: Form) -> Heads:
 def encode(ticks: Iterable[Tick], form: Form, instrument: Instrument, *, delayed: bool) -> Encoded:
     out: Encoded = []
     write = _protobuf if form.protobuf else _text
-    stock, lot = instrument.in_lots, instrument.round_lot
+    stock, lot = instrument.in_lots, 100 if form.hundreds else instrument.round_lot
     for kind, field, text, size, mask in ticks:
         if stock and field == VOLUME:
             size = int(size // lot if delayed or form.volume_in_lots else size)

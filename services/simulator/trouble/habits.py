@@ -62,6 +62,14 @@ def fractional(on: Director) -> Undo:
 
 
 @step
+def lots(on: Director) -> Undo:
+    """IB's setting "market data in lots for US stocks" is on: sizes and volumes of lines that are subscribed from now
+    on are in hundreds of shares. Bars stay in shares."""
+    on.core.world.lots = True
+    return partial(_in_shares, on)
+
+
+@step
 def empty_hours(on: Director) -> Undo:
     """The trading hours of contract details begin with an empty segment."""
     on.core.world.empty_hours = True
@@ -86,6 +94,10 @@ def _usual_zone(on: Director) -> None:
 
 def _whole(on: Director) -> None:
     on.core.world.fractional = False
+
+
+def _in_shares(on: Director) -> None:
+    on.core.world.lots = False
 
 
 def _usual_hours(on: Director) -> None:

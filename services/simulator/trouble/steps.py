@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 TROUBLES = (
     "ids_taken", "competing", "all_starved", "starved", "rejected", "odd", "entitlements", "faults",
-    "params", "late_ticks", "session_zone", "empty_hours", "fractional", "notices",
+    "params", "late_ticks", "session_zone", "empty_hours", "fractional", "lots", "notices",
 )  # fmt: skip
 LASTING = 3600.0  # seconds: silence and dribbling without `for` end here
 

@@ -50,6 +50,7 @@ class World:
     late_ticks: float = 0.0  # seconds for which ticks go on after a cancel
     session_zone: str = ""  # the zone of bars' times; empty: the exchange's
     fractional: bool = False  # last sizes of stocks have a fraction, for clients that can take it
+    lots: bool = False  # sizes and volumes of US stocks are in hundreds of shares
     empty_hours: bool = False  # hours begin with an empty segment
     notices: tuple[tuple[str, FarmState], ...] | None = None  # market farms that a new client hears of; None: all
     faults: Faults = field(default_factory=Faults)

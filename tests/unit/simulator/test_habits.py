@@ -161,6 +161,21 @@ def test_fractions_of_shares_come_from_version_222_on(version: int) -> None:
     assert all(float(call[3]) % 1 == 0 for call in stage.calls("tickSize") if call[2] in (0, 3, 8))
 
 
+@pytest.mark.parametrize("version", [200, HIGHEST])
+def test_with_the_setting_for_lots_sizes_and_volume_are_in_hundreds(version: int) -> None:
+    brought: list[dict[int, float]] = []
+    for setting in (False, True):
+        stage = Stage(version, symbols="")
+        if setting:
+            stage.play("lots")
+        stage.client.reqMktData(1, contract("SPY"), "", False, False, [])
+        brought.append({call[2]: float(call[3]) for call in stage.calls("tickSize")})
+    shares, lots = brought
+    assert all(lots[field] == -(-shares[field] // 100) for field in (0, 3))
+    unit = 1 if version >= 220 else 40  # a round lot of SPY
+    assert lots[8] == pytest.approx(shares[8] * unit / 100, rel=1e-3)
+
+
 @pytest.mark.parametrize("version", [200, 224, 225])
 def test_odd_lot_quotes_come_from_version_225_on_where_asked_for(version: int) -> None:
     stage = Stage(version, symbols="")
