@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from google.protobuf.message import DecodeError
+from ibapi.contract import ContractDetails
 from ibapi.protobuf.TickGeneric_pb2 import TickGeneric
 from ibapi.protobuf.TickPrice_pb2 import TickPrice
 from ibapi.protobuf.TickSize_pb2 import TickSize
@@ -23,6 +24,7 @@ from services.simulator.market.prices import GENERIC, PRICE, SIZE, STRING
 from services.simulator.protocol.requested import MarketData
 from services.simulator.protocol.requests import read
 from services.simulator.protocol.wire import BadRequest, Envelope, Garbage, unwrap
+from services.simulator.tape.details import DETAILS, contract_details, described, named, qualified
 
 _REQUEST = 1  # reqMktData
 _MESSAGES = {PRICE: TickPrice, SIZE: TickSize, GENERIC: TickGeneric, STRING: TickString}
@@ -38,6 +40,7 @@ class FlightTape:
         self.symbols: dict[str, None] = {}
         self.unknown = 0
         self._names_of: dict[int, dict[int, str]] = {}  # by connection: the symbol of each request
+        self._details: dict[int, ContractDetails] = {}  # by contract id
         self._partial = b""
         try:
             blocks = []
@@ -88,14 +91,22 @@ class FlightTape:
             asked = read(envelope, version) if envelope.kind == _REQUEST else None
         except (Garbage, BadRequest):
             return
-        if isinstance(asked, MarketData) and asked.contract.symbol:
-            name = asked.contract.symbol.replace(" ", ".")
+        if not isinstance(asked, MarketData):
+            return
+        details = self._details.get(asked.contract.con_id)
+        name = named(asked.contract if details is None else described(details.contract))
+        if name:
             self._names[asked.request] = name
             self.symbols.setdefault(name)
+            if details is not None:
+                self.contracts[name] = qualified(name, details)
 
     def _add(self, payload: bytes, version: int, rows: list[tuple[int, int, float, float]], texts: list[str]) -> None:
         try:
-            tick = _tick(unwrap(payload, version))
+            envelope = unwrap(payload, version)
+            if envelope.kind == DETAILS and (details := contract_details(envelope, version)) is not None:
+                self._details[details.contract.conId] = details
+            tick = _tick(envelope)
             if tick is None:
                 return
             request, kind, field, text, size = tick
