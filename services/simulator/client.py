@@ -1,7 +1,7 @@
 """What the server knows of one connected client and its subscriptions."""
 
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from services.simulator.market.contracts import Instrument
 from services.simulator.market.depth import Book
@@ -9,7 +9,9 @@ from services.simulator.market.scans import Scan
 from services.simulator.market.ticks import Form, Heads, form, heads
 from services.simulator.protocol.message_limits import HistoryPacing, MessageRate
 from services.simulator.protocol.replies import Replies
+from services.simulator.protocol.rows import PositionRow
 from services.simulator.protocol.wire import FrameReader
+from services.simulator.trading.account import Profit
 from services.simulator.trouble.faults import Asked
 
 Phase = Literal["greeting", "versioned", "ready", "closing"]
@@ -35,6 +37,21 @@ class DepthLine:
 
 
 @dataclass
+class Watching:
+    """What the client wants to hear of the account, with what it was told last; by request id, but for the two that
+    have none: `updates` (None: unsubscribed) with its `portfolio` by contract, and `positions`."""
+
+    updates: dict[tuple[str, str], str] | None = None
+    portfolio: dict[int, PositionRow] = field(default_factory=dict)
+    positions: bool = False
+    updates_multi: dict[int, dict[tuple[str, str], str]] = field(default_factory=dict)
+    positions_multi: set[int] = field(default_factory=set)
+    summaries: dict[int, tuple[str, dict[tuple[str, str], str]]] = field(default_factory=dict)
+    profit: dict[int, Profit | None] = field(default_factory=dict)
+    profit_of: dict[int, tuple[int, Any]] = field(default_factory=dict)
+
+
+@dataclass
 class Client:
     conn: int
     rate: MessageRate
@@ -56,6 +73,7 @@ class Client:
     dribble_until: int = 0  # bytes are sent one at a time before this time
     held: bytearray = field(default_factory=bytearray)  # what silence and dribbling keep back
     held_ticks: int = 0
+    watching: Watching = field(default_factory=Watching)
     lost_ids: set[int] = field(default_factory=set)  # lines that IB dropped; cancelling one is no error
 
     def is_closing(self) -> bool:

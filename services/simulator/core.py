@@ -18,7 +18,7 @@ from services.simulator.market.derived import derive
 from services.simulator.market.invented import invent
 from services.simulator.market.listed import usual
 from services.simulator.market.market import Market, Source
-from services.simulator.protocol import requests, requests_history
+from services.simulator.protocol import requests, requests_history, requests_orders
 from services.simulator.protocol.message_limits import MessageRate
 from services.simulator.protocol.replies import Replies
 from services.simulator.protocol.requested import StartApi
@@ -26,19 +26,21 @@ from services.simulator.protocol.requests_account import ACCOUNT
 from services.simulator.protocol.versions import HIGHEST, LOWEST
 from services.simulator.protocol.wire import BadRequest, Envelope, Garbage, frame, parse_versions, unwrap
 from services.simulator.stats import Stats
+from services.simulator.trading.desk import Desk
 from services.simulator.trouble.languages import localised
 from services.simulator.trouble.world import HISTORY_FARM, MARKET_FARMS, SEC_DEF_FARM, World
+from services.simulator.venue import CoreVenue
 
 START_API = 71
 DRIBBLE = 40  # bytes a turn, each in a write of its own
 MOST_HELD = 1_000_000
-FIRST_ORDER_ID = 1
 
 
 @dataclass(frozen=True)
 class Config:
     """How this server differs from an ordinary gateway. `rate`: ticks a second over all that is subscribed,
-    0 for the natural pace. `server_version`: what the gateway calls itself. `known_only`: no stock is invented."""
+    0 for the natural pace. `server_version`: what the gateway calls itself. `known_only`: no stock is invented.
+    `read_only`: orders are refused. `master_client_id`: of the client that hears of all orders."""
 
     seed: int = 1
     rate: int = 0
@@ -49,6 +51,8 @@ class Config:
     strikes_allowed: int = 3
     history_pacing: bool = True
     known_only: bool = False
+    read_only: bool = False
+    master_client_id: int | None = None
 
 
 class Core:
@@ -67,6 +71,8 @@ class Core:
         self.market: Source = market or Market(config.seed, config.rate, self.world.hours)
         self.master = self._master(now) if listed is None else Master(listed, 0)
         self.book = market_data.Book()
+        self.desk = Desk(CoreVenue(self))
+        self.account_told_at = self.profit_told_at = now
         self.stats = Stats()
         self.clients: dict[int, Client] = {}
         self.groups: dict[int, str] = {}  # the contract of each display group
@@ -140,6 +146,9 @@ class Core:
         for action in due:  # one that sets itself up anew waits for the next turn
             action()
         market_data.turn(self)
+        requests_orders.turn(self)
+        if self.world.hours.local(now).date() != self.world.hours.local(self._last_turn).date():
+            self.desk.new_day()
         if now // (5 * SECOND) != self._last_turn // (5 * SECOND):
             requests_history.send_real_time_bars(self)
             requests_history.send_kept_bars(self)
@@ -200,6 +209,11 @@ class Core:
 
     def log(self, event: str, **values: object) -> None:
         self._effects.append(Log(event, values))
+
+    def release(self, instrument: Instrument) -> None:
+        """Let an instrument stand still that nobody looks at, and that no order or position needs."""
+        if instrument.con_id not in self.book.by_instrument and not self.desk.needs(instrument.con_id):
+            self.market.deactivate(instrument)
 
     def after(self, seconds: float, action: Callable[[], None]) -> None:
         """Run `action` in the first turn after `seconds`."""
@@ -269,7 +283,7 @@ class Core:
         """The accounts and the first order id: what makes a client ready, all of it or only a part."""
         parts = {
             "accounts": client.replies.managed_accounts(ACCOUNT),
-            "order_id": client.replies.next_valid_id(FIRST_ORDER_ID),
+            "order_id": client.replies.next_valid_id(self.desk.next_id(client.client_id)),
         }
         greeting = self.world.faults.greeting
         for name, data in parts.items():

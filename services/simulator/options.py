@@ -29,6 +29,8 @@ def parser(settings: Settings) -> argparse.ArgumentParser:
     add("--symbols", type=_count, default=DEFAULTS.symbols, metavar="N",
         help="synthetic stocks SIM0001 to SIM<N> beside the real names (default %(default)s)")  # fmt: skip
     add("--known-only", action="store_true", help="invent no stock: 200 for every name that is not listed")
+    add("--read-only", action="store_true", help="refuse orders: 321")
+    add("--master-client-id", type=_count, metavar="N", help="the client that hears of all clients' orders")
     add("--server-version", type=_version, default=HIGHEST, metavar="N", help=f"{LOWEST} to {HIGHEST}, the default")
     add("--lines", type=_count, default=DEFAULTS.line_limit, metavar="N",
         help="market data lines before error 101 (default %(default)s)")  # fmt: skip
@@ -105,4 +107,6 @@ def config(arguments: argparse.Namespace) -> Config:
         strikes_allowed=arguments.strikes,
         history_pacing=not arguments.no_history_pacing,
         known_only=arguments.known_only,
+        read_only=arguments.read_only,
+        master_client_id=arguments.master_client_id,
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Literal, NamedTuple
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from services.base.clock import SECOND
 from services.simulator.protocol.rows import Hours
@@ -88,6 +88,22 @@ class MarketHours:
         if liquid:
             return [Span(midnight + timedelta(hours=9, minutes=30), midnight + timedelta(hours=13 if half else 16))]
         return [Span(midnight + timedelta(hours=4), midnight + timedelta(hours=17 if half else 20))]
+
+
+def parse_moment(text: str, zone: str) -> int:
+    """UTC nanoseconds of a time as clients write it: in `zone`, or with a zone behind it, or UTC as
+    yyyymmdd-hh:mm:ss with or without the Z of newer clients. Raises ValueError."""
+    parts = text.split(None, 2)
+    if len(parts) == 1 and "-" in text:
+        moment = datetime.strptime(text.removesuffix("Z"), "%Y%m%d-%H:%M:%S").replace(tzinfo=UTC)
+        return int(moment.timestamp()) * SECOND
+    local = datetime.strptime(" ".join(parts[:2]), "%Y%m%d %H:%M:%S" if len(parts) > 1 else "%Y%m%d")
+    if len(parts) < 3:
+        parts.append(zone)
+    try:
+        return int(local.replace(tzinfo=ZoneInfo(parts[-1])).timestamp()) * SECOND
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ValueError(f"{parts[-1]!r} is not a time zone") from None
 
 
 @lru_cache(maxsize=16)

@@ -152,6 +152,7 @@ _CURRENCIES = (
     ("USD", "CHF", "United States dollar", 0.9085, 0.4, 0.00005, 5, 12087820),
     ("USD", "CAD", "United States dollar", 1.4391, 0.3, 0.00005, 5, 15016062),
 )
+_DOLLARS = {"HKD": 0.1286, "MXN": 0.0487}  # of currencies without a pair above
 _FUTURES = (
     ("ES", "E-mini S&P 500", "CME", "50", 5895.0, 0.9, 0.25, 1_400_000, "SPX"),
     ("NQ", "E-mini NASDAQ 100", "CME", "20", 21250.0, 1.2, 0.25, 600_000, "NDX"),
@@ -338,6 +339,17 @@ def exchange_rate(currency: str, to: str) -> float:
     if currency == to:
         return 1.0
     return {(row[0], row[1]): row[3] for row in _CURRENCIES}[currency, to]
+
+
+def in_dollars(currency: str) -> float:
+    """What a unit of a currency is worth in US dollars, at the same prices. Raises KeyError for one that no listed
+    contract has."""
+    if currency in _DOLLARS:
+        return _DOLLARS[currency]
+    try:
+        return exchange_rate(currency, "USD")
+    except KeyError:
+        return 1 / exchange_rate("USD", currency)
 
 
 def _abroad() -> Iterator[Instrument]:

@@ -118,7 +118,7 @@ def forget(core: Core, subscription: Subscription) -> None:
     if not others:
         core.book.by_instrument.pop(con_id, None)
         core.book.was_open.pop(con_id, None)
-        core.market.deactivate(subscription.instrument)
+        core.release(subscription.instrument)
 
 
 def lose(core: Core, subscription: Subscription) -> None:

@@ -9,9 +9,12 @@ from typing import Any
 from google.protobuf.message import DecodeError
 from ibapi.protobuf.AccountDataRequest_pb2 import AccountDataRequest
 from ibapi.protobuf.AccountSummaryRequest_pb2 import AccountSummaryRequest
+from ibapi.protobuf.AutoOpenOrdersRequest_pb2 import AutoOpenOrdersRequest
 from ibapi.protobuf.CalculateOptionPriceRequest_pb2 import CalculateOptionPriceRequest
 from ibapi.protobuf.CancelMarketData_pb2 import CancelMarketData
+from ibapi.protobuf.CompletedOrdersRequest_pb2 import CompletedOrdersRequest
 from ibapi.protobuf.ContractDataRequest_pb2 import ContractDataRequest
+from ibapi.protobuf.ExecutionRequest_pb2 import ExecutionRequest
 from ibapi.protobuf.HeadTimestampRequest_pb2 import HeadTimestampRequest
 from ibapi.protobuf.HistogramDataRequest_pb2 import HistogramDataRequest
 from ibapi.protobuf.HistoricalDataRequest_pb2 import HistoricalDataRequest
@@ -23,6 +26,7 @@ from ibapi.protobuf.MarketDepthRequest_pb2 import MarketDepthRequest
 from ibapi.protobuf.MarketRuleRequest_pb2 import MarketRuleRequest
 from ibapi.protobuf.MatchingSymbolsRequest_pb2 import MatchingSymbolsRequest
 from ibapi.protobuf.NewsArticleRequest_pb2 import NewsArticleRequest
+from ibapi.protobuf.PnLSingleRequest_pb2 import PnLSingleRequest
 from ibapi.protobuf.RealTimeBarsRequest_pb2 import RealTimeBarsRequest
 from ibapi.protobuf.ScannerSubscriptionRequest_pb2 import ScannerSubscriptionRequest
 from ibapi.protobuf.SecDefOptParamsRequest_pb2 import SecDefOptParamsRequest
@@ -31,9 +35,10 @@ from ibapi.protobuf.SubscribeToGroupEventsRequest_pb2 import SubscribeToGroupEve
 from ibapi.protobuf.TickByTickRequest_pb2 import TickByTickRequest
 from ibapi.protobuf.UpdateDisplayGroupRequest_pb2 import UpdateDisplayGroupRequest
 
-from services.simulator.market.contracts import Wanted, known_strike
 from services.simulator.market.scans import Scan
 from services.simulator.protocol import requested as asked
+from services.simulator.protocol.read_contract import contract_of_protobuf as contract
+from services.simulator.protocol.read_order import place_order_protobuf
 from services.simulator.protocol.read_text import READERS as TEXT_READERS
 from services.simulator.protocol.versions import (
     CANCEL_CONTRACT_DATA,
@@ -85,14 +90,6 @@ class Reader:
         return self._make(parsed)
 
 
-def contract(sent: Any) -> Wanted:
-    return Wanted(
-        sent.conId, sent.symbol, sent.secType, sent.lastTradeDateOrContractMonth, sent.exchange, sent.primaryExch,
-        sent.currency, sent.localSymbol, sent.tradingClass, known_strike(sent.strike), sent.right[:1].upper(),
-        sent.includeExpired,
-    )  # fmt: skip
-
-
 def scan(sent: Any) -> Scan:
     return Scan(
         sent.scanCode, sent.instrument, sent.locationCode, sent.numberOfRows, sent.abovePrice, sent.belowPrice,
@@ -110,17 +107,23 @@ def request_id(body: bytes) -> int:
 BY_ID = Reader(CancelMarketData, lambda m: asked.ById(m.reqId if m.HasField("reqId") else -1))
 NOTHING = Reader(CancelMarketData, lambda m: asked.Nothing())
 
-READERS: dict[int, Reader] = {
+READERS: dict[int, Callable[[bytes], Any]] = {
     **{
         kind: NOTHING if read.__name__ == "nothing" else BY_ID
         for kind, read in TEXT_READERS.items()
     },
     1: Reader(MarketDataRequest, lambda m: asked.MarketData(
         m.reqId, contract(m.contract), m.genericTickList, m.snapshot, m.regulatorySnapshot)),
+    3: place_order_protobuf,
     6: Reader(AccountDataRequest, lambda m: asked.AccountUpdates(m.subscribe)),
+    7: Reader(ExecutionRequest, lambda m: asked.Executions(
+        m.reqId, m.executionFilter.clientId, m.executionFilter.acctCode, m.executionFilter.time,
+        m.executionFilter.symbol, m.executionFilter.secType, m.executionFilter.exchange, m.executionFilter.side,
+        m.executionFilter.lastNDays, tuple(m.executionFilter.specificDates))),
     9: Reader(ContractDataRequest, lambda m: asked.ContractDetails(m.reqId, contract(m.contract))),
     10: Reader(MarketDepthRequest, lambda m: asked.MarketDepth(
         m.reqId, contract(m.contract), m.numRows, m.isSmartDepth)),
+    15: Reader(AutoOpenOrdersRequest, lambda m: asked.AutoOpenOrders(m.autoBind)),
     20: Reader(HistoricalDataRequest, lambda m: asked.HistoricalData(
         m.reqId, contract(m.contract), m.endDateTime, m.barSizeSetting, m.duration, m.whatToShow, m.formatDate or 1,
         m.keepUpToDate)),
@@ -144,8 +147,10 @@ READERS: dict[int, Reader] = {
         m.reqId, contract(m.contract), m.whatToShow, m.formatDate or 1)),
     88: Reader(HistogramDataRequest, lambda m: asked.Histogram(m.reqId, contract(m.contract))),
     91: Reader(MarketRuleRequest, lambda m: asked.MarketRule(m.marketRuleId)),
+    94: Reader(PnLSingleRequest, lambda m: asked.ProfitOf(m.reqId, m.conId)),
     96: Reader(HistoricalTicksRequest, lambda m: asked.HistoricalTicks(
         m.reqId, contract(m.contract), m.startDateTime, m.endDateTime, m.numberOfTicks, m.whatToShow)),
     97: Reader(TickByTickRequest, lambda m: asked.TickByTick(
         m.reqId, contract(m.contract), m.tickType, m.numberOfTicks)),
+    99: Reader(CompletedOrdersRequest, lambda m: asked.CompletedOrders(m.apiOnly)),
 }  # fmt: skip

@@ -7,9 +7,12 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from services.simulator.market.contracts import Wanted, known_strike
 from services.simulator.market.scans import Scan
 from services.simulator.protocol import requested as asked
+from services.simulator.protocol.order_fields import UNSET_INTEGER
+from services.simulator.protocol.order_versions import EXECUTION_DAYS
+from services.simulator.protocol.read_contract import contract_of_fields as contract
+from services.simulator.protocol.read_order import place_order
 from services.simulator.protocol.versions import (
     CME_TAGGING_FIELDS,
     HIGHEST,
@@ -25,21 +28,8 @@ from services.simulator.protocol.versions import (
 from services.simulator.protocol.wire import Fields
 
 UNSET_ABOVE = 1e300
-UNSET_INTEGER = 2_147_483_647
 
 Reader = Callable[[Fields, int], Any]
-
-
-def contract(fields: Fields, with_primary: bool = True) -> Wanted:
-    """The twelve contract fields, in the order that nearly every request has."""
-    con_id = fields.number(0)
-    symbol, sec_type, expiry = fields.text(), fields.text(), fields.text()
-    strike, right = fields.decimal(), fields.text()
-    fields.skip()  # multiplier
-    exchange, primary, currency = fields.text(), fields.text() if with_primary else "", fields.text()
-    local_symbol, trading_class = fields.text(), fields.text()
-    return Wanted(con_id, symbol, sec_type, expiry, exchange, primary, currency, local_symbol, trading_class,
-                  known_strike(strike), right[:1].upper())  # fmt: skip
 
 
 def nothing(fields: Fields, version: int) -> asked.Nothing:
@@ -198,27 +188,52 @@ def display_group_contract(fields: Fields, version: int) -> asked.DisplayGroupCo
     return asked.DisplayGroupContract(fields.number(), fields.text())
 
 
-def place_order(fields: Fields, version: int) -> asked.ById:
-    return by_id(fields, version) if version >= ORDER_CONTAINER else by_id_after_version(fields, version)
-
-
 def cancel_order(fields: Fields, version: int) -> asked.ById:
     return by_id(fields, version) if version >= CME_TAGGING_FIELDS else by_id_after_version(fields, version)
 
 
-_WITHOUT_ID = (5, 8, 12, 13, 14, 15, 16, 17, 18, 19, 24, 49, 58, 61, 64, 80, 82, 85, 99, 105)
-_ID_FIRST = (79, 83, 89, 90, 92, 93, 94, 95, 98, 100, 101, 102, 103, 104, 106, 107)
+def executions(fields: Fields, version: int) -> asked.Executions:
+    fields.skip()
+    request, client_id = fields.number(), fields.number(0)
+    account, time, symbol, sec_type, exchange, side = (fields.text() for _ in range(6))
+    found = asked.Executions(request, client_id, account, time, symbol, sec_type, exchange, side)
+    if version < EXECUTION_DAYS:
+        return found
+    days = fields.number(0)
+    dates = tuple(fields.number() for _ in range(fields.number(0)))
+    return found._replace(days=0 if days == UNSET_INTEGER else days, dates=dates)
+
+
+def auto_open_orders(fields: Fields, version: int) -> asked.AutoOpenOrders:
+    fields.skip()
+    return asked.AutoOpenOrders(fields.flag())
+
+
+def completed_orders(fields: Fields, version: int) -> asked.CompletedOrders:
+    return asked.CompletedOrders(fields.flag())
+
+
+def pnl_single(fields: Fields, version: int) -> asked.ProfitOf:
+    request = fields.number()
+    fields.skip(2)  # account, model
+    return asked.ProfitOf(request, fields.number(0))
+
+
+_WITHOUT_ID = (5, 8, 12, 13, 14, 16, 17, 18, 19, 24, 49, 58, 61, 64, 80, 82, 85, 105)
+_ID_FIRST = (79, 83, 89, 90, 92, 93, 95, 98, 100, 101, 102, 103, 104, 106, 107)
 
 READERS: dict[int, Reader] = {
     **dict.fromkeys(_WITHOUT_ID, nothing),
-    **dict.fromkeys((2, 7, 11, 21, 23, 25, 51, 52, 53, 56, 57, 63, 67, 70, 74, 75, 76, 77), by_id_after_version),
+    **dict.fromkeys((2, 11, 21, 23, 25, 51, 52, 53, 56, 57, 63, 67, 70, 74, 75, 76, 77), by_id_after_version),
     **dict.fromkeys(_ID_FIRST, by_id),
     1: market_data,
     3: place_order,
     4: cancel_order,
     6: account_updates,
+    7: executions,
     9: contract_details,
     10: market_depth,
+    15: auto_open_orders,
     20: historical_data,
     22: scanner,
     50: real_time_bars,
@@ -236,12 +251,14 @@ READERS: dict[int, Reader] = {
     87: head_timestamp,
     88: histogram,
     91: market_rule,
+    94: pnl_single,
     96: historical_ticks,
     97: tick_by_tick,
+    99: completed_orders,
 }
 
 _ID_FIRST_SINCE = {
-    **dict.fromkeys((*_ID_FIRST, 78, 81, 84, 86, 87, 88, 96, 97), LOWEST),
+    **dict.fromkeys((*_ID_FIRST, 78, 81, 84, 86, 87, 88, 94, 96, 97), LOWEST),
     3: ORDER_CONTAINER,
     4: CME_TAGGING_FIELDS,
     20: SYNT_REALTIME_BARS,
@@ -251,7 +268,7 @@ _ID_FIRST_SINCE = {
 
 def request_id(kind: int, fields: list[str], version: int) -> int:
     """The id in a request that may be unknown or malformed, or -1."""
-    if kind in (*_WITHOUT_ID, 6, 59, 71, 91):
+    if kind in (*_WITHOUT_ID, 6, 15, 59, 71, 91, 99):
         return -1
     place = 0 if version >= _ID_FIRST_SINCE.get(kind, HIGHEST + 1) else 1
     text = fields[place] if place < len(fields) else ""

@@ -13,6 +13,7 @@ from services.simulator.protocol.versions import (
     PROTOBUF_MARKET_DATA,
     PROTOBUF_NEWS,
     PROTOBUF_OPTIONS,
+    PROTOBUF_ORDERS,
     PROTOBUF_REST,
     PROTOBUF_SCANNER,
     PROTOBUF_SYMBOLS,
@@ -22,8 +23,9 @@ from services.simulator.protocol.versions import (
 # A reply is protobuf from the version on at which the official client sends its request as protobuf; captured
 # gateways agree (accounts 207, order ids and time 213). Errors come first of all.
 PROTOBUF_SINCE: dict[str, int] = {
-    **dict.fromkeys(("error", "executions_end"), RAW_MESSAGE_IDS),
-    **dict.fromkeys(("open_order_end", "completed_orders_end"), PROTOBUF_COMPLETED_ORDERS),
+    **dict.fromkeys(("error", "execution", "executions_end", "commission_report"), RAW_MESSAGE_IDS),
+    **dict.fromkeys(("open_order", "order_status", "order_bound"), PROTOBUF_ORDERS),
+    **dict.fromkeys(("open_order_end", "completed_order", "completed_orders_end"), PROTOBUF_COMPLETED_ORDERS),
     **dict.fromkeys(("contract_details", "contract_details_end"), PROTOBUF_CONTRACTS),
     **dict.fromkeys(
         ("market_data_type", "tick_req_params", "reroute_market_data", "reroute_market_depth", "option_computation",
@@ -31,7 +33,7 @@ PROTOBUF_SINCE: dict[str, int] = {
     **dict.fromkeys(
         ("managed_accounts", "account_value", "account_time", "account_download_end", "account_summary",
          "account_summary_end", "account_update_multi", "account_update_multi_end", "position_end",
-         "position_multi_end"), PROTOBUF_ACCOUNTS),
+         "position_multi_end", "position", "position_multi", "portfolio_value"), PROTOBUF_ACCOUNTS),
     **dict.fromkeys(
         ("historical_data", "head_timestamp", "histogram", "historical_schedule", "historical_ticks",
          "historical_ticks_bid_ask", "historical_ticks_last", "historical_data_update", "real_time_bar",

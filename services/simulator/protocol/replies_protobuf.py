@@ -45,8 +45,6 @@ from ibapi.protobuf.NewsArticle_pb2 import NewsArticle
 from ibapi.protobuf.NewsProviders_pb2 import NewsProviders
 from ibapi.protobuf.NextValidId_pb2 import NextValidId
 from ibapi.protobuf.OpenOrdersEnd_pb2 import OpenOrdersEnd
-from ibapi.protobuf.PnL_pb2 import PnL
-from ibapi.protobuf.PnLSingle_pb2 import PnLSingle
 from ibapi.protobuf.PositionEnd_pb2 import PositionEnd
 from ibapi.protobuf.PositionMultiEnd_pb2 import PositionMultiEnd
 from ibapi.protobuf.RealTimeBarTick_pb2 import RealTimeBarTick
@@ -72,6 +70,7 @@ from services.simulator.market.depth import DepthRow
 from services.simulator.market.greeks import Worth
 from services.simulator.market.headlines import Headline
 from services.simulator.market.past_ticks import PastTick
+from services.simulator.protocol.orders_protobuf import OrderProtobufReplies
 from services.simulator.protocol.replies_text import COUPON, DERIVATIVES, ORDER_TYPES, SNAPSHOT_PERMISSIONS
 from services.simulator.protocol.rows import BarRow, Hours
 from services.simulator.protocol.wire import protobuf_message
@@ -83,7 +82,7 @@ def _frame(kind: int, made: Any) -> bytes:
     return protobuf_message(kind, made.SerializeToString())
 
 
-class ProtobufReplies:
+class ProtobufReplies(OrderProtobufReplies):
     # --- connection ---
 
     def error(self, request: int, code: int, text: str, now_ms: int) -> bytes:
@@ -284,7 +283,7 @@ class ProtobufReplies:
             _fill_last(made.historicalTicksLast.add(), one.time, one.last, one.last_size, exchange)
         return _frame(98, made)
 
-    # --- accounts and orders: there is one empty account ---
+    # --- accounts, and the ends of what is said about orders ---
 
     def account_value(self, key: str, value: str, currency: str, account: str) -> bytes:
         return _frame(6, AccountValue(key=key, value=value, currency=currency, accountName=account))
@@ -322,13 +321,6 @@ class ProtobufReplies:
 
     def executions_end(self, request: int) -> bytes:
         return _frame(55, ExecutionDetailsEnd(reqId=request))
-
-    def pnl(self, request: int) -> bytes:
-        return _frame(94, PnL(reqId=request, dailyPnL=0.0, unrealizedPnL=0.0, realizedPnL=0.0))
-
-    def pnl_single(self, request: int) -> bytes:
-        made = PnLSingle(reqId=request, position="0", dailyPnL=0.0, unrealizedPnL=0.0, realizedPnL=0.0, value=0.0)
-        return _frame(95, made)
 
     def family_codes(self, account: str) -> bytes:
         made = FamilyCodes()

@@ -10,6 +10,7 @@ from services.simulator.market.depth import DepthRow
 from services.simulator.market.greeks import Worth
 from services.simulator.market.headlines import Headline
 from services.simulator.market.past_ticks import PastTick
+from services.simulator.protocol.orders_text import OrderTextReplies
 from services.simulator.protocol.rows import BarRow, Hours, Verbatim
 from services.simulator.protocol.versions import (
     ADVANCED_ORDER_REJECT,
@@ -19,18 +20,14 @@ from services.simulator.protocol.versions import (
     ENCODE_MSG_ASCII7,
     ERROR_TIME,
     FRACTIONAL_SIZE_SUPPORT,
-    HIGHEST,
     HISTORICAL_DATA_END,
     HMDS_IN_SHARES,
     INELIGIBILITY_REASONS,
     LAST_TRADE_DATE,
-    LOWEST,
     MARKET_RULES,
     MD_SIZE_MULTIPLIER,
     PRICE_BASED_VOLATILITY,
-    RAW_MESSAGE_IDS,
     REAL_EXPIRATION_DATE,
-    REALIZED_PNL,
     SERVICE_DATA_TYPE,
     SIZE_RULES,
     SMART_COMPONENTS,
@@ -38,9 +35,7 @@ from services.simulator.protocol.versions import (
     STOCK_TYPE,
     SYNT_REALTIME_BARS,
     UNDERLYING_INFO,
-    UNREALIZED_PNL,
 )
-from services.simulator.protocol.wire import message, raw_message
 
 ORDER_TYPES = "ACTIVETIM,LMT,MKT,STP"
 SNAPSHOT_PERMISSIONS = 4
@@ -48,15 +43,8 @@ COUPON = 4.25
 DERIVATIVES = {"STK": ("CFD", "OPT")}
 
 
-class TextReplies:
+class TextReplies(OrderTextReplies):
     """Every reply as text; from 201 on with the message id in four bytes."""
-
-    def __init__(self, version: int) -> None:
-        assert LOWEST <= version <= HIGHEST, version
-        self.version = version
-
-    def _message(self, *fields: object) -> bytes:
-        return raw_message(*fields) if self.version >= RAW_MESSAGE_IDS else message(*fields)
 
     def _escaped(self, text: str) -> str:
         """From 153 on the client undoes escapes in long names and error texts."""
@@ -319,7 +307,7 @@ class TextReplies:
         fields = [part for one in ticks for part in (one.time, 0, one.last, one.last_size, exchange, "")]
         return self._message(98, request, len(ticks), *fields, True)
 
-    # --- accounts and orders: there is one empty account ---
+    # --- accounts, and the ends of what is said about orders ---
 
     def account_value(self, key: str, value: str, currency: str, account: str) -> bytes:
         return self._message(6, 2, key, value, currency, account)
@@ -356,14 +344,6 @@ class TextReplies:
 
     def executions_end(self, request: int) -> bytes:
         return self._message(55, 1, request)
-
-    def pnl(self, request: int) -> bytes:
-        more = [0.0] * ((self.version >= UNREALIZED_PNL) + (self.version >= REALIZED_PNL))
-        return self._message(94, request, 0.0, *more)
-
-    def pnl_single(self, request: int) -> bytes:
-        more = [0.0] * ((self.version >= UNREALIZED_PNL) + (self.version >= REALIZED_PNL))
-        return self._message(95, request, 0, 0.0, *more, 0.0)
 
     def family_codes(self, account: str) -> bytes:
         return self._message(78, 1, account, "")

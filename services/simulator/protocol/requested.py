@@ -1,6 +1,7 @@
 """What a client asks, whatever its encoding: one typed object a request, so that handlers know nothing of bytes."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from services.simulator.market.contracts import Wanted
 from services.simulator.market.scans import Scan
@@ -151,3 +152,39 @@ class AccountUpdates(NamedTuple):
 class AccountSummary(NamedTuple):
     request: int
     tags: str
+
+
+class PlaceOrder(NamedTuple):
+    """An order, new or changed: `said` are the fields that the client set, by IB's names."""
+
+    request: int
+    contract: Wanted
+    said: Mapping[str, Any]
+
+
+class AutoOpenOrders(NamedTuple):
+    bind: bool
+
+
+class CompletedOrders(NamedTuple):
+    api_only: bool
+
+
+class Executions(NamedTuple):
+    """A filter: what is empty or 0 lets everything through. `days`: the last so many; `dates` as numbers, YYYYMMDD."""
+
+    request: int
+    client_id: int
+    account: str
+    time: str
+    symbol: str
+    sec_type: str
+    exchange: str
+    side: str
+    days: int = 0
+    dates: tuple[int, ...] = ()
+
+
+class ProfitOf(NamedTuple):
+    request: int
+    con_id: int

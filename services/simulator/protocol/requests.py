@@ -14,6 +14,7 @@ from services.simulator.protocol import (
     requests_history,
     requests_market,
     requests_news,
+    requests_orders,
     requests_reference,
 )
 from services.simulator.protocol.wire import BadRequest, Envelope, Fields
@@ -31,6 +32,7 @@ HANDLERS: dict[int, Handler] = {
     **requests_reference.HANDLERS,
     **requests_history.HANDLERS,
     **requests_account.HANDLERS,
+    **requests_orders.HANDLERS,
 }
 
 

@@ -1,5 +1,7 @@
-"""Requests about accounts and orders. There is one account, with some cash and nothing else, and it is read-only:
-what clients ask at connect gets its correct empty end, and an order is refused.
+"""Requests about the account: what it is worth, what it holds, and what it gained; and what is told of changes.
+
+Positions are told when they change, profit once a second, figures within a second of a trade and every three minutes
+(TWS API documentation, account and portfolio data).
 """
 
 from __future__ import annotations
@@ -7,16 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from services.base.clock import SECOND
 from services.base.simulated import SIMULATED_ACCOUNT
 from services.simulator.client import Client
-from services.simulator.market import account
-from services.simulator.protocol.requested import AccountSummary, AccountUpdates, ById, Nothing
-from services.simulator.protocol.requests_market import ignore
+from services.simulator.protocol.requested import AccountSummary, AccountUpdates, ById, Nothing, ProfitOf
+from services.simulator.protocol.rows import PositionRow
+from services.simulator.trading.account import Profit, Value
+from services.simulator.trading.ledger import Position
+from services.simulator.trading.order import ZERO
 
 if TYPE_CHECKING:
     from services.simulator.core import Core
 
 ACCOUNT = SIMULATED_ACCOUNT
+UPDATES_EVERY = 180 * SECOND
 
 
 def managed_accounts(core: Core, client: Client, asked: Nothing) -> None:
@@ -24,58 +30,183 @@ def managed_accounts(core: Core, client: Client, asked: Nothing) -> None:
 
 
 def next_ids(core: Core, client: Client, asked: Nothing) -> None:
-    core.send(client, client.replies.next_valid_id(1))
+    core.send(client, client.replies.next_valid_id(core.desk.next_id(client.client_id)))
+
+
+# --- what the account is worth ---
 
 
 def account_updates(core: Core, client: Client, asked: AccountUpdates) -> None:
+    client.watching.updates = None
     if not asked.subscribe:
         return
-    for key, value, currency in account.everything():
-        core.send(client, client.replies.account_value(key, value, currency, ACCOUNT))
-    core.send(client, client.replies.account_time(f"{core.world.hours.local(core.now):%H:%M}"))
+    client.watching.updates = {}
+    client.watching.portfolio = {}
+    _send_updates(core, client, core.desk.account.everything(), _portfolio(core))
     core.send(client, client.replies.account_download_end(ACCOUNT))
 
 
 def account_updates_multi(core: Core, client: Client, asked: ById) -> None:
-    request = asked.request
-    for key, value, currency in account.everything():
-        core.send(client, client.replies.account_update_multi(request, ACCOUNT, key, value, currency))
-    core.send(client, client.replies.account_update_multi_end(request))
+    client.watching.updates_multi[asked.request] = {}
+    _send_updates_multi(core, client, asked.request, core.desk.account.everything())
+    core.send(client, client.replies.account_update_multi_end(asked.request))
+
+
+def cancel_updates_multi(core: Core, client: Client, asked: ById) -> None:
+    client.watching.updates_multi.pop(asked.request, None)
 
 
 def account_summary(core: Core, client: Client, asked: AccountSummary) -> None:
-    request = asked.request
-    for key, value, currency in account.summary(asked.tags):
-        core.send(client, client.replies.account_summary(request, ACCOUNT, key, value, currency))
-    core.send(client, client.replies.account_summary_end(request))
+    client.watching.summaries[asked.request] = (asked.tags, {})
+    _send_summary(core, client, asked.request)
+    core.send(client, client.replies.account_summary_end(asked.request))
+
+
+def cancel_summary(core: Core, client: Client, asked: ById) -> None:
+    client.watching.summaries.pop(asked.request, None)
+
+
+def _send_updates(core: Core, client: Client, values: list[Value], portfolio: dict[int, PositionRow]) -> None:
+    told = client.watching.updates
+    if told is None:
+        return
+    for value in _changed(told, values):
+        core.send(client, client.replies.account_value(value.tag, value.value, value.currency, ACCOUNT))
+    for con_id, row in portfolio.items():
+        known = client.watching.portfolio.get(con_id)
+        if row != known and (known is not None or row.quantity != "0"):
+            client.watching.portfolio[con_id] = row
+            core.send(client, client.replies.portfolio_value(ACCOUNT, row))
+    core.send(client, client.replies.account_time(f"{core.world.hours.local(core.now):%H:%M}"))
+
+
+def _send_updates_multi(core: Core, client: Client, request: int, values: list[Value]) -> None:
+    for value in _changed(client.watching.updates_multi[request], values):
+        core.send(client, client.replies.account_update_multi(request, ACCOUNT, value.tag, value.value, value.currency))
+
+
+def _send_summary(core: Core, client: Client, request: int) -> None:
+    tags, told = client.watching.summaries[request]
+    for value in _changed(told, core.desk.account.summary(tags)):
+        core.send(client, client.replies.account_summary(request, ACCOUNT, value.tag, value.value, value.currency))
+
+
+def _changed(told: dict[tuple[str, str], str], values: list[Value]) -> list[Value]:
+    """Those that are not what was told last, which they are from now on."""
+    found = [value for value in values if told.get((value.tag, value.currency)) != value.value]
+    told.update({(value.tag, value.currency): value.value for value in found})
+    return found
+
+
+# --- what it holds ---
 
 
 def positions(core: Core, client: Client, asked: Nothing) -> None:
+    client.watching.positions = True
+    for one in core.desk.account.held():
+        core.send(client, client.replies.position(ACCOUNT, row_of(core, one)))
     core.send(client, client.replies.position_end())
 
 
+def cancel_positions(core: Core, client: Client, asked: Nothing) -> None:
+    client.watching.positions = False
+
+
 def positions_multi(core: Core, client: Client, asked: ById) -> None:
+    client.watching.positions_multi.add(asked.request)
+    for one in core.desk.account.held():
+        core.send(client, client.replies.position_multi(asked.request, ACCOUNT, row_of(core, one)))
     core.send(client, client.replies.position_multi_end(asked.request))
 
 
-def open_orders(core: Core, client: Client, asked: Nothing) -> None:
-    core.send(client, client.replies.open_order_end())
+def cancel_positions_multi(core: Core, client: Client, asked: ById) -> None:
+    client.watching.positions_multi.discard(asked.request)
 
 
-def completed_orders(core: Core, client: Client, asked: Nothing) -> None:
-    core.send(client, client.replies.completed_orders_end())
+def position_changed(core: Core, con_id: int) -> None:
+    """Tell those who asked for positions; the figures follow within a second."""
+    core.account_told_at = 0
+    row = row_of(core, core.desk.account.ledger.positions[con_id])
+    for client in core.ready_clients():
+        if client.watching.positions:
+            core.send(client, client.replies.position(ACCOUNT, row))
+        for request in client.watching.positions_multi:
+            core.send(client, client.replies.position_multi(request, ACCOUNT, row))
 
 
-def executions(core: Core, client: Client, asked: ById) -> None:
-    core.send(client, client.replies.executions_end(asked.request))
+def row_of(core: Core, one: Position) -> PositionRow:
+    price = core.desk.account.price(one) if one.quantity else ZERO
+    return PositionRow(
+        one.instrument, f"{one.quantity.normalize():f}" if one.quantity else "0", float(price), float(one.value(price)),
+        round(float(one.average_cost), 8), float(one.unrealized(price)), float(one.realized),
+    )  # fmt: skip
+
+
+def _portfolio(core: Core) -> dict[int, PositionRow]:
+    return {con_id: row_of(core, one) for con_id, one in core.desk.account.ledger.positions.items()}
+
+
+# --- what it gained ---
 
 
 def pnl(core: Core, client: Client, asked: ById) -> None:
-    core.send(client, client.replies.pnl(asked.request))
+    client.watching.profit[asked.request] = None
+    _send_profit(core, client)
 
 
-def pnl_single(core: Core, client: Client, asked: ById) -> None:
-    core.send(client, client.replies.pnl_single(asked.request))
+def cancel_pnl(core: Core, client: Client, asked: ById) -> None:
+    client.watching.profit.pop(asked.request, None)
+
+
+def pnl_single(core: Core, client: Client, asked: ProfitOf) -> None:
+    client.watching.profit_of[asked.request] = (asked.con_id, None)
+    _send_profit(core, client)
+
+
+def cancel_pnl_single(core: Core, client: Client, asked: ById) -> None:
+    client.watching.profit_of.pop(asked.request, None)
+
+
+def _send_profit(core: Core, client: Client) -> None:
+    """Where it is not what was told last."""
+    account, watching = core.desk.account, client.watching
+    for request, told in watching.profit.items():
+        found = account.profit()
+        if found != told:
+            watching.profit[request] = found
+            core.send(client, client.replies.pnl(request, *map(float, found)))
+    for request, (con_id, before) in watching.profit_of.items():
+        one = account.ledger.positions.get(con_id)
+        gained = Profit(ZERO, ZERO, ZERO) if one is None else account.profit_of(con_id)
+        row = None if one is None else row_of(core, one)
+        if before is None or before != (gained, row):
+            watching.profit_of[request] = (con_id, (gained, row))
+            quantity, value = ("0", 0.0) if row is None else (row.quantity, row.value)
+            daily, unrealized, realized = map(float, gained)
+            core.send(client, client.replies.pnl_single(request, quantity, daily, unrealized, realized, value))
+
+
+def turn(core: Core) -> None:
+    """Once a second, what has changed."""
+    if core.now - core.profit_told_at < SECOND:
+        return
+    core.profit_told_at = core.now
+    clients = core.ready_clients()
+    for client in clients:
+        _send_profit(core, client)
+    if core.now - core.account_told_at < UPDATES_EVERY:
+        return
+    core.account_told_at = core.now
+    values, portfolio = core.desk.account.everything(), _portfolio(core)
+    for client in clients:
+        _send_updates(core, client, values, portfolio)
+        for request in client.watching.updates_multi:
+            _send_updates_multi(core, client, request, values)
+        for request in client.watching.summaries:
+            _send_summary(core, client, request)
+
+
+# --- what there is not ---
 
 
 def family_codes(core: Core, client: Client, asked: Nothing) -> None:
@@ -94,44 +225,25 @@ def advisor(core: Core, client: Client, asked: Nothing) -> None:
     core.error(client, -1, 321, "Error validating request: not a financial advisor account")
 
 
-def order(core: Core, client: Client, asked: ById) -> None:
-    """Place, cancel and exercise: refused under the order's id."""
-    text = "Error validating request: the simulator takes no orders, its API is read-only"
-    core.error(client, asked.request, 321, text)
-
-
-def global_cancel(core: Core, client: Client, asked: Nothing) -> None:
-    """Nothing is open, so nothing is left to cancel."""
-
-
 HANDLERS: dict[int, Callable[[Core, Client, Any], None]] = {
-    3: order,
-    4: order,
-    5: open_orders,
     6: account_updates,
-    7: executions,
     8: next_ids,
-    15: open_orders,
-    16: open_orders,
     17: managed_accounts,
     18: advisor,
     19: advisor,
-    21: order,
-    58: global_cancel,
     61: positions,
     62: account_summary,
-    63: ignore,
-    64: ignore,
+    63: cancel_summary,
+    64: cancel_positions,
     74: positions_multi,
-    75: ignore,
+    75: cancel_positions_multi,
     76: account_updates_multi,
-    77: ignore,
+    77: cancel_updates_multi,
     79: soft_dollar_tiers,
     80: family_codes,
     92: pnl,
-    93: ignore,
+    93: cancel_pnl,
     94: pnl_single,
-    95: ignore,
-    99: completed_orders,
+    95: cancel_pnl_single,
     104: user_info,
 }

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from services.base.clock import SECOND
 from services.simulator.client import Client, KeptBars
 from services.simulator.market import bars
 from services.simulator.market.contracts import Instrument
+from services.simulator.market.hours import parse_moment
 from services.simulator.market.past_ticks import MOST, WINDOW
 from services.simulator.market.shown import QUOTES, SHOWN, VOLATILITIES, has, shown
 from services.simulator.protocol.requested import ById, HeadTimestamp, Histogram, HistoricalData, HistoricalTicks
@@ -140,17 +141,7 @@ def parse_end(text: str, core: Core) -> int:
     with or without the Z of newer clients. Raises ValueError."""
     if not text:
         return core.market.time(core.now)
-    parts = text.split(None, 2)
-    if len(parts) == 1 and "-" in text:
-        moment = datetime.strptime(text.removesuffix("Z"), "%Y%m%d-%H:%M:%S").replace(tzinfo=UTC)
-        return int(moment.timestamp()) * SECOND
-    local = datetime.strptime(" ".join(parts[:2]), "%Y%m%d %H:%M:%S" if len(parts) > 1 else "%Y%m%d")
-    if len(parts) < 3:
-        parts.append(core.world.session_zone or core.world.hours.time_zone)
-    try:
-        return int(local.replace(tzinfo=ZoneInfo(parts[-1])).timestamp()) * SECOND
-    except (ZoneInfoNotFoundError, ValueError):
-        raise ValueError(f"{parts[-1]!r} is not a time zone") from None
+    return parse_moment(text, core.world.session_zone or core.world.hours.time_zone)
 
 
 def _send_schedule(core: Core, client: Client, request: int, instrument: Instrument, start: int, end: int) -> None:

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from services.simulator.protocol.versions import RAW_MESSAGE_IDS
+from services.simulator.protocol.versions import HIGHEST, LOWEST, RAW_MESSAGE_IDS
 
 PROTOBUF_IDS = 200  # a message id above it stands for the one that is 200 lower, in protobuf
 GREETING = b"API\0"
@@ -86,6 +86,17 @@ def raw_message(kind: object, *fields: object) -> bytes:
     """The same as from server version 201 on: the message id is four bytes."""
     assert isinstance(kind, int)
     return frame(_LENGTH.pack(kind) + "".join([_text(field) + "\0" for field in fields]).encode("utf-8"))
+
+
+class TextForm:
+    """Text messages in the form of one server version: from 201 on with the message id in four bytes."""
+
+    def __init__(self, version: int) -> None:
+        assert LOWEST <= version <= HIGHEST, version
+        self.version = version
+
+    def _message(self, *fields: object) -> bytes:
+        return raw_message(*fields) if self.version >= RAW_MESSAGE_IDS else message(*fields)
 
 
 def protobuf_message(kind: int, body: bytes) -> bytes:

@@ -2,10 +2,11 @@
 
 import pytest
 
-from services.simulator.market import account
 from services.simulator.protocol.versions import HIGHEST
+from services.simulator.trading.account import Account
 from tests.unit.simulator.conversation import Conversation
 
+account = Account(lambda instrument: None)
 VERSIONS = [100, 176, 200, HIGHEST]
 TAGS = (
     "AccountType,NetLiquidation,TotalCashValue,SettledCash,AccruedCash,BuyingPower,EquityWithLoanValue,"
@@ -56,7 +57,7 @@ def test_the_figures_agree_with_each_other() -> None:
     assert by_tag["NetLiquidation"] == by_tag["TotalCashValue"] + by_tag["GrossPositionValue"]
     assert by_tag["AvailableFunds"] == by_tag["EquityWithLoanValue"] - by_tag["InitMarginReq"]
     assert by_tag["ExcessLiquidity"] == by_tag["EquityWithLoanValue"] - by_tag["MaintMarginReq"]
-    ledgers = {one: {value.tag: value.value for value in account.ledger(one)} for one in ("BASE", "USD", "EUR")}
+    ledgers = {one: {value.tag: value.value for value in account.ledger_of(one)} for one in ("BASE", "USD", "EUR")}
     total = sum(float(ledgers[one]["CashBalance"]) * float(ledgers[one]["ExchangeRate"]) for one in ("USD", "EUR"))
     assert total == float(ledgers["BASE"]["CashBalance"]) == by_tag["NetLiquidation"]
 

@@ -24,7 +24,7 @@ from services.simulator.protocol import read_protobuf
 from services.simulator.protocol.replies import PROTOBUF_SINCE, Replies
 from services.simulator.protocol.replies_protobuf import ProtobufReplies
 from services.simulator.protocol.replies_text import TextReplies
-from services.simulator.protocol.rows import BarRow, Hours
+from services.simulator.protocol.rows import BarRow, ChargeRow, ExecutionRow, Hours, OrderRow, PositionRow, StatusRow
 from services.simulator.protocol.versions import HIGHEST, PROTOBUF_REST
 from tests.unit.simulator.conversation import Recorder
 
@@ -37,6 +37,32 @@ BARS = [BarRow("20260402 09:30:00 US/Eastern", 254.2, 254.8, 250.65, 252.53, 2_8
 PAST = [PastTick(1_787_603_266, "585.01", "585.03", "585.01", 300, 40, 7),
         PastTick(1_787_603_267, "585.02", "585.03", "585.02", 200, 40, 0.25)]  # fmt: skip
 HOURS = Hours("US/Eastern", "20260402:0400-20260402:2000", "20260402:0930-20260402:1600")
+OPEN = OrderRow(17, SPY, "SMART", {
+    "action": "BUY", "totalQuantity": "300", "orderType": "LMT", "lmtPrice": 585.01, "tif": "GTC", "clientId": 3,
+    "permId": 1_700_000_001, "account": "DU1", "orderRef": "mine", "ocaGroup": "one", "ocaType": 1, "whatIf": True,
+    "volatilityType": 2, "referencePriceType": 1, "triggerPrice": 1.5, "adjustedStopPrice": 2.5,
+}, {"status": "PreSubmitted", "commissionAndFees": 1.5, "commissionAndFeesCurrency": "USD"})  # fmt: skip
+DONE = OrderRow(
+    0,
+    ES,
+    "CME",
+    {
+        "action": "SELL",
+        "totalQuantity": "2",
+        "orderType": "TRAIL",
+        "trailStopPrice": 5890.25,
+        "permId": 1_700_000_001,
+        "filledQuantity": "2",
+        "parentPermId": 1_700_000_000,
+        "volatilityType": 2,
+        "referencePriceType": 1,
+    },
+    {"status": "Filled", "completedTime": "20260402 09:30:00 US/Eastern", "completedStatus": "Filled Size: 2"},
+)
+STATUS = StatusRow(17, "Submitted", "100", "200", 585.015, 1_700_000_001, 16, 585.01, 3, "child,trigger")
+FILL = ExecutionRow(17, SPY, "SMART", "0000d1a5.1.2.01", "20260402 09:30:00 US/Eastern", "DU1", "ARCA", "BOT", "100",
+                    585.01, 1_700_000_001, 3, "100", 585.01, "mine", 2)  # fmt: skip
+HELD = PositionRow(ES, "-2", 5895.25, -589_525.0, 294_760.0, 10.5, -3.25)
 
 SAID: list[tuple[str, tuple[Any, ...]]] = [
     ("error", (7, 200, "No “such” thing: \\n is no line", 1_787_603_258_195)),
@@ -92,8 +118,19 @@ SAID: list[tuple[str, tuple[Any, ...]]] = [
     ("open_order_end", ()),
     ("completed_orders_end", ()),
     ("executions_end", (7,)),
-    ("pnl", (7,)),
-    ("pnl_single", (7,)),
+    ("pnl", (7, 12.5, -3.25, 15.75)),
+    ("pnl_single", (7, "300", 12.5, -3.25, 15.75, 175_503.0)),
+    ("open_order", (OPEN,)),
+    ("completed_order", (DONE,)),
+    ("order_status", (STATUS,)),
+    ("order_bound", (1_700_000_001, 0, 12)),
+    ("execution", (7, FILL)),
+    ("execution", (-1, FILL._replace(instrument=ES, exchange="CME", side="SLD", liquidity=1))),
+    ("commission_report", (ChargeRow("0000d1a5.1.2.01", 1.0, "USD", None),)),
+    ("commission_report", (ChargeRow("0000d1a5.1.2.01", 1.0, "USD", -12.34),)),
+    ("position", ("DU1", HELD)),
+    ("position_multi", (7, "DU1", HELD)),
+    ("portfolio_value", ("DU1", HELD)),
     ("family_codes", ("DU1",)),
     ("soft_dollar_tiers", (7,)),
     ("news_providers", ([],)),

@@ -1,0 +1,125 @@
+"""What the server says about orders, executions, positions and profit as protobuf: each method stands in for the one
+of the same name in `OrderTextReplies`.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ibapi.protobuf.CommissionAndFeesReport_pb2 import CommissionAndFeesReport
+from ibapi.protobuf.CompletedOrder_pb2 import CompletedOrder
+from ibapi.protobuf.ExecutionDetails_pb2 import ExecutionDetails
+from ibapi.protobuf.OpenOrder_pb2 import OpenOrder
+from ibapi.protobuf.OrderBound_pb2 import OrderBound
+from ibapi.protobuf.OrderStatus_pb2 import OrderStatus
+from ibapi.protobuf.PnL_pb2 import PnL
+from ibapi.protobuf.PnLSingle_pb2 import PnLSingle
+from ibapi.protobuf.PortfolioValue_pb2 import PortfolioValue
+from ibapi.protobuf.Position_pb2 import Position
+from ibapi.protobuf.PositionMulti_pb2 import PositionMulti
+
+from services.simulator.market.contracts import Instrument
+from services.simulator.protocol.order_fields import LARGEST
+from services.simulator.protocol.rows import ChargeRow, ExecutionRow, OrderRow, PositionRow, StatusRow
+from services.simulator.protocol.wire import protobuf_message
+
+
+def _frame(kind: int, made: Any) -> bytes:
+    return protobuf_message(kind, made.SerializeToString())
+
+
+class OrderProtobufReplies:
+    def open_order(self, row: OrderRow) -> bytes:
+        return _frame(5, _order(OpenOrder(orderId=row.order_id), row))
+
+    def completed_order(self, row: OrderRow) -> bytes:
+        return _frame(101, _order(CompletedOrder(), row))
+
+    def order_status(self, row: StatusRow) -> bytes:
+        made = OrderStatus(orderId=row.order_id, status=row.status, filled=row.filled, remaining=row.remaining,
+                           avgFillPrice=row.average, permId=row.perm_id, parentId=row.parent_id,
+                           lastFillPrice=row.last, clientId=row.client_id, whyHeld=row.why_held,
+                           mktCapPrice=0.0)  # fmt: skip
+        return _frame(3, made)
+
+    def execution(self, request: int, row: ExecutionRow) -> bytes:
+        made = ExecutionDetails(reqId=request)
+        _fill_contract(made.contract, row.instrument, row.exchange)
+        _set(made.execution, {
+            "orderId": row.order_id, "execId": row.exec_id, "time": row.time, "acctNumber": row.account,
+            "exchange": row.venue, "side": row.side, "shares": row.size, "price": row.price, "permId": row.perm_id,
+            "clientId": row.client_id, "isLiquidation": False, "cumQty": row.cumulative, "avgPrice": row.average,
+            "orderRef": row.order_ref, "lastLiquidity": row.liquidity, "isPriceRevisionPending": False,
+        })  # fmt: skip
+        return _frame(11, made)
+
+    def commission_report(self, row: ChargeRow) -> bytes:
+        realized = LARGEST if row.realized is None else row.realized
+        made = CommissionAndFeesReport(execId=row.exec_id, commissionAndFees=row.commission, currency=row.currency,
+                                       realizedPNL=realized, bondYield=LARGEST)  # fmt: skip
+        return _frame(59, made)
+
+    def order_bound(self, perm_id: int, client_id: int, order_id: int) -> bytes:
+        return _frame(100, OrderBound(permId=perm_id, clientId=client_id, orderId=order_id))
+
+    def position(self, account: str, row: PositionRow) -> bytes:
+        made = Position(account=account, position=row.quantity, avgCost=row.average_cost)
+        _fill_contract(made.contract, row.instrument, row.instrument.primary or row.instrument.exchange)
+        return _frame(61, made)
+
+    def position_multi(self, request: int, account: str, row: PositionRow) -> bytes:
+        made = PositionMulti(reqId=request, account=account, position=row.quantity, avgCost=row.average_cost)
+        _fill_contract(made.contract, row.instrument, row.instrument.primary or row.instrument.exchange)
+        return _frame(71, made)
+
+    def portfolio_value(self, account: str, row: PositionRow) -> bytes:
+        made = PortfolioValue(position=row.quantity, marketPrice=row.price, marketValue=row.value,
+                              averageCost=row.average_cost, unrealizedPNL=row.unrealized, realizedPNL=row.realized,
+                              accountName=account)  # fmt: skip
+        _fill_contract(made.contract, row.instrument, "")
+        _set(made.contract, {"primaryExch": row.instrument.primary})
+        return _frame(7, made)
+
+    def pnl(self, request: int, daily: float, unrealized: float, realized: float) -> bytes:
+        return _frame(94, PnL(reqId=request, dailyPnL=daily, unrealizedPnL=unrealized, realizedPnL=realized))
+
+    def pnl_single(
+        self, request: int, quantity: str, daily: float, unrealized: float, realized: float, value: float
+    ) -> bytes:
+        made = PnLSingle(reqId=request, position=quantity, dailyPnL=daily, unrealizedPnL=unrealized,
+                         realizedPnL=realized, value=value)  # fmt: skip
+        return _frame(95, made)
+
+
+def _order(made: Any, row: OrderRow) -> Any:
+    _fill_contract(made.contract, row.instrument, row.exchange)
+    said = dict(row.said)
+    _set(made.contract, {name: said.pop(name, None) for name in ("comboLegs", "deltaNeutralContract")})
+    _set(made.order, said)
+    _set(made.orderState, row.state)
+    return made
+
+
+def _set(made: Any, values: Mapping[str, Any]) -> None:
+    """Fields by their names; an empty one stays absent, and so does one that the installed classes do not have."""
+    for name, value in values.items():
+        if value is None or value == "" or name not in made.DESCRIPTOR.fields_by_name:
+            continue
+        kind = made.DESCRIPTOR.fields_by_name[name].message_type
+        if kind is None:
+            setattr(made, name, value)
+        elif isinstance(value, list):
+            for one in value:
+                _set(getattr(made, name).add(), one)
+        elif kind.GetOptions().map_entry:
+            getattr(made, name).update(value)
+        else:
+            _set(getattr(made, name), value)
+
+
+def _fill_contract(made: Any, found: Instrument, exchange: str) -> None:
+    _set(made, {
+        "conId": found.con_id, "symbol": found.symbol, "secType": found.sec_type, "strike": found.strike,
+        "lastTradeDateOrContractMonth": found.expiry, "right": found.right, "exchange": exchange,
+        "currency": found.currency, "localSymbol": found.local_symbol, "tradingClass": found.trading_class,
+        "multiplier": float(found.multiplier) if found.multiplier else None,
+    })  # fmt: skip
