@@ -118,6 +118,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         200, "least milliseconds between two writes of one symbol's file"
     )
     file_writes_per_second: Count = _field(1000, "most symbol files written a second, all symbols together")
+    candles: str = _field(
+        "1m 5m 15m 1h 1d", "intervals of the candles that are published, of 1s 5s 1m 5m 15m 1h 1d; empty: none"
+    )
     gather_ms: Annotated[int, Meta(ge=0, le=1000)] = _field(
         0, "milliseconds for which ticks may be gathered under load before they go out: 0 is fastest, 50 costs half"
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlsplit
 
+from messages.candles import INTERVALS, Interval
 from messages.errors import IbStreamError
 from messages.topics import (
     SIDE_SERVICES,
@@ -49,6 +50,7 @@ def check(settings: "Settings") -> None:
     _check_plan(settings)
     _check_web(settings)
     _check_relay(settings)
+    candle_intervals(settings)
     expected_services(settings)
     for url in settings.alert_urls.split():
         if not _URL.match(url):
@@ -142,6 +144,15 @@ def is_loopback(host: str) -> bool:
 def origins(settings: "Settings") -> list[str]:
     """The foreign web origins that are let in."""
     return [origin.strip().rstrip("/").lower() for origin in settings.web_origins.split(",") if origin.strip()]
+
+
+def candle_intervals(settings: "Settings") -> tuple[Interval, ...]:
+    """The intervals whose candles are published. Raises IbStreamError `invalid_setting`."""
+    words = settings.candles.replace(",", " ").split()
+    for word in words:
+        if word not in INTERVALS:
+            raise malformed("IBSTREAM_CANDLES", word, f"some of {' '.join(INTERVALS)}")
+    return tuple(interval for interval in INTERVALS if interval in words)
 
 
 def relay_streams(settings: "Settings") -> tuple[list[str], list[str]]:

@@ -49,6 +49,11 @@ def state_before(journal_dir: Path, moment: int) -> tuple[Projection, dict[str, 
     return _fold(journal_dir, moment, None, near=True)
 
 
+def checkpoint_before(journal_dir: Path, moment: int) -> tuple[Projection, dict[str, Cursor]]:
+    """The newest checkpoint that is no later than `moment`: an empty projection without one. Nothing is folded."""
+    return _start(journal_dir, _ends(journal_dir, moment), near=True)
+
+
 def fold(
     journal_dir: Path, until: int | None = None, progress: Progress | None = None, *, near: bool = False
 ) -> Projection:

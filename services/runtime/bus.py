@@ -163,6 +163,8 @@ class Publisher:
             self.close()
             raise
         self.malformed = 0  # frames from subscribers that are no subscription
+        self.subscribed: set[str] = set()  # what somebody listens to: topics, or what they begin with
+        self._new: set[str] = set()
         self._last: dict[str, bytes] = {}
 
     def send(self, topic: str, payload: bytes) -> None:
@@ -185,14 +187,28 @@ class Publisher:
                 frame = self.socket.recv(zmq.NOBLOCK)
             except zmq.Again:
                 break
+            topic = frame[1:].decode("utf-8", "replace")
             if frame[:1] == b"\x01":
-                wanted.append(frame[1:].decode("utf-8", "replace"))
-            elif frame[:1] != b"\x00":
+                wanted.append(topic)
+                self.subscribed.add(topic)
+                self._new.add(topic)
+            elif frame[:1] == b"\x00":  # nobody does any more
+                self.subscribed.discard(topic)
+            else:
                 self.malformed += 1
         prefixes = tuple(set(wanted))
         for topic, payload in self._last.items() if prefixes else ():
             if topic.startswith(prefixes):
                 self.send(topic, payload)
+
+    def wants(self, topic: str) -> bool:
+        """Whether anybody listens to it."""
+        return topic.startswith(tuple(self.subscribed))
+
+    def new_subscriptions(self) -> tuple[str, ...]:
+        """What was subscribed to since this was asked last, by whomever: for topics whose value is made on demand."""
+        new, self._new = tuple(self._new), set()
+        return new
 
     def disconnect_all(self) -> None:
         """End every connection over tcp: a key was revoked."""

@@ -118,6 +118,10 @@ class Follower:
         except (msgspec.MsgspecError, ValueError):
             self.malformed += 1
             return
+        self.on_block(block, payload)
+
+    def on_block(self, block: Block, payload: bytes) -> None:
+        """A live frame, decoded: what `payload` holds."""
         caught_up = self.joined
         self._hear(block.epoch, block.first_seq + block.count - 1)
         if block.epoch < self._writer_epoch or block.first_seq <= self.cursor.seq or self._doubt:

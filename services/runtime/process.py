@@ -196,20 +196,25 @@ class Service:
         """Follow another service's stream from `cursor` on, without gaps. Call before `subscribe`. A cursor of a stream
         that is written here must be of its journal (see saved_state.py); of another machine's that is found out by the
         `time` of the block at the cursor, UTC nanoseconds."""
-        writer = writer_of(stream)
-        source: RemoteSource | FileSource = (
-            RemoteSource(self.settings, writer, stream, self._context)
-            if writer in self.settings.peers
-            else FileSource(self.settings.journal_dir, stream)
-        )
+        source = self.source(stream)
         elsewhere = isinstance(source, RemoteSource)
         follower = Follower(stream, source, apply, restart, cursor, time=time, unproven=elsewhere)
         self.followers[stream] = follower
         if isinstance(source, RemoteSource):
             self._remote[stream] = source
         self._topics[stream] = lambda _topic, payload: follower.on_frame(payload)
-        self.on_close(source.close)
         return follower
+
+    def source(self, stream: str) -> RemoteSource | FileSource:
+        """Where the past of another service's stream is read: here, or at its writer on another machine."""
+        writer = writer_of(stream)
+        source: RemoteSource | FileSource = (
+            RemoteSource(self.settings, writer, stream, self._context)
+            if writer in self.settings.peers
+            else FileSource(self.settings.journal_dir, stream)
+        )
+        self.on_close(source.close)
+        return source
 
     def on_topic(self, prefix: str, handler: Callable[[str, bytes], None]) -> None:
         """Call `handler` for frames of a topic, or of all topics that begin with `prefix` when it ends in a dot.

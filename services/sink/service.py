@@ -29,6 +29,7 @@ from services.quotes.projection import Projection, file_bytes
 from services.quotes.status_fallback import StatusKeeper
 from services.runtime.bus import is_listening
 from services.runtime.process import MAX_WAIT, Service
+from services.sink.candles import Candles
 from services.sink.core import Conflator
 from services.sink.status_file import after_files, shortened
 from services.sink.vouching import Voucher
@@ -72,6 +73,7 @@ class Sink:
         self._voucher = Voucher(
             settings.good_for_seconds, settings.heartbeat_timeout, self._gateways, set(settings.peers)
         )
+        self._candles = Candles(service)
         self._span = int(settings.good_for_seconds * SECOND)
         self._withheld: dict[str, str | None] = dict.fromkeys(self._gateways, "reader_behind")  # why, by gateway
         self._vouched: dict[str, dict[str, int]] = {name: {} for name in self._gateways}  # until when; oldest first
@@ -99,7 +101,7 @@ class Sink:
         for stream in streams_in(service.settings.journal_dir, service.settings.gateway_names):
             service.follow(
                 stream,
-                partial(self._projection.apply, stream),
+                self._candles.beside(stream, partial(self._projection.apply, stream)),
                 partial(self._restart, stream),
                 self._saved.get(stream),
                 self._projection.times.get(stream, 0),
@@ -158,7 +160,7 @@ class Sink:
         self._service.problem = self._files.problem
         self._tell_when_whole(at)
         self._save(at)
-        return self._conflator.wait(at)
+        return min(self._conflator.wait(at), self._candles.turn(at, now))
 
     def _tell_when_whole(self, at: float) -> None:
         """The supervisor waits for all files to be there before it says connected: do not let it wait for a beat."""
@@ -311,6 +313,7 @@ class Sink:
             file_errors_total=self._files.errors,
             quotes_published_total=self._published,
             quotes_pending=self._conflator.pending,
+            candles_published_total=self._candles.published,
         )
 
     def _follow_to_the_end(self) -> None:
@@ -344,6 +347,7 @@ class Sink:
                     log.warning("files_left_behind")  # the next start brings them in line
                     break
         self._save(self._clock.monotonic(), at_once=True)
+        self._candles.close()
         self._put_status(self._keeper.at_stop())
 
 
