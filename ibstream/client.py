@@ -26,17 +26,18 @@ def connect(address: Address = "", *, token: str = "", key: Address | None = Non
     """A client of the ibstream at `address`. Nothing is asked yet, so that it may start later.
 
     `data` or any other path: the data root, on this machine; without one IBSTREAM_DATA_ROOT, or the root that
-    `ibstream run` takes. `http://host:8765` or https: the web API, with its
-    `token`. `tcp://sink=HOST:PORT,supervisor=HOST:PORT,...`: the bus, with `key` the path of this program's own
-    `NAME.key_secret`, beside `server.key` and `peers/` as `ibstream keys` lays them. `timeout` is in seconds, for
-    each question. Raises InvalidAddress.
+    `ibstream run` takes. `http://host:8765` or https: the web API, with its `token`; prices count in the server's time,
+    which its answers tell. `tcp://sink=HOST:PORT,supervisor=HOST:PORT,...`: the bus, with `key` the path of this
+    program's own `NAME.key_secret`, beside `server.key` and `peers/` as `ibstream keys` lays them. `timeout` is in
+    seconds, for each question. Raises InvalidAddress.
     """
     text = str(address)
     scheme = urlsplit(text).scheme if "://" in text else ""
     if scheme in ("http", "https"):
         from ibstream.http import HttpTransport
 
-        return Client(HttpTransport(text, token, timeout))
+        transport = HttpTransport(text, token, timeout)
+        return Client(transport, transport.clock.now)
     if scheme not in ("", "tcp"):
         raise InvalidAddress(
             f"{text!r} is no address; expected a data root, http://host:port or tcp://...", "invalid_address"

@@ -12,6 +12,7 @@ from urllib.parse import quote as quoted
 import msgspec
 
 from ibstream.errors import CommandRefused, IbstreamError, Unreachable
+from ibstream.server_clock import ServerClock
 from messages.control import Start, Stop
 from messages.events import Plan
 from messages.views import Quote, Status
@@ -34,12 +35,14 @@ _opener = urllib.request.build_opener(_NoRedirect)
 
 
 class HttpTransport:
-    """`http://host:8765`, with a bearer token where the server wants one. Follows no redirects to elsewhere."""
+    """`http://host:8765`, with a bearer token where the server wants one. Follows no redirects to elsewhere.
+    Every answer tells `clock` the server's time."""
 
     def __init__(self, address: str, token: str, timeout: float) -> None:
         self._base = address.rstrip("/") + API
         self._token = token
         self._timeout = timeout
+        self.clock = ServerClock()
 
     def quote(self, symbol: str) -> Quote | None:
         try:
@@ -82,12 +85,19 @@ class HttpTransport:
         wanted.add_header("Content-Type", "application/json")
         if self._token:
             wanted.add_header("Authorization", f"Bearer {self._token}")
+        sent = self.clock.read()
         try:
-            return _opener.open(wanted, timeout=timeout or self._timeout)
+            answer = _opener.open(wanted, timeout=timeout or self._timeout)
         except urllib.error.HTTPError as error:
             raise _refused(error, self._base) from None
         except (OSError, ValueError) as error:
             raise Unreachable(f"{self._base} does not answer: {error}", "unreachable") from None
+        try:
+            self.clock.answered(answer.headers, sent)
+        except ValueError as error:
+            answer.close()
+            raise Unreachable(f"what answers at {self._base} is no ibstream: {error}", "unreachable") from None
+        return answer
 
 
 def _refused(error: urllib.error.HTTPError, base: str) -> IbstreamError:
@@ -132,6 +142,8 @@ class HttpFeed:
                     for name, data in _server_sent(answer):
                         if self._ended.is_set():
                             return
+                        if self._transport.clock.jumped:
+                            break  # the next answer tells the time
                         if name == "quotes":
                             self._hand_over(data)
             except Unreachable as error:

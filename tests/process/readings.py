@@ -19,10 +19,8 @@ from typing import Any
 
 import zmq
 
-from ibstream import Client, IbstreamError, Quote
+from ibstream import Client, IbstreamError, Quote, connect
 from ibstream.bus import BusTransport, FileTransport
-from ibstream.http import HttpTransport
-from ibstream.transport import Transport
 from messages.codec import decode_quote, encode_json
 from messages.topics import events_endpoint, quote_topic
 from services.runtime.bus import Subscriber
@@ -77,9 +75,9 @@ class Readings:
             "new subscriber": self._new_subscriber,
             "HTTP": self._http,
             "event stream": self._event_stream,
-            "client: files": lambda: self._client("client: files", FileTransport(root, TIMEOUT)),
-            "client: bus": lambda: self._client("client: bus", OnLocalBus(pipeline, TIMEOUT)),
-            "client: HTTP": lambda: self._client("client: HTTP", HttpTransport(self._url_of_web(), "", TIMEOUT)),
+            "client: files": lambda: self._client("client: files", connect(root, timeout=TIMEOUT)),
+            "client: bus": lambda: self._client("client: bus", Client(OnLocalBus(pipeline, TIMEOUT))),
+            "client: HTTP": lambda: self._client("client: HTTP", connect(self._url_of_web(), timeout=TIMEOUT)),
             "client: quotes": self._client_quotes,
         }
         self._threads = [threading.Thread(target=self._again, args=(ways[way],), daemon=True) for way in WAYS]
@@ -212,9 +210,9 @@ class Readings:
         except (OSError, http.client.HTTPException):
             return
 
-    def _client(self, way: str, transport: Transport) -> None:
+    def _client(self, way: str, client: Client) -> None:
         """`price` of the client: what it answers is held to the rule like everything else."""
-        with Client(transport) as client:
+        with client:
             while not self._done.wait(PAUSE):
                 try:
                     quote = client.price(self._symbol)
