@@ -63,7 +63,7 @@ def _address(text: str, option: str, host: str = "") -> tuple[str, int]:
     where = before.strip("[]") or host
     if not where or not after.isdigit() or not int(after) < 1 << 16:
         raise IbStreamError("invalid_request", f"{option} is {text!r}; expected HOST:PORT, such as 127.0.0.1:4002")
-    return where, int(after)
+    return LOOPBACK if where == "localhost" and host else where, int(after)
 
 
 def _say(sentence: str) -> None:
@@ -72,6 +72,8 @@ def _say(sentence: str) -> None:
 
 async def _serve(here: tuple[str, int], there: tuple[str, int], file: "CaptureFile") -> None:
     """Until a signal."""
+    from ipaddress import ip_address
+
     from services.base.clock import SystemClock
     from services.simulator.recording.proxy import Proxy
 
@@ -84,6 +86,8 @@ async def _serve(here: tuple[str, int], there: tuple[str, int], file: "CaptureFi
     except OSError as error:
         sentence = f"cannot listen on {here[0]}:{here[1]}: {error.strerror}"
         raise IbStreamError("invalid_request", sentence) from None
+    if not ip_address(here[0]).is_loopback:
+        _say(f"whoever reaches {here[0]} can use your gateway through this, orders included")
     typer.echo(f"recording on {here[0]}:{port}, for the gateway at {there[0]}:{there[1]}")
     try:
         while not over.is_set():

@@ -71,12 +71,11 @@ def rehearse(
         return
     if not command and not port:
         raise IbStreamError("invalid_request", "name your program after --, or with --port where to wait for it")
+    if junit is not None:
+        _write(junit, b"")  # now, and not after minutes
     made = _run(command or [], chosen, Terms(port=port, speed=speed, connect=connect, patience=patience), log)
     if junit is not None:
-        try:
-            junit.write_bytes(as_junit(made))
-        except OSError as error:
-            raise IbStreamError("invalid_request", f"{junit} cannot be written: {error.strerror}") from None
+        _write(junit, as_junit(made))
     if json:
         import msgspec
 
@@ -84,6 +83,15 @@ def rehearse(
     else:
         _show(made)
     raise typer.Exit(0 if made.full else 1)
+
+
+def _write(path: Path, data: bytes) -> None:
+    from messages.errors import IbStreamError
+
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise IbStreamError("invalid_request", f"{path} cannot be written: {error.strerror}") from None
 
 
 def _run(command: list[str], chosen: "list[Trial]", terms: "Terms", log: Path | None) -> "Card":

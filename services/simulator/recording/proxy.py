@@ -72,7 +72,7 @@ class Proxy:
             self._say(f"no gateway at {host}:{port}: {why}")
             return
         self._legs += 1
-        leg = _Leg(self._legs, self._file, self._accounts, self._clock, self._say)
+        leg = Leg(self._legs, self._file, self._accounts, self._clock, self._say)
         self._say(f"connection {leg.number} begins")
         ends = {
             asyncio.create_task(_pump(from_client, to_gateway, leg.said_by_client)): "client",
@@ -95,12 +95,12 @@ async def _pump(source: asyncio.StreamReader, target: asyncio.StreamWriter, tap:
     with suppress(OSError):
         while data := await source.read(CHUNK):
             target.write(data)
-            tap(data)
+            tap(data)  # raises nothing: whatever is said must be passed on
             await target.drain()
 
 
-class _Leg:
-    """One connection: cuts both directions into frames and has them recorded."""
+class Leg:
+    """One connection: cuts both directions into frames and has them recorded. Raises nothing, whatever they are."""
 
     def __init__(
         self, number: int, file: CaptureFile, accounts: set[str], clock: Clock, say: Callable[[str], None]

@@ -29,6 +29,8 @@ Rule = Callable[[Fields, int], "Fields | None"]
 
 _NUMBER = re.compile(r"[-+]?[0-9]*\.?[0-9]*(?:[eE][-+]?[0-9]+)?|-?Infinity|NaN")
 
+_WHOLE = re.compile(r"-?[0-9]{1,10}")
+
 
 def _numbers(fields: Fields, version: int) -> Fields | None:
     return fields if all(_NUMBER.fullmatch(field) for field in fields) else None
@@ -61,10 +63,10 @@ def _start_api(fields: Fields, version: int) -> Fields | None:
 
 def _error(fields: Fields, version: int) -> Fields | None:
     start = 0 if version >= ERROR_TIME else 1
-    if len(fields) < start + 3 or not _numbers(fields[: start + 2], version):
+    if len(fields) < start + 3 or not all(_WHOLE.fullmatch(field) for field in fields[: start + 2]):
         return None
     code, text = fields[start + 1], fields[start + 2]
-    kept = [*fields[: start + 2], sentence(int(code or 0), text)]
+    kept = [*fields[: start + 2], sentence(int(code), text)]
     if version >= ADVANCED_ORDER_REJECT:
         kept.append("")
     if version >= ERROR_TIME:

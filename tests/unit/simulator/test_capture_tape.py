@@ -1,10 +1,15 @@
 """A recording becomes a tape: each contract under its own name, with its details, and the link's troubles as steps."""
 
+import base64
+import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ibapi.contract import Contract
+from ibapi.order import Order
+from ibapi.tag_value import TagValue
 
 from messages.ticks import ticks
 from services.base.clock import SECOND
@@ -19,6 +24,7 @@ from services.simulator.trouble.scenario import Director
 from tests.unit.simulator.conversation import Conversation, contract
 
 VERSIONS = (176, 203, 226)
+SECRET = "sk_live_0xdeadbeef"
 
 
 class Taped(Conversation):
@@ -95,6 +101,38 @@ def test_a_stock_its_option_and_one_that_is_asked_for_by_its_id(tmp_path: Path, 
                 last[tick.symbol] = tick.value
     assert last.keys() == tape.symbols.keys()
     assert abs(last["AAPL"] - last[option.called]) > 20 and last["EUR_IDEALPRO_USD_CASH"] < 2
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_what_a_client_says_in_its_free_options_and_orders_is_not_on_disk(tmp_path: Path, version: int) -> None:
+    path = tmp_path / "r.jsonl"
+    talk = Taped(version)
+    talk.keep_in(path)
+    options = [TagValue(SECRET, SECRET)]
+    of_prices = options if version >= 206 else []  # the official client sends none in text
+    talk.client.reqMktData(1, contract("SPY"), "", False, False, of_prices)
+    talk.client.reqRealTimeBars(2, contract("SPY"), 5, "TRADES", False, options)
+    talk.client.reqHistoricalData(3, contract("SPY"), "", "1800 S", "1 min", "TRADES", 1, 2, False, options)
+    talk.client.reqHistoricalTicks(4, contract("SPY"), "", "20260105-12:00:00", 5, "TRADES", 1, True, options)
+    talk.client.reqMktDepth(5, contract("SPY"), 5, False, of_prices)
+    order = Order()
+    order.action, order.totalQuantity, order.orderType, order.orderRef, order.account = "BUY", 1, "MKT", SECRET, SECRET
+    talk.client.placeOrder(6, contract("SPY"), order)
+    talk.client.reqAccountSummary(7, SECRET, SECRET)
+    talk.turn()
+    talk.client.optCapab = SECRET
+    talk.client.startApi()
+    assert talk.file is not None
+    talk.file.close()
+    kinds = {(line["from"], line["msg_id"]): "frame" in line for line in _lines(path) if "from" in line}
+    assert all(kinds["client", number] for number in (1, 10, 20, 50, 71, 96))
+    assert not (kinds["client", 3] or kinds["client", 62])
+    found = path.read_bytes() + b"".join(base64.b64decode(line.get("frame", "")) for line in _lines(path))
+    assert SECRET.encode() not in found
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_bytes().splitlines()]
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -14,7 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ibapi.message import IN, OUT
 
+from services.base.clock import ManualClock
 from services.simulator.recording.capture import CaptureFile, moments
+from services.simulator.recording.proxy import Leg
 from services.simulator.recording.scrub import (
     ACCOUNT,
     LEFT_OUT,
@@ -99,6 +101,17 @@ def record(folder: Path, version: int, said: list[tuple[bytes, bool]]) -> bytes:
     return searched(path)
 
 
+@st.composite
+def odd_frames(draw: st.DrawFn) -> bytes:
+    """Of a sensible length, with an id that is known and fields that make no sense."""
+    kind = draw(st.sampled_from([1, 2, 4, 9, 10, 15, 46, 71, 20, 201, 204, 210, 215, 246, 271]))
+    fields = draw(
+        st.lists(st.sampled_from(["", "1", "1.5", "Infinity", "1e9", "-1", "x", "\u0661", "9" * 20]), max_size=9)
+    )
+    head = draw(st.sampled_from([struct.pack(">I", kind), f"{kind}\0".encode()]))
+    return framed(head + "".join(f"{one}\0" for one in fields).encode())
+
+
 def assert_clean(found: bytes) -> None:
     for secret in SECRETS:
         assert secret.encode() not in found
@@ -160,12 +173,20 @@ def test_an_account_that_the_gateway_has_named_is_looked_for_in_all_that_follows
     assert f"{ACCOUNT},{ACCOUNT}".encode() in found
 
 
+def test_free_options_at_the_end_of_a_text_request() -> None:
+    asked = ["11", "7", "0", "SPY", "STK", "", "0", "", "", "SMART", "", "USD", "", "", "0", "", "0", "0"]
+    kind, frame = Scrubber(178, set()).scrub(text_payload(178, 1, [*asked, "key=sk_live_0xdeadbeef;"]), False)
+    assert kind == 1 and frame == framed(text_payload(178, 1, [*asked, ""]))
+
+
 def test_texts_of_an_unknown_server_version_and_garbage_are_withheld() -> None:
     tick = ["6", "1", "1", "590.5", "3", "1"]
     assert Scrubber(200, set()).scrub(text_payload(200, 1, tick), True)[1] is not None
     assert Scrubber(999, set()).scrub(text_payload(999, 1, tick), True) == (1, None)
     assert Scrubber(178, set()).scrub(b"what is this", True) == (-1, None)
     assert Scrubber(178, set()).scrub(b"7654321\0", True) == (-1, None)
+    for odd in ("1.5", "1e9", "Infinity", ""):
+        assert Scrubber(178, set()).scrub(text_payload(178, 4, ["2", "-1", odd, "text"]), True) == (4, None)
     assert Scrubber(226, set()).scrub(b"\0\0\0\xc9\xff\xff\xff", True) == (1, None)
 
 
@@ -206,6 +227,25 @@ def test_what_real_gateways_sent_of_prices_and_contracts_is_kept_as_it_was() -> 
     for frame in requests:
         if frame.message_id in {*PROTOBUF_FROM_CLIENT} & {*TEXT_FROM_CLIENT}:
             assert Scrubber(frame.server_version, set()).scrub(frame.payload, False)[1] is not None
+
+
+@settings(max_examples=examples(300), deadline=None)
+@given(
+    said=st.lists(st.tuples(st.booleans(), st.binary(max_size=40) | odd_frames()), max_size=12),
+    version=st.sampled_from([*TEXT_VERSIONS, 226]),
+)
+def test_whatever_is_said_raises_nothing(
+    tmp_path_factory: pytest.TempPathFactory, said: list[tuple[bool, bytes]], version: int
+) -> None:
+    """What is passed on must not end because it cannot be recorded."""
+    file = CaptureFile(tmp_path_factory.mktemp("w") / "r.jsonl", 0, 1 << 30)
+    leg = Leg(1, file, set(), ManualClock(0), lambda sentence: None)
+    leg.said_by_client(b"API\0" + framed(b"v100..226"))
+    leg.said_by_server(framed(f"{version}\0now\0".encode()))
+    for from_server, data in said:
+        (leg.said_by_server if from_server else leg.said_by_client)(data)
+    leg.ended("client")
+    file.close()
 
 
 def test_a_file_is_private_new_and_bounded(tmp_path: Path) -> None:
