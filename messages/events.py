@@ -168,6 +168,31 @@ class GapFilled(Event, tag="gap_filled", frozen=True):
     bars: int
 
 
+class OptionClass(msgspec.Struct, frozen=True):
+    """Options of one kind on an underlying: `trading_class` as IB calls it (SPX, SPXW), expirations as YYYYMMDD. Not
+    every strike is listed for every expiration."""
+
+    trading_class: str
+    multiplier: str
+    expirations: list[str]
+    strikes: list[float]
+
+
+class OptionsListed(Event, tag="options_listed", frozen=True):
+    """What IB lists of options on a planned symbol, on one exchange."""
+
+    symbol: str
+    exchange: str
+    classes: list[OptionClass]
+
+
+class OptionsCentred(Event, tag="options_centred", frozen=True):
+    """The strike nearest to the symbol's price is another one."""
+
+    symbol: str
+    strike: float
+
+
 class LineLimitLearned(Event, tag="line_limit_learned", frozen=True):
     """IB said 101: no more than `limit` market data lines may be open."""
 
@@ -248,6 +273,8 @@ LinkEvent = (
     | GapClosed
     | GapFilled
     | LineLimitLearned
+    | OptionsListed
+    | OptionsCentred
 )
 ControlEvent = (
     StreamStarted
@@ -305,6 +332,17 @@ class PlannedSymbol(msgspec.Struct, frozen=True, omit_defaults=True):
     strike: float = 0.0  # of an option or warrant
     right: str = ""  # C or P
     trading_class: str = ""
+    chain: str = ""  # the symbol to whose chain this option belongs: it follows that one's price
+
+
+class PlannedChain(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Options that follow the price of a planned symbol: so many strikes around it, of the next expiries."""
+
+    underlying: str
+    strikes: int
+    expiries: int
+    rights: str = "CP"  # calls, puts or both
+    generic_ticks: str = ""  # of each option, as in PlannedSymbol
 
 
 class CutSymbol(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -344,6 +382,7 @@ class Plan(msgspec.Struct, tag="plan", tag_field="type", frozen=True):
     warnings: list[str] = []
     refresh_token: int = 0  # rises when a refresh was asked for by hand: rejected symbols are tried again
     answers: int = 0  # sequence number, in `control`, of the start or stop that it answers; 0: not known
+    chains: list[PlannedChain] = []
 
     @property
     def count(self) -> int:

@@ -277,6 +277,8 @@ class Gateway:
                 self._cancel(effect)
             case fx.ContractDetails(req_id, planned):
                 self._request(lambda ib: ib.contract_details(req_id, planned))
+            case fx.OptionParams(req_id, planned, con_id):
+                self._request(lambda ib: ib.option_params(req_id, planned, con_id))
             case fx.History():
                 self._request(lambda ib: ib.history(effect))
             case fx.CancelHistory(req_id):

@@ -36,6 +36,7 @@ class ProjectConfig(msgspec.Struct, frozen=True):
     themes: tuple[Theme, ...] = ()
     asset_types: frozenset[str] = frozenset()  # lower case; empty: all
     contracts: Mapping[str, object] = {}  # overrides: symbol -> notation or map
+    options: Mapping[str, str] = {}  # chains: the underlying, and a line that says which options
     generic_ticks: Mapping[str, frozenset[int]] = {}  # by symbol as written; ALL: of every other one
 
 
@@ -62,6 +63,7 @@ def parse_config(content: object, where: str) -> ProjectConfig:
         themes=_themes(content.get("themes"), where),
         asset_types=frozenset(t.lower() for t in _texts(content.get("asset_types"), "asset_types", where)),
         contracts=_contracts(content.get("contracts"), where),
+        options=_options(content.get("options"), where),
         generic_ticks=_generic_ticks(content.get("generic_ticks"), where),
     )
 
@@ -94,6 +96,14 @@ def _contracts(value: object, where: str) -> Mapping[str, object]:
     if not isinstance(value, Mapping):
         raise _unexpected(where, f"has `contracts` that are {_kind(value)}; expected an object by symbol")
     return {str(symbol): change for symbol, change in value.items()}
+
+
+def _options(value: object, where: str) -> Mapping[str, str]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping) or not all(isinstance(line, str) for line in value.values()):
+        raise _unexpected(where, 'has `options` that are no texts by symbol, such as {"SPY": "5 strikes, 3 expiries"}')
+    return {str(symbol): line for symbol, line in value.items()}
 
 
 def _generic_ticks(value: object, where: str) -> Mapping[str, frozenset[int]]:

@@ -11,7 +11,7 @@ import msgspec
 
 from messages.control import Start
 from messages.errors import IbStreamError
-from messages.events import CutSymbol, Plan, PlannedSymbol
+from messages.events import CutSymbol, Plan, PlannedChain, PlannedSymbol
 from services.base import generic_ticks
 from services.base.symbols import Contract, name_of, override, parse
 from services.planner.config import ALL, ProjectConfig, Theme
@@ -45,6 +45,7 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
     reason: str
     importance: Importance
     generic_ticks: str = ""  # as in PlannedSymbol
+    chain: str = ""  # likewise
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -55,6 +56,7 @@ class Answer(msgspec.Struct, frozen=True):
     project_name: str | None = None
     decision_snapshot_id: int | None = None
     warnings: tuple[str, ...] = ()
+    chains: tuple[PlannedChain, ...] = ()  # whose options are no candidates yet (chains.py)
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -85,7 +87,8 @@ class Selection(msgspec.Struct, frozen=True):
 
 # --- from sources to candidates ----------------------------------------------------------------------------
 
-_BENCHMARK, _RISK_OFF, _FIRST, _SECOND = 0.0, 1.0, 2.0, 3.0  # tiers: the head of an Importance
+# Tiers: the head of an Importance.
+_BENCHMARK, _RISK_OFF, _FIRST, _SECOND, _UNDERLYING, OPTIONS = 0.0, 1.0, 2.0, 3.0, 4.0, 5.0
 _LAST = float("inf")  # of what was not given
 
 
@@ -107,11 +110,13 @@ def check_request(request: Start) -> None:
         raise IbStreamError("invalid_request", message, "refresh_interval_seconds")
 
 
-def derive(request: Start, sources: Sources) -> Answer:
+def derive(request: Start, sources: Sources, chains: Sequence[PlannedChain] = ()) -> Answer:
     """All candidates, most important first: by rank, then weight, then score, then name, within their source.
 
     The benchmark and the risk-off symbols of the project come before everything else. Symbols that could
     not be ones are left out with a warning, except those of the request itself.
+
+    The underlyings of `chains` come last.
 
     Raises IbStreamError `invalid_symbol` for the request's own symbols, `symbols_empty` when nothing is left.
     """
@@ -132,6 +137,8 @@ def derive(request: Start, sources: Sources) -> Answer:
         builder.add(text, "benchmark", (_BENCHMARK, position))
     for position, text in enumerate(config.risk_off_symbols):
         builder.add(text, "risk_off", (_RISK_OFF, position))
+    for position, chain in enumerate(chains):
+        builder.add(chain.underlying, "underlying of its options", (_UNDERLYING, position))
     if not named and (sources.items is not None or not builder.best):
         raise _empty(sources, builder)
     return Answer(
@@ -140,6 +147,7 @@ def derive(request: Start, sources: Sources) -> Answer:
         project_name=sources.project.name if sources.project else None,
         decision_snapshot_id=sources.snapshot_id if sources.items is not None else None,
         warnings=(*sources.warnings, *builder.all_warnings()),
+        chains=tuple(chains),
     )
 
 
@@ -358,6 +366,7 @@ def _planned(candidate: Candidate, priority: int) -> PlannedSymbol:
         strike=contract.strike,
         right=contract.right,
         trading_class=contract.trading_class,
+        chain=candidate.chain,
     )
 
 
@@ -365,7 +374,8 @@ def answer_of(plan: Plan) -> Answer:
     """The candidates of a plan made earlier, so that a limit learned later can cut it without the database."""
     listed = sorted([*plan.symbols, *(c.contract for c in plan.cut if c.contract)], key=lambda s: s.priority)
     return Answer(
-        candidates=tuple(_candidate(planned) for planned in listed),
+        candidates=tuple(_candidate(planned) for planned in listed if not planned.chain),
+        chains=tuple(plan.chains),
         project_id=plan.project_id,
         project_name=plan.project_name,
         decision_snapshot_id=plan.decision_snapshot_id,

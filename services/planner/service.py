@@ -31,7 +31,8 @@ from messages.topics import CONTROL, LINK, PLAN, PLANNER_CONTROL, heartbeat_topi
 from services.journal import JournalReader, saved_state
 from services.journal.cursor import Cursor
 from services.planner.catalogue import Catalogue
-from services.planner.core import Answer, check_request, derive
+from services.planner.chains import derive_all
+from services.planner.core import Answer, check_request
 from services.planner.database import Database
 from services.planner.demo import ensure_demo
 from services.planner.sources import gather, with_project
@@ -40,7 +41,7 @@ from services.runtime.process import MAX_WAIT, Service
 
 log = structlog.get_logger()
 
-STATE_VERSION = 3  # raise it when the fold changes: the streams are folded again then
+STATE_VERSION = 4  # raise it when the fold changes: the streams are folded again then
 SAVE_SECONDS = 5.0
 
 
@@ -192,7 +193,7 @@ class Planner:
     def _submit(self, request: Start, then: Callable[[Answer | IbStreamError], None]) -> None:
         request = with_project(request, self._settings)
         database, settings = self._database, self._settings
-        self._reads.submit(lambda: derive(request, gather(request, settings, database)), then, self._read_seconds)
+        self._reads.submit(lambda: derive_all(request, gather(request, settings, database)), then, self._read_seconds)
 
     def _on_answer(self, read: Read, outcome: Answer | IbStreamError) -> None:
         self._run(self._state.on_read(read.number, outcome, self._service.clock.now()))

@@ -6,6 +6,8 @@ and plans to publish. A plan goes out only when it differs from the last one. Wh
 plan stays in force, with the problem written on it, and reads go on until one succeeds.
 """
 
+from datetime import UTC, datetime
+
 import msgspec
 
 from messages.control import Start
@@ -14,6 +16,8 @@ from messages.events import (
     AnyEvent,
     LineLimitLearned,
     LinkChanged,
+    OptionsCentred,
+    OptionsListed,
     Plan,
     PlannedSymbol,
     PlanRefreshRequested,
@@ -21,6 +25,7 @@ from messages.events import (
 from messages.topics import CONTROL, shard
 from services.base.clock import SECOND
 from services.base.wanted import Wanted
+from services.planner.chains import with_chains
 from services.planner.core import Answer, Limits, answer_of, select
 from services.planner.health import Health, LinkFact, fold_link
 from services.planner.placement import Place, place
@@ -61,6 +66,8 @@ class Folded(msgspec.Struct):
     refresh_token: int = 0
     line_limits: dict[str, int] = {}  # as IB taught them; by gateway, as `links`
     links: dict[str, LinkFact] = {}
+    options: dict[str, OptionsListed] = {}  # by underlying
+    centres: dict[str, float] = {}  # the strike nearest to its price
 
     @property
     def request(self) -> Start | None:
@@ -75,6 +82,8 @@ class Folded(msgspec.Struct):
         else:
             self.line_limits.pop(shard(stream), None)
             self.links.pop(shard(stream), None)
+            self.options.clear()
+            self.centres.clear()
 
     def forget_limits(self) -> None:
         """Try again what was planned before IB taught otherwise; it says so if a limit still holds."""
@@ -113,6 +122,12 @@ class PlannerState:
         """An event of the link stream of `gateway`, from a block of that epoch and time."""
         if isinstance(event, LineLimitLearned):
             self._learn(gateway, event.limit)
+        elif isinstance(event, OptionsListed):
+            self.folded.options[event.symbol] = event
+            self._recut = True
+        elif isinstance(event, OptionsCentred):
+            self.folded.centres[event.symbol] = event.strike
+            self._recut = True
         elif isinstance(event, LinkChanged) and self._several:
             links = self.folded.links
             links[gateway] = fold_link(links.get(gateway, LinkFact()), event, epoch, time)
@@ -212,6 +227,8 @@ class PlannerState:
         limits = Limits(
             max_symbols=request.max_symbols or self._defaults.max_symbols, line_limit=sum(self._lines().values())
         )
+        today = f"{datetime.fromtimestamp(now / SECOND, UTC):%Y%m%d}"
+        answer = with_chains(answer, self.folded.options, self.folded.centres, today)
         selection = select(answer, limits, incumbents)
         return msgspec.structs.replace(
             self._blank(request, now),
@@ -221,6 +238,7 @@ class PlannerState:
             project_name=answer.project_name,
             decision_snapshot_id=answer.decision_snapshot_id,
             warnings=selection.warnings,
+            chains=list(answer.chains),
         )
 
     def _blank(self, request: Start, now: int) -> Plan:

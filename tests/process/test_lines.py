@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from messages.events import TickBlock
+from messages.events import OptionsCentred, OptionsListed, TickBlock
 from messages.ticks import ticks
 from messages.topics import TICKS
 from services.simulator.market.derived import expirations
@@ -150,3 +150,26 @@ def test_every_kind_of_contract_from_the_plan_to_its_file(planned: Callable[...,
     model = greeks["model"]
     assert 0 < model["implied_volatility"] < 2 and 0 < model["delta"] < 1 and 200 < model["underlying"] < 300
     assert (running.quote(KINDS[0].name) or {})["multiplier"] == 100
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_chain_follows_its_underlying_inside_the_line_budget(planned: Callable[..., Pipeline], version: int) -> None:
+    running = planned(
+        version, {"symbols": "QQQ", "options": {"AAPL": "3 strikes around the price, next 2 expiries"}}, max_symbols=9
+    )
+
+    def options() -> list[str]:
+        status = running.status()
+        names = status.symbols if status is not None else {}
+        return sorted(name for name, one in names.items() if one.why == "options of AAPL" and one.streaming)
+
+    assert len(eventually(lambda: len(options()) == 7 and options(), 40.0)) == 7  # of twelve: nine lines for all
+    first, second = expirations(TODAY)[:2]
+    expiries = [name[4:10] for name in options()]
+    assert (expiries.count(first[2:]), expiries.count(second[2:])) == (6, 1)
+    model = field(running, options()[0], "greeks", "model")
+    underlying = field(running, "AAPL", "last")
+    assert abs(model["underlying"] - underlying) < underlying / 50
+    (listed,) = [event for event in running.link_events() if isinstance(event, OptionsListed)]
+    centres = [event.strike for event in running.link_events() if isinstance(event, OptionsCentred)]
+    assert listed.symbol == "AAPL" and abs(centres[-1] - underlying) < 8

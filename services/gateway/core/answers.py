@@ -60,6 +60,11 @@ class Answers:
             if symbol.refusal.rejection is not rejection:  # ranking ten thousand symbols for each answer takes minutes
                 self.core.lines.unbalanced = True
 
+    def options_end(self, event: fx.OptionParamsEnd) -> None:
+        request = self._open(event.req_id, Kind.OPTIONS)
+        if request is not None:
+            self.core.chains.ended(request, self.core.symbols[request.symbol])
+
     def bars_seen(self, event: fx.BarsSeen) -> None:
         if event.req_id in self.core.requests.by_id:
             self._bars.setdefault(event.req_id, []).extend(event.bars)
@@ -115,6 +120,8 @@ class Answers:
             pass
         elif self.core.requests.wishes.refused(request, symbol, entry.code, message):
             self._end(request, entry)  # the next stream asks for less
+        elif request.kind is Kind.OPTIONS:
+            self.core.requests.finish(request)
         elif request.kind is Kind.DETAILS:
             self.core.requests.finish(request)
             self.core.contracts.failed(request, symbol)

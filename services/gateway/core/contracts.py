@@ -194,7 +194,7 @@ def same_contract(one: PlannedSymbol, other: PlannedSymbol) -> bool:
     return all(
         getattr(one, field) == getattr(other, field)
         for field in PlannedSymbol.__struct_fields__
-        if field not in ("reason", "priority", "gateway", "home", "generic_ticks")
+        if field not in ("reason", "priority", "gateway", "home", "generic_ticks", "chain")
     )
 
 

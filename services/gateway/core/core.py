@@ -14,6 +14,7 @@ from messages.fields import MARKET_DATA_TYPE, MARKET_DATA_TYPES, SOURCE_SNAPSHOT
 from services.base.settings import Settings
 from services.gateway.core import interface as fx
 from services.gateway.core.answers import Answers
+from services.gateway.core.chains import Chains
 from services.gateway.core.competing_session import Competing
 from services.gateway.core.context import Context
 from services.gateway.core.contracts import Contracts, same_contract
@@ -56,6 +57,7 @@ class GatewayCore:
         self.requests = Requests(context)
         self.contracts = Contracts(context, self.requests)
         self.lines = Lines(context, self.requests)
+        self.chains = Chains(context, self.requests)
         pace = pace_of(settings)
         self.farms = Farms(context, pace)
         self.recovery = Recovery(context, pace, self.requests, self.link, self.farms)
@@ -136,6 +138,11 @@ class GatewayCore:
             case fx.StreamRead(req_id, values):
                 if (request := self.requests.by_id.get(req_id)) is not None:
                     self.unit_check.stream_read(self.symbols[request.symbol], values)
+                    self.chains.stream_read(self.symbols[request.symbol], values)
+            case fx.OptionParamsSeen():
+                self.chains.seen(event)
+            case fx.OptionParamsEnd():
+                self.answers.options_end(event)
             case _:
                 assert_never(event)
 
@@ -194,6 +201,7 @@ class GatewayCore:
             self._add(name, planned, cut.get(name))
         if before is not None:
             self._renew_for(before, plan)
+        self.chains.planned(plan.chains if plan.started else [])
         self.requests.data_type = DATA_TYPE_NUMBER[plan.market_data_type]
         self.lines.unbalanced = True
         if wanted or self._stands_by():
@@ -222,7 +230,7 @@ class GatewayCore:
 
     def _remove(self, symbol: Symbol) -> None:
         held = symbol.requests
-        for request in (held.stream, held.snapshot, held.history, held.details):
+        for request in (held.stream, held.snapshot, held.history, held.details, held.options):
             self.requests.cancel(request)
         self.gaps.removed(symbol)
         self.context.given[symbol.name] = max(symbol.price_time, symbol.price.floor)
@@ -267,6 +275,7 @@ class GatewayCore:
             elif step is LinkStep.DOWN:
                 self.requests.connection_lost()
                 self.contracts.connection_lost()
+                self.chains.connection_lost()
                 self.answers.connection_lost()
                 self.farms.connection_lost()
                 self.competing.connection_lost()
@@ -398,7 +407,7 @@ class GatewayCore:
         if self.link.connected:
             wake = min(self._keep_subscribed(symbol), self.answers.check(symbol))
         if self.link.phase == "ready":
-            wake = min(wake, self.contracts.check(symbol), self.recovery.check(symbol))
+            wake = min(wake, self.contracts.check(symbol), self.chains.check(symbol), self.recovery.check(symbol))
         wake = min(wake, self.ladder.check(symbol))
         view = derive(symbol, self.shared, now)
         if view.message is None:

@@ -40,7 +40,8 @@ class Kind(IntEnum):
     STREAM = 3
     SNAPSHOT = 4
     DETAILS = 5
-    HISTORY = 6
+    OPTIONS = 6
+    HISTORY = 7
 
 
 @dataclass(slots=True, eq=False)

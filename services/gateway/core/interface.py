@@ -147,6 +147,21 @@ class StreamRead(Input, frozen=True):
     values: dict[int, float]
 
 
+class OptionParamsSeen(Input, frozen=True):
+    """Options on an underlying: one exchange and trading class of the answer."""
+
+    req_id: int
+    exchange: str
+    trading_class: str
+    multiplier: str
+    expirations: tuple[str, ...]
+    strikes: tuple[float, ...]
+
+
+class OptionParamsEnd(Input, frozen=True):
+    req_id: int
+
+
 class CurrentTimeSeen(Input, frozen=True):
     """The gateway's clock: it answers. `seconds` since 1970."""
 
@@ -179,6 +194,8 @@ Answer = (
     | BarsSeen
     | BarsEnd
     | StreamRead
+    | OptionParamsSeen
+    | OptionParamsEnd
 )
 """What comes for one request alone."""
 
@@ -270,6 +287,14 @@ class ContractDetails(Output, frozen=True):
     planned: PlannedSymbol
 
 
+class OptionParams(Output, frozen=True):
+    """reqSecDefOptParams."""
+
+    req_id: int
+    planned: PlannedSymbol
+    con_id: int
+
+
 class History(Output, frozen=True):
     """reqHistoricalData, formatDate 2, useRTH 0, no updates. `end` 0 means until now."""
 
@@ -324,6 +349,7 @@ Effect = (
     | Snapshot
     | CancelMktData
     | ContractDetails
+    | OptionParams
     | History
     | CancelHistory
     | SetMarketDataType

@@ -15,6 +15,8 @@ from messages.events import (
     GapFilled,
     GapOpened,
     LineLimitLearned,
+    OptionsCentred,
+    OptionsListed,
     SymbolChanged,
 )
 
@@ -31,6 +33,8 @@ class Memory:
         self.newest_bar: dict[str, tuple[Bar, int, bool]] = {}  # bar, its length in ns, invented
         self.open_gaps: dict[str, GapOpened] = {}
         self.unfilled: dict[str, list[GapClosed]] = {}  # by symbol, oldest first
+        self.options: dict[str, OptionsListed] = {}  # by underlying
+        self.centres: dict[str, float] = {}  # the strike nearest to its price
         self.priced: set[str] = set()  # symbols that ever had a price
         self.streamed: set[str] = set()  # symbols whose stream was trusted at the end
         self.streamed_until = 0
@@ -50,6 +54,10 @@ class Memory:
                 self.contract_time[event.symbol] = time
             case LineLimitLearned():
                 self.line_limit = event.limit
+            case OptionsListed():
+                self.options[event.symbol] = event
+            case OptionsCentred():
+                self.centres[event.symbol] = event.strike
             case BarsReceived() if event.bars:
                 self._apply_bars(event)
             case GapOpened():

@@ -18,6 +18,7 @@ from services.gateway.core.interface import (
     CancelMktData,
     ContractDetails,
     History,
+    OptionParams,
     SetMarketDataType,
     Snapshot,
     Subscribe,
@@ -56,6 +57,10 @@ class Requests:
         if symbol.requests.details is None:
             symbol.requests.details = self._make(Kind.DETAILS, symbol)
 
+    def options(self, symbol: Symbol) -> None:
+        if symbol.requests.options is None:
+            symbol.requests.options = self._make(Kind.OPTIONS, symbol)
+
     def time(self) -> Request:
         request = Request(Kind.TIME)
         self.governor.submit(request)
@@ -88,7 +93,7 @@ class Requests:
             if request.kind is Kind.STREAM:
                 self.cancelled[request.req_id] = request.symbol
             kind = Kind.CANCEL_HISTORY if request.kind is Kind.HISTORY else Kind.CANCEL
-            if request.kind is not Kind.DETAILS:
+            if request.kind not in (Kind.DETAILS, Kind.OPTIONS):
                 self.governor.submit(Request(kind, request.symbol, request.priority, req_id=request.req_id))
             if request.kind is Kind.HISTORY:
                 self.governor.finished(request)
@@ -157,6 +162,8 @@ class Requests:
             out(Snapshot(request.req_id, *_market_data_of(symbol), stream_id))
         elif request.kind is Kind.DETAILS:
             out(ContractDetails(request.req_id, planned))
+        elif request.kind is Kind.OPTIONS:
+            out(OptionParams(request.req_id, planned, symbol.contract.con_id))
         else:
             out(
                 History(

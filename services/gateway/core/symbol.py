@@ -70,6 +70,7 @@ class OpenRequests:
     snapshot: Request | None = None
     history: Request | None = None
     details: Request | None = None
+    options: Request | None = None
 
     def release(self, request: Request) -> None:
         """It has ended. Nothing happens where another has taken its place."""

@@ -52,6 +52,8 @@ from services.gateway.core.interface import (
     History,
     IbErrorSeen,
     MarketDataTypeSeen,
+    OptionParamsEnd,
+    OptionParamsSeen,
     Ready,
     RerouteSeen,
 )
@@ -162,6 +164,9 @@ class OfficialClient(EWrapper):  # type: ignore[misc]
 
     def contract_details(self, req_id: int, planned: PlannedSymbol) -> None:
         self._client.reqContractDetails(req_id, contract_of(planned, 0))
+
+    def option_params(self, req_id: int, planned: PlannedSymbol, con_id: int) -> None:
+        self._client.reqSecDefOptParams(req_id, planned.ib_symbol or planned.symbol, "", planned.sec_type, con_id)
 
     def history(self, ask: History) -> None:
         until = f"{datetime.fromtimestamp(ask.end // SECOND, UTC):%Y%m%d-%H:%M:%S}" if ask.end else ""
@@ -373,6 +378,23 @@ class OfficialClient(EWrapper):  # type: ignore[misc]
 
     def contractDetailsEnd(self, reqId: int) -> None:
         self.inputs.append(ContractEnd(reqId))
+
+    def securityDefinitionOptionParameter(
+        self,
+        reqId: int,
+        exchange: str,
+        underlyingConId: int,
+        tradingClass: str,
+        multiplier: str,
+        expirations: Any,
+        strikes: Any,
+    ) -> None:
+        days = tuple(sorted(map(str, expirations)))
+        prices = tuple(sorted(price for price in map(_number, strikes) if price))
+        self.inputs.append(OptionParamsSeen(reqId, exchange, tradingClass, str(multiplier), days, prices))
+
+    def securityDefinitionOptionParameterEnd(self, reqId: int) -> None:
+        self.inputs.append(OptionParamsEnd(reqId))
 
     def tickSnapshotEnd(self, reqId: int) -> None:
         self.snapshots_done.append(reqId)

@@ -312,6 +312,16 @@ export interface Plan {
   warnings?: string[]
   refresh_token?: number
   answers?: number
+  chains?: PlannedChain[]
+}
+
+/** Options that follow the price of a planned symbol: so many strikes around it, of the next expiries. */
+export interface PlannedChain {
+  underlying: string
+  strikes: number
+  expiries: number
+  rights?: string
+  generic_ticks?: string
 }
 
 /** One symbol of a plan: its contract, why it is there, and how important it is (0 is first). */
@@ -332,6 +342,7 @@ export interface PlannedSymbol {
   strike?: number
   right?: string
   trading_class?: string
+  chain?: string
 }
 
 /** A price alert that is set. */
