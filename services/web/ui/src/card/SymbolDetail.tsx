@@ -3,6 +3,7 @@
 import type { Quote, SymbolStatus } from '@ibstream/client'
 import { ageOf } from './health'
 import { useBeat, useCard } from './hooks'
+import { GenericFacts, GreeksTable } from './MoreFacts'
 import { PriceChart } from './PriceChart'
 import { SourceBadge, StateBadge } from './QuoteRow'
 import styles from './SymbolDetail.module.css'
@@ -68,6 +69,8 @@ export function SymbolDetail({ symbol, quote, planned, state, decimals }: Symbol
             </div>
           ))}
         </dl>
+        {quote?.greeks && <GreeksTable greeks={quote.greeks} decimals={decimals} />}
+        {quote?.generic && <GenericFacts generic={quote.generic} />}
         {planned?.why && (
           <p className={styles.why}>
             {detail.why}: {planned.why}

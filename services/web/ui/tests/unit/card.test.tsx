@@ -387,6 +387,29 @@ describe('quotes', () => {
     expect(screen.queryByText(/benchmark/)).toBeNull()
   })
 
+  it('shows greeks and what generic ticks brought', async () => {
+    const model = { implied_volatility: 0.3125, delta: 0.51, gamma: 0.0125, underlying: 500.5 }
+    const generic = {
+      mark_price: 12.5,
+      rt_volume: { vwap: 12.25, single: true },
+      fundamentals: { PEEXCLXOR: 11 },
+      news: { headline: 'Up; or down?' },
+      something_new: 7,
+    }
+    backend.quotes = [quoteOf('SPY', 12.5, { greeks: { model }, generic })]
+    await open()
+    await userEvent.click(await screen.findByRole('button', { name: 'SPY: show chart and details' }))
+    const table = await screen.findByRole('table', { name: en.more.greeks })
+    const row = within(table).getByRole('row', { name: /Model/ })
+    expect(row.textContent).toBe(`Model31.3 %0.51000.0125${en.none}${en.none}500.50`)
+    expect(within(table).queryByText(en.more.bid)).toBeNull()
+    expect(screen.getByText('Trade: VWAP').nextSibling?.textContent).toBe('12.25')
+    expect(screen.getByText(en.more.mark_price).nextSibling?.textContent).toBe('12.5')
+    expect(screen.getByText('something new').nextSibling?.textContent).toBe('7')
+    expect(screen.getByText('Up; or down?')).toBeTruthy()
+    expect(screen.queryByText(/PEEXCLXOR/)).toBeNull()
+  })
+
   it('offers to load a chart again that failed', async () => {
     backend.answers.set('GET /history', refusal(503, 'journal_unavailable', 'No.'))
     await open()
