@@ -3,18 +3,19 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from ibstream.errors import IbstreamError
-from ibstream.rule import expired
+from ibstream.rule import LONGEST_SPAN, expired
 from ibstream.ticks import Mark, TickFeed
 from ibstream.transport import Transport
 from messages.ticks import Tick
 from messages.views import Quote
 from services.base.clock import parse_time
-from services.quotes.trust import moment
+from services.quotes.trust import is_good, moment
 
 T = TypeVar("T")
+NEVER: Final = 2**63
 STEP = 0.25  # seconds: how long one poll may wait, and so how late an expiry or a cancellation may be
 
 
@@ -71,18 +72,26 @@ class _Expiring:
     def __init__(self, transport: Transport, symbols: Sequence[str], now: Callable[[], int]) -> None:
         self._feed = transport.follow(symbols)
         self._now = now
-        self._good: dict[str, Quote] = {}
+        self._good: dict[str, tuple[int, Quote]] = {}  # with the moment at which it is over
+        self._next = NEVER  # no quote is over before this
 
     def poll(self, seconds: float) -> list[Quote]:
         found = self._feed.poll(seconds)
+        now = self._now()
         for quote in found:
             if quote.stale:
                 self._good.pop(quote.symbol, None)
-            else:
-                self._good[quote.symbol] = quote
-        over = [quote for quote in self._good.values() if (moment(quote) or 0) <= self._now()]
+                continue
+            until = moment(quote)
+            until = until if until is not None and is_good(until, now, LONGEST_SPAN) else now
+            self._good[quote.symbol] = until, quote
+            self._next = min(self._next, until)
+        if now < self._next:
+            return found
+        over = [quote for until, quote in self._good.values() if until <= now]
         for quote in over:
             del self._good[quote.symbol]
+        self._next = min((until for until, _ in self._good.values()), default=NEVER)
         came_over = {id(quote) for quote in over}
         return [quote for quote in found if id(quote) not in came_over] + [expired(quote) for quote in over]
 

@@ -16,6 +16,7 @@ NAMES = (
     "cost",
     "scale",
     "web",
+    "client",
     "table",
 )
 

@@ -93,6 +93,25 @@ def test_followed_quotes_expire_without_a_word_from_anybody(fake: FakeStream) ->
     assert (last.stale, last.reason, last.good_until, last.last) == (True, "expired", None, 590.5)
 
 
+def test_a_follower_is_not_fooled_by_a_clock_that_was_set_back(fake: FakeStream) -> None:
+    fake.advance(-3600)
+    first = next(iter(fake.client.quotes("SPY")))
+    assert (first.stale, first.reason) == (True, "expired")
+
+
+def test_each_of_many_expires_at_its_own_time(fake: FakeStream) -> None:
+    came = iter(fake.client.quotes())
+    assert next(came).symbol == "SPY"
+    fake.advance(2)
+    fake.set_price("QQQ", 1.0)
+    assert next(came).symbol == "QQQ"
+    fake.advance(3)
+    assert (next(came).symbol, fake.client.price("QQQ").last) == ("SPY", 1.0)
+    fake.advance(2)
+    last = next(came)
+    assert (last.symbol, last.reason) == ("QQQ", "expired")
+
+
 def test_the_same_for_asyncio(fake: FakeStream) -> None:
     async def follow() -> list[tuple[str, bool]]:
         seen = []
