@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import msgspec
-import structlog
 
 from messages.codec import decode_block, decoder, encode
 from messages.topics import writer_of
@@ -19,9 +18,14 @@ from services.base.settings import Settings
 from services.journal.cursor import Cursor
 from services.journal.reader import JournalReader
 
-log = structlog.get_logger()
-
 T = TypeVar("T")
+
+
+def _log() -> Any:
+    """The logger, for services: a client, which saves nothing, needs none of its library."""
+    import structlog
+
+    return structlog.get_logger()
 
 
 class SavedFold(Protocol):
@@ -77,7 +81,7 @@ def read(path: Path, decode: Callable[[bytes], T]) -> T | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, msgspec.MsgspecError) as error:
-        log.warning("state_unusable", path=str(path), error=str(error), then="folded again from the journal")
+        _log().warning("state_unusable", path=str(path), error=str(error), then="folded again from the journal")
         return None
 
 
@@ -86,7 +90,7 @@ def save(path: Path, state: msgspec.Struct) -> bool:
     try:
         replace_file(path, pack(state))
     except OSError as error:
-        log.warning("state_not_saved", path=str(path), error=str(error))
+        _log().warning("state_not_saved", path=str(path), error=str(error))
         return False
     return True
 
@@ -99,7 +103,7 @@ def of_another_journal(settings: Settings, cursors: Mapping[str, Cursor], times:
     for stream, cursor in cursors.items():
         here = writer_of(stream) not in settings.peers
         if here and cursor.seq and not is_past_of(settings.journal_dir, stream, cursor, times.get(stream, 0)):
-            log.warning("state_of_another_journal", stream=stream, seq=cursor.seq, then="folded again")
+            _log().warning("state_of_another_journal", stream=stream, seq=cursor.seq, then="folded again")
             found.append(stream)
     return found
 

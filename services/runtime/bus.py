@@ -241,6 +241,10 @@ class Subscriber:
         """One topic more."""
         self.socket.setsockopt(zmq.SUBSCRIBE, topic.encode())
 
+    def unsubscribe(self, topic: str) -> None:
+        """As often as it was subscribed to."""
+        self.socket.setsockopt(zmq.UNSUBSCRIBE, topic.encode())
+
     def drain(self) -> list[tuple[str, bytes]]:
         """All that has arrived, in order for each publisher, at most MAX_DRAIN frames."""
         frames: list[tuple[str, bytes]] = []

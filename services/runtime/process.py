@@ -70,6 +70,7 @@ class Service:
         self._patience = MAX_WAIT
         self.pace = 0.0  # least seconds between the beginnings of two turns that the sockets woke; set by `build`
         self._topics: dict[str, Callable[[str, bytes], None]] = {}
+        self._on_demand: set[str] = set()
         self._subscriber: Subscriber | None = None
         self._closers: list[Callable[[], None]] = []
         self._threads: list[threading.Thread] = []
@@ -221,10 +222,20 @@ class Service:
         Call before `subscribe`."""
         self._topics[prefix] = handler
 
+    def on_demand(self, prefix: str, handler: Callable[[str, bytes], None]) -> None:
+        """Call `handler` for those topics below `prefix` (it ends in a dot) that are listened to by then."""
+        self._topics[prefix] = handler
+        self._on_demand.add(prefix)
+
+    def listen(self, topic: str, *, wanted: bool) -> None:
+        """Listen to a topic below a prefix of `on_demand`, or do so no more. On the loop; call after `subscribe`."""
+        assert self._subscriber is not None
+        (self._subscriber.subscribe if wanted else self._subscriber.unsubscribe)(topic)
+
     def subscribe(self, services: Iterable[str]) -> None:
         """Connect to the publishers of `services` for all that was asked for with `follow` and `on_topic`."""
         heartbeats = {heartbeat_topic(writer_of(stream)) for stream in self.followers}
-        topics = {*self._topics, *heartbeats}
+        topics = {*self._topics, *heartbeats} - self._on_demand
         subscriber = Subscriber(self._context, self.settings, map(events_endpoint, services), topics)
         self._subscriber = subscriber
         self.on_readable(subscriber.socket, self._drain)

@@ -27,7 +27,7 @@ from messages.views import Quote, Status
 from services.base.symbols import MAX_NOTATION, name_of
 from services.web import schema
 from services.web.backend import Backend
-from services.web.candles import MAX_CANDLES, TIME_WORDS, asked_time, read_candles
+from services.web.candles import CANDLE_WORDS, MAX_CANDLES, TIME_WORDS, asked_time, live_candles, read_candles
 from services.web.chart import MAX_MINUTES, MAX_SPARK_MINUTES, MAX_SPARKLINES
 from services.web.events import EventStream
 from services.web.schema import answer, failures
@@ -359,6 +359,7 @@ def _events(router: APIRouter, backend: Backend) -> None:
         description=(
             "`status` carries the whole status, `quotes` an array of the quotes that changed. The first events carry"
             " everything. With `Last-Event-ID`, as a browser sends it by itself, only what changed since then."
+            " With `candles`, an event `candles` carries an array of those that changed: under way, over, or revised."
         ),
         response_class=_EventStreamType,
         responses={
@@ -366,16 +367,18 @@ def _events(router: APIRouter, backend: Backend) -> None:
                 "description": "Events, for ever",
                 "content": {"text/event-stream": {"schema": {"type": "string"}, "example": schema.EVENTS_EXAMPLE}},
             },
-            **failures(*ALWAYS, "too_many_clients", checked=True),
+            **failures(*ALWAYS, "invalid_symbol", "too_many_clients", checked=True),
         },
     )
     async def events(
         last_event_id: Annotated[str, Header(max_length=100, pattern=r"^[\w-]*$")] = "",
         access_token: Annotated[str, Query(max_length=1000, description="the token, in place of the header")] = "",
+        candles: Annotated[str, Query(max_length=2_000, description=CANDLE_WORDS, examples=["1m.SPY,1d.SPY"])] = "",
     ) -> Response:
+        wanted = live_candles(candles, backend.settings)
         if backend.room.full:
             raise HTTPException(503, "too many clients listen already")
-        return EventStream(backend.room, backend.hub.version_of(last_event_id))
+        return EventStream(backend.room, backend.hub.version_of(last_event_id), wanted)
 
 
 def _health(app: FastAPI, backend: Backend) -> None:

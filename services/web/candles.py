@@ -10,9 +10,12 @@ from typing import Final
 
 from starlette.responses import Response
 
-from messages.candles import SECONDS, Candle, Interval
+from messages.candles import INTERVALS, SECONDS, Candle, Interval
 from messages.errors import IbStreamError
 from services.base.clock import SECOND, parse_time
+from services.base.settings import Settings
+from services.base.settings_rules import candle_intervals
+from services.base.symbols import name_of
 from services.quotes.candle_table import csv_lines
 from services.quotes.past_candles import past_candles
 from services.web.schema import CandlesView
@@ -21,6 +24,8 @@ MAX_CANDLES: Final = 5_000
 USUAL_CANDLES: Final = 500  # when no beginning is asked for, and no more than so many days
 USUAL_DAYS: Final = 30
 READ_SECONDS: Final = 20.0
+MAX_LIVE: Final = 100  # for one client
+CANDLE_WORDS: Final = "candles to be told of too: intervals and symbols, separated by commas"
 TIME_WORDS: Final = "2026-01-05, 2026-01-05T14:30:00Z, 14:30 (UTC), -2h; empty: some time ago, by the interval"
 
 
@@ -52,6 +57,24 @@ def _time(name: str, text: str, now: int) -> int:
         return parse_time(text, now)
     except ValueError as error:
         raise IbStreamError("invalid_request", f"{name}: {error}", name) from None
+
+
+def live_candles(text: str, settings: Settings) -> frozenset[str]:
+    """`1m.SPY,1d.QQQ` as names of candles. Raises IbStreamError `invalid_request` and `invalid_symbol`."""
+    published = candle_intervals(settings)
+    found = set()
+    for part in filter(None, text.split(",")):
+        interval, dot, symbol = part.strip().partition(".")
+        if interval not in INTERVALS or not dot:
+            sentence = f"candles: {part!r}; expected an interval and a symbol, such as 1m.SPY"
+            raise IbStreamError("invalid_request", sentence, "candles")
+        if interval not in published:
+            shown = f"candles of {interval} are not published (IBSTREAM_CANDLES: {' '.join(published) or 'none'})"
+            raise IbStreamError("invalid_request", shown, "candles")
+        found.add(f"{interval}.{name_of(symbol)}")
+    if len(found) > MAX_LIVE:
+        raise IbStreamError("invalid_request", f"candles: at most {MAX_LIVE} for one client", "candles")
+    return frozenset(found)
 
 
 def read_candles(journal_dir: Path, symbol: str, interval: Interval, begin: int, end: int, now: int) -> Candles:

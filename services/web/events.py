@@ -6,6 +6,8 @@ is let go. Ends at once when the process stops.
 """
 
 import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 import structlog
@@ -27,8 +29,11 @@ KEEP_ALIVE = b": still here\n\n"
 class Room:
     """Who listens, and the call that wakes them all. Lives on the web's event loop."""
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: Hub, listen: Callable[[str, bool], None] = lambda _candle, _wanted: None) -> None:
+        """`listen` is called when somebody wants the candles `{interval}.{SYMBOL}`, and when nobody does any more."""
         self.hub = hub
+        self._listen = listen
+        self._listeners: Counter[str] = Counter()  # by candle
         self.clients = 0
         self.stalled = 0  # clients let go
         self.closing = False
@@ -47,6 +52,21 @@ class Room:
         self.closing = True
         self.wake()
 
+    def want(self, candles: Iterable[str]) -> None:
+        for candle in candles:
+            self._listeners[candle] += 1
+            if self._listeners[candle] == 1:
+                self.hub.listen(candle, wanted=True)
+                self._listen(candle, True)
+
+    def leave(self, candles: Iterable[str]) -> None:
+        for candle in candles:
+            self._listeners[candle] -= 1
+            if not self._listeners[candle]:
+                del self._listeners[candle]
+                self.hub.listen(candle, wanted=False)
+                self._listen(candle, False)
+
     async def news(self) -> None:
         """Until something is new; at most KEEP_ALIVE_SECONDS."""
         with suppress(TimeoutError):
@@ -55,15 +75,16 @@ class Room:
 
 
 class EventStream(Response):
-    """The events after `version`, for ever."""
+    """The events after `version`, for ever; with the candles `{interval}.{SYMBOL}` that are asked for."""
 
     media_type = "text/event-stream"
 
-    def __init__(self, room: Room, version: int) -> None:
+    def __init__(self, room: Room, version: int, candles: frozenset[str] = frozenset()) -> None:
         super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
         self._room = room
         self._version = version
+        self._candles = candles
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
@@ -71,6 +92,7 @@ class EventStream(Response):
             await send({"type": "http.response.body", "body": b""})
             return
         self._room.clients += 1
+        self._room.want(self._candles)
         gone = asyncio.create_task(_disconnected(receive))
         talk = asyncio.create_task(self._talk(send))
         try:
@@ -81,6 +103,7 @@ class EventStream(Response):
             gone.cancel()
             talk.cancel()
             self._room.clients -= 1
+            self._room.leave(self._candles)
 
     async def _talk(self, send: Send) -> None:
         room, hub = self._room, self._room.hub
@@ -90,7 +113,7 @@ class EventStream(Response):
                 # An empty part goes through when the socket takes more, and not before: only then is it worked
                 # out what this client has missed.
                 await self._send(send, b"")
-                chunk = hub.changes_since(self._version)
+                chunk = hub.with_candles(self._version, self._candles, hub.changes_since(self._version))
                 self._version = hub.version
                 if chunk:
                     await self._send(send, chunk)

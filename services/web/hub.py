@@ -11,14 +11,16 @@ from typing import NamedTuple
 
 import msgspec
 
-from messages.codec import decode_heartbeat, decode_plan, decode_quote, decode_status, encode_json
+from messages.candles import Candle
+from messages.codec import decode_candle, decode_heartbeat, decode_plan, decode_quote, decode_status, encode_json
 from messages.events import Plan
-from messages.topics import HEARTBEAT_PREFIX, PLAN, QUOTE_PREFIX, STATUS, TICKS, kind
+from messages.topics import CANDLE_PREFIX, HEARTBEAT_PREFIX, PLAN, QUOTE_PREFIX, STATUS, TICKS, kind
 from messages.views import Heartbeat, Quote, Status
 from services.base.liveness import Liveness
 from services.quotes.status_fallback import StatusKeeper
 from services.quotes.trust import is_good, moment
 
+CANDLES_KEPT = 12  # of one interval and symbol: what comes within a turn, and what is revised
 SHARED_CHUNKS = 32  # encoded differences kept for clients in step
 NEVER = 1 << 63
 RATE_SECONDS = 5.0  # over which rates are taken
@@ -51,6 +53,9 @@ class Hub:
         self._quotes: dict[str, Quote] = {}  # as the sink said
         self._shown: dict[str, Shown] = {}  # oldest change first
         self._sink_lost = False
+        self._candles: dict[
+            str, dict[str, tuple[int, bytes]]
+        ] = {}  # listened to: by name, by start, oldest change first
         self._chunks: dict[tuple[int, int], bytes] = {}
         self._tick_heads: dict[str, int] = {}  # of each gateway's stream
         self._ticks_seen: tuple[float, int] | None = None
@@ -75,6 +80,8 @@ class Hub:
             self._quotes[quote.symbol] = quote
             self._alive.hear("sink", at)
             self._show(quote, now)
+        elif topic.startswith(CANDLE_PREFIX):
+            self._take_candle(decode_candle(payload))
         elif topic == STATUS:
             status = decode_status(payload)
             self._alive.hear("supervisor", at)
@@ -84,6 +91,15 @@ class Hub:
             self.plan = decode_plan(payload)
         elif topic.startswith(HEARTBEAT_PREFIX):
             self._take_heartbeat(decode_heartbeat(payload), at)
+
+    def _take_candle(self, candle: Candle) -> None:
+        kept = self._candles.get(f"{candle.interval}.{candle.symbol}")
+        if kept is not None:
+            self.version += 1
+            kept.pop(candle.start, None)
+            kept[candle.start] = (self.version, encode_json(candle))
+            while len(kept) > CANDLES_KEPT:
+                del kept[next(iter(kept))]
 
     def _take_heartbeat(self, heartbeat: Heartbeat, at: float) -> None:
         self.heartbeats[heartbeat.service] = heartbeat
@@ -172,6 +188,23 @@ class Hub:
         if instance != self.instance or not version.isascii() or not version.isdigit() or len(version) > 18:
             return 0
         return min(int(version), self.version)
+
+    def listen(self, candle: str, *, wanted: bool) -> None:
+        """Keep the newest candles of `{interval}.{SYMBOL}`, or no more."""
+        if wanted:
+            self._candles.setdefault(candle, {})
+        else:
+            self._candles.pop(candle, None)
+
+    def with_candles(self, version: int, wanted: Iterable[str], rest: bytes) -> bytes:
+        """`rest`, what `changes_since` gave for this version, behind the candles of these names that changed."""
+        changed = []
+        for name in wanted:
+            changed += [shown for at, shown in self._candles.get(name, {}).values() if at > version]
+        if not changed:
+            return rest
+        event = b"event: candles\ndata: [" + b",".join(changed) + b"]"
+        return event + (b"\n\n" + rest if rest else b"\nid: " + self.event_id(self.version).encode() + b"\n\n")
 
     def changes_since(self, version: int) -> bytes:
         """Server-sent events with all that changed after `version`; empty when nothing did.

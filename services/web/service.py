@@ -10,11 +10,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
+import msgspec
 import structlog
 from starlette.types import ASGIApp
 
+from messages.codec import decode_candle
 from messages.errors import IbStreamError
 from messages.topics import (
+    CANDLE_PREFIX,
     CONTROL,
     HEARTBEAT_PREFIX,
     LINK,
@@ -56,6 +59,11 @@ class LatestFrames:
         with self._lock:
             self._frames[topic] = payload
 
+    def put_candle(self, topic: str, payload: bytes) -> None:
+        """The newest of each candle: one that is over is not replaced by the next."""
+        with suppress(msgspec.MsgspecError):
+            self.put(f"{topic} {decode_candle(payload).start}", payload)
+
     def take(self) -> dict[str, bytes]:
         with self._lock:
             frames, self._frames = self._frames, {}
@@ -68,6 +76,7 @@ def build(service: Service) -> None:
     latest, ledger = LatestFrames(), Ledger()
     for topic in (STATUS, PLAN, QUOTE_PREFIX, HEARTBEAT_PREFIX):
         service.on_topic(topic, latest.put)
+    service.on_demand(CANDLE_PREFIX, latest.put_candle)
     for gateway in settings.gateway_names:
         stream = sharded(LINK, gateway)
         forget = partial(ledger.forget_link, gateway)
@@ -136,7 +145,7 @@ class Runner:
             settings=settings,
             clock=clock,
             hub=hub,
-            room=Room(hub),
+            room=Room(hub, self._listen),
             ledger=self._ledger,
             history=History(settings.journal_dir, self._ledger),
             control=control,
@@ -158,6 +167,9 @@ class Runner:
         if self._loop is not None:
             with suppress(RuntimeError):  # the server ended by itself, and its loop with it
                 self._loop.call_soon_threadsafe(self._leave)
+
+    def _listen(self, candle: str, wanted: bool) -> None:
+        self._service.call_soon(partial(self._service.listen, CANDLE_PREFIX + candle, wanted=wanted))
 
     async def _pass_on(self, backend: Backend, *threads: Threads) -> None:
         clock = backend.clock

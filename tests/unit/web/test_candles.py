@@ -1,13 +1,20 @@
 """`GET /candles`: JSON and CSV out of the journal, and how what cannot be answered looks."""
 
+import asyncio
 import csv
 import io
+import json
 
 import pytest
 
+from messages.candles import Candle
+from messages.codec import encode
 from services.web import candles
+from services.web.events import Room
+from services.web.hub import Hub
 from tests.traded import record
-from tests.unit.web.support import API, Web, error_of
+from tests.unit.web.support import API, Web, error_of, quote_frame
+from tests.unit.web.test_events import Client, hear, settle
 
 DAY = {"symbol": "SPY", "from": "2026-01-05", "to": "2026-01-05T14:36:00Z"}
 
@@ -73,3 +80,53 @@ def test_reading_that_takes_too_long_ends_with_a_sentence(web, monkeypatch):
     answer = web.get(f"{API}/candles", params=DAY)
     assert error_of(answer) == (503, "journal_unavailable")
     assert "ask for a shorter time" in answer.json()["detail"]["message"]
+
+
+def candle_frame(symbol: str, start: str, close: float, *, complete: bool = False) -> tuple[str, bytes]:
+    candle = Candle(
+        symbol=symbol, interval="1m", start=start, end="later", close=close, coverage=1.0, complete=complete
+    )  # fmt: skip
+    return f"candle.1m.{symbol} {start}", encode(candle)
+
+
+def test_the_event_stream_brings_candles_to_those_who_ask_for_them_alone():
+    async def scenario() -> None:
+        listened: list[tuple[str, bool]] = []
+        room = Room(Hub(2.0, "test", 100.0), lambda candle, wanted: listened.append((candle, wanted)))
+        asking, other = Client(room, candles=frozenset({"1m.SPY"})), Client(room)
+        await settle()
+        assert listened == [("1m.SPY", True)]
+        hear(room, candle_frame("SPY", "14:30", 1.5, complete=True), candle_frame("SPY", "14:31", 1.6))
+        hear(room, candle_frame("QQQ", "14:31", 2.0))  # of a topic that begins with what is listened to
+        await settle()
+        found = [
+            json.loads(part.partition("data: ")[2].split("\n")[0]) for part in asking.text.split("event: candles\n")[1:]
+        ]
+        assert [(one["start"], one["close"], one["complete"]) for one in found[0]] == [
+            ("14:30", 1.5, True),
+            ("14:31", 1.6, False),
+        ]
+        assert "id: test-" in asking.text and "QQQ" not in asking.text and "candles" not in other.text
+        hear(room, quote_frame("SPY", 3.0), candle_frame("SPY", "14:31", 1.7))
+        await settle()
+        assert asking.text.count("event: candles") == 2 and asking.text.count("event: quotes") == 1
+        asking.left.set()
+        await settle()
+        assert listened[1:] == [("1m.SPY", False)]
+        other.left.set()
+        await settle()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("wanted", "code"),
+    [
+        ("SPY", "invalid_request"),
+        ("2m.SPY", "invalid_request"),
+        ("1s.SPY", "invalid_request"),
+        ("1m.", "invalid_symbol"),
+    ],
+)
+def test_candles_that_cannot_be_listened_to(web, wanted, code):
+    assert error_of(web.get(f"{API}/events", params={"candles": wanted}))[1] == code

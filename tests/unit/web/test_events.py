@@ -14,14 +14,14 @@ from tests.unit.web.support import quote_frame
 class Client:
     """One side of a connection: takes what is sent while `open`."""
 
-    def __init__(self, room: Room, version: int = 0) -> None:
+    def __init__(self, room: Room, version: int = 0, candles: frozenset[str] = frozenset()) -> None:
         self.received: list[bytes] = []
         self.complete = False
         self.writable = asyncio.Event()
         self.writable.set()
         self.left = asyncio.Event()
         self.task = asyncio.create_task(
-            EventStream(room, version)({"type": "http", "method": "GET"}, self.receive, self.send)
+            EventStream(room, version, candles)({"type": "http", "method": "GET"}, self.receive, self.send)
         )
 
     async def receive(self):
