@@ -23,11 +23,14 @@ from ibstream.errors import (
 )
 from ibstream.frames import Data, open_data
 from ibstream.ticks import Mark
+from messages.candles import Blind, Candle
 from messages.events import Plan
 from messages.ticks import Tick
 from messages.views import Quote, Status
 
 __all__ = [
+    "Blind",
+    "Candle",
     "Client",
     "CommandRefused",
     "Data",

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 import msgspec
 import zmq
 
-from ibstream.errors import CommandRefused, InvalidAddress, Unreachable
-from messages.codec import decode_plan, decode_quote, decode_status
+from ibstream.errors import CommandRefused, IbstreamError, InvalidAddress, UnknownSymbol, Unreachable
+from messages.candles import Candle, Interval
+from messages.codec import decode_candle, decode_plan, decode_quote, decode_status
 from messages.control import Start, Stop
 from messages.errors import IbStreamError
 from messages.events import Plan
@@ -20,6 +21,7 @@ from messages.topics import (
     QUOTE_PREFIX,
     STATUS,
     SUPERVISOR_CONTROL,
+    candle_topic,
     events_endpoint,
     heartbeat_topic,
     quote_topic,
@@ -101,6 +103,32 @@ class HeldQuotes:
         self._subscriber.close()
 
 
+class CandleBusFeed:
+    """Topics `candle.{interval}.{SYMBOL}` of the sink. A new subscriber gets the newest candles."""
+
+    def __init__(
+        self, context: "zmq.Context[Any]", settings: Settings, symbols: Iterable[str], interval: Interval
+    ) -> None:
+        topics = [candle_topic(interval, symbol) for symbol in symbols]
+        self._exact = frozenset(topics)  # a topic is a prefix on the wire
+        everything = [candle_topic(interval, "")]
+        self._subscriber = Subscriber(context, settings, [events_endpoint("sink")], topics or everything)
+
+    def poll(self, seconds: float) -> list[Candle]:
+        self._subscriber.socket.poll(int(seconds * 1000))
+        found = []
+        for topic, payload in self._subscriber.drain():
+            if not self._exact or topic in self._exact:
+                try:
+                    found.append(decode_candle(payload))
+                except msgspec.MsgspecError:
+                    self._subscriber.malformed += 1
+        return found
+
+    def close(self) -> None:
+        self._subscriber.close()
+
+
 class BusTransport:
     """`tcp://sink=HOST:PORT,supervisor=HOST:PORT,planner=HOST:PORT,gateway=HOST:PORT`: those that one needs."""
 
@@ -161,6 +189,12 @@ class BusTransport:
     def follow(self, symbols: Iterable[str]) -> BusFeed:
         return BusFeed(self.context, self.settings, symbols)
 
+    def past_candles(self, symbol: str, interval: Interval, begin: int, end: int) -> Iterator[Candle]:
+        raise IbstreamError("candles of the past need a data root or HTTP: the bus has live ones", "invalid_request")
+
+    def follow_candles(self, symbols: Iterable[str], interval: Interval) -> CandleBusFeed:
+        return CandleBusFeed(self.context, self.settings, symbols, interval)
+
     def close(self) -> None:
         if self._quotes is not None:
             self._quotes.close()
@@ -192,3 +226,19 @@ class FileTransport(BusTransport):
             raise Unreachable(f"there is no {path}: ibstream never ran on this data root", "unreachable") from None
         except (OSError, msgspec.MsgspecError) as error:
             raise Unreachable(f"{path} cannot be read: {error}", "unreachable") from None
+
+    def past_candles(self, symbol: str, interval: Interval, begin: int, end: int) -> Iterator[Candle]:
+        from services.quotes.past_candles import past_candles
+
+        journal = self.settings.journal_dir
+        if not journal.is_dir():
+            raise Unreachable(f"there is no journal in {journal}: nothing was recorded there", "journal_unavailable")
+        try:
+            yield from past_candles(journal, symbol, interval, begin, end, time.time_ns()).candles
+        except IbStreamError as error:
+            raise _of_the_past(error) from None
+
+
+def _of_the_past(error: IbStreamError) -> IbstreamError:
+    kind = UnknownSymbol if error.code == "symbol_not_found" else Unreachable
+    return kind(error.message, error.code)

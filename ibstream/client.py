@@ -2,19 +2,21 @@
 
 import os
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from urllib.parse import urlsplit
 
-from ibstream.errors import InvalidAddress, StreamStopped, UnknownSymbol, Unreachable
+from ibstream.errors import IbstreamError, InvalidAddress, StreamStopped, UnknownSymbol, Unreachable
 from ibstream.rule import LONGEST_SPAN, refusal
-from ibstream.streams import QuoteStream, TickStream
+from ibstream.streams import CandleStream, QuoteStream, TickStream
 from ibstream.transport import Transport
+from messages.candles import SECONDS, Candle, Interval
 from messages.control import Start, Stop
 from messages.errors import IbStreamError
 from messages.events import MarketDataType, Plan
 from messages.views import Quote, Status
+from services.base.clock import SECOND, parse_time
 from services.base.places import default_root
 from services.base.symbols import name_of
 from services.quotes.trust import is_good, moment
@@ -146,6 +148,33 @@ class Client:
         """
         return TickStream(self._transport, [_name(symbol) for symbol in symbols], since, self._now)
 
+    def candles(
+        self, symbol: str, interval: Interval = "1m", from_: str | int | None = None, to: str | int | None = None
+    ) -> Iterator[Candle]:
+        """Candles of the past, oldest first: those that overlap the time from `from_` on and before `to`.
+
+        Times are ISO 8601, `14:30`, `-2h`, or UTC nanoseconds; None: the last 60 candles, and now. `coverage` is the
+        share of each that was seen, and `blind` says why not more; the one under way is not `complete`. Needs a data
+        root or HTTP. Raises UnknownSymbol; Unreachable, with the reason `past_deleted` where retention has deleted that
+        time; IbstreamError `invalid_request`.
+        """
+        now = self._now()
+        end = _moment("to", to, now, now)
+        begin = _moment("from_", from_, now, end - 60 * _width(interval))
+        if begin >= end:
+            raise IbstreamError("from_ is not before to", "invalid_request")
+        return self._transport.past_candles(_name(symbol), interval, begin, end)
+
+    def live_candles(self, *symbols: str, interval: Interval = "1m") -> CandleStream:
+        """Candles of these symbols as they change: `for` and `async for` both work.
+
+        First the newest of each; then the one under way, about once a second when it changed; once more when it is over
+        (`complete`), and again when more is learned of it. Of all symbols without one, but for HTTP. The interval must
+        be one that the sink publishes (IBSTREAM_CANDLES): of another nothing comes.
+        """
+        _width(interval)
+        return CandleStream(self._transport, [_name(symbol) for symbol in symbols], interval)
+
     def close(self) -> None:
         self._transport.close()
 
@@ -173,3 +202,19 @@ def _name(symbol: str) -> str:
         return name_of(symbol)
     except IbStreamError as error:
         raise UnknownSymbol(error.message, error.code) from None
+
+
+def _width(interval: Interval) -> int:
+    """Nanoseconds. Raises IbstreamError `invalid_request`."""
+    if interval not in SECONDS:
+        raise IbstreamError(f"{interval!r} is no interval; expected one of {', '.join(SECONDS)}", "invalid_request")
+    return SECONDS[interval] * SECOND
+
+
+def _moment(name: str, said: str | int | None, now: int, otherwise: int) -> int:
+    if said is None:
+        return otherwise
+    try:
+        return parse_time(said, now) if isinstance(said, str) else said
+    except ValueError as error:
+        raise IbstreamError(f"{name}: {error}", "invalid_request") from None

@@ -5,17 +5,19 @@ import queue
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Iterator
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final, Generic, TypeVar
 from urllib.parse import quote as quoted
 
 import msgspec
 
-from ibstream.errors import CommandRefused, IbstreamError, Unreachable
+from ibstream.errors import CommandRefused, IbstreamError, UnknownSymbol, Unreachable
 from ibstream.server_clock import ServerClock
+from messages.candles import Candle, Interval
 from messages.control import Start, Stop
 from messages.events import Plan
 from messages.views import Quote, Status
+from services.base.clock import iso
 
 T = TypeVar("T")
 
@@ -65,8 +67,35 @@ class HttpTransport:
         body = {name: value for name, value in msgspec.structs.asdict(command).items() if value is not None}
         self.open("/start", json.dumps(body).encode()).close()
 
-    def follow(self, symbols: Iterable[str]) -> "HttpFeed":
-        return HttpFeed(self, frozenset(symbols))
+    def follow(self, symbols: Iterable[str]) -> "HttpFeed[Quote]":
+        wanted = frozenset(symbols)
+
+        def read(data: bytes) -> list[Quote]:
+            quotes = msgspec.json.decode(data, type=list[Quote])
+            return [quote for quote in quotes if not wanted or quote.symbol in wanted]
+
+        return HttpFeed(self, "/events", "quotes", read)
+
+    def past_candles(self, symbol: str, interval: Interval, begin: int, end: int) -> Iterator[Candle]:
+        since, until = iso(begin), iso(end)
+        while True:
+            path = f"/candles?symbol={quoted(symbol)}&interval={interval}&from={since}&to={until}"
+            try:
+                answer = self._get(path, _Candles)
+            except CommandRefused as error:
+                kind = UnknownSymbol if error.reason == "symbol_not_found" else Unreachable
+                raise kind(str(error), error.reason) from None
+            yield from answer.candles
+            if not answer.more:
+                return
+            since = answer.candles[-1].end
+
+    def follow_candles(self, symbols: Iterable[str], interval: Interval) -> "HttpFeed[Candle]":
+        names = ",".join(f"{interval}.{symbol}" for symbol in symbols)
+        if not names:
+            raise IbstreamError("over HTTP candles are of symbols that are named", "invalid_request")
+        read = msgspec.json.Decoder(list[Candle]).decode
+        return HttpFeed(self, f"/events?candles={quoted(names)}", "candles", read)
 
     def close(self) -> None:
         """Nothing is kept open between two questions."""
@@ -111,19 +140,25 @@ def _refused(error: urllib.error.HTTPError, base: str) -> IbstreamError:
     return CommandRefused(message, code)
 
 
-class HttpFeed:
+class _Candles(msgspec.Struct):
+    candles: list[Candle]
+    more: bool
+
+
+class HttpFeed(Generic[T]):
     """The server's event stream, read on a thread of its own and made anew whenever it breaks."""
 
-    def __init__(self, transport: HttpTransport, symbols: frozenset[str]) -> None:
+    def __init__(self, transport: HttpTransport, path: str, event: str, read: Callable[[bytes], list[T]]) -> None:
+        """`read` is called with what each `event` carries."""
         self._transport = transport
-        self._symbols = symbols
-        self._events: queue.Queue[list[Quote] | IbstreamError] = queue.Queue(HELD)
+        self._path, self._event, self._read = path, event, read
+        self._events: queue.Queue[list[T] | IbstreamError] = queue.Queue(HELD)
         self._ended = threading.Event()
         self._answer: Any = None
         self._thread = threading.Thread(target=self._run, name="ibstream-events", daemon=True)
         self._thread.start()
 
-    def poll(self, seconds: float) -> list[Quote]:
+    def poll(self, seconds: float) -> list[T]:
         try:
             found = self._events.get(timeout=seconds)
         except queue.Empty:
@@ -138,13 +173,13 @@ class HttpFeed:
     def _run(self) -> None:
         while not self._ended.is_set():
             try:
-                with self._transport.open("/events", timeout=10.0) as answer:
+                with self._transport.open(self._path, timeout=10.0) as answer:
                     for name, data in _server_sent(answer):
                         if self._ended.is_set():
                             return
                         if self._transport.clock.jumped:
                             break  # the next answer tells the time
-                        if name == "quotes":
+                        if name == self._event:
                             self._hand_over(data)
             except Unreachable as error:
                 if error.reason == "unauthorized":
@@ -155,8 +190,7 @@ class HttpFeed:
             self._ended.wait(PAUSE)
 
     def _hand_over(self, data: bytes) -> None:
-        quotes = msgspec.json.decode(data, type=list[Quote])
-        wanted = [quote for quote in quotes if not self._symbols or quote.symbol in self._symbols]
+        wanted = self._read(data)
         if wanted:
             self._events.put(wanted, timeout=PAUSE)
 

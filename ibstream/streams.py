@@ -9,6 +9,7 @@ from ibstream.errors import IbstreamError
 from ibstream.rule import LONGEST_SPAN, expired
 from ibstream.ticks import Mark, TickFeed
 from ibstream.transport import Transport
+from messages.candles import Candle, Interval
 from messages.ticks import Tick
 from messages.views import Quote
 from services.base.clock import parse_time
@@ -102,6 +103,11 @@ class _Expiring:
 class QuoteStream(Stream[Quote]):
     def __init__(self, transport: Transport, symbols: Sequence[str], now: Callable[[], int]) -> None:
         super().__init__(_Expiring(transport, symbols, now))
+
+
+class CandleStream(Stream[Candle]):
+    def __init__(self, transport: Transport, symbols: Sequence[str], interval: Interval) -> None:
+        super().__init__(transport.follow_candles(symbols, interval))
 
 
 class TickStream(Stream[Tick | Mark]):

@@ -8,12 +8,13 @@ with pytest.raises(ibstream.StalePrice): strategy(fake.client)
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
 from ibstream.client import Client
 from ibstream.errors import CommandRefused, Unreachable
+from messages.candles import Candle, Interval
 from messages.control import Start, Stop
 from messages.events import Plan, PlannedSymbol, PriceSource
 from messages.views import Quote, Status
@@ -43,6 +44,26 @@ class FakeFeed:
         self._came.clear()
 
 
+class FakeCandleFeed:
+    """What `add_candle` brought since it was opened."""
+
+    def __init__(self, symbols: frozenset[str], interval: Interval) -> None:
+        self._symbols, self._interval = symbols, interval
+        self._came: deque[Candle] = deque()
+
+    def bring(self, candle: Candle) -> None:
+        if candle.interval == self._interval and (not self._symbols or candle.symbol in self._symbols):
+            self._came.append(candle)
+
+    def poll(self, seconds: float) -> list[Candle]:
+        found = list(self._came)
+        self._came.clear()
+        return found
+
+    def close(self) -> None:
+        self._came.clear()
+
+
 class FakeStream:
     """Stands where ibstream would: `client` is a real Client on it, with the same rule and the same errors."""
 
@@ -51,6 +72,8 @@ class FakeStream:
         self._now = now
         self._quotes: dict[str, Quote] = {}
         self._feeds: list[FakeFeed] = []
+        self._candles: dict[tuple[str, str, str], Candle] = {}
+        self._candle_feeds: list[FakeCandleFeed] = []
         self._stopped = False
         self._reachable = True
         self._seq = 0
@@ -97,6 +120,12 @@ class FakeStream:
         for symbol in self._quotes:
             self.go_stale(symbol, "stopped")
 
+    def add_candle(self, candle: Candle) -> None:
+        """A candle comes: the past holds it from now on, in the place of one of the same interval and start."""
+        self._candles[candle.symbol, candle.interval, candle.start] = candle
+        for feed in self._candle_feeds:
+            feed.bring(candle)
+
     def unplug(self) -> None:
         """Nothing answers from now on."""
         self._reachable = False
@@ -136,6 +165,18 @@ class FakeStream:
     def follow(self, symbols: Iterable[str]) -> FakeFeed:
         feed = FakeFeed(frozenset(symbols), self._quotes.values())
         self._feeds.append(feed)
+        return feed
+
+    def past_candles(self, symbol: str, interval: Interval, begin: int, end: int) -> Iterator[Candle]:
+        self._check()
+        since, until = iso(begin), iso(end)
+        for key, candle in sorted(self._candles.items()):
+            if key[:2] == (symbol, interval) and candle.end > since and candle.start < until:
+                yield candle
+
+    def follow_candles(self, symbols: Iterable[str], interval: Interval) -> FakeCandleFeed:
+        feed = FakeCandleFeed(frozenset(symbols), interval)
+        self._candle_feeds.append(feed)
         return feed
 
     def close(self) -> None:

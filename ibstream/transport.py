@@ -1,8 +1,9 @@
 """What the client asks of a way to reach ibstream: files and local sockets, the bus over tcp, or HTTP."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
+from messages.candles import Candle, Interval
 from messages.control import Start, Stop
 from messages.events import Plan
 from messages.views import Quote, Status
@@ -12,6 +13,15 @@ class Feed(Protocol):
     """Quotes as they change. May be lost or conflated, never reordered for one symbol."""
 
     def poll(self, seconds: float) -> list[Quote]:
+        """What came, at most after `seconds`; empty for nothing. Raises Unreachable where that can be known."""
+
+    def close(self) -> None: ...
+
+
+class CandleFeed(Protocol):
+    """Candles as they change. May be lost or conflated, never reordered for one symbol and interval."""
+
+    def poll(self, seconds: float) -> list[Candle]:
         """What came, at most after `seconds`; empty for nothing. Raises Unreachable where that can be known."""
 
     def close(self) -> None: ...
@@ -31,5 +41,10 @@ class Transport(Protocol):
         """Returns once the command is durable. Raises CommandRefused."""
 
     def follow(self, symbols: Iterable[str]) -> Feed: ...
+
+    def past_candles(self, symbol: str, interval: Interval, begin: int, end: int) -> Iterator[Candle]:
+        """Those that overlap [begin, end), UTC nanoseconds, oldest first. Raises UnknownSymbol, and IbstreamError."""
+
+    def follow_candles(self, symbols: Iterable[str], interval: Interval) -> CandleFeed: ...
 
     def close(self) -> None: ...

@@ -17,6 +17,7 @@ import ibstream
 from ibstream.ticks import Mark
 from messages.errors import CODES
 from messages.ticks import Tick
+from services.base.clock import SECOND
 from tests.process.pipeline import ALL, REPOSITORY, Pipeline
 from tests.support import eventually, free_port, missing, program
 
@@ -63,6 +64,20 @@ def test_quotes_as_they_change(running: Pipeline, way: str) -> None:
                 break
         assert not any(one.stale for one in seen)
         assert all(one.good_until for one in seen)
+
+
+def test_candles_of_the_past_and_live_are_the_same_everywhere(running: Pipeline) -> None:
+    ways = addresses(running)
+    with ibstream.connect(ways["files"]) as here, ibstream.connect(ways["http"]) as far:
+        for client in (here, far):
+            live = next(iter(client.live_candles("SPY")))
+            assert (live.symbol, live.interval, live.source) == ("SPY", "1m", "mock")
+        until = time.time_ns() - 2 * SECOND
+        begin = until - 20 * SECOND
+        found = list(here.candles("SPY", "1s", begin, until))
+        assert found and list(far.candles("SPY", "1s", begin, until)) == found
+        with pytest.raises(ibstream.UnknownSymbol):
+            list(far.candles("ZZZZ"))
 
 
 def test_ticks_since_a_time_have_no_gap(running: Pipeline) -> None:
