@@ -14,3 +14,16 @@ class Finding(msgspec.Struct, frozen=True):
     level: Level
     seen: str
     mend: str = ""
+
+
+class FoundSymbol(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What IB knows under a text, and `plan`: what to write where a symbol is wanted."""
+
+    con_id: int
+    symbol: str
+    sec_type: str
+    currency: str
+    primary_exchange: str = ""
+    name: str = ""  # empty before server version 176
+    derivatives: list[str] = []  # types that hang on it: OPT, FUT
+    plan: str = ""

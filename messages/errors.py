@@ -35,6 +35,7 @@ CODES: Final[dict[str, ErrorCode]] = {
     "program_unreachable": ErrorCode(exit=18, http=503),
     "alert_not_found": ErrorCode(exit=19, http=404, field="id"),
     "past_deleted": ErrorCode(exit=20, http=410),
+    "gateway_unreachable": ErrorCode(exit=21, http=503),
 }
 
 

@@ -120,6 +120,7 @@ class ContractQualified(Event, tag="contract_qualified", frozen=True):
     last_price_precision: float = 0.0  # the steps in which last prices and sizes come; 0: IB did not say
     last_size_precision: float = 0.0
     note: str = ""  # where IB knows several: which one was taken, and by what rule
+    sec_id: str = ""  # where it was asked for by one: `ISIN:US0378331005`
 
 
 class Bar(msgspec.Struct, array_like=True, frozen=True):
@@ -332,6 +333,8 @@ class PlannedSymbol(msgspec.Struct, frozen=True, omit_defaults=True):
     strike: float = 0.0  # of an option or warrant
     right: str = ""  # C or P
     trading_class: str = ""
+    con_id: int = 0  # IB's own id: it alone says which contract is meant
+    sec_id: str = ""  # `ISIN:US0378331005`, CUSIP or FIGI: says so in place of the symbol
     chain: str = ""  # the symbol to whose chain this option belongs: it follows that one's price
 
 

@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from messages.errors import IbStreamError
+from services.base import identity
 
 SEC_TYPES: Final = ("STK", "IND", "CASH", "FUT", "OPT", "FOP", "WAR", "BOND", "CRYPTO", "CMDTY", "CFD", "FUND")
 WITH_STRIKE: Final = frozenset({"OPT", "FOP", "WAR"})
@@ -54,6 +55,8 @@ class Contract(msgspec.Struct, frozen=True, gc=False):
     strike: float = 0.0  # of an option or warrant
     right: str = ""  # C or P
     trading_class: str = ""  # where the symbol has several kinds: SPXW
+    con_id: int = 0  # IB's own id: no other contract is meant
+    sec_id: str = ""  # `ISIN:US0378331005`: what IB is asked for in place of the symbol
 
 
 def parse(text: str) -> Contract:
@@ -163,7 +166,8 @@ def override(contract: Contract, change: object) -> Contract:
     """The contract with what a project's configuration says of it; its name stays.
 
     `change` is a notation (`BMW:IBIS:EUR`), or a map with any of `ib_symbol`, `exchange`, `currency`,
-    `sec_type`, `primary_exchange`, `local_symbol`, `last_trade_date`, `strike`, `right` and `trading_class`.
+    `sec_type`, `primary_exchange`, `local_symbol`, `last_trade_date`, `strike`, `right` and `trading_class`; or with
+    what identifies it: `con_id`, `isin`, `cusip` or `figi`.
 
     Raises IbStreamError `invalid_symbol`.
     """
@@ -171,10 +175,17 @@ def override(contract: Contract, change: object) -> Contract:
         return msgspec.structs.replace(parse(change), name=contract.name)
     if not isinstance(change, Mapping):
         raise _invalid(contract.name, "its override is neither a notation nor a map")
-    fields = set(Contract.__struct_fields__) - {"name"}
+    change, known = dict(change), {key: str(change[key]).strip() for key in identity.COLUMNS if change.get(key)}
+    for key in identity.COLUMNS:
+        change.pop(key, None)
+    contract = identified(contract, known)
+    fields = set(Contract.__struct_fields__) - {"name", "con_id", "sec_id"}
     unknown = sorted(str(key) for key in change if key not in fields)
     if unknown:
-        raise _invalid(contract.name, f"its override has {_short(unknown[0])}; known are {', '.join(sorted(fields))}")
+        raise _invalid(
+            contract.name,
+            f"its override has {_short(unknown[0])}; known are {', '.join(sorted(fields | {*identity.COLUMNS}))}",
+        )
     changes: dict[str, object] = {key: str(value).strip() for key, value in change.items()}
     for key in ("exchange", "currency", "sec_type", "primary_exchange", "right", "trading_class"):
         if key in changes:
@@ -184,6 +195,23 @@ def override(contract: Contract, change: object) -> Contract:
             raise _invalid(contract.name, f"its override has a strike that is no number: {_short(changes['strike'])}")
         changes["strike"] = float(str(changes["strike"]))
     return _checked(msgspec.structs.replace(contract, **changes), contract.name)
+
+
+def identified(contract: Contract, known: Mapping[str, str]) -> Contract:
+    """The contract with the surest of what identifies it, by the names of `identity.COLUMNS`.
+
+    Raises IbStreamError `invalid_symbol`, also for one that is not the surest.
+    """
+    con_id, sec_id = 0, ""
+    for key, text in known.items():
+        if key == "con_id":
+            con_id = identity.con_id(text)
+        elif text:
+            found = identity.sec_id(key.upper(), text)
+            sec_id = sec_id or found
+    if not con_id and not sec_id:
+        return contract
+    return msgspec.structs.replace(contract, con_id=con_id, sec_id="" if con_id else sec_id)
 
 
 def name_of(text: str) -> str:

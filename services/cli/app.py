@@ -27,6 +27,7 @@ COMMANDS: Final = (
     "services.cli.alerts",
     "services.cli.candles",
     "services.cli.doctor",
+    "services.cli.find",
     "services.cli.keys",
     "services.cli.settings",
 )

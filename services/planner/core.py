@@ -13,7 +13,7 @@ from messages.control import Start
 from messages.errors import IbStreamError
 from messages.events import CutSymbol, Plan, PlannedChain, PlannedSymbol
 from services.base import generic_ticks
-from services.base.symbols import Contract, name_of, override, parse
+from services.base.symbols import Contract, identified, name_of, override, parse
 from services.planner.config import ALL, ProjectConfig, Theme
 from services.planner.items import Item, Member
 
@@ -162,7 +162,7 @@ def _add_items(builder: "_Builder", sources: Sources) -> None:
             _LAST if item.weight is None else -abs(item.weight),  # a short position matters as much
             _LAST if item.score is None else -item.score,
         )
-        contract = builder.add(item.symbol, reason, importance, f"line {item.line}")
+        contract = builder.add(item.symbol, reason, importance, f"line {item.line}", item.identity)
         if contract is not None:
             lines.setdefault(contract, []).append(item.line)
     twice = {contract.name: where for contract, where in lines.items() if len(where) > 1}
@@ -237,12 +237,19 @@ class _Builder:
         except IbStreamError:
             return text
 
-    def add(self, text: str, reason: str, importance: Importance, where: str = "") -> Contract | None:
-        """What the text stands for; None when that is nothing."""
+    def add(
+        self,
+        text: str,
+        reason: str,
+        importance: Importance,
+        where: str = "",
+        identity: tuple[tuple[str, str], ...] = (),
+    ) -> Contract | None:
+        """What the text stands for, by what identifies it where that is known; None when that is nothing."""
         if not text.strip():
             return None
         try:
-            contract = parse(text)
+            contract = identified(parse(text), dict(identity)) if identity else parse(text)
             if contract.name in self._overrides:
                 contract = override(contract, self._overrides[contract.name])
         except IbStreamError as error:
@@ -367,6 +374,8 @@ def _planned(candidate: Candidate, priority: int) -> PlannedSymbol:
         right=contract.right,
         trading_class=contract.trading_class,
         chain=candidate.chain,
+        con_id=contract.con_id,
+        sec_id=contract.sec_id,
     )
 
 
@@ -395,6 +404,8 @@ def _candidate(planned: PlannedSymbol) -> Candidate:
         strike=planned.strike,
         right=planned.right,
         trading_class=planned.trading_class,
+        con_id=planned.con_id,
+        sec_id=planned.sec_id,
     )
     tier = _BENCHMARK if planned.reason.startswith(("benchmark", "risk_off")) else _FIRST
     return Candidate(contract, planned.reason, (tier, planned.priority), planned.generic_ticks)

@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from messages.errors import IbStreamError
+from services.base.identity import COLUMNS
 
 MAX_BYTES: Final = 64 << 20
 MAX_ROWS: Final = 1_000_000
@@ -35,6 +36,7 @@ class Item(msgspec.Struct, frozen=True, gc=False):
     rank: float | None = None  # 1 is the most important
     weight: float | None = None
     score: float | None = None
+    identity: tuple[tuple[str, str], ...] = ()  # by the names of identity.COLUMNS, as written; the surest first
 
 
 class Member(msgspec.Struct, frozen=True, gc=False):
@@ -112,13 +114,15 @@ def parse_items(data: bytes, what: str) -> Items:
     """Raises IbStreamError `snapshot_unreadable`."""
     rows, empty = [], _Lines()
     no_number = {name: _Lines() for name in _NUMBERS}
-    for line, (symbol, *numbers) in _rows(data, ("symbol",), _NUMBERS, what):
+    for line, (symbol, *cells) in _rows(data, ("symbol",), (*_NUMBERS, *COLUMNS), what):
+        numbers, known = cells[: len(_NUMBERS)], cells[len(_NUMBERS) :]
         values = [_number(text) for text in numbers]
         for name, text, value in zip(_NUMBERS, numbers, values, strict=True):
             if text and value is None:
                 no_number[name].add(line, text)
         if symbol:
-            rows.append(Item(symbol, line, *values))
+            rank, weight, score = values
+            rows.append(Item(symbol, line, rank, weight, score, _named(known)))
         elif any(numbers):
             empty.add(line)
     warnings = [f"{empty.count()} left out, without a symbol: {empty}"] if empty else []
@@ -126,6 +130,13 @@ def parse_items(data: bytes, what: str) -> Items:
         if lines:
             warnings.append(f"{lines.count()} with a {name} that is no number, taken as not given: {lines}")
     return Items(rows, tuple(f"{what}: {warning}" for warning in warnings))
+
+
+def _named(known: list[str]) -> tuple[tuple[str, str], ...]:
+    """What identifies a row's contract; an empty cell, or a 0 that stands for none, says nothing."""
+    if not any(known):
+        return ()
+    return tuple((name, text) for name, text in zip(COLUMNS, known, strict=True) if text.strip("0. "))
 
 
 class _Lines:

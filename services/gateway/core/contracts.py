@@ -73,7 +73,8 @@ class Contracts:
         """Until when its subscription waits for details: without them nobody knows the unit of its prices, or which
         listing is meant. 0: it need not."""
         contract = symbol.contract
-        if contract.con_id or not (contract.undecided or _unit_is_doubtful(symbol.planned)):
+        doubtful = contract.undecided or bool(symbol.planned.sec_id) or _unit_is_doubtful(symbol.planned)
+        if contract.con_id or not doubtful:
             return 0
         until = (contract.asked_at or self.context.now) + DETAILS_FIRST
         return until if symbol.requests.details is not None or not contract.asked_at else 0
@@ -100,7 +101,9 @@ class Contracts:
                 symbol.refusal.count -= 1  # it is the same refusal, with its cause
             self._refuse(symbol, Rejection(choice.refusal, None, choice.message))
             return
-        event = msgspec.structs.replace(choice.contract, symbol=symbol.name, note=choice.message)
+        event = msgspec.structs.replace(
+            choice.contract, symbol=symbol.name, note=choice.message, sec_id=symbol.planned.sec_id
+        )
         known = self.context.memory.contracts.get(symbol.name)
         if event != known:
             self.context.emit(event)
@@ -199,7 +202,9 @@ def same_contract(one: PlannedSymbol, other: PlannedSymbol) -> bool:
 
 
 def _same_contract(known: ContractQualified, planned: PlannedSymbol) -> bool:
-    if known.sec_type != planned.sec_type or known.currency != planned.currency:
+    if planned.con_id:
+        return known.con_id == planned.con_id
+    if (known.sec_type, known.currency, known.sec_id) != (planned.sec_type, planned.currency, planned.sec_id):
         return False
     wanted = planned.primary_exchange
     return not wanted or listed_on(known, wanted) or same_exchange(known.exchange, wanted)

@@ -1,8 +1,8 @@
 """Which of the contracts that IB knows under a symbol is meant: a rule, never the order in which they came.
 
-Called by contracts.py with the answers to one question for contract details. A demand of the plan (currency, exchange,
-primary exchange) is met or the symbol is refused; what is left open is settled in favour of the currency's home
-exchanges; what that leaves open is named, so that the user can settle it.
+Called by contracts.py with the answers to one question for contract details. A demand of the plan (IB's own id, or
+currency, exchange and primary exchange) is met or the symbol is refused; what is left open is settled in favour of the
+currency's home exchanges; what that leaves open is named, so that the user can settle it.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -66,9 +66,12 @@ def listed_on(contract: ContractQualified, exchange: str) -> bool:
 
 def choose(offered: Sequence[ContractQualified], planned: PlannedSymbol) -> Choice:
     """Which one of those on offer the plan means. There is at least one."""
-    left = [each for each in offered if each.currency == planned.currency]
+    if planned.con_id:
+        left = [each for each in offered if each.con_id == planned.con_id]
+    else:
+        left = [each for each in offered if each.currency == planned.currency]
     if not left:
-        return _not_offered(f"in {planned.currency}", offered)
+        return _not_offered(f"of the id {planned.con_id}" if planned.con_id else f"in {planned.currency}", offered)
     if planned.primary_exchange:
         # Without a primary exchange in its answer IB has not told; that it answered must do.
         left = [each for each in left if _meets(each, planned.primary_exchange)]

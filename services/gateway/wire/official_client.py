@@ -23,6 +23,7 @@ from ibapi.decoder import Decoder
 from ibapi.message import IN
 from ibapi.wrapper import EWrapper
 
+from messages.checks import FoundSymbol
 from messages.events import Bar, ContractQualified, PlannedSymbol
 from messages.fields import (
     ASK,
@@ -127,6 +128,7 @@ class OfficialClient(EWrapper):  # type: ignore[misc]
         self._round_lot = 0.0  # of the contract details in hand, where only the message itself tells it
         self._price: tuple[int, int, float] | None = None  # of a tickPrice whose size is told next
         self.inputs: list[Event] = []
+        self.found: list[FoundSymbol] | None = None  # what the last search for symbols brought
         self.snapshots_done: list[int] = []
         self.malformed = self.unknown = 0
         self._outgoing = _Outgoing()
@@ -181,6 +183,10 @@ class OfficialClient(EWrapper):  # type: ignore[misc]
     def cancel_history(self, req_id: int) -> None:
         self._bars.pop(req_id, None)
         self._client.cancelHistoricalData(req_id)
+
+    def matching_symbols(self, req_id: int, pattern: str) -> None:
+        """reqMatchingSymbols: what comes of it is in `found`."""
+        self._client.reqMatchingSymbols(req_id, pattern)
 
     def set_market_data_type(self, data_type: int) -> None:
         self._client.reqMarketDataType(data_type)
@@ -417,6 +423,20 @@ class OfficialClient(EWrapper):  # type: ignore[misc]
             self.inputs.append(BarsSeen(reqId, bars))
             self.inputs.append(BarsEnd(reqId))
 
+    def symbolSamples(self, reqId: int, contractDescriptions: Any) -> None:
+        self.found = [
+            FoundSymbol(
+                con_id=int(one.contract.conId),
+                symbol=one.contract.symbol,
+                sec_type=one.contract.secType,
+                currency=one.contract.currency,
+                primary_exchange=one.contract.primaryExchange or "",
+                name=getattr(one.contract, "description", "") or "",
+                derivatives=list(one.derivativeSecTypes or ()),
+            )
+            for one in contractDescriptions or ()
+        ]
+
     def currentTime(self, time: int) -> None:
         self.inputs.append(CurrentTimeSeen(int(time)))
 
@@ -441,7 +461,13 @@ def contract_of(planned: PlannedSymbol, con_id: int) -> Contract:
         contract.localSymbol, contract.secType, contract.conId = planned.local_symbol, planned.sec_type, con_id
         contract.exchange, contract.currency = planned.exchange, planned.currency
         return contract
-    contract.symbol = planned.ib_symbol or planned.symbol
+    if planned.con_id:  # which says all
+        contract.conId, contract.exchange = con_id or planned.con_id, planned.exchange
+        return contract
+    if not planned.sec_id:
+        contract.symbol = planned.ib_symbol or planned.symbol
+    elif not con_id:
+        contract.secIdType, _, contract.secId = planned.sec_id.partition(":")
     contract.secType = planned.sec_type
     contract.exchange = planned.exchange
     contract.currency = planned.currency

@@ -130,6 +130,7 @@ class Wanted(NamedTuple):
     strike: float = 0.0
     right: str = ""  # C or P
     expired: bool = False  # those that have expired are wanted too
+    sec_id: tuple[str, str] = ("", "")  # its tag and the identifier: ISIN, US0378331005
 
 
 DERIVED = ("OPT", "FOP", "CFD", "CONTFUT")
@@ -173,7 +174,9 @@ class Master:
 
     def find(self, wanted: Wanted) -> list[Instrument]:
         """All matches: none is error 200, several are ambiguous (a future without its month)."""
-        if wanted.con_id:
+        if wanted.sec_id[1] and not wanted.con_id:
+            listed = [one for one in self if wanted.sec_id in _known_by(one)]
+        elif wanted.con_id:
             self._recall(wanted.con_id)
             listed = [self._by_id[wanted.con_id]] if wanted.con_id in self._by_id else []
         else:
@@ -183,7 +186,7 @@ class Master:
         if wanted.sec_type in DERIVED:
             return self._find_derived(wanted, listed)
         found = [match for one in listed if (match := _match(one, wanted)) is not None]
-        return found or ([] if wanted.con_id else self._find_invented(wanted))
+        return found or ([] if wanted.con_id or wanted.sec_id[1] else self._find_invented(wanted))
 
     def search(self, pattern: str, most: int = 16) -> list[Instrument]:
         """Symbols that begin with `pattern`, then names that contain it; at last the stock of just that name."""
@@ -298,6 +301,12 @@ class Master:
         )
         self.add(made)
         return made
+
+
+def _known_by(one: Instrument) -> tuple[tuple[str, str], ...]:
+    """By what it can be asked for: a US ISIN has the CUSIP in it."""
+    cusip = (("CUSIP", one.isin[2:11]),) if one.isin.startswith("US") else ()
+    return (*one.sec_ids, *cusip)
 
 
 def _is_american(wanted: Wanted) -> bool:

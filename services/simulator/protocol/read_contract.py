@@ -23,4 +23,5 @@ def contract_of_protobuf(sent: Any) -> Wanted:
         sent.conId, sent.symbol, sent.secType, sent.lastTradeDateOrContractMonth, sent.exchange, sent.primaryExch,
         sent.currency, sent.localSymbol, sent.tradingClass, known_strike(sent.strike), sent.right[:1].upper(),
         sent.includeExpired,
+        (sent.secIdType.upper(), sent.secId.upper()),
     )  # fmt: skip

@@ -87,7 +87,8 @@ def tick_by_tick(fields: Fields, version: int) -> asked.TickByTick:
 def contract_details(fields: Fields, version: int) -> asked.ContractDetails:
     fields.skip()
     request, wanted = fields.number(), contract(fields)
-    return asked.ContractDetails(request, wanted._replace(expired=fields.flag()))
+    expired, sec_id = fields.flag(), (fields.text().upper(), fields.text().upper())
+    return asked.ContractDetails(request, wanted._replace(expired=expired, sec_id=sec_id))
 
 
 def matching_symbols(fields: Fields, version: int) -> asked.MatchingSymbols:

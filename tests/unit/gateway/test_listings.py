@@ -60,3 +60,12 @@ def test_an_answer_without_a_primary_exchange_meets_the_demand() -> None:
 def test_the_symbol_s_own_name_goes_before_others() -> None:
     choice = choose([row(1, "NYSE", name="AX"), row(2, "NASDAQ", name="A")], planned())
     assert choice.contract is not None and choice.contract.con_id == 2
+
+
+def test_a_contract_id_settles_it_whatever_else_is_written() -> None:
+    rows = [row(1, "EBS", "CHF"), row(2, "NASDAQ")]
+    wanted = PlannedSymbol("A", "test", 0, con_id=1)
+    choice = choose(rows, wanted)
+    assert choice.contract is not None and choice.contract.con_id == 1
+    choice = choose(rows, PlannedSymbol("A", "test", 0, con_id=3))
+    assert choice.refusal == NOT_OFFERED and "the id 3" in choice.message

@@ -177,3 +177,13 @@ def test_a_link_put_in_the_way_after_the_check_leads_nowhere(tmp_path: Path, swa
         path.symlink_to(outside / "items.csv")
     with pytest.raises(IbStreamError, match="cannot be read"):
         read_file(path, "the CSV", str(root))
+
+
+def test_columns_that_identify_a_contract_are_taken_and_empty_cells_say_nothing():
+    data = b"symbol,isin,con_id,cusip\nAAPL,US0378331005,265598,\nNVDA,,0,\nSAP,DE0007164600,,\n"
+    found = {item.symbol: item.identity for item in parse_items(data, "the CSV").rows}
+    assert found == {
+        "AAPL": (("con_id", "265598"), ("isin", "US0378331005")),
+        "NVDA": (),
+        "SAP": (("isin", "DE0007164600"),),
+    }

@@ -342,6 +342,8 @@ export interface PlannedSymbol {
   strike?: number
   right?: string
   trading_class?: string
+  con_id?: number
+  sec_id?: string
   chain?: string
 }
 
