@@ -16,7 +16,7 @@ from messages.errors import IbStreamError
 from messages.events import PlannedSymbol
 from messages.views import LinkStatus, Status
 from services.base.settings import load
-from services.gateway import doctor
+from services.gateway import doctor, session
 from services.gateway.doctor import examine
 from services.gateway.wire import connection
 
@@ -120,7 +120,7 @@ def test_the_running_service_holds_its_client_id_only_when_it_is_connected(
             raise IbStreamError("supervisor_unreachable", "no supervisor")
         return StatusReply(Status(status="degraded", api_mode="ib", link=link))
 
-    monkeypatch.setattr(doctor, "is_listening", lambda _path: True)
+    monkeypatch.setattr(session, "is_listening", lambda _path: True)
     monkeypatch.setattr(doctor, "request", status)
     with _gateway(*READY) as port:
         found = findings(port)["client id"]
