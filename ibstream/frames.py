@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ibstream.errors import IbstreamError
+from messages.candles import INTERVALS
 from messages.errors import IbStreamError
 from messages.topics import TICKS, kind
 from services.base.clock import SECOND, parse_time
@@ -145,6 +146,28 @@ class Data:
         if asked is None:
             raise IbstreamError("at which moment?", BAD)
         return pa.Table.from_batches([_said(lambda: quotes_at(self.journal_dir, names, asked))], QUOTES_FRAME)
+
+    def candles(
+        self, symbols: Symbols, interval: str = "1m", begin: Time = None, end: Time = None
+    ) -> "pa.RecordBatchReader":
+        """The candles of each symbol that overlap the span, one symbol after the other: `1s`, `5s`, `1m`, `5m`, `15m`,
+        `1h` or `1d`. What counts as a trade, and what that misses: services/quotes/README.md.
+
+        `symbol`, `interval`, `start`, `end`; `session` (of a day: its date); `open`, `high`, `low`, `close`, `vwap` in
+        the contract's currency; `volume` in shares or contracts; `trades`, reports that came; `coverage`, the share of
+        it in which the price was trusted, and in `blind` why not, with seconds; `filled`, the share that is IB's own
+        bars; `hours`, `source`, `market_data_type`, `complete`. What is not known is null.
+
+        Raises IbstreamError, as it is read, `symbol_not_found` and `past_deleted` too.
+        """
+        from ibstream.frames_candles import CANDLES_FRAME, candle_batches
+
+        chosen = next((known for known in INTERVALS if known == interval), None)
+        if chosen is None:
+            raise IbstreamError(f"{interval!r} is no interval; there are {', '.join(INTERVALS)}", BAD)
+        names = _names(symbols)
+        first, last = self._span(begin, end)
+        return _reader(CANDLES_FRAME, candle_batches(self.journal_dir, names, chosen, first, last, self._now()))
 
     def gaps(self, symbols: Symbols = (), begin: Time = None, end: Time = None) -> "pa.Table":
         """When streamed prices were missing, by their start: the gaps that lasted at some time of the span.

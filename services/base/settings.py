@@ -158,6 +158,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # alerts
     alert_urls: Secret = _field("", "apprise URLs, separated by spaces, told of degraded, disconnected and recovered")
     alert_min_interval: Seconds = _field(300.0, "least seconds between two alerts of one kind")
+    quality_seconds: Annotated[float, Meta(ge=0)] = _field(
+        60.0, "seconds between two looks at the quality of what comes in, for metrics and alerts; 0: none"
+    )
     # simulator
     sim_host: str = _field("127.0.0.1", "address of the simulator: loopback only")
     sim_port: Port | None = _field(

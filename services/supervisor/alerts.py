@@ -20,7 +20,7 @@ QUEUE: Final = 100
 
 
 class Alert(NamedTuple):
-    kind: str  # degraded, disconnected, recovered, price
+    kind: str  # degraded, disconnected, recovered, price, quality
     title: str
     text: str
 
@@ -136,5 +136,6 @@ def _apprise(urls: list[str]) -> Callable[[Alert], bool]:
         "disconnected": apprise.NotifyType.FAILURE,
         "recovered": apprise.NotifyType.SUCCESS,
         "price": apprise.NotifyType.INFO,
+        "quality": apprise.NotifyType.WARNING,
     }
     return lambda alert: bool(client.notify(title=alert.title, body=alert.text, notify_type=kinds[alert.kind]))

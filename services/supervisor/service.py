@@ -16,6 +16,7 @@ from messages.codec import decode_heartbeat, decode_ticks, encode
 from messages.control import Accepted, AnyMessage, ComputePlan, Failed
 from messages.errors import IbStreamError
 from messages.events import AlertFired, Block, ControlEvent, EventBlock, ServiceChanged, StatusChanged
+from messages.quality import QualityReport
 from messages.topics import (
     CONTROL,
     HEARTBEAT_PREFIX,
@@ -27,6 +28,7 @@ from messages.topics import (
     SUPERVISOR_CONTROL,
     TICKS,
     sharded,
+    writer_of,
 )
 from services.base.clock import iso
 from services.base.lock import OwnedLock
@@ -40,6 +42,7 @@ from services.supervisor.core import Record, Supervisor, Validate
 from services.supervisor.facts import VERSION, Facts
 from services.supervisor.housekeeping import Housekeeping
 from services.supervisor.price_alerts import PriceAlerts
+from services.supervisor.quality import QualityAlerts, QualityWatch, metrics_of
 
 log = structlog.get_logger()
 
@@ -71,6 +74,13 @@ class SupervisorService:
         self._price_alerts = PriceAlerts(
             settings, service.background("the journal's reader", "journal_unavailable"), self._tell_price_alerts
         )
+        self._quality = QualityWatch(
+            settings.journal_dir,
+            settings.quality_seconds if self._has_ticks() else 0,
+            service.background("the journal's reader", "journal_unavailable", threads=1),
+            self._tell_quality,
+        )
+        self._quality_alerts = QualityAlerts(settings.alert_min_interval)
         self._housekeeping = Housekeeping(service.clock.monotonic())
         self._changed = True
         self._publish_due = 0.0
@@ -213,6 +223,7 @@ class SupervisorService:
             self._alert_due = at + 1.0
             self._alert(at)
             self._look_for_price_alerts(now)
+            self._quality.look(now, at)
 
     def _alert(self, at: float) -> None:
         if self._messenger is None:
@@ -229,6 +240,20 @@ class SupervisorService:
         alerts = self._core.facts.alerts.values()
         self._price_alerts.look(min((alert.since for alert in alerts), default=None), now)
         self._service.problem = self._price_alerts.problem
+
+    def _has_ticks(self) -> bool:
+        """Whether they are journalled on this machine."""
+        streams = [sharded(TICKS, gateway) for gateway in self._settings.gateway_names]
+        return not any(writer_of(stream) in self._settings.peers for stream in streams)
+
+    def _tell_quality(self, report: QualityReport) -> None:
+        self._service.metrics.update(metrics_of(report))
+        alert = self._quality_alerts.decide(report, self._service.clock.monotonic())
+        if alert is None:
+            return
+        log.warning("data_quality", text=alert.text)
+        if self._messenger is not None:
+            self._messenger.send(self._installation.signed(alert, "`ibstream quality` says more"))
 
     def _tell_price_alerts(self, found: list[AlertFired]) -> None:
         """Journal what is new, and then tell people: what the disk refuses comes again."""

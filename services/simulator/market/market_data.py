@@ -13,7 +13,7 @@ from services.simulator.client import Client, Subscription
 from services.simulator.market import generic_ticks, ticks
 from services.simulator.market.contracts import BBO_EXCHANGE, Instrument
 from services.simulator.market.market import Quotes
-from services.simulator.market.prices import ASK, ASK_SIZE, BID, BID_SIZE, LAST, LAST_SIZE, PRICE, Tick
+from services.simulator.market.prices import ASK, ASK_SIZE, BID, BID_SIZE, LAST, LAST_SIZE, PRICE, SIZE, Tick
 from services.simulator.trouble import burst, oddities
 from services.simulator.trouble.world import Entitlement
 
@@ -210,7 +210,19 @@ def _with_faults(core: Core, feed: Quotes, made: list[Tick]) -> list[Tick]:
         made = oddities.mix_in(made, feed)
     if key in faults.withdrawn:
         made = [tick for tick in made if tick.field not in _QUOTE_FIELDS]
-    return _magnified(core, feed.instrument, made)
+    return _magnified(core, feed.instrument, _distorted(core, feed, made))
+
+
+def _distorted(core: Core, feed: Quotes, made: list[Tick]) -> list[Tick]:
+    """Prices that are wrong, and look like any other."""
+    key, faults = feed.instrument.key, core.world.faults
+    if key in faults.stuck:
+        made = [tick for tick in made if tick.kind == SIZE]
+    if key in faults.crossed:
+        made = oddities.crossed(made, feed)
+    if key in faults.outliers:
+        made = oddities.with_outliers(made, feed, faults.outliers[key])
+    return made
 
 
 def _magnified(core: Core, instrument: Instrument, made: list[Tick]) -> list[Tick]:

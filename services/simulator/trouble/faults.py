@@ -49,6 +49,9 @@ class Faults:
     image_only: set[str] = field(default_factory=set)  # after a subscription's first image nothing comes
     quiet: set[str] = field(default_factory=set)  # nothing changes; a snapshot is answered
     withdrawn: set[str] = field(default_factory=set)  # no bid and no ask
+    crossed: set[str] = field(default_factory=set)  # the bid is told above the ask
+    stuck: set[str] = field(default_factory=set)  # sizes are told, and prices not
+    outliers: dict[str, float] = field(default_factory=dict)  # by what the last price is too large, for a moment
     magnifiers: dict[str, int] = field(default_factory=dict)
     bent: dict[str, Bend] = field(default_factory=dict)  # ticks with a field more or less
     details: dict[str, Details] = field(default_factory=dict)

@@ -42,3 +42,19 @@ def mix_in(made: list[Tick], feed: Quotes) -> list[Tick]:
     """The odd values, then what is true, and one of the sizes twice more."""
     again = [tick for tick in made if tick.kind == SIZE][:1] or [Tick(SIZE, BID_SIZE, "", feed.quote("bid")[1])]
     return [*ODD, *feed.image(), *again, *again]
+
+
+def crossed(made: list[Tick], feed: Quotes) -> list[Tick]:
+    """The same, with each bid above the ask."""
+    bid = f"{float(feed.quote('ask')[0]) * 1.0005:.{feed.instrument.decimals}f}"
+    return [tick._replace(text=bid) if tick.field == BID and tick.kind == PRICE else tick for tick in made]
+
+
+def with_outliers(made: list[Tick], feed: Quotes, factor: float) -> list[Tick]:
+    """The same, with a last price that is `factor` times as large before each one."""
+    told: list[Tick] = []
+    for tick in made:
+        if tick.field == LAST and tick.kind == PRICE:
+            told.append(tick._replace(text=f"{float(tick.text) * factor:.{feed.instrument.decimals}f}"))
+        told.append(tick)
+    return told

@@ -430,7 +430,7 @@ def calm(on: Director) -> None:
         farm_up(on, farm)
     if not world.ib_link:
         ib_up(on)
-    told_otherwise = world.faults.magnifiers.keys() | world.faults.withdrawn
+    told_otherwise = world.faults.magnifiers.keys() | world.faults.withdrawn | world.faults.crossed | world.faults.stuck
     for name in TROUBLES:
         setattr(world, name, getattr(fresh, name))
     for one in subscriptions(on):

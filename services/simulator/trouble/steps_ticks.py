@@ -149,3 +149,48 @@ def straight(on: Director, symbol: str) -> None:
     """End `extra_field` and `missing_field`."""
     for key in on.keys(symbol):
         on.core.world.faults.bent.pop(key, None)
+
+
+@step
+def cross(on: Director, symbol: str) -> Undo:
+    """Bids are told above the ask."""
+    on.core.world.faults.crossed |= on.keys(symbol)
+    return partial(uncross, on, symbol)
+
+
+@step
+def uncross(on: Director, symbol: str) -> None:
+    """End `cross`: everything is told anew."""
+    on.core.world.faults.crossed -= on.keys(symbol)
+    for one in subscriptions(on, symbol):
+        one.image_due = True
+
+
+@step
+def stick(on: Director, symbol: str) -> Undo:
+    """Sizes go on, and no price moves."""
+    on.core.world.faults.stuck |= on.keys(symbol)
+    return partial(unstick, on, symbol)
+
+
+@step
+def unstick(on: Director, symbol: str) -> None:
+    """End `stick`: everything is told anew."""
+    on.core.world.faults.stuck -= on.keys(symbol)
+    for one in subscriptions(on, symbol):
+        one.image_due = True
+
+
+@step
+def outliers(on: Director, symbol: str, factor: float = 1.1) -> Undo:
+    """Before each last price comes one that is `factor` times as large."""
+    for key in on.keys(symbol):
+        on.core.world.faults.outliers[key] = factor
+    return partial(no_outliers, on, symbol)
+
+
+@step
+def no_outliers(on: Director, symbol: str) -> None:
+    """End `outliers`."""
+    for key in on.keys(symbol):
+        on.core.world.faults.outliers.pop(key, None)

@@ -81,6 +81,7 @@ WRONG: dict[str, list[str]] = {
     "web_origins": ["desk.example", "https://desk.example/path", "*"],
     "alert_urls": ["someone@example.org", "json://ok.example nonsense"],
     "alert_min_interval": ["0", "x"],
+    "quality_seconds": ["-1", "x"],
     "sim_host": ["0.0.0.0", "192.168.1.5", "example.org"],
     "sim_port": ["0", "99999"],
     "sim_seed": ["1.5", "x"],

@@ -273,6 +273,31 @@ def test_withdrawn_prices(stage: Stage) -> None:
     assert 0 < prices(stage, 1)[1] < prices(stage, 1)[2]
 
 
+def test_wrong_prices_that_look_like_any_other(stage: Stage) -> None:
+    stage.play("cross", symbol="SPY")
+    stage.take()
+    stage.turn(5)
+    bids = [call[3] for call in stage.calls("tickPrice") if call[1] == 1 and call[2] == 1]
+    assert bids and min(bids) > prices(stage, 1)[4]
+    stage.play("uncross", symbol="SPY")
+    stage.play("outliers", symbol="SPY", factor=1.2)
+    stage.take()
+    stage.turn(5)
+    lasts = [call[3] for call in stage.calls("tickPrice") if call[1] == 1 and call[2] == 4]
+    wrong, true = lasts[-2:]
+    assert wrong == pytest.approx(1.2 * true, rel=0.01)
+    assert 0 < prices(stage, 1)[1] < prices(stage, 1)[2]
+    stage.play("stick", symbol="SPY")
+    stage.take()
+    stage.turn(5)
+    assert not [call for call in stage.calls("tickPrice") if call[1] == 1]
+    assert [call for call in stage.calls("tickSize") if call[1] == 1]
+    stage.play("calm")
+    stage.take()
+    stage.turn(5)
+    assert 0 < prices(stage, 1)[1] < prices(stage, 1)[2]
+
+
 def test_prices_in_cents_and_the_magnifier_that_says_so(stage: Stage) -> None:
     ask(stage, 9)
     dollars = prices(stage, 9)[4]
