@@ -15,13 +15,15 @@ from hypothesis import strategies as st
 
 import ibstream
 from messages.codec import decode_ticks
-from messages.events import GapClosed, GapFilled, GapOpened, SymbolChanged
+from messages.events import GapClosed, GapFilled, GapOpened, StreamStarted, SymbolChanged
 from messages.fields import ASK, BID, BID_SIZE, CURRENCY, LAST, SOURCE, TICK_NAME
 from messages.ticks import ticks as ticks_of
 from services.archive.compaction import archive_day
 from services.base.clock import SECOND, iso
 from services.journal import JournalReader, day_files
 from services.quotes.checkpoints import book_at
+from services.quotes.past_candles import past_candles
+from services.quotes.quality_checks import MINUTE
 from tests.blocks import NOW, TestWriter
 from tests.support import examples
 
@@ -209,6 +211,42 @@ def test_gaps_come_with_cause_and_filling(tmp_path: Path) -> None:
     assert data.duckdb().sql('SELECT symbol FROM gaps WHERE "end" IS NULL').fetchall() == [("QQQ",)]
 
 
+def test_candles_are_those_of_the_journal(tmp_path: Path) -> None:
+    journal = tmp_path / "journal"
+    for stream, events in (
+        ("control", [StreamStarted()]),
+        ("link", [SymbolChanged(symbol="SPY", state="live", stale=False), GapOpened("SPY", NOW + MINUTE, "farm_down")]),
+    ):
+        writer = TestWriter(journal, stream, NOW - DAY)
+        writer.events(*events, time=NOW - DAY)
+        writer.close()
+    planned = TestWriter(journal, "plan", NOW - DAY)
+    planned.plan(["SPY"], NOW - DAY)
+    planned.close()
+    writer = TestWriter(journal, "ticks")
+    writer.ticks([("SPY", LAST, 99.0, 1.0), ("SPY", SOURCE, 0.0)], NOW)
+    for number, price in enumerate((100.0, 102.0, 101.0)):
+        writer.ticks([("SPY", LAST, price, 1.0)], NOW + (1 + number) * SECOND)
+    writer.close()
+    data = ibstream.Data(journal, now=lambda: NOW + 2 * MINUTE)
+    rows = data.candles("SPY").read_all().to_pylist()
+    past = list(past_candles(journal, "SPY", "1m", 0, NOW + 2 * MINUTE, NOW + 2 * MINUTE).candles)
+    assert [iso(nanoseconds(row["start"])) for row in rows] == [candle.start for candle in past]
+    first = rows[0]
+    assert (first["open"], first["high"], first["low"], first["close"], first["trades"]) == (
+        100.0,
+        102.0,
+        100.0,
+        101.0,
+        3,
+    )
+    assert (first["coverage"], first["blind"]) == (1.0, [])
+    assert rows[1]["open"] is None and rows[1]["blind"] == [{"reason": "farm_down", "seconds": 60.0}]
+    with pytest.raises(ibstream.IbstreamError) as said:
+        data.candles("NONE").read_all()
+    assert said.value.reason == "symbol_not_found"
+
+
 def test_damage_is_said_and_nothing_of_it_given(root: Path) -> None:
     (archived,) = (root / "journal" / "ticks").glob("*.parquet")
     data = bytearray(archived.read_bytes())
@@ -228,6 +266,7 @@ def test_what_cannot_be_is_refused_in_a_sentence(root: Path, monkeypatch: pytest
         (lambda: data.ticks(begin="yesterday"), "invalid_request"),
         (lambda: data.ticks(columns=["price"]), "invalid_request"),
         (lambda: data.quotes(every=0), "invalid_request"),
+        (lambda: data.candles("SPY", "2m"), "invalid_request"),
         (lambda: ibstream.open_data(root / "nowhere"), "journal_unavailable"),
     ):
         with pytest.raises(ibstream.IbstreamError) as said:
