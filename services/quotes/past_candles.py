@@ -64,11 +64,11 @@ def past_candles(
             raise IbStreamError("past_deleted", sentence)
         begin, note = kept_from, sentence
     book = CandleBook([interval], [symbol])
-    _tell_facts(book, journal_dir, symbol, begin, end)
+    was_planned = _tell_facts(book, journal_dir, symbol, begin, end)
     first = book.span(symbol, interval, begin)
     begin = first.start if first is not None else begin
     cursors, known = _begin(book, journal_dir, symbol, begin)
-    if not known and not book.coverage.knows(symbol):
+    if was_planned and not known and not book.coverage.knows(symbol):
         raise IbStreamError("symbol_not_found", f"{symbol} was never planned, and never had a price")
     return Past(_candles(book, journal_dir, _Walk(book, symbol, interval, begin, end, now), cursors, proceed), note)
 
@@ -87,16 +87,20 @@ def _kept_from(journal_dir: Path) -> int | None:
 # --- facts ---
 
 
-def _tell_facts(book: CandleBook, journal_dir: Path, symbol: str, begin: int, end: int) -> None:
-    """All that `link`, `plan` and `control` say of the symbol in that time, and later of that time."""
+def _tell_facts(book: CandleBook, journal_dir: Path, symbol: str, begin: int, end: int) -> bool:
+    """All that `link`, `plan` and `control` say of the symbol in that time, and later of that time. Returns whether
+    there is any plan: a copy may hold ticks alone."""
+    was_planned = False
     for stream in streams_in(journal_dir):
         if stream in (PLAN, CONTROL):
             with JournalReader(journal_dir, stream) as reader:
                 for row in reader.blocks():
+                    was_planned |= stream == PLAN
                     book.apply(stream, decode_block(stream, row.payload))
         elif kind(stream) == LINK:
             with JournalReader(journal_dir, stream) as reader:
                 _tell_link(book, reader, symbol, begin, end)
+    return was_planned
 
 
 def _tell_link(book: CandleBook, reader: JournalReader, symbol: str, begin: int, end: int) -> None:

@@ -7,6 +7,7 @@ NAMES = (
     "decode",
     "ways",
     "fold",
+    "candles",
     "plan",
     "journal",
     "frames",
