@@ -149,11 +149,8 @@ class Trades:
         ids = symbol_ids(block)
         if not set(ids) <= set(block.ids):
             raise ValueError("a tick block with a symbol id that it does not name")
-        states = {
-            number: self._symbol(name)
-            for number, name in zip(block.ids, block.symbols, strict=True)
-            if not self._only or name in self._only
-        }
+        names = dict(zip(block.ids, block.symbols, strict=True))
+        states = {number: self._symbol(name) for number, name in names.items() if not self._only or name in self._only}
         values: Any = None
         for match in _own_rows(block.field):
             row = match.start()
@@ -175,7 +172,7 @@ class Trades:
             if field in _PRICES:
                 price = _price(values[row], sizes[row], state.magnifier)
                 if _take(state, state.price, field, price, time) and price is not None:
-                    self._add(block.symbols[block.ids.index(number)], state, time, price, 1, 0)
+                    self._add(names[number], state, time, price, 1, 0)
                     traded.add(number)
                 state.reported = True
                 continue
@@ -187,11 +184,10 @@ class Trades:
                 if count < 0 < volume and 2 * volume < before:
                     count = _exact(volume)
                 if count > 0 and state.price.value is not None:
-                    name = block.symbols[block.ids.index(number)]
-                    self._add(name, state, time, state.price.value, int(again), count)
+                    self._add(names[number], state, time, state.price.value, int(again), count)
                     traded.add(number)
         self._passed(block)
-        return {name for number, name in zip(block.ids, block.symbols, strict=True) if number in traded}
+        return {names[number] for number in traded}
 
     def begin(self, symbol: str, rows: Mapping[int, tuple[int, float | str, float, int]]) -> None:
         """Go on where a book stands: `rows` are the last ones of each field, as QuoteBook keeps them."""

@@ -164,7 +164,8 @@ class Publisher:
             raise
         self.malformed = 0  # frames from subscribers that are no subscription
         self.subscribed: set[str] = set()  # what somebody listens to: topics, or what they begin with
-        self._new: set[str] = set()
+        self._prefixes: tuple[str, ...] = ()  # the same
+        self._new: set[str] = set()  # of these, since somebody asked
         self._last: dict[str, bytes] = {}
 
     def send(self, topic: str, payload: bytes) -> None:
@@ -194,8 +195,10 @@ class Publisher:
                 self._new.add(topic)
             elif frame[:1] == b"\x00":  # nobody does any more
                 self.subscribed.discard(topic)
+                self._new.discard(topic)
             else:
                 self.malformed += 1
+        self._prefixes = tuple(self.subscribed)
         prefixes = tuple(set(wanted))
         for topic, payload in self._last.items() if prefixes else ():
             if topic.startswith(prefixes):
@@ -203,7 +206,7 @@ class Publisher:
 
     def wants(self, topic: str) -> bool:
         """Whether anybody listens to it."""
-        return topic.startswith(tuple(self.subscribed))
+        return topic.startswith(self._prefixes)
 
     def new_subscriptions(self) -> tuple[str, ...]:
         """What was subscribed to since this was asked last, by whomever: for topics whose value is made on demand."""

@@ -4,8 +4,8 @@ Hung on the sink's loop, and apart from its prices: they do not wait for a candl
 theirs. Guarantees: on `candle.{interval}.{SYMBOL}` comes what services/quotes/candles.py makes of the journal; a candle
 under way once in a while when it has changed, at once to a new subscriber, and one that is over SETTLE_SECONDS later,
 when all that is known to be journalled is folded; that one again when more is learned of it within REVISED. So many a
-turn and no more; nothing is made that nobody listens to. What is kept is saved about once a minute: a restart reads
-the rest from the journal, and without a saved state the last day, a slice a turn.
+turn and no more; nothing is made that nobody listens to. What is kept is saved every few minutes: a restart
+reads the rest from the journal, and without a saved state the last day, a slice a turn.
 """
 
 from collections.abc import Callable
@@ -44,7 +44,7 @@ LEAST_PAUSE: Final = 1.0
 MOST_PAUSE: Final = 15.0
 A_TURN: Final = 40  # candles published in one turn of the loop: about a millisecond
 SLICE_BYTES: Final = 1 << 18  # read in one turn to catch up
-SAVE_SECONDS: Final = 60.0
+SAVE_SECONDS: Final = 300.0  # a thousand symbols take 40 ms
 CLOSE_SECONDS: Final = 1.0
 BEHIND_SECONDS: Final = 0.001  # between two turns while there is more to catch up with
 
