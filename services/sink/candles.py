@@ -30,6 +30,7 @@ from services.quotes.checkpoints import checkpoint_before
 from services.quotes.trades import FIELDS, MINUTE
 from services.runtime.follow import Follower
 from services.runtime.process import MAX_WAIT, Service
+from services.runtime.replay_endpoint import RemoteSource
 
 log = structlog.get_logger()
 
@@ -99,7 +100,7 @@ class Candles:
             self._begin.get(stream),
             SLICE_BYTES,
             time=self._times.get(stream, 0),
-            unproven=True,
+            unproven=isinstance(source, RemoteSource),
         )
 
         def both(block: Block) -> None:
