@@ -75,6 +75,7 @@ class Desk:
         self._highest: dict[int, int] = {}  # order id of each client
         self._perm_ids = self._numbers = 0
         self.binds = False  # manual orders get an id at once
+        self.rejects: dict[str, str] = {}  # why orders of an instrument are rejected, by its key
 
     # --- what clients see ---
 
@@ -138,6 +139,11 @@ class Desk:
             text = f"OrderId {order_id} that needs to be cancelled cannot be cancelled, state: {one.status}."
             self._tell(client_id, order_id, Refused(10148, text))
         else:
+            self._cancel(one)
+
+    def cancel_manually(self, instrument: Instrument) -> None:
+        """Somebody cancels every open order of a contract by hand."""
+        for one in list(self._open.get(instrument.con_id, {}).values()):
             self._cancel(one)
 
     def cancel_all(self) -> None:
@@ -247,6 +253,8 @@ class Desk:
     def _rejection(self, one: Working) -> str:
         """Why the exchange or the account does not take the order; empty if they do."""
         parent = one.parent
+        if one.instrument.key in self.rejects:
+            return self.rejects[one.instrument.key]
         if parent is not None and parent.status in ("Cancelled", "Inactive"):
             return "the parent order is not active"
         if parent is not None:

@@ -25,13 +25,13 @@ import msgspec
 
 from services.simulator.core import Core
 from services.simulator.market.contracts import Instrument
-from services.simulator.trouble import habits, steps, steps_contracts, steps_gateway, steps_ticks
+from services.simulator.trouble import habits, steps, steps_contracts, steps_gateway, steps_orders, steps_ticks
 from services.simulator.trouble.chaos import plan
 from services.simulator.trouble.registry import CHECKS, STEPS
 
 FOLDER = Path(__file__).parent / "scenarios"
 Begin = Literal["start", "client", "subscription"]
-STEP_MODULES = (habits, steps, steps_contracts, steps_gateway, steps_ticks)  # importing them fills STEPS
+STEP_MODULES = (habits, steps, steps_contracts, steps_gateway, steps_orders, steps_ticks)  # importing them fills STEPS
 BEGINS = ("start", "client", "subscription")
 
 

@@ -1,5 +1,6 @@
 """Orders on the paper account, as the official client sees them, in text, in the mixture and in protobuf."""
 
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -7,8 +8,10 @@ import pytest
 from ibapi.execution import ExecutionFilter
 from ibapi.order import Order
 
+from services.simulator.effects import Effect
 from services.simulator.protocol.versions import HIGHEST
 from services.simulator.trading.order import ZERO
+from services.simulator.trouble.scenario import Director, ScenarioError, parse_step
 from tests.unit.simulator.conversation import Conversation, contract
 
 VERSIONS = [100, 157, 178, 200, 203, HIGHEST]
@@ -29,6 +32,13 @@ class Trader(Conversation):
     def __init__(self, version: int = HIGHEST, **more: Any) -> None:
         super().__init__(version, **{"message_limit": 100_000, **more})
         self.take()
+
+    others: "tuple[Trader, ...]" = ()
+
+    def perform(self, effects: list[Effect]) -> None:
+        """What the core says to others in answer to this one reaches them too."""
+        for talk in (self, *self.others):
+            Conversation.perform(talk, effects)
 
     def place(self, order_id: int, made: Order, symbol: str = "SPY", **about: str) -> None:
         if (
@@ -283,3 +293,119 @@ def test_what_if_says_what_it_would_cost_and_leaves_nothing(trader: Trader) -> N
     assert trader.statuses(1) == [] and len(trader.calls("openOrder")) == 1
     trader.place(1, order())  # its id is free
     assert trader.errors() == []
+
+
+def test_several_clients_and_a_master() -> None:
+    first = Trader(client_id=1, master_client_id=9)
+    second = Trader(core=first.core, client_id=2, clock=first.clock)
+    master = Trader(core=first.core, client_id=9, clock=first.clock)
+    first.others = second.others = (master,)
+    first.place(1, order(kind="LMT", lmtPrice=1.0))
+    second.place(1, order(kind="LMT", lmtPrice=2.0))  # ids are a client's own
+    assert [call[1] for call in second.calls("openOrder")] == [1]
+    assert [call[3].lmtPrice for call in master.calls("openOrder")] == [1.0, 2.0]
+    second.take()
+    second.client.reqOpenOrders()
+    assert [call[3].lmtPrice for call in second.calls("openOrder")] == [2.0]
+    second.take()
+    second.client.reqAllOpenOrders()
+    assert [call[3].clientId for call in second.calls("openOrder")] == [1, 2]
+    assert len({call[3].permId for call in second.calls("openOrder")}) == 2
+    again = Trader(core=first.core, client_id=1, clock=first.clock)
+    assert again.closed  # the id is in use
+    first.core.handle_closed(first.conn, first.clock.now())
+    again = Conversation(core=first.core, client_id=1, clock=first.clock)
+    assert again.calls("nextValidId") == [("nextValidId", 2)]
+    again.client.reqOpenOrders()  # orders outlive the connection
+    assert [call[3].lmtPrice for call in again.calls("openOrder")] == [1.0]
+
+
+def test_manual_orders_belong_to_client_0_once_they_are_bound() -> None:
+    own = Trader(client_id=0)
+    other = Trader(core=own.core, client_id=3, clock=own.clock)
+    director = Director(own.core)
+
+    def by_hand(**entry: Any) -> None:
+        effects = own.core.handle_call(lambda: director.do(parse_step(entry)), own.clock.now())
+        for talk in (own, other):
+            talk.perform(effects)
+
+    by_hand(do="manual_order", symbol="SPY", kind="LMT", limit=1.0)
+    assert own.recorder.calls == []
+    other.client.reqAllOpenOrders()
+    assert [call[1] for call in other.calls("openOrder")] == [0]
+    own.client.reqOpenOrders()
+    assert own.calls("orderBound")[0][2:] == (0, 1) and own.calls("openOrder")[0][1] == 1
+    other.client.reqAutoOpenOrders(True)
+    assert other.errors() == [(-1, 321)]
+    own.client.reqAutoOpenOrders(True)
+    by_hand(do="manual_order", symbol="SPY", kind="LMT", limit=2.0)
+    assert own.calls("openOrder")[-1][1] == 2
+    own.take()
+    other.place(1, order(kind="LMT", lmtPrice=3.0))
+    by_hand(do="manual_cancel", symbol="SPY")
+    assert (own.errors(), other.errors()[-1]) == ([(1, 202), (2, 202)], (1, 202))
+    by_hand(do="reject_orders", symbol="SPY", reason="not today", **{"for": 1.0})
+    other.place(2, order())
+    assert other.errors()[-1] == (2, 201) and other.statuses(2) == ["Inactive"]
+    with pytest.raises(ScenarioError, match="needs a limit price"):
+        by_hand(do="manual_order", symbol="SPY", kind="LMT")
+
+
+def test_the_account_follows_a_round_trip_to_the_cent(trader: Trader) -> None:
+    client = trader.client
+    client.reqAccountUpdates(True, "DUSIM01")
+    client.reqAccountSummary(5, "All", "NetLiquidation,TotalCashValue")
+    if trader.version >= 103:
+        client.reqPositionsMulti(6, "DUSIM01", "")
+    if trader.version >= 135:
+        client.reqPnL(7, "DUSIM01", "")
+        client.reqPnLSingle(8, "DUSIM01", "", 756733)
+    trader.place(1, order())
+    trader.turn(3)
+    trader.place(2, order("SELL", size=40))
+    trader.turn(3)
+    values = {(call[1], call[3]): call[2] for call in trader.calls("updateAccountValue")}
+    values = {tag: float(values[tag]) for tag in values if values[tag].lstrip("-").replace(".", "").isdigit()}
+    (_, _, held, price, value, cost, unrealized, realized, _) = trader.calls("updatePortfolio")[-1]
+    assert (held, value) == (60, pytest.approx(60 * price))
+    assert cents(values["TotalCashValue", "USD"] + value) == cents(values["NetLiquidation", "USD"])
+    assert cents(1_000_000 + unrealized + realized) == cents(values["NetLiquidation", "USD"])
+    assert cents(value - 60 * cost) == pytest.approx(cents(unrealized), abs=1)
+    bought, sold = (call[3] for call in trader.calls("execDetails")[:2])
+    fees = sum(call[1].commissionAndFees for call in trader.calls("commissionAndFeesReport"))
+    paid = 100 * bought.price - 40 * sold.price + fees
+    assert cents(1_000_000 - paid) == cents(values["TotalCashValue", "USD"])
+    profit = trader.calls("commissionAndFeesReport")[-1][1].realizedPNL
+    assert cents(profit) == cents(realized) == cents(values["RealizedPnL", "USD"])
+    summary = {call[3]: float(call[4]) for call in trader.calls("accountSummary")}
+    assert summary == {tag: values[tag, "USD"] for tag in summary}
+    if trader.version >= 103:
+        assert trader.calls("positionMulti")[-1][5] == 60
+    if trader.version >= 135:
+        _, _, daily, open_profit, closed = trader.calls("pnl")[-1]
+        assert cents(closed) == cents(realized) and cents(daily) == cents(open_profit + closed)
+        assert trader.calls("pnlSingle")[-1][2] == 60
+    assert trader.errors() == []
+
+
+def cents(amount: float) -> int:
+    return round(amount * 100)
+
+
+def test_out_of_hours_orders_wait_and_a_day_order_ends_with_its_day(trader: Trader) -> None:
+    trader.core.world.hours.schedule = "regular"
+    trader.core.world.hours.overrides[date(2026, 1, 5)] = []  # a holiday
+    trader.place(1, order(tif="DAY"))
+    trader.place(2, order(tif="IOC"))
+    trader.turn(1)
+    assert trader.errors() == [(1, 399), (2, 399), (2, 202)]
+    assert trader.statuses(1) == ["PreSubmitted"] and trader.statuses(2)[-1] == "Cancelled"
+    trader.clock.advance(22 * 3600)  # Tuesday at ten
+    trader.turn(1)
+    assert trader.statuses(1) == ["PreSubmitted", "Submitted", "Filled"]
+    trader.place(3, order(kind="LMT", lmtPrice=1.0))
+    trader.place(4, order(kind="LMT", lmtPrice=1.0, tif="GTC"))
+    trader.clock.advance(7 * 3600)
+    trader.turn(1)
+    assert (trader.statuses(3)[-1], trader.statuses(4)[-1]) == ("Cancelled", "Submitted")
