@@ -102,10 +102,11 @@ def test_whatever_is_traded_the_account_adds_up(trades: list[tuple[Instrument, i
         charged[instrument.currency] = charged.get(instrument.currency, ZERO) + fee
         paid[instrument.currency] = paid.get(instrument.currency, ZERO) + size * price * factor(instrument)
         adds_up(account)
-    for one in account.held():  # close everything at what it has cost: what is left is fees alone, but for rounding
+    for one in account.held():  # close everything: what is left is what was earned and paid
         price = account.price(one)
         paid[one.instrument.currency] -= one.quantity * price * factor(one.instrument)
-        account.ledger.trade(one.instrument, -one.quantity, price, ZERO)
+        charged[one.instrument.currency] += Decimal("1.23")
+        account.ledger.trade(one.instrument, -one.quantity, price, Decimal("1.23"))
         adds_up(account)
     for currency, fees in charged.items():
         cash = account.ledger.cash(currency) - (CASH if currency == BASE_CURRENCY else ZERO)
@@ -127,7 +128,7 @@ ACTIONS = st.one_of(
 
 
 @settings(deadline=None)
-@given(st.lists(ACTIONS, max_size=60))
+@given(st.lists(ACTIONS, min_size=20, max_size=60))
 def test_whatever_clients_do_the_desk_keeps_its_rules(actions: list[tuple[Any, ...]]) -> None:
     street = Street()
     desk = Desk(street)
@@ -141,11 +142,13 @@ def test_whatever_clients_do_the_desk_keeps_its_rules(actions: list[tuple[Any, .
             number = desk.next_id(client)
             placed[client, number] = (said, instrument)
             desk.place(client, number, said, instrument, instrument.exchange)
+            desk.turn()
         elif what == "change" and tuple(arguments[:2]) in placed:
             client, number, size, away = arguments
             said, instrument = placed[client, number]
             said = said | _said(street, instrument, said["orderType"], said["action"], size, away)
             desk.place(client, number, said, instrument, instrument.exchange)
+            desk.turn()
         elif what == "cancel":
             desk.cancel(*arguments)
         elif what == "move":
