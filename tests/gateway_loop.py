@@ -58,6 +58,7 @@ class LoopService:
         self.on_plan: Callable[[Any], None] = lambda plan: None
         self.close: Callable[[], None] = lambda: None
         self._timers: list[tuple[float, Callable[[], None]]] = []
+        self._turn_ends: list[Callable[[], float]] = []
         self._readable: dict[int, Callable[[], None]] = {}
         self._writable: set[int] = set()
         self._calls: deque[Callable[[], None]] = deque()  # from other threads
@@ -70,6 +71,9 @@ class LoopService:
 
     def every(self, seconds: float, call: Callable[[], None]) -> None:
         self._timers.append((seconds, call))
+
+    def each_turn(self, call: Callable[[], float]) -> None:
+        self._turn_ends.append(call)
 
     def background(self, what: str, code: str, threads: int = 4) -> Background:
         return Background(what, code, self._calls.append, self.clock.monotonic, threads)
@@ -105,6 +109,8 @@ class LoopService:
             self._calls.popleft()()
         for _, call in self._timers:
             call()
+        for end in self._turn_ends:
+            end()
 
 
 class GatewayLoop:

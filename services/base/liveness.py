@@ -4,14 +4,16 @@ Pure. Nobody is called silent because the listener itself was held up (busy, sto
 was said meanwhile is still in its socket. Times are of one clock and in one unit, seconds unless said otherwise.
 """
 
+import math
 from collections.abc import Collection
 from typing import Final
 
-STALL: Final = 0.5  # seconds between two checks that mean that the listener was held up
+STALL: Final = 0.8  # seconds between two checks that mean that the listener was held up
 
 
 class Liveness:
-    """Call `hear` for each heartbeat, and then `check`, at least a few times a second: `lost` is of the last check."""
+    """Call `hear` for each heartbeat, and then `check`, at least twice a second and when `wait` is over: `lost` is of
+    the last check."""
 
     def __init__(
         self, timeout: float, at: float, expected: Collection[str] = (), grace: float = 0.0, stall: float = STALL
@@ -41,6 +43,11 @@ class Liveness:
         if at - self.started > self._grace:
             self.lost |= {name for name in self._expected if name not in self._heard}
         return stalled
+
+    def wait(self, at: float) -> float:
+        """How long until one who is heard now will be lost if nothing more comes; infinity when none is heard."""
+        heard = [when for name, when in self._heard.items() if name not in self.lost]
+        return max(0.0, min(heard) + self._timeout - at) if heard else math.inf
 
     def heard(self, name: str) -> bool:
         """Whether it was heard ever, and is not lost."""

@@ -36,8 +36,9 @@ from services.runtime.process import Service
 log = structlog.get_logger()
 
 MAX_DRAIN = 1 << 18  # bytes taken from the socket in one turn of the loop
-TIMER_SECONDS = 0.1
-PULSE_SHARE = 0.2  # of the span for which prices are vouched for: silence after which IB is asked for the time
+BUSY_SECONDS = 0.1  # between two looks at what cannot say when it will be done: connecting, and requests that are paced
+PULSE_SHARE = 0.18  # of the span for which prices are vouched for: silence after which IB is asked for the time
+PULSE_LOOKS = 0.1  # the same for how often that is looked at, and twice a second at least
 DUMP_PAUSE = 60 * SECOND
 LOOKUP_SECONDS = 5.0  # more for a probe, whose handshake has a deadline of its own
 MEMORY = 30 * 86_400 * SECOND  # how much of the link stream is read again at the start
@@ -81,7 +82,8 @@ class Gateway:
         self._counts.update(frames_malformed_total=0, frames_unknown_total=0)
         service.follow(PLAN, self._on_plan, restart=lambda: None, cursor=self._before_last_plan())
         service.subscribe(["planner"])
-        service.every(TIMER_SECONDS, self._on_timer)
+        service.every(min(0.5, self._settings.good_for_seconds * PULSE_LOOKS), self._on_timer)
+        service.each_turn(self._until_due)
         service.every(1.0, self._poll_journals)
         service.on_close(self._on_close)
 
@@ -155,6 +157,17 @@ class Gateway:
         if hears != self._told_heard:
             self._told_heard = hears
             self._service.beat()  # nothing is vouched for before it is told
+
+    def _until_due(self) -> float:
+        """Seconds until something is to be done though nothing comes; what is due by now is done."""
+        core = self._core
+        if core.context.deadlines.next <= self._now():
+            self._on_timer()
+        wait = max(0.0, (core.context.deadlines.next - self._time) / SECOND)
+        connecting = self._connection is not None and self._connection.stage is Stage.CONNECTING
+        if connecting or (core.link.connected and core.requests.governor.waiting):
+            return min(wait, BUSY_SECONDS)
+        return wait
 
     def _on_socket(self) -> None:
         """The socket can be read or written: move on, drain it, and make one turn of what it held."""

@@ -231,9 +231,12 @@ class DayFile:
             if self._wal >= 0:  # else it was finished, and all of it is durable
                 os.fdatasync(self._wal)
 
-    def check_in_place(self) -> None:
-        """Raises OSError when the files are not those that were opened: what is written to them, nobody will read."""
-        with self._syncing:
+    def check_in_place(self, *, wait: bool = True) -> None:
+        """Raises OSError when the files are not those that were opened: what is written to them, nobody will read.
+        Without `wait`, a sync under way is left to it: that is followed by a look."""
+        if not self._syncing.acquire(blocking=wait):
+            return
+        try:
             for name, known in self._inodes.items() if self._wal >= 0 else ():
                 try:
                     gone = _inode(name) != known
@@ -241,6 +244,8 @@ class DayFile:
                     gone = True
                 if gone:
                     raise OSError(f"its file {name} was deleted or moved away under its writer")
+        finally:
+            self._syncing.release()
 
     def mark(self, durable: int, epoch: int) -> None:
         """Note how far the day is durable. Not synced itself: an old note claims less, never more."""

@@ -25,7 +25,6 @@ log = structlog.get_logger()
 BACKLOG_LIMIT = 128 << 20  # bytes of blocks held in memory while the disk refuses them
 RETRY_SECONDS = 1.0
 SYNC_TIMEOUT = 10.0
-LOOK_SECONDS = 1.0  # between two looks at whether the files are still there, while nothing is written
 
 
 class JournalWriter:
@@ -125,12 +124,22 @@ class JournalWriter:
             )
 
     def poll(self, monotonic: float) -> None:
-        """Try the held blocks again when it is time; call about once a second, in seconds of a clock that never
-        goes back. Raises IbStreamError `journal_unavailable` after a failed sync."""
+        """Try the held blocks again when it is time, and see whether the files are still there; call about once a
+        second, in seconds of a clock that never goes back. Raises IbStreamError `journal_unavailable` after a failed
+        sync, and when they are gone."""
         self._check_alive()
+        if not self._dirty:  # else the syncing thread looks
+            self._look()
         if self.problem is not None and monotonic >= self._retry_at:
             self._retry_at = monotonic + RETRY_SECONDS
             self._write_held()
+
+    def _look(self) -> None:
+        try:
+            self._file.check_in_place(wait=False)
+        except OSError as error:
+            self._fail(str(error))
+            self._check_alive()
 
     def close(self) -> None:
         """Make everything durable and let go. Idempotent."""
@@ -281,8 +290,8 @@ class JournalWriter:
         """The syncing thread. What it syncs may be a file that was just rolled over: that is durable already."""
         while self.failed is None:
             with self._state:
-                if self._state.wait_for(lambda: self._dirty or self._hurry or self._closing, LOOK_SECONDS):
-                    self._state.wait_for(lambda: self._hurry or self._closing, self._commit_seconds)
+                self._state.wait_for(lambda: self._dirty or self._hurry or self._closing)
+                self._state.wait_for(lambda: self._hurry or self._closing, self._commit_seconds)
                 self._dirty = self._hurry = False
                 if self._closing:
                     return

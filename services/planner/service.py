@@ -4,6 +4,7 @@
 the database is away; a plan is in the journal before it is published; heartbeats go on through any read.
 """
 
+import math
 import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
@@ -27,7 +28,7 @@ from messages.control import (
 )
 from messages.errors import IbStreamError
 from messages.events import Block, EventBlock, Plan
-from messages.topics import CONTROL, LINK, PLAN, PLANNER_CONTROL, heartbeat_topic, sharded
+from messages.topics import CONTROL, LINK, ONE_GATEWAY, PLAN, PLANNER_CONTROL, heartbeat_topic, sharded
 from services.journal import JournalReader, saved_state
 from services.journal.cursor import Cursor
 from services.planner.catalogue import Catalogue
@@ -37,12 +38,13 @@ from services.planner.database import Database
 from services.planner.demo import ensure_demo
 from services.planner.sources import gather, with_project
 from services.planner.state import Defaults, Effect, Folded, PlannerState, Publish, Read
-from services.runtime.process import MAX_WAIT, Service
+from services.runtime.process import Service
 
 log = structlog.get_logger()
 
 STATE_VERSION = 4  # raise it when the fold changes: the streams are folded again then
 SAVE_SECONDS = 5.0
+HEALTH_SECONDS = 0.25  # between two looks at which of several gateways have failed
 
 
 class Saved(msgspec.Struct, kw_only=True):
@@ -106,7 +108,7 @@ class Planner:
             )
             if name:
                 service.on_topic(heartbeat_topic(sharded("gateway", name)), partial(self._on_beat, name))
-        service.every(0.25, self._watch)
+        service.every(1.0, self._watch)
         service.every(SAVE_SECONDS, self._save)
         service.each_turn(self._turn)
         service.on_close(self._save)
@@ -176,9 +178,11 @@ class Planner:
         # While the past is being folded for the first time, a start may be one that was stopped long ago.
         # Later the writer may be ahead for as long as its disk is full: that must not stop the refreshes.
         self._caught_up = self._caught_up or not self._control.behind
-        if self._caught_up:
-            self._run(self._state.turn(self._service.clock.now()))
-        return MAX_WAIT
+        if not self._caught_up:
+            return math.inf
+        self._run(self._state.turn(self._service.clock.now()))
+        wait = self._state.wait(self._service.clock.now())
+        return wait if self._settings.gateway_names == ONE_GATEWAY else min(wait, HEALTH_SECONDS)
 
     def _run(self, effects: list[Effect]) -> None:
         for effect in effects:

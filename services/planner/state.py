@@ -6,6 +6,7 @@ and plans to publish. A plan goes out only when it differs from the last one. Wh
 plan stays in force, with the problem written on it, and reads go on until one succeeds.
 """
 
+import math
 from datetime import UTC, datetime
 
 import msgspec
@@ -170,6 +171,12 @@ class PlannerState:
             self._reading = self._number
             effects.append(Read(self._number, request))
         return effects
+
+    def wait(self, now: int) -> float:
+        """Seconds until `turn` has something to do though nothing happens; infinity when it waits for an answer."""
+        if self.folded.request is None or self._reading is not None:
+            return math.inf
+        return max(0.0, (self._due - now) / SECOND)
 
     def on_read(self, number: int, result: Answer | IbStreamError, now: int) -> list[Effect]:
         """What read `number` gave. One that was overtaken by a start, stop or refresh is dropped."""

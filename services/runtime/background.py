@@ -5,6 +5,7 @@ threads, and their outcomes come back on the loop's own thread, so that neither 
 the loop. The number of threads, of waiting jobs, and the time of each job are bounded.
 """
 
+import math
 import threading
 import traceback
 from collections.abc import Callable
@@ -68,13 +69,19 @@ class Background:
             number, crowded = self._count, self._error("has too many jobs waiting")
             self._call_soon(lambda: self._settle(number, crowded))
 
+    def wait(self, now: float) -> float:
+        """Seconds until `expire` may have something to do; infinity while no job is under way."""
+        if not self._pending:
+            return math.inf
+        return max(0.0, min(job.deadline for job in self._pending.values()) - now)
+
     def expire(self) -> None:
-        """Give up what has overrun its deadline. The loop calls it a few times a second; a Service does."""
+        """Give up what has overrun its deadline. The loop calls it when `wait` is over; a Service does."""
         if not self._pending:
             return
         now = self._monotonic()
         for number, job in list(self._pending.items()):
-            if now > job.deadline:
+            if now >= job.deadline:
                 hang = ": earlier ones still hang" if self._waiting.pop(number, None) is not None else ""
                 self._settle(number, self._error(f"gave no answer in {job.seconds:g} seconds{hang}"))
 

@@ -28,6 +28,7 @@ from messages.control import (
     StatusReply,
 )
 from messages.errors import CODES, IbStreamError
+from messages.topics import SIDE_SERVICES
 from services.base import keys
 from services.base.settings import Settings
 from services.runtime.connections import ConnectionMonitor
@@ -42,6 +43,9 @@ MAX_DRAIN = 2_000  # frames taken from a socket in one turn of the loop
 LOOK_SECONDS = 1.0  # between two looks whether a socket's file is still there
 TCP_HEARTBEAT_MS = 2_000  # a tcp connection that is silent for twice as long is given up, and made anew
 TCP_CONNECT_MS = 3_000
+RECONNECT_MS = 50  # before the first try to connect anew, doubling up to
+LONGEST_RECONNECT_MS = 500
+SIDE_RECONNECT_MS = 4_000  # and up to this for a service that most machines do not run: a try costs a wake-up
 
 PlainSocket = zmq.Socket[bytes]
 
@@ -121,10 +125,12 @@ class Listener:
 
 
 def _connect(sock: PlainSocket, settings: Settings, endpoint: str) -> None:
-    where = address(settings, endpoint)
+    where, service = address(settings, endpoint), endpoint.partition(".")[0]
     if where.startswith("tcp:"):
-        keys.arm_client(sock, settings, endpoint.partition(".")[0])
+        keys.arm_client(sock, settings, service)
         _watch_link(sock)
+    longest = SIDE_RECONNECT_MS if service in SIDE_SERVICES else LONGEST_RECONNECT_MS
+    sock.setsockopt(zmq.RECONNECT_IVL_MAX, longest)  # holds for the connections made after it
     sock.connect(where)
 
 
@@ -142,8 +148,7 @@ def _socket(context: zmq.Context[PlainSocket], kind: int) -> PlainSocket:
     sock.setsockopt(zmq.RCVHWM, RECEIVE_HIGH_WATER)
     sock.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME)
     sock.setsockopt(zmq.HANDSHAKE_IVL, 5_000)
-    sock.setsockopt(zmq.RECONNECT_IVL, 50)
-    sock.setsockopt(zmq.RECONNECT_IVL_MAX, 500)
+    sock.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
     return sock
 
 

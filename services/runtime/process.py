@@ -3,6 +3,7 @@
 A service builds its sockets and handlers on a `Service`, and `main` runs it: settings and lock first, with
 one clear line and an exit code when they are wrong; then the loop until SIGINT or SIGTERM; then a close that
 takes well under five seconds. Handlers run on the loop's thread, one at a time; an exception ends the process.
+The loop sleeps until a socket can be read or something is due, however long that is; what woke it is counted.
 """
 
 import contextlib
@@ -11,11 +12,11 @@ import math
 import os
 import queue
 import resource
+import select
 import signal
 import socket
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -44,7 +45,7 @@ from services.runtime.timers import Timers
 
 log = structlog.get_logger()
 
-MAX_WAIT = 0.25  # seconds: the longest that the loop sleeps
+BEHIND_SECONDS = 0.02  # between two looks at a stream that is known to go on
 
 
 class Service:
@@ -65,9 +66,10 @@ class Service:
         self._context: zmq.Context[PlainSocket] = zmq.Context()
         self._poller = zmq.Poller()
         self._readers: dict[Any, Callable[[], None]] = {}
+        self._wakes: dict[str, int] = {}  # of the loop, by the handler that it woke for
         self._timers = Timers()
         self._turn_handlers: list[Callable[[], float]] = []
-        self._patience = MAX_WAIT
+        self._patience = 0.0
         self.pace = 0.0  # least seconds between the beginnings of two turns that the sockets woke; set by `build`
         self._topics: dict[str, Callable[[str, bytes], None]] = {}
         self._on_demand: set[str] = set()
@@ -107,12 +109,13 @@ class Service:
             self._poller.unregister(source)
 
     def every(self, seconds: float, handler: Callable[[], None]) -> None:
-        """Call `handler` at once and then every `seconds`; after a stall once, not once for each time missed."""
+        """Call `handler` at once and then at every multiple of `seconds` on the monotonic clock, together with all
+        other timers that are due then; after a stall once, not once for each time missed."""
         self._timers.add(seconds, handler, self.clock.monotonic())
 
     def each_turn(self, handler: Callable[[], float]) -> None:
         """Call `handler` at the end of each turn of the loop, after all that the turn brought; it returns the
-        seconds after which it wants to be called again even if nothing happens."""
+        seconds after which it wants to be called again even if nothing happens, infinity for never."""
         self._turn_handlers.append(handler)
 
     def call_soon(self, call: Callable[[], None]) -> None:
@@ -238,7 +241,7 @@ class Service:
         topics = {*self._topics, *heartbeats} - self._on_demand
         subscriber = Subscriber(self._context, self.settings, map(events_endpoint, services), topics)
         self._subscriber = subscriber
-        self.on_readable(subscriber.socket, self._drain)
+        self.on_readable(subscriber.socket, self.drain)
         self.on_close(subscriber.close)
         for follower in self.followers.values():
             follower.look_back()
@@ -310,27 +313,48 @@ class Service:
         self.lock.release()
 
     def _turn(self) -> None:
-        wait = min(MAX_WAIT, self._patience, self._timers.wait(self.clock.monotonic()))
-        if any(follower.behind for follower in self.followers.values()):
-            wait = min(wait, 0.02)
-        woken = self._poller.poll(math.ceil(wait * 1000))
+        woken = self._poller.poll(self._sleep())
         began = self.clock.monotonic()
         for source, _ in woken:
             handler = self._readers.get(source)
             if handler is not None:
                 handler()
+        self._count_wake(self._readers.get(woken[0][0]) if woken else None, began)
         for follower in self.followers.values():
             if follower.behind:
                 follower.step()
         self._timers.run(self.clock.monotonic())
         for background in self._backgrounds:
             background.expire()
-        self._patience = min((handler() for handler in self._turn_handlers), default=MAX_WAIT)
+        self._patience = min((handler() for handler in self._turn_handlers), default=math.inf)
         if woken and self.pace and not self._stopping:
             # Under load a turn then takes many blocks at once; the first one after a quiet while never waits.
-            time.sleep(max(0.0, min(self.pace, began + self.pace - self.clock.monotonic())))
+            self._rest(began + self.pace - self.clock.monotonic())
 
-    def _drain(self) -> None:
+    def _rest(self, seconds: float) -> None:
+        """Leave the sockets alone for so long; a signal, and a call from another thread, end it."""
+        if 0.0 < seconds <= self.pace:
+            select.select([self._wakeup], [], [], seconds)
+
+    def _sleep(self) -> int:
+        """Milliseconds until something is due."""
+        now = self.clock.monotonic()
+        wait = min(self._patience, self._timers.wait(now))
+        for background in self._backgrounds:
+            wait = min(wait, background.wait(now))
+        if any(follower.behind for follower in self.followers.values()):
+            wait = min(wait, BEHIND_SECONDS)
+        return math.ceil(wait * 1000)
+
+    def _count_wake(self, handler: Callable[[], None] | None, at: float) -> None:
+        """What the loop woke for: a socket's handler, else the timer that is due, else what a turn's handler wanted."""
+        if handler is None and self._timers.wait(at) <= 0.0:
+            handler = self._timers.next
+        name = "deadline" if handler is None else getattr(handler, "__qualname__", type(handler).__name__)
+        self._wakes[name] = self._wakes.get(name, 0) + 1
+
+    def drain(self) -> None:
+        """Take in what other services have published. The loop does it by itself, at its pace."""
         assert self._subscriber is not None
         for topic, payload in self._subscriber.drain():
             if topic.startswith(HEARTBEAT_PREFIX):
@@ -359,6 +383,7 @@ class Service:
             "memory_bytes": _resident_bytes(),
             "bus_malformed_frames_total": self.malformed + (self._subscriber.malformed if self._subscriber else 0),
         }
+        values.update({f'loop_wakeups_total{{by="{name}"}}': float(count) for name, count in self._wakes.items()})
         for endpoint in (self.publisher, *self._servers):
             values.update(endpoint.metrics())
         for stream, follower in self.followers.items():

@@ -23,6 +23,8 @@ from services.runtime.bus import PlainSocket, Server, client_socket, read_answer
 
 MAX_SEQ: Final = (1 << 63) - 1  # that a journal can hold
 MAX_BYTES: Final = 8 << 20  # of blocks in one answer
+LOOK_MS: Final = 4_000  # between two looks at the socket's file: consumers on this machine read the journal's files
+PEER_LOOK_MS: Final = 1_000  # and at whether connections from elsewhere must prove themselves anew
 
 
 class ReplayServer:
@@ -33,6 +35,7 @@ class ReplayServer:
         self._readers = {stream: JournalReader(settings.journal_dir, stream) for stream in streams}
         self._server = Server(context, settings, replay_endpoint(service), self._handle)
         self._disconnect_all = False
+        self._look_ms = PEER_LOOK_MS if service in settings.peers else LOOK_MS
 
     def run(self) -> None:
         """Serve until the context ends. Call in a thread."""
@@ -41,7 +44,7 @@ class ReplayServer:
         poller.register(self._server.connections.socket, zmq.POLLIN)
         try:
             while True:
-                poller.poll(1_000)
+                poller.poll(self._look_ms)
                 if self._disconnect_all:
                     self._disconnect_all = False
                     self._server.disconnect_all()

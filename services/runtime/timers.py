@@ -1,6 +1,12 @@
-"""The timers of a loop, and how late the loop was for them. Pure: times are seconds on a clock that never goes back."""
+"""The timers of a loop, and how late the loop was for them. Pure: times are seconds on a clock that never goes back.
+
+A timer is due at the whole multiples of its period on that clock, which all processes of a machine share: so what is
+done every half second and what is done every second fall together, in one process and in all of them, and each wakes
+up once for both.
+"""
 
 import heapq
+import math
 from collections import deque
 from collections.abc import Callable
 from itertools import count
@@ -18,7 +24,7 @@ class Timers:
         self.lag = LoopLag()
 
     def add(self, seconds: float, handler: Callable[[], None], now: float) -> None:
-        """Call `handler` at once, and then every `seconds`, which are more than none."""
+        """Call `handler` at once, and then at every multiple of `seconds`, which are more than none."""
         assert seconds > 0
         heapq.heappush(self._due, (now, next(self._numbers), seconds, handler))
 
@@ -26,14 +32,23 @@ class Timers:
         """Seconds until the next one is due."""
         return max(0.0, self._due[0][0] - now)
 
+    @property
+    def next(self) -> Callable[[], None]:
+        """The handler that is due next."""
+        return self._due[0][3]
+
     def run(self, now: float) -> None:
         """Call what is due."""
         while self._due[0][0] <= now:
             due, number, seconds, handler = self._due[0]
             self.lag.note(now - due, now)
-            following = due + seconds
-            heapq.heapreplace(self._due, (following if following > now else now + seconds, number, seconds, handler))
+            heapq.heapreplace(self._due, (_multiple_after(now, seconds), number, seconds, handler))
             handler()
+
+
+def _multiple_after(now: float, seconds: float) -> float:
+    """The first multiple of `seconds` after `now`, which may be one itself but for what floats leave of it."""
+    return (math.floor(now / seconds + 1e-6) + 1) * seconds
 
 
 class LoopLag:

@@ -8,6 +8,7 @@ turn and no more; nothing is made that nobody listens to. What is kept is saved 
 reads the rest from the journal, and without a saved state the last day, a slice a turn.
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
 from itertools import islice
@@ -29,7 +30,7 @@ from services.quotes.candles import LONGEST, BookState, CandleBook, News
 from services.quotes.checkpoints import checkpoint_before
 from services.quotes.trades import FIELDS, MINUTE
 from services.runtime.follow import Follower
-from services.runtime.process import MAX_WAIT, Service
+from services.runtime.process import Service
 from services.runtime.replay_endpoint import RemoteSource
 
 log = structlog.get_logger()
@@ -47,6 +48,7 @@ A_TURN: Final = 40  # candles published in one turn of the loop: about a millise
 SLICE_BYTES: Final = 1 << 18  # read in one turn to catch up
 SAVE_SECONDS: Final = 300.0  # a thousand symbols take 40 ms
 CLOSE_SECONDS: Final = 1.0
+LOOK_SECONDS: Final = 0.5  # between two looks at what is due
 BEHIND_SECONDS: Final = 0.001  # between two turns while there is more to catch up with
 
 
@@ -112,11 +114,11 @@ class Candles:
     def turn(self, at: float, now: int) -> float:
         """Seconds until it wants to be called again. `at` is on a clock that never goes back, `now` UTC nanoseconds."""
         if not self._intervals:
-            return MAX_WAIT
+            return math.inf
         if self._catch_up():
             return BEHIND_SECONDS
         if any(follower.behind for follower in self._followers.values()):
-            return MAX_WAIT
+            return LOOK_SECONDS
         self._look_who_listens(now)
         self._find_due(now)
         self._publish(now)
@@ -125,7 +127,7 @@ class Candles:
             self._book.forget(now - now % MINUTE - KEPT, now - SECONDS_KEPT)
         if at >= self._save_due:
             self._save(at)
-        return 0.0 if self._waiting else MAX_WAIT
+        return 0.0 if self._waiting else LOOK_SECONDS
 
     def close(self) -> None:
         """Keep what is folded, for the next start."""

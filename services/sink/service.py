@@ -28,7 +28,7 @@ from services.quotes.checkpoints import newest_checkpoint
 from services.quotes.projection import Projection, file_bytes
 from services.quotes.status_fallback import StatusKeeper
 from services.runtime.bus import is_listening
-from services.runtime.process import MAX_WAIT, Service
+from services.runtime.process import Service
 from services.sink.candles import Candles
 from services.sink.core import Conflator
 from services.sink.status_file import after_files, shortened
@@ -45,7 +45,8 @@ SAVE_SHARE = 0.05  # most of the loop's time that saving may take
 RETRY_SECONDS = 1.0
 COUNT_SECONDS = 0.05
 IDLE_SECONDS = 2.0  # after which files are written though a stream is behind; at start, without progress
-TURN_SECONDS = 0.01  # files are conflated to a longer interval anyway
+TURN_SECONDS = 0.02  # files are conflated to a longer interval anyway
+LOOK_SHARE = 0.1  # of the span: between two looks at what is to be renewed, and twice a second at least
 ALONE_SECONDS = 0.4  # for one of those followed to begin to end too
 END_SECONDS = 1.5  # for all of them to have ended
 CLOSE_SECONDS = 2.0  # for the last files
@@ -110,7 +111,8 @@ class Sink:
         for name in self._followed:
             service.on_topic(heartbeat_topic(name), self._on_heartbeat)
         service.each_turn(self._turn)
-        service.every(service.settings.heartbeat_interval, self._count)
+        looks = min(0.5, service.settings.heartbeat_interval, service.settings.good_for_seconds * LOOK_SHARE)
+        service.every(looks, self._count)
         service.on_close(self._close)
         service.subscribe(self._followed)
 
@@ -149,7 +151,7 @@ class Sink:
         if self._hold(at):
             self._write_status(at)
             self._save(at)
-            return MAX_WAIT
+            return self._alive.wait(at)
         self._retry(at)
         self._review_vouching(at, now)
         self._conflator.mark(self._projection.changed)
@@ -160,7 +162,8 @@ class Sink:
         self._service.problem = self._files.problem
         self._tell_when_whole(at)
         self._save(at)
-        return min(self._conflator.wait(at), self._candles.turn(at, now))
+        waits = (self._conflator.wait(at), self._voucher.wait(at, now), self._alive.wait(at))
+        return min(*waits, self._candles.turn(at, now))
 
     def _tell_when_whole(self, at: float) -> None:
         """The supervisor waits for all files to be there before it says connected: do not let it wait for a beat."""
@@ -294,7 +297,7 @@ class Sink:
         self._save_due = now + SAVE_SECONDS
         if cursors == self._saved:
             return
-        if self._files.write(self._state_path, self._projection.dump(cursors)):
+        if self._files.write(self._state_path, self._projection.dump(cursors), lasting=True):
             self._saved = cursors
         spent = self._clock.monotonic() - now
         self._save_due = now + max(SAVE_SECONDS, spent / SAVE_SHARE)

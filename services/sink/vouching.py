@@ -7,6 +7,7 @@ seconds on a clock that never goes back, `now` is UTC nanoseconds; a moment is h
 the first stands still while the machine sleeps, the second may be set.
 """
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
@@ -124,6 +125,19 @@ class Voucher:
             return "link_down"
         return "link_silent" if source.age(at, now) >= self._span else None
 
+    def wait(self, at: float, now: int) -> float:
+        """Seconds until something may be withheld though nothing comes; infinity when nothing is vouched for."""
+        limit = min(self._silence, self._span)
+        left: list[float] = []
+        for name, writer in self._writers.items():
+            if kind(name) == "gateway":
+                left += [limit - moment.age(at, now) for moment in _moments(writer)]
+                if writer.reached is not None and writer.reached.source is not None:
+                    left.append(self._span - writer.reached.source.age(at, now))
+            elif writer.waiting:
+                left.append(limit - writer.waiting[0].sent.age(at, now))
+        return min((seconds for seconds in left if seconds >= 0), default=math.inf)
+
     def _known(self, gateway: str) -> Moment | None:
         beat = self._writers[gateway].reached
         if beat is None or beat.source is None:
@@ -139,3 +153,11 @@ class Voucher:
             for name, writer in self._writers.items()
             if kind(name) != "gateway"
         )
+
+
+def _moments(writer: _Writer) -> Iterable[Moment]:
+    """Those whose age decides whether a gateway is vouched for."""
+    if writer.heard is not None:
+        yield writer.heard
+    if writer.reached is not None:
+        yield writer.reached.sent

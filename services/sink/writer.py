@@ -13,7 +13,7 @@ import structlog
 
 from messages.codec import json_decoder
 from messages.views import Quote
-from services.base.files import clear_temporaries, overwrite_file, replace_file
+from services.base.files import clear_temporaries, exchange_file, overwrite_file, replace_file
 from services.quotes.projection import file_bytes
 
 log = structlog.get_logger()
@@ -45,14 +45,14 @@ class FileWriter:
         except OSError as error:
             log.error("folder_refused", path=str(self.folder), error=str(error))
 
-    def write(self, path: Path, data: bytes) -> bool:
-        """Put `data` at `path`. False when the disk refuses."""
+    def write(self, path: Path, data: bytes, *, lasting: bool = False) -> bool:
+        """Put `data` at `path`; `lasting`: the kernel is to write it out at once. False when the disk refuses."""
         try:
             if path not in self._known:
                 self._known.add(path)
                 if _content(path) == data:
                     return True
-            replace_file(path, data)
+            (replace_file if lasting else exchange_file)(path, data)
         except OSError as error:
             self._refused(path, error)
             return False

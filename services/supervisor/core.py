@@ -86,13 +86,15 @@ class Supervisor:
 
     # --- what comes in ---
 
-    def hear(self, beat: Heartbeat, at: float) -> None:
-        self.watch.hear(beat, at)
+    def hear(self, beat: Heartbeat, at: float) -> bool:
+        """True when it may change the verdict: it says something new, or the verdict waits for something."""
+        news = self.watch.hear(beat, at)
         if beat.service in self.watch.gateways:
             gateway = shard(beat.service)
             epoch = self.watch.epoch(beat.service, sharded(LINK, gateway))
             if epoch is not None:
                 self.facts.link_of(gateway).meet(epoch)
+        return news or self.verdict.word in ("starting", "degraded", "disconnected")
 
     def see_ticks(self, block: TickBlock, stream: str = TICKS) -> None:
         self.facts.see_ticks(block)

@@ -50,7 +50,7 @@ class Announced:
 
 
 class Watch:
-    """Hear heartbeats, `check` at least a few times a second, and ask for `states`."""
+    """Hear heartbeats, `check` at least twice a second and when `wait` is over, and ask for `states`."""
 
     def __init__(
         self,
@@ -68,21 +68,30 @@ class Watch:
         self._announced: dict[str, Announced] = {}
         self._behind: dict[str, dict[str, int]] = {}  # consumers, and by how many events of which streams
 
-    def hear(self, beat: Heartbeat, at: float) -> None:
-        if beat.service in self.known:
-            for stream, head in beat.heads.items():
-                self._announced.setdefault(stream, Announced()).hear(head, at)
-            self._behind[beat.service] = {
-                stream: due - seq
-                for stream, seq in beat.cursors.items()
-                if stream in self._announced and (due := self._announced[stream].due_by(at)) > seq
-            }
-            self._beats[beat.service] = beat
-            self._alive.hear(beat.service, at)
+    def hear(self, beat: Heartbeat, at: float) -> bool:
+        """True when it says something else than the one before it."""
+        name = beat.service
+        if name not in self.known:
+            return False
+        before, was_lost, was_behind = self._beats.get(name), name in self._alive.lost, self._behind.get(name)
+        for stream, head in beat.heads.items():
+            self._announced.setdefault(stream, Announced()).hear(head, at)
+        self._behind[name] = {
+            stream: due - seq
+            for stream, seq in beat.cursors.items()
+            if stream in self._announced and (due := self._announced[stream].due_by(at)) > seq
+        }
+        self._beats[name] = beat
+        self._alive.hear(name, at)
+        return was_lost or bool(was_behind or self._behind[name]) or before is None or _told(before) != _told(beat)
 
     def check(self, at: float) -> bool:
         """Notice who has gone silent. True: this process was held up, and has heard nobody meanwhile."""
         return self._alive.check(at)
+
+    def wait(self, at: float) -> float:
+        """Seconds until one who is heard now will be down if nothing more comes; infinity when none is heard."""
+        return self._alive.wait(at)
 
     def state(self, service: str) -> State:
         if service in self._alive.lost:
@@ -168,3 +177,8 @@ class Watch:
             loop_lag_ms=beat.loop_lag_ms,
             detail=beat.problem,
         )
+
+
+def _told(beat: Heartbeat) -> tuple[object, ...]:
+    """What of a heartbeat a verdict goes by, heads and cursors apart."""
+    return beat.pid, beat.started_at, beat.problem, beat.metrics.get(UNVOUCHED)

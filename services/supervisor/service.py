@@ -2,9 +2,10 @@
 
 `build` hangs it on a Service. Guarantees: a command is durable in the journal before it is acknowledged, or
 answered with `journal_unavailable` and forgotten; the status goes out at once when something changed (at most
-ten times a second) and every second; no command holds up the loop.
+ten times a second), every second while prices come, and in good time before it is over; no command holds up the loop.
 """
 
+import math
 import socket
 from collections.abc import Callable
 from functools import partial
@@ -47,8 +48,11 @@ from services.supervisor.quality import QualityAlerts, QualityWatch, metrics_of
 log = structlog.get_logger()
 
 TURN_SECONDS = 0.02  # a person waits for the answer to a command, and does not notice this
-REVIEW_SECONDS = 0.1
-PUBLISH_SECONDS = 1.0
+REVIEW_SECONDS = 0.1  # between two looks at everything, at least, when something changed
+LOOK_SECONDS = 0.5  # and at most
+POLL_SECONDS = 1.0
+PUBLISH_SECONDS = 0.95  # between two statuses while prices come: at every second look
+RENEW_SHARE = 0.38  # of the span for which a status is vouched for: one that says nothing new is renewed after that
 SAVE_SECONDS = 5.0
 SYNC_SECONDS = 2.0
 VALIDATE_MARGIN = 4.0  # seconds for the planner on top of what a database query may take
@@ -83,7 +87,11 @@ class SupervisorService:
         self._quality_alerts = QualityAlerts(settings.alert_min_interval)
         self._housekeeping = Housekeeping(service.clock.monotonic())
         self._changed = True
-        self._publish_due = 0.0
+        self._stirred = True  # something came that the verdict may depend on
+        self._review_due = 0.0
+        self._renew_seconds = settings.good_for_seconds * RENEW_SHARE
+        self._priced = False  # prices came since the status went out last
+        self._published_at = -math.inf
         self._alert_due = 0.0
         self._untold: list[AlertFired] = []  # price alerts that are not in the journal yet
 
@@ -101,7 +109,9 @@ class SupervisorService:
             service.on_topic(sharded(TICKS, gateway), self._on_ticks)
         self._follow(PLAN, facts.apply_plan)
         service.on_topic(HEARTBEAT_PREFIX, self._on_heartbeat)
-        service.every(REVIEW_SECONDS, self._review)
+        service.every(LOOK_SECONDS, self._look)
+        service.every(POLL_SECONDS, lambda: self._journal.poll(service.clock.monotonic()))
+        service.each_turn(self._turn)
         service.every(SAVE_SECONDS, self._save)
         service.every(SAVE_SECONDS, lambda: self._housekeeping.turn(service.clock.monotonic()))
         service.on_close(self._housekeeping.close)
@@ -126,6 +136,7 @@ class SupervisorService:
     def _on_ticks(self, topic: str, payload: bytes) -> None:
         try:
             self._core.see_ticks(decode_ticks(payload), topic)
+            self._priced = True
         except (msgspec.MsgspecError, ValueError):
             self._service.malformed += 1
 
@@ -135,7 +146,7 @@ class SupervisorService:
         except msgspec.MsgspecError:
             self._service.malformed += 1
             return
-        self._core.hear(beat, self._service.clock.monotonic())
+        self._stirred |= self._core.hear(beat, self._service.clock.monotonic())
 
     # --- commands ---
 
@@ -201,8 +212,20 @@ class SupervisorService:
 
     # --- what goes out ---
 
-    def _review(self) -> None:
-        now, at = self._service.clock.now(), self._service.clock.monotonic()
+    def _look(self) -> None:
+        self._stirred = True
+
+    def _turn(self) -> float:
+        """Review what came, or that somebody was not heard. Returns the seconds until there is need to again."""
+        at = self._service.clock.monotonic()
+        if (self._stirred or self._changed or not self._core.watch.wait(at)) and at >= self._review_due:
+            self._review(at)
+        wait = 0.0 if self._stirred or self._changed else self._core.watch.wait(at)
+        return max(wait, self._review_due - at)
+
+    def _review(self, at: float) -> None:
+        self._stirred, self._review_due = False, at + REVIEW_SECONDS
+        now = self._service.clock.now()
         before = self._core.verdict
         settled = not any(follower.behind for follower in self._service.followers.values())
         events = self._core.review(now, at, settled=settled)
@@ -214,13 +237,13 @@ class SupervisorService:
                     _say(event)
         if self._core.verdict != before:
             self._changed = True
-        if self._changed or at >= self._publish_due:
-            self._changed = False
-            self._publish_due = at + PUBLISH_SECONDS
-            self._journal.poll(at)
+        age = at - self._published_at
+        if self._changed or age >= self._renew_seconds or (self._priced and age >= PUBLISH_SECONDS):
+            self._changed = self._priced = False
+            self._published_at = at
             self._service.publisher.set_last(STATUS, encode(self._core.status(now)))
         if at >= self._alert_due:
-            self._alert_due = at + 1.0
+            self._alert_due = at + PUBLISH_SECONDS
             self._alert(at)
             self._look_for_price_alerts(now)
             self._quality.look(now, at)

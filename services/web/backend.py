@@ -81,6 +81,11 @@ class Threads:
         finally:
             self._waiting.discard(answer)
 
+    @property
+    def busy(self) -> bool:
+        """Whether a job is under way."""
+        return bool(self._waiting)
+
     def expire(self) -> None:
         """Give up what has overrun its time. Call a few times a second."""
         self._background.expire()

@@ -78,7 +78,6 @@ class Hub:
         if topic.startswith(QUOTE_PREFIX):
             quote = decode_quote(payload)
             self._quotes[quote.symbol] = quote
-            self._alive.hear("sink", at)
             self._show(quote, now)
         elif topic.startswith(CANDLE_PREFIX):
             self._take_candle(decode_candle(payload))

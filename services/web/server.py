@@ -9,10 +9,13 @@ import logging
 import socket
 import sys
 import threading
+import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from email.utils import formatdate
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from messages.errors import IbStreamError
 from services.base.settings import Settings
@@ -49,6 +52,39 @@ def bind(settings: Settings) -> socket.socket:
     return sock
 
 
+class _Server(uvicorn.Server):
+    """uvicorn's, less its looking ten times a second whether it shall end: it is told."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._loop = asyncio.get_running_loop()
+        self._ends = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        await self._ends.wait()
+
+    def end(self) -> None:
+        """May be called from any thread."""
+        self.should_exit = True
+        with suppress(RuntimeError):  # its loop has ended by itself
+            self._loop.call_soon_threadsafe(self._ends.set)
+
+
+def dated(app: ASGIApp) -> ASGIApp:
+    """The app with the header `Date` on every answer, of the moment at which it begins."""
+
+    async def with_date(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_date(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                date = formatdate(time.time(), usegmt=True).encode()
+                message = {**message, "headers": [(b"date", date), *message.get("headers", ())]}
+            await send(message)
+
+        await app(scope, receive, send_with_date)
+
+    return with_date
+
+
 class WebServer:
     """Serves what `start` builds on the event loop's thread, until `close`. `failed` says why it ended by itself."""
 
@@ -57,7 +93,7 @@ class WebServer:
         self._settings = settings
         self._sock = sock
         self._start = start
-        self._server: uvicorn.Server | None = None
+        self._server: _Server | None = None
         self._thread = threading.Thread(target=self._run, name="http", daemon=True)
         self._quiet()
 
@@ -70,7 +106,7 @@ class WebServer:
 
     def close(self) -> None:
         if self._server is not None:
-            self._server.should_exit = True
+            self._server.end()
         if self._thread.ident is not None:
             self._thread.join(2 * GRACE_SECONDS)
         self._sock.close()
@@ -87,7 +123,7 @@ class WebServer:
         refusals = Refusals(loop.time)
         loop.set_exception_handler(refusals.on_loop_error)
         config = uvicorn.Config(
-            app,
+            dated(app),
             http=protocol(most_connections(), refusals),
             backlog=ACCEPTED_AT_ONCE,
             log_config=None,
@@ -95,11 +131,12 @@ class WebServer:
             lifespan="off",
             ws="none",
             server_header=False,
+            date_header=False,
             proxy_headers=False,
             timeout_graceful_shutdown=GRACE_SECONDS,
             h11_max_incomplete_event_size=32 << 10,
         )
-        self._server = uvicorn.Server(config)
+        self._server = _Server(config)
         ready = asyncio.create_task(self._announce(self._server))
         await self._server.serve(sockets=[self._sock])
         ready.cancel()

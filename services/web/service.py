@@ -1,7 +1,8 @@
 """The web service: a client of the bus on the service's loop, and an HTTP server on a thread beside it.
 
-The two meet in one place: the newest frame of each topic, taken over by the server's loop ten times a second.
-So neither ever waits for the other, and what lies between them is bounded.
+The two meet in one place: the newest frame of each topic, taken over by the server's loop ten times a second while a
+page listens. So neither ever waits for the other, and what lies between them is bounded. While nobody listens, the bus
+is read at leisure and quotes are left as they came; a request has what is new taken in before it is answered.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ from functools import partial
 
 import msgspec
 import structlog
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from messages.codec import decode_candle
 from messages.errors import IbStreamError
@@ -44,6 +45,10 @@ from services.web.server import WebServer, bind
 log = structlog.get_logger()
 
 TURN_SECONDS = 0.02  # between two drains of the bus, under load
+LEISURE_SECONDS = 0.25  # the same while nobody listens
+AWAKE_SECONDS = 1.0  # for which a request has the bus read at full pace
+CATCH_UP_SECONDS = 0.2  # that a request waits for it at most
+LOOK_SECONDS = 0.5  # between two looks at who is still heard, while nobody listens
 BIND_SECONDS = 1.0  # between two tries to have the page's address
 STEP_SECONDS = 0.1  # between two looks at what came: the most that the page is behind for it
 
@@ -68,6 +73,14 @@ class LatestFrames:
         with self._lock:
             frames, self._frames = self._frames, {}
             return frames
+
+    def take_words(self) -> dict[str, bytes]:
+        """All but the quotes."""
+        with self._lock:
+            words = {topic: payload for topic, payload in self._frames.items() if not topic.startswith(QUOTE_PREFIX)}
+            for topic in words:
+                del self._frames[topic]
+            return words
 
 
 def build(service: Service) -> None:
@@ -134,6 +147,8 @@ class Runner:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._leave: Callable[[], None] = lambda: None
         self._tasks: list[asyncio.Task[None]] = []
+        self._awake_until = 0.0
+        self._asked = asyncio.Event()
 
     async def start(self) -> ASGIApp:
         settings, clock = self._service.settings, self._service.clock
@@ -160,7 +175,14 @@ class Runner:
 
         self._loop, self._leave = asyncio.get_running_loop(), leave
         self._tasks.append(asyncio.create_task(self._pass_on(backend, control.threads, planner.threads, read)))
-        return create_app(backend)
+        app = create_app(backend)
+
+        async def fresh(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] == "http":
+                await self._catch_up(backend)
+            await app(scope, receive, send)
+
+        return fresh
 
     def close(self) -> None:
         """Let event streams and commands end, so that the server can. Called on the service's thread."""
@@ -172,14 +194,46 @@ class Runner:
         self._service.call_soon(partial(self._service.listen, CANDLE_PREFIX + candle, wanted=wanted))
 
     async def _pass_on(self, backend: Backend, *threads: Threads) -> None:
-        clock = backend.clock
+        clock, hub, room = backend.clock, backend.hub, backend.room
         while True:
             for kind in threads:
                 kind.expire()
-            frames = self._latest.take()
-            if backend.hub.apply(frames.items(), clock.monotonic(), clock.now()):
-                backend.room.wake()
-            await asyncio.sleep(STEP_SECONDS)
+            at = clock.monotonic()
+            awake = room.clients > 0 or at < self._awake_until or any(kind.busy for kind in threads)
+            self._service.pace = TURN_SECONDS if awake else LEISURE_SECONDS
+            frames = self._latest.take() if awake else self._latest.take_words()
+            if hub.apply(frames.items(), at, clock.now()):
+                room.wake()
+            if awake:
+                await asyncio.sleep(STEP_SECONDS)
+            else:
+                self._asked.clear()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK_SECONDS):
+                        await self._asked.wait()
+
+    async def _catch_up(self, backend: Backend) -> None:
+        """Before a request is answered: take in what has come on the bus, unless that is done all the time."""
+        clock = backend.clock
+        listens = clock.monotonic() < self._awake_until - AWAKE_SECONDS / 2 or backend.room.clients > 0
+        self._awake_until = clock.monotonic() + AWAKE_SECONDS
+        self._asked.set()
+        if listens:
+            return
+        assert self._loop is not None
+        drained, loop = asyncio.Event(), self._loop
+
+        def drain() -> None:
+            self._service.drain()
+            with suppress(RuntimeError):  # the server has ended
+                loop.call_soon_threadsafe(drained.set)
+
+        self._service.call_soon(drain)
+        with suppress(TimeoutError):  # the service's loop is held up: what is known is shown, with its times
+            async with asyncio.timeout(CATCH_UP_SECONDS):
+                await drained.wait()
+        if backend.hub.apply(self._latest.take().items(), clock.monotonic(), clock.now()):
+            backend.room.wake()
 
 
 def _some_days_ago(service: Service, stream: str) -> Cursor | None:

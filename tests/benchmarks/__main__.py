@@ -15,6 +15,7 @@ NAMES = (
     "latency",
     "end_to_end",
     "cost",
+    "wakeups",
     "scale",
     "web",
     "client",

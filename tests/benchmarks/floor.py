@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import zmq
 
-from services.base.files import replace_file
+from services.base.files import exchange_file
 
 SUBSCRIBERS = 3
 FILES = 100
@@ -95,4 +95,4 @@ def _take(ready: Connection, address: str, folder: Path | None) -> None:
             subscriber.recv()
             if folder is not None:
                 count += 1
-                replace_file(folder / f"{count % FILES}.json", content)
+                exchange_file(folder / f"{count % FILES}.json", content)

@@ -1,5 +1,9 @@
 """Silence: of whom it is told, and that it is never the listener's own."""
 
+import math
+
+import pytest
+
 from services.base.liveness import STALL, Liveness
 
 
@@ -22,6 +26,18 @@ def test_who_is_silent_for_longer_than_the_timeout_is_lost_until_heard_again() -
     assert alive.lost == {"gateway"} and not alive.heard("gateway") and alive.heard("sink")
     alive.hear("gateway", at)
     assert not alive.lost
+
+
+def test_it_tells_until_when_there_is_nothing_to_check() -> None:
+    alive = Liveness(1.5, 100.0)
+    assert alive.wait(100.0) == math.inf
+    alive.hear("gateway", 100.2)
+    alive.hear("sink", 100.6)
+    assert alive.wait(100.7) == pytest.approx(1.0)
+    for at in (100.7, 101.2, 101.71):
+        alive.check(at)
+    assert alive.lost == {"gateway"}
+    assert alive.wait(101.8) == pytest.approx(0.3), "who is lost already is not waited for"
 
 
 def test_who_is_expected_and_never_comes_is_lost_after_the_grace() -> None:

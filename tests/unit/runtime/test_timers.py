@@ -34,6 +34,21 @@ def test_timers_keep_their_rhythm() -> None:
     assert max(loop.told) < 1e-6
 
 
+def test_timers_that_begin_at_any_moment_fall_together() -> None:
+    timers, calls = Timers(), list[tuple[str, float]]()
+    now = 1000.137
+    timers.add(1.0, lambda: calls.append(("rare", now)), now)
+    now = 1000.358
+    timers.add(0.5, lambda: calls.append(("often", now)), now)
+    wakes = set()
+    while now < 1004.9:
+        wakes.add(round(now, 6))
+        timers.run(now)
+        now += timers.wait(now)
+    assert {at for name, at in calls if name == "rare"} - {1000.358} == {1001.0, 1002.0, 1003.0, 1004.0}
+    assert wakes == {1000.358, 1000.5, 1001.0, 1001.5, 1002.0, 1002.5, 1003.0, 1003.5, 1004.0, 1004.5}
+
+
 def test_after_a_stall_each_timer_fires_once_and_the_lag_is_told_for_a_while() -> None:
     loop = Loop()
     loop.turn(1.05)

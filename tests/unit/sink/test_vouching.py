@@ -1,5 +1,7 @@
 """Until when the sink vouches: bounded by the newest moment of which all is known, whatever clocks and processes do."""
 
+import math
+
 import msgspec
 import pytest
 
@@ -77,6 +79,22 @@ def test_a_silent_gateway_is_vouched_for_no_longer_than_the_span_after_its_last_
     assert world.withheld == "service_down"
     assert world.voucher.good_until("gateway", world.at, world.now) <= until
     assert world.pass_time(1).left <= 0
+
+
+def test_it_tells_when_a_silence_begins_to_count_to_the_moment() -> None:
+    world = World()
+    assert world.voucher.wait(world.at, world.now) == math.inf, "nothing is vouched for yet"
+    world.pass_time(1)
+    world.beats = False
+    while world.withheld is None:
+        wait = world.voucher.wait(world.at, world.now)
+        assert 0 <= wait <= SILENCE
+        assert (
+            world.voucher.withheld("gateway", world.at + wait - 0.01, world.now + int((wait - 0.01) * SECOND)) is None
+        )
+        before, expected = world.at, world.at + wait
+        world.pass_time(0.1)
+    assert before <= expected <= world.at + 0.1
 
 
 def test_a_reader_that_falls_behind_withholds_and_gives_again_once_it_has_caught_up() -> None:

@@ -1,12 +1,14 @@
 """Files on a disk that may refuse: announced, isolated, tried again."""
 
 import json
+import threading
 
 import pytest
 
 from messages.codec import encode_json
 from messages.views import Quote
-from services.base.files import clear_temporaries, replace_file
+from services.base import files
+from services.base.files import clear_temporaries, exchange_file, replace_file
 from services.sink.writer import FileWriter
 
 
@@ -21,16 +23,48 @@ def writer(tmp_path):
     return writer
 
 
-def test_a_file_is_replaced_in_one_step(tmp_path):
+@pytest.mark.parametrize("way", ["rename", "exchange", "exchange where there is none"])
+def test_a_file_is_replaced_in_one_step(tmp_path, monkeypatch, way):
+    put = replace_file if way == "rename" else exchange_file
+    if way.endswith("none"):
+        monkeypatch.setattr(files, "_renameat2", lambda: None)
     path = tmp_path / "new" / "folder" / "SPY.json"
-    replace_file(path, b"1")
+    put(path, b"1")
     before = path.stat().st_ino
     with path.open("rb") as reader:
-        replace_file(path, b"22")
+        put(path, b"22")
         assert reader.read() == b"1"
     assert path.read_bytes() == b"22"
     assert path.stat().st_ino != before
     assert names(path.parent) == ["SPY.json"]
+
+
+@pytest.mark.parametrize("put", [replace_file, exchange_file])
+def test_a_folder_in_the_place_of_a_file_is_left_there(tmp_path, put):
+    folder = tmp_path / "SPY.json"
+    folder.mkdir()
+    with pytest.raises(OSError):
+        put(folder, b"1")
+    assert folder.is_dir() and names(tmp_path) == ["SPY.json"]
+
+
+def test_a_reader_finds_the_whole_old_file_or_the_whole_new_one_while_they_change_places(tmp_path):
+    path, texts = tmp_path / "SPY.json", [bytes([letter]) * 4000 for letter in b"abcdefgh"]
+    exchange_file(path, texts[0])
+    done = threading.Event()
+
+    def write():
+        for number in range(400):
+            exchange_file(path, texts[number % len(texts)])
+        done.set()
+
+    writing = threading.Thread(target=write)
+    writing.start()
+    seen = set()
+    while not done.is_set():
+        seen.add(path.read_bytes())
+    writing.join()
+    assert seen <= set(texts)
 
 
 def test_what_a_killed_writer_left_is_cleared(tmp_path):
@@ -94,7 +128,7 @@ def test_a_status_that_finds_no_room_for_a_new_file_is_written_where_the_old_one
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("services.sink.writer.replace_file", full)
+    monkeypatch.setattr("services.sink.writer.exchange_file", full)
     assert not writer.write_roomy(path, b'{"status":"degraded"}', b"{}")
     assert json.loads(path.read_bytes()) == {"status": "degraded"}
     assert "No space left" in (writer.problem or "")
