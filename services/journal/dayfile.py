@@ -9,6 +9,7 @@ import os
 import sqlite3
 import struct
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import structlog
@@ -193,6 +194,20 @@ class DayFile:
         )
         self.written = row.last_seq
         self._log_bytes += PAGE * 2 + len(row.payload)
+
+    def insert_all(self, rows: Sequence[Row]) -> None:
+        """Several rows that follow each other, all or none. Raises sqlite3.Error, and nothing of them is there then."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            values = ((row.first_seq, row.events, row.epoch, row.time, checksum(*row), row.payload) for row in rows)
+            self._db.executemany("INSERT INTO block VALUES (?, ?, ?, ?, ?, ?)", values)
+            self._db.execute("COMMIT")
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):  # it may have rolled back by itself
+                self._db.execute("ROLLBACK")
+            raise
+        self.written = rows[-1].last_seq
+        self._log_bytes += sum(PAGE * 2 + len(row.payload) for row in rows)
 
     def probe(self, epoch: int) -> None:
         """Write what is there already: raises sqlite3.Error when the disk does not take even that."""

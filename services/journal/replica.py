@@ -5,12 +5,14 @@ Used by the relay. Epochs and sequence numbers are the writer's; what a reader f
 
 import contextlib
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 
 from messages.errors import IbStreamError
 from messages.events import Block
 from services.journal.dayfile import DayFile, empty_log, sync_path, unavailable
 from services.journal.days import MARKER_SUFFIX, Marker, day_files
+from services.journal.row import Row
 from services.journal.writer import JournalWriter
 
 
@@ -31,6 +33,20 @@ class JournalReplica(JournalWriter):
         assert block.epoch >= self.epoch, (block.epoch, self.epoch)
         self.epoch = block.epoch
         return self.append(payload, block.count, block.time)
+
+    def append_blocks(self, blocks: Sequence[tuple[Block, bytes]]) -> int:
+        """Append blocks that follow each other, in one transaction where that can be. Returns how many were taken."""
+        rows = [Row(block.first_seq, block.count, block.epoch, block.time, payload) for block, payload in blocks]
+        assert rows[0].first_seq == self.next_seq, (rows[0].first_seq, self.next_seq)
+        self._check_alive()
+        if len(rows) > 1 and self._write_all(rows):
+            self.epoch, self.seq = rows[-1].epoch, rows[-1].last_seq
+            self.time = max(self.time, *(row.time for row in rows))
+            return len(rows)
+        for number, (block, payload) in enumerate(blocks):
+            if not self.append_block(block, payload):
+                return number
+        return len(blocks)
 
     def _take_position(self, file: DayFile) -> None:
         super()._take_position(file)

@@ -7,6 +7,7 @@ a failed fsync again and calls that success.
 import sqlite3
 import threading
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 
 import structlog
@@ -237,12 +238,28 @@ class JournalWriter:
                 log.error("journal_refused", stream=self.stream, error=str(error), seq=self.seq)
             self.problem = f"the journal {self.stream} cannot be written: {error}"
             return False
-        self.bytes_written += len(row.payload)
+        self._written(len(row.payload))
+        return True
+
+    def _write_all(self, rows: Sequence[Row]) -> bool:
+        """Several rows at once, where nothing stands in the way. False: nothing of them is in the journal; one by one
+        they are refused with a reason, or held."""
+        if self.problem is not None or any(utc_day(row.time) > self._file.day for row in rows):
+            return False
+        try:
+            self._file.insert_all(rows)
+        except sqlite3.Error:
+            return False
+        self._written(sum(len(row.payload) for row in rows))
+        return True
+
+    def _written(self, size: int) -> None:
+        """Rows of so many bytes are in the file."""
+        self.bytes_written += size
         if not self._dirty:  # looked at after the row is there: the syncing thread takes it back before it looks
             with self._state:
                 self._dirty = True
                 self._state.notify_all()
-        return True
 
     def _write_held(self) -> None:
         """Write the held blocks, as far as the disk takes them; without any, ask whether it takes anything."""

@@ -49,16 +49,20 @@ class Mirror:
 
     def take(self, stream: str, payloads: list[bytes]) -> Verdict:
         """Append and publish blocks. Stops at the first that cannot be taken. Raises IbStreamError."""
+        run: list[tuple[Block, bytes]] = []  # that follow each other: journalled together
         for payload in payloads:
             try:
                 block = decode_block(stream, payload)
             except (msgspec.MsgspecError, ValueError):
                 self.malformed += 1
                 continue
-            verdict = self._take(stream, block, payload)
-            if verdict != "taken":
-                return verdict
-        return "taken"
+            if run and not _follows(run[-1][0], block):
+                verdict = self._take(stream, run)
+                if verdict != "taken":
+                    return verdict
+                run = []
+            run.append((block, payload))
+        return self._take(stream, run) if run else "taken"
 
     def on_value(self, topic: str, payload: bytes) -> None:
         """A last value. Of a heartbeat, the heads are put right: those that can be read here."""
@@ -74,23 +78,25 @@ class Mirror:
 
     # --- inside ---
 
-    def _take(self, stream: str, block: Block, payload: bytes) -> Verdict:
-        if position(block) <= self.head(stream):
-            self.doubled += 1
+    def _take(self, stream: str, run: list[tuple[Block, bytes]]) -> Verdict:
+        """Blocks that follow each other, less those that are known."""
+        head = self.head(stream)
+        new = [(block, payload) for block, payload in run if position(block) > head]
+        self.doubled += len(run) - len(new)
+        if not new:
             return "taken"
-        replica = self._replica(stream) or self._open(stream, block.first_seq, block.time)
-        if block.first_seq < replica.next_seq:
-            replica = self._rewound(stream, block)
-        if block.first_seq > replica.next_seq:
+        first = new[0][0]
+        replica = self._replica(stream) or self._open(stream, first.first_seq, first.time)
+        if first.first_seq < replica.next_seq:
+            replica = self._rewound(stream, first)
+        if first.first_seq > replica.next_seq:
             return "early"
-        if not replica.append_block(block, payload):
-            return "full"
-        self.taken += 1
-        if stream == PLAN:
-            self._publisher.set_last(PLAN, payload)
-        else:
-            self._publisher.send(stream, payload)
-        return "taken"
+        count = replica.append_blocks(new)
+        self.taken += count
+        publish = self._publisher.set_last if stream == PLAN else self._publisher.send
+        for _, payload in new[:count]:
+            publish(stream, payload)
+        return "taken" if count == len(new) else "full"
 
     def _rewound(self, stream: str, block: Block) -> JournalReplica:
         """The writer lost the end of its journal, which had come here, and has begun anew before it."""
@@ -114,3 +120,8 @@ class Mirror:
         )
         self._service.journals[stream] = replica
         return replica
+
+
+def _follows(before: Block, block: Block) -> bool:
+    """Whether a block is the next one of the same journal."""
+    return block.first_seq == before.first_seq + before.count and block.epoch >= before.epoch

@@ -1,10 +1,11 @@
 """One stream of another machine, from JetStream to its mirror on the main loop.
 
 Run by the engine. The replica's own head says where to go on, so nothing is kept here: the first newer message
-is searched for in JetStream, and read on from there. One batch is under way at a time: while the disk or the
-main loop is slow, the rest waits in JetStream.
+is searched for in JetStream, and read on from there. While one batch is journalled the next one is on its way, and no
+more: while the disk or the main loop is slow, the rest waits in JetStream.
 """
 
+import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -12,11 +13,12 @@ from typing import Any
 from messages.codec import decode_block
 from services.relay.engine import Connection
 from services.relay.mirror import Verdict
-from services.relay.names import Position, Trouble, jetstream_name, position, subject
+from services.relay.names import Position, Trouble, jetstream_name, position
 
 ANSWER_SECONDS = 5.0
-BATCH = 256  # messages
+BATCH = 512  # messages
 IDLE_SECONDS = 2.0  # without a message, after which JetStream is asked whether there is none
+EXPIRES = 30 * 1_000_000_000  # ns after which a request for messages is given up by the server
 CONSUMER_SECONDS = 60.0  # after which the server forgets a consumer that asks for nothing
 
 
@@ -44,7 +46,7 @@ class Receiver:
         while True:
             head = await self._head()
             at = await self._find(js, head)
-            verdict = await self._read(js, at)
+            verdict = await self._read(connection, js, at)
             if verdict == "full":
                 raise Trouble("the disk here takes no more blocks")
             if verdict == "early" and await self._head() == begun:
@@ -74,7 +76,7 @@ class Receiver:
             probe = (low + high) // 2
         return low
 
-    async def _read(self, js: Any, at: int) -> Verdict:
+    async def _read(self, connection: Connection, js: Any, at: int) -> Verdict:
         """Read on from message `at` until JetStream must be looked at anew."""
         from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
@@ -84,12 +86,19 @@ class Receiver:
             ack_policy=AckPolicy.NONE,
             inactive_threshold=CONSUMER_SECONDS,
         )
-        consumer = await js.pull_subscribe(subject(self.stream), stream=self._name, config=config)
+        consumer = await js.add_consumer(self._name, config)
+        pull = _Pull(connection, f"$JS.API.CONSUMER.MSG.NEXT.{self._name}.{consumer.name}")
         try:
+            await pull.begin()
             while True:
-                messages = await self._fetch(js, consumer, at)
-                if messages is None:
-                    return "taken"
+                messages = await pull.next()
+                if not messages:
+                    if (await js.stream_info(self._name)).state.last_seq >= at:
+                        return "taken"  # there is something, and it does not come: the server was restarted
+                    continue
+                numbers = [message.metadata.sequence.stream for message in messages]
+                if numbers != list(range(at, at + len(messages))):
+                    return "taken"  # the consumer went astray
                 verdict = await self._take([message.data for message in messages])
                 if verdict != "taken":
                     return verdict
@@ -97,16 +106,56 @@ class Receiver:
                 at += len(messages)
         finally:
             with contextlib.suppress(Exception):
-                await consumer.unsubscribe()
+                await pull.end()
 
-    async def _fetch(self, js: Any, consumer: Any, at: int) -> list[Any] | None:
-        """The next messages, of which the first is `at`; None when the consumer went astray."""
-        while True:
-            try:
-                messages: list[Any] = await consumer.fetch(BATCH, timeout=IDLE_SECONDS)
-            except TimeoutError:
-                if (await js.stream_info(self._name)).state.last_seq >= at:
-                    return None  # there is something, and it does not come: the server was restarted
-                continue
-            numbers = [message.metadata.sequence.stream for message in messages]
-            return messages if numbers == list(range(at, at + len(messages))) else None
+
+class _Pull:
+    """Messages of one consumer, asked for ahead: at most BATCH under way or waiting here, beside those handed out.
+
+    The library's own `fetch` hands them over one by one, at several turns of its loop and a timer each.
+    """
+
+    def __init__(self, connection: Connection, subject: str) -> None:
+        self._connection = connection
+        self._subject = subject
+        self._inbox = ""
+        self._subscription: Any = None
+        self._came: list[Any] = []
+        self._wanted = 0  # asked for, and not here yet
+        self._news = asyncio.Event()
+
+    async def begin(self) -> None:
+        self._inbox = self._connection.new_inbox()
+        self._subscription = await self._connection.subscribe(self._inbox, cb=self._take)
+
+    async def next(self) -> list[Any]:
+        """All that has come; after IDLE_SECONDS without any, nothing."""
+        if not self._wanted:
+            await self._ask()
+        if not self._came:
+            self._news.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(IDLE_SECONDS):
+                    await self._news.wait()
+        came, self._came = self._came, []
+        if self._wanted <= BATCH // 2:
+            await self._ask()  # on their way while these are journalled
+        return came
+
+    async def end(self) -> None:
+        if self._subscription is not None:
+            await self._subscription.unsubscribe()
+
+    async def _ask(self) -> None:
+        many = BATCH - self._wanted
+        self._wanted += many
+        await self._connection.publish(self._subject, b'{"batch":%d,"expires":%d}' % (many, EXPIRES), reply=self._inbox)
+
+    async def _take(self, message: Any) -> None:
+        if not message.data and message.headers is not None and "Status" in message.headers:
+            if message.headers["Status"] != "100":  # a request is over; how many were left of it does not matter:
+                self._wanted = 0  # what comes of another one all the same is in order
+        else:
+            self._came.append(message)
+            self._wanted = max(0, self._wanted - 1)
+        self._news.set()

@@ -1,8 +1,10 @@
 """One stream of this machine, from its journal to JetStream: every block once, in order, unchanged.
 
 Run by the engine. JetStream's own last message says where to go on, so nothing is kept here. Each message
-names the sequence number that it must follow there: a lost, doubled or overtaken one is refused by the server,
-and the stream is looked at anew. What is read ahead is one slice: while NATS is slow or away, the journal waits.
+names the sequence number that it must follow there: a lost, doubled or overtaken one is refused by the server, and so
+is every one after it. So the acknowledgement of a slice's last message is that of all of them, and no other is asked
+for; without it the stream is looked at anew. What is read ahead is one slice: while NATS is slow or away, the journal
+waits.
 """
 
 import asyncio
@@ -16,7 +18,7 @@ from services.relay.engine import Connection
 from services.relay.names import Position, Trouble, jetstream_name, message_id, position, subject
 from services.runtime.follow import Follower, ReplaySource
 
-SLICE_BYTES = 256 << 10
+SLICE_BYTES = 1 << 20
 ACK_SECONDS = 5.0
 LOOK_SECONDS = 0.5  # between two looks at the journal when nothing is heard
 DUPLICATE_WINDOW = 120.0  # seconds in which the server knows message ids
@@ -64,7 +66,7 @@ class Sender:
             while more:
                 more = follower.step()
                 self.behind = follower.behind + sum(block.count for block, _ in self._outbox)
-                await self._send(js, connection.max_payload)
+                await self._send(js, connection)
             self.behind = follower.behind
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), LOOK_SECONDS)
@@ -104,25 +106,26 @@ class Sender:
         if block.epoch > self._kept.epoch or position(block).seq > self._kept.seq:
             self._outbox.append((block, payload))
 
-    async def _send(self, js: Any, max_payload: int) -> None:
-        """Send the outbox, and wait for all acknowledgements."""
+    async def _send(self, js: Any, connection: Connection) -> None:
+        """Send the outbox, and wait until all of it is acknowledged."""
         outbox, self._outbox = self._outbox, []
-        sends = []
-        for offset, (block, payload) in enumerate(outbox):
-            if len(payload) + 1024 > max_payload:
+        to = subject(self.stream)
+        for number, (block, payload) in enumerate(outbox, 1):
+            if len(payload) + 1024 > connection.max_payload:
                 raise Trouble(
                     f"a block of {len(payload)} bytes at sequence number {block.first_seq} is more than the server's"
-                    f" max_payload of {max_payload}: raise that"
+                    f" max_payload of {connection.max_payload}: raise that"
                 )
             headers = {
                 "Nats-Msg-Id": message_id(self.stream, block),
-                "Nats-Expected-Last-Sequence": str(self._expected + offset),
+                "Nats-Expected-Last-Sequence": str(self._expected + number - 1),
             }
-            sends.append(js.publish(subject(self.stream), payload, headers=headers))
-        answers = await asyncio.gather(*sends, return_exceptions=True)
-        for (block, _), answer in zip(outbox, answers, strict=True):
-            if isinstance(answer, BaseException):
-                raise answer
+            if number < len(outbox):
+                await connection.publish(to, payload, headers=headers)
+                continue
+            answer = await js.publish(to, payload, headers=headers)
+            if answer.seq != self._expected + number:
+                raise Trouble(f"JetStream numbers a message {answer.seq} that follows {self._expected + number - 1}")
             self._expected = answer.seq
             self._kept = position(block)
-            self.sent += 1
+            self.sent += number

@@ -16,6 +16,7 @@ NAMES = (
     "end_to_end",
     "cost",
     "wakeups",
+    "relay",
     "scale",
     "web",
     "client",
