@@ -380,7 +380,9 @@ class Desk:
         """One cancels all: the others of its group end, or become smaller by the same part of what they are."""
         if not one.oca_group:
             return
-        for other in [other for other in self._groups[one.oca_group] if other is not one]:
+        for other in [other for other in self._groups.get(one.oca_group, ()) if other is not one]:
+            if not other.is_open:
+                continue  # it ended with one before it
             if one.oca_type == 1 or not one.remaining:
                 self._cancel(other)
                 continue
