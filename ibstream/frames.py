@@ -207,7 +207,7 @@ class Data:
             `ticks` and `gaps` here, within `symbols` and the span.
 
             Archived days are read by DuckDB itself, in parallel and only what a query asks for. Days that are not
-        archived yet are read anew for each query, so that it sees what is written by then: a million or two ticks a
+        archived yet are read anew for each query, so that it sees what is written by then: about a million ticks a
         second, and only what is within the span. Order by `seq`: many ticks have the same time.
         """
         from ibstream.frames_sql import create_views

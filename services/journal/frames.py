@@ -150,6 +150,8 @@ class _Scan:
         return self._begin <= row.time and (self._end is None or row.time < self._end)
 
     def _in_span(self, table: pa.Table) -> pa.Table:
+        if not self._begin and self._end is None:
+            return table
         time = table["time"].cast(pa.int64())
         low, high = pc.min_max(time).as_py().values()
         if self._begin <= low and (self._end is None or high < self._end):
