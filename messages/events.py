@@ -335,6 +335,8 @@ class PlannedSymbol(msgspec.Struct, frozen=True, omit_defaults=True):
     trading_class: str = ""
     con_id: int = 0  # IB's own id: it alone says which contract is meant
     sec_id: str = ""  # `ISIN:US0378331005`, CUSIP or FIGI: says so in place of the symbol
+    tick_by_tick: str = ""  # Last, AllLast, BidAsk or MidPoint: asked for beside the stream
+    real_time_bars: str = ""  # TRADES, MIDPOINT, BID or ASK: what bars of five seconds show, likewise
     chain: str = ""  # the symbol to whose chain this option belongs: it follows that one's price
 
 

@@ -47,6 +47,23 @@ MULTIPLIER: Final = 207  # value: what one contract is worth in units of its pri
 SIZE_UNIT: Final = 208
 VOLUME_UNIT: Final = 209
 DELAYED_VOLUME_UNIT: Final = 210
+# Tick by tick, where the plan asks for it: a time (Unix seconds), then what happened at that time.
+TRADE_TIME: Final = 211
+TRADE: Final = 212  # value: the price, with its size as IB counts it
+TRADE_VENUE: Final = 213  # text: exchange and special conditions, with a semicolon between
+QUOTE_TIME: Final = 214
+QUOTE_BID: Final = 215  # with its size
+QUOTE_ASK: Final = 216
+MIDPOINT: Final = 217
+# Bars of five seconds, where the plan asks for them: the start (Unix seconds), then the others.
+BAR_TIME: Final = 220
+BAR_OPEN: Final = 221
+BAR_HIGH: Final = 222
+BAR_LOW: Final = 223
+BAR_CLOSE: Final = 224
+BAR_VOLUME: Final = 225
+BAR_VWAP: Final = 226
+BAR_TRADES: Final = 227
 
 SOURCE_STREAM: Final = 0
 SOURCE_SNAPSHOT: Final = 1
@@ -114,7 +131,7 @@ SIZE_FIELD: Final[dict[int, str]] = {
 NUMERIC_STRING_FIELDS: Final = frozenset({LAST_TIME, DELAYED_LAST_TIME})
 """tickString fields whose text is a number (Unix seconds); the text of every other one is kept as text."""
 
-TEXT_FIELDS: Final = frozenset({CURRENCY, EXCHANGE})
+TEXT_FIELDS: Final = frozenset({CURRENCY, EXCHANGE, TRADE_VENUE})
 """Our own fields whose value is a text."""
 
 COMPUTED_FIELDS: Final = frozenset({10, 11, 12, 13, 53, 80, 81, 82, 83})
@@ -144,5 +161,12 @@ _NAMES: Final = """
     odd_lot_bid_exch odd_lot_ask_exch
 """
 
-TICK_NAME: Final[dict[int, str]] = dict(enumerate(_NAMES.split())) | QUOTE_FIELD
+_FINE: Final = {
+    TRADE_TIME: "trade_time", TRADE: "trade", TRADE_VENUE: "trade_venue", QUOTE_TIME: "quote_time",
+    QUOTE_BID: "quote_bid", QUOTE_ASK: "quote_ask", MIDPOINT: "midpoint", BAR_TIME: "bar_time", BAR_OPEN: "bar_open",
+    BAR_HIGH: "bar_high", BAR_LOW: "bar_low", BAR_CLOSE: "bar_close", BAR_VOLUME: "bar_volume", BAR_VWAP: "bar_vwap",
+    BAR_TRADES: "bar_trades",
+}  # fmt: skip
+
+TICK_NAME: Final[dict[int, str]] = dict(enumerate(_NAMES.split())) | QUOTE_FIELD | _FINE
 """What a tick is called: the quote field that it sets, or the name that IB's client has for it."""

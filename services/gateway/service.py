@@ -63,7 +63,7 @@ class Gateway:
         self._next_address_at = 0  # UTC ns: when the next one is tried though this one has not failed
         self._lookups = service.background("the name lookup", "invalid_setting", threads=2)
         self._router = TickRouter(OLDEST_VERSION)
-        self._official = OfficialClient(self._settings.ib_client_id, OLDEST_VERSION, self._router.add)
+        self._official = self._client_of(OLDEST_VERSION)
         self._rare: list[bytes] = []
         self._link_events: list[LinkEvent] = []
         self._probes = service.background("the probe of the first gateway", "invalid_setting", threads=1)
@@ -86,6 +86,9 @@ class Gateway:
         service.each_turn(self._until_due)
         service.every(1.0, self._poll_journals)
         service.on_close(self._on_close)
+
+    def _client_of(self, server_version: int) -> OfficialClient:
+        return OfficialClient(self._settings.ib_client_id, server_version, self._router.add, self._router.add_fine)
 
     def _open_recorder(self) -> flight_recorder.Recorder | None:
         segments = self._settings.flight_recorder_mb
@@ -290,6 +293,18 @@ class Gateway:
                 self._cancel(effect)
             case fx.ContractDetails(req_id, planned):
                 self._request(lambda ib: ib.contract_details(req_id, planned))
+            case fx.TickByTick(req_id, planned, con_id, what):
+                self._router.open(req_id, planned.symbol)
+                self._request(lambda ib: ib.tick_by_tick(req_id, planned, con_id, what))
+            case fx.RealTimeBars(req_id, planned, con_id, what):
+                self._router.open(req_id, planned.symbol)
+                self._request(lambda ib: ib.real_time_bars(req_id, planned, con_id, what))
+            case fx.CancelTickByTick(req_id):
+                self._router.close(req_id)
+                self._request(lambda ib: ib.cancel_tick_by_tick(req_id))
+            case fx.CancelRealTimeBars(req_id):
+                self._router.close(req_id)
+                self._request(lambda ib: ib.cancel_real_time_bars(req_id))
             case fx.OptionParams(req_id, planned, con_id):
                 self._request(lambda ib: ib.option_params(req_id, planned, con_id))
             case fx.History():
@@ -352,7 +367,7 @@ class Gateway:
 
     def _begin_session(self, connection: Connection) -> None:
         self._count_frames()
-        self._official = OfficialClient(self._settings.ib_client_id, connection.server_version, self._router.add)
+        self._official = self._client_of(connection.server_version)
         self._router.begin(connection.server_version, self._official.interpret)
         if self._recorder is not None:
             self._recorder.begin(connection.server_version)

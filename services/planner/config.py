@@ -14,6 +14,8 @@ import msgspec
 from messages.errors import IbStreamError
 from services.base import generic_ticks
 
+TICK_BY_TICK: Final = ("Last", "AllLast", "BidAsk", "MidPoint")
+REAL_TIME_BARS: Final = ("TRADES", "MIDPOINT", "BID", "ASK")
 ALL: Final = "*"  # in place of a symbol: every one that is not named
 
 
@@ -37,6 +39,8 @@ class ProjectConfig(msgspec.Struct, frozen=True):
     asset_types: frozenset[str] = frozenset()  # lower case; empty: all
     contracts: Mapping[str, object] = {}  # overrides: symbol -> notation or map
     options: Mapping[str, str] = {}  # chains: the underlying, and a line that says which options
+    tick_by_tick: Mapping[str, str] = {}  # by symbol as written: one of TICK_BY_TICK
+    real_time_bars: Mapping[str, str] = {}  # likewise: one of REAL_TIME_BARS
     generic_ticks: Mapping[str, frozenset[int]] = {}  # by symbol as written; ALL: of every other one
 
 
@@ -64,6 +68,8 @@ def parse_config(content: object, where: str) -> ProjectConfig:
         asset_types=frozenset(t.lower() for t in _texts(content.get("asset_types"), "asset_types", where)),
         contracts=_contracts(content.get("contracts"), where),
         options=_options(content.get("options"), where),
+        tick_by_tick=_chosen(content.get("tick_by_tick"), "tick_by_tick", TICK_BY_TICK, where),
+        real_time_bars=_chosen(content.get("real_time_bars"), "real_time_bars", REAL_TIME_BARS, where),
         generic_ticks=_generic_ticks(content.get("generic_ticks"), where),
     )
 
@@ -104,6 +110,14 @@ def _options(value: object, where: str) -> Mapping[str, str]:
     if not isinstance(value, Mapping) or not all(isinstance(line, str) for line in value.values()):
         raise _unexpected(where, 'has `options` that are no texts by symbol, such as {"SPY": "5 strikes, 3 expiries"}')
     return {str(symbol): line for symbol, line in value.items()}
+
+
+def _chosen(value: object, name: str, known: tuple[str, ...], where: str) -> Mapping[str, str]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping) or not all(one in known for one in value.values()):
+        raise _unexpected(where, f"has `{name}` that is no object by symbol of {', '.join(known)}")
+    return {str(symbol): str(one) for symbol, one in value.items()}
 
 
 def _generic_ticks(value: object, where: str) -> Mapping[str, frozenset[int]]:

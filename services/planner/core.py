@@ -4,7 +4,7 @@
 limits. The same input gives the same plan. The service calls both; `ibstream plan --dry-run` too.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Literal
 
 import msgspec
@@ -46,6 +46,8 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
     importance: Importance
     generic_ticks: str = ""  # as in PlannedSymbol
     chain: str = ""  # likewise
+    tick_by_tick: str = ""
+    real_time_bars: str = ""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -226,6 +228,20 @@ class _Builder:
             except IbStreamError as error:
                 self.warn(f"generic_ticks: {error.message}")
 
+        self._fine = {
+            kind: self._by_name(chosen, kind)
+            for kind, chosen in (("tick_by_tick", config.tick_by_tick), ("real_time_bars", config.real_time_bars))
+        }
+
+    def _by_name(self, chosen: Mapping[str, str], kind: str) -> dict[str, str]:
+        found = {}
+        for text, what in chosen.items():
+            try:
+                found[name_of(text)] = what
+            except IbStreamError as error:
+                self.warn(f"{kind}: {error.message}")
+        return found
+
     def _generic_ticks(self, name: str) -> str:
         own = self._ticks.get(name, self._ticks.get(ALL, frozenset()))
         return generic_ticks.written(own | self._ticks_of_all)
@@ -275,7 +291,10 @@ class _Builder:
             found = candidate
             if name in self._reasons:
                 found = msgspec.structs.replace(found, reason=_joined(self._reasons[name]))
-            yield msgspec.structs.replace(found, generic_ticks=self._generic_ticks(name)) if ticks else found
+            if ticks:
+                found = msgspec.structs.replace(found, generic_ticks=self._generic_ticks(name))
+            fine = {kind: chosen[name] for kind, chosen in self._fine.items() if name in chosen}
+            yield msgspec.structs.replace(found, **fine) if fine else found
 
     def all_warnings(self) -> list[str]:
         warnings = list(self._warnings)
@@ -376,6 +395,8 @@ def _planned(candidate: Candidate, priority: int) -> PlannedSymbol:
         chain=candidate.chain,
         con_id=contract.con_id,
         sec_id=contract.sec_id,
+        tick_by_tick=candidate.tick_by_tick,
+        real_time_bars=candidate.real_time_bars,
     )
 
 
@@ -408,7 +429,14 @@ def _candidate(planned: PlannedSymbol) -> Candidate:
         sec_id=planned.sec_id,
     )
     tier = _BENCHMARK if planned.reason.startswith(("benchmark", "risk_off")) else _FIRST
-    return Candidate(contract, planned.reason, (tier, planned.priority), planned.generic_ticks)
+    return Candidate(
+        contract,
+        planned.reason,
+        (tier, planned.priority),
+        planned.generic_ticks,
+        tick_by_tick=planned.tick_by_tick,
+        real_time_bars=planned.real_time_bars,
+    )
 
 
 def active_themes(config: ProjectConfig) -> list[Theme]:

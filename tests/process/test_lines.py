@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from messages.events import OptionsCentred, OptionsListed, TickBlock
-from messages.ticks import ticks
+from messages.ticks import Tick, ticks
 from messages.topics import TICKS
 from services.simulator.market.derived import expirations
 from services.simulator.market.listed import usual
@@ -173,3 +173,40 @@ def test_a_chain_follows_its_underlying_inside_the_line_budget(planned: Callable
     (listed,) = [event for event in running.link_events() if isinstance(event, OptionsListed)]
     centres = [event.strike for event in running.link_events() if isinstance(event, OptionsCentred)]
     assert listed.symbol == "AAPL" and abs(centres[-1] - underlying) < 8
+
+
+# --- tick by tick and bars of five seconds ---
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_tick_by_tick_and_five_second_bars_in_journal_and_client(
+    planned: Callable[..., Pipeline], version: int
+) -> None:
+    wishes = {"SPY": "AllLast", "QQQ": "BidAsk", "AAPL": "MidPoint", "MSFT": "Last"}
+    running = planned(
+        version, {"symbols": "SPY,QQQ,AAPL,MSFT,NVDA", "tick_by_tick": wishes, "real_time_bars": {"NVDA": "TRADES"}}
+    )
+
+    def rows(symbol: str) -> dict[str, Tick]:
+        blocks = [block for block in running.blocks(TICKS) if isinstance(block, TickBlock)]
+        return {
+            tick.name: tick for block in blocks for tick in ticks(block) if tick.symbol == symbol and tick.field > 210
+        }
+
+    bar = {"bar_time", "bar_open", "bar_high", "bar_low", "bar_close", "bar_volume", "bar_vwap", "bar_trades"}
+    expected = {
+        "SPY": {"trade_time", "trade", "trade_venue"},
+        "QQQ": {"quote_time", "quote_bid", "quote_ask"},
+        "AAPL": {"quote_time", "midpoint"},
+        "NVDA": bar,
+    }
+    for symbol, names in expected.items():
+        eventually(lambda s=symbol, n=names: rows(s).keys() == n, 40.0, symbol)
+    trade = rows("SPY")["trade"]
+    assert isinstance(trade.value, float) and 400 < trade.value < 900 and trade.size
+    found = rows("NVDA")
+    assert found["bar_low"].value <= found["bar_close"].value <= found["bar_high"].value
+    assert int(found["bar_time"].value) % 5 == 0
+    # IB allows three tick by tick, by the number of lines: the least important of four has none, and its prices.
+    assert not rows("MSFT") and field(running, "MSFT", "last") > 0
+    running.await_status("connected")

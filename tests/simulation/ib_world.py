@@ -382,6 +382,10 @@ class World:
             self.requests.pop(req_id, None)
             self.history_open.discard(req_id)
             return None
+        if isinstance(effect, fx.CancelTickByTick | fx.CancelRealTimeBars):
+            if req_id not in self.used_ids:
+                raise RuleBroken(f"a cancel of request {req_id}, which was never made")
+            return None
         if req_id != -1:
             if req_id in self.used_ids:
                 raise RuleBroken(f"request id {req_id} was used before")

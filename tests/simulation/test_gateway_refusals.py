@@ -370,3 +370,40 @@ def test_other_generic_ticks_renew_the_subscription_and_nothing_else() -> None:
     world.run(2)
     assert asked_for(world, "SPY") == ["", "236"] and world.state("SPY") == "live"
     assert len([said for said in world.of(fx.Emit) if getattr(said.event, "state", "") == "removed"]) == removed
+
+
+def fine_plan(world: World, **wishes: str) -> None:
+    plan = world.core.plan
+    assert plan is not None
+    changed = [
+        PlannedSymbol(one.symbol, one.reason, one.priority, tick_by_tick=wishes.get(one.symbol, ""))
+        for one in plan.symbols
+    ]
+    world.tell(fx.PlanChanged(msgspec.structs.replace(plan, symbols=changed)))
+    world.run(2)
+
+
+def test_tick_by_tick_within_ibs_limits_most_important_first() -> None:
+    world = live("A", "B", "C", "D", "E")
+    fine_plan(world, B="Last", C="Last", D="Last", E="BidAsk")
+    assert [asked.planned.symbol for asked in world.of(fx.TickByTick)] == ["B", "C", "D"]
+    asked = {one.planned.symbol: one.req_id for one in world.of(fx.TickByTick)}
+    world.error(10190, "Max number of tick-by-tick requests has been reached", asked["D"])
+    world.run(60)
+    assert len(world.of(fx.TickByTick)) == 3 and world.said["D"].message == "tick by tick is refused (10190)"
+    fine_plan(world, C="BidAsk")
+    world.run(20)
+    assert {one.req_id for one in world.of(fx.CancelTickByTick)} == {asked["B"], asked["C"]}
+    assert [(one.planned.symbol, one.what) for one in world.of(fx.TickByTick)][3:] == [("C", "BidAsk")]
+    assert world.all_live()
+
+
+def test_tick_by_tick_that_is_not_entitled_costs_no_price_and_is_asked_for_on_the_next_connection() -> None:
+    world = live("A", "B")
+    fine_plan(world, A="AllLast")
+    (asked,) = world.of(fx.TickByTick)
+    world.error(10189, "Failed to request tick-by-tick data: no market data permissions", asked.req_id)
+    world.run(60)
+    assert len(world.of(fx.TickByTick)) == 1 and world.all_live()
+    world.close()
+    world.until(lambda: len(world.of(fx.TickByTick)) == 2, within=120)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from messages.events import Bar
 from services.gateway.core import interface as fx
 from services.gateway.core.deadlines import NEVER, ns
+from services.gateway.core.fine_data import FINE
 from services.gateway.core.governor import Kind, Request
 from services.gateway.core.ib_errors import IbCode
 from services.gateway.core.symbol import Advisory, Route, Symbol
@@ -122,6 +123,8 @@ class Answers:
             self._end(request, entry)  # the next stream asks for less
         elif request.kind is Kind.OPTIONS:
             self.core.requests.finish(request)
+        elif request.kind in FINE:
+            self.core.fine_data.refused(request, symbol, entry)
         elif request.kind is Kind.DETAILS:
             self.core.requests.finish(request)
             self.core.contracts.failed(request, symbol)

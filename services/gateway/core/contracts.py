@@ -32,6 +32,7 @@ HEALED: Final = ns(5)  # between two tries when the link says again and again th
 DETAILS_FIRST: Final = ns(10)  # for so long a subscription waits for details without which prices have no unit
 NO_CONTRACT: Final = 200
 EXPIRED: Final = "expired"
+_WISHES: Final = ("generic_ticks", "tick_by_tick", "real_time_bars", "chain")  # which change no contract
 ENDING: Final = frozenset({"FUT", "OPT", "FOP", "WAR"})
 
 _STOPS: Final = (".", "!", "?", "\u3002")
@@ -197,7 +198,7 @@ def same_contract(one: PlannedSymbol, other: PlannedSymbol) -> bool:
     return all(
         getattr(one, field) == getattr(other, field)
         for field in PlannedSymbol.__struct_fields__
-        if field not in ("reason", "priority", "gateway", "home", "generic_ticks", "chain")
+        if field not in ("reason", "priority", "gateway", "home", *_WISHES)
     )
 
 

@@ -22,6 +22,7 @@ from services.gateway.core.deadlines import NEVER, Part
 from services.gateway.core.error_log import ErrorLog
 from services.gateway.core.fallback import Ladder
 from services.gateway.core.farms import Farms
+from services.gateway.core.fine_data import FineData
 from services.gateway.core.gap_ledger import Gaps
 from services.gateway.core.governor import Kind
 from services.gateway.core.ib_errors import SEC_DEF_OK, look_up
@@ -58,6 +59,7 @@ class GatewayCore:
         self.contracts = Contracts(context, self.requests)
         self.lines = Lines(context, self.requests)
         self.chains = Chains(context, self.requests)
+        self.fine_data = FineData(context, self.requests)
         pace = pace_of(settings)
         self.farms = Farms(context, pace)
         self.recovery = Recovery(context, pace, self.requests, self.link, self.farms)
@@ -230,7 +232,15 @@ class GatewayCore:
 
     def _remove(self, symbol: Symbol) -> None:
         held = symbol.requests
-        for request in (held.stream, held.snapshot, held.history, held.details, held.options):
+        for request in (
+            held.stream,
+            held.snapshot,
+            held.history,
+            held.details,
+            held.options,
+            held.tick_by_tick,
+            held.bars,
+        ):
             self.requests.cancel(request)
         self.gaps.removed(symbol)
         self.context.given[symbol.name] = max(symbol.price_time, symbol.price.floor)
@@ -276,12 +286,14 @@ class GatewayCore:
                 self.requests.connection_lost()
                 self.contracts.connection_lost()
                 self.chains.connection_lost()
+                self.fine_data.connection_lost()
                 self.answers.connection_lost()
                 self.farms.connection_lost()
                 self.competing.connection_lost()
             elif step is LinkStep.DATA_LOST:
                 for symbol in self.symbols.values():
                     self.answers.forget_stream(symbol)
+                self.fine_data.data_lost()
             self.recovery.link_stepped(step)
             self.silence.link_stepped(step)
             if step in (LinkStep.UP, LinkStep.DATA_LOST, LinkStep.DATA_KEPT):
@@ -407,11 +419,19 @@ class GatewayCore:
         if self.link.connected:
             wake = min(self._keep_subscribed(symbol), self.answers.check(symbol))
         if self.link.phase == "ready":
-            wake = min(wake, self.contracts.check(symbol), self.chains.check(symbol), self.recovery.check(symbol))
+            wake = min(
+                wake,
+                self.contracts.check(symbol),
+                self.chains.check(symbol),
+                self.fine_data.check(symbol),
+                self.recovery.check(symbol),
+            )
         wake = min(wake, self.ladder.check(symbol))
         view = derive(symbol, self.shared, now)
         if view.message is None:
-            view = view._replace(message=symbol.contract.listing or self.requests.wishes.note(symbol))
+            view = view._replace(
+                message=symbol.contract.listing or self.requests.wishes.note(symbol) or self.fine_data.note(symbol)
+            )
         data_type = MARKET_DATA_TYPES.get(symbol.feed.data_type or 0)
         said = SymbolChanged(symbol.name, *view, market_data_type=data_type)  # type: ignore[arg-type]
         if said != symbol.said:

@@ -37,11 +37,15 @@ class Kind(IntEnum):
     TIME = 0
     CANCEL = 1
     CANCEL_HISTORY = 2
-    STREAM = 3
-    SNAPSHOT = 4
-    DETAILS = 5
-    OPTIONS = 6
-    HISTORY = 7
+    CANCEL_TICK_BY_TICK = 3
+    CANCEL_BARS = 4
+    STREAM = 5
+    SNAPSHOT = 6
+    DETAILS = 7
+    TICK_BY_TICK = 8
+    BARS = 9
+    OPTIONS = 10
+    HISTORY = 11
 
 
 @dataclass(slots=True, eq=False)

@@ -287,6 +287,32 @@ class ContractDetails(Output, frozen=True):
     planned: PlannedSymbol
 
 
+class TickByTick(Output, frozen=True):
+    """reqTickByTickData, of one kind: Last, AllLast, BidAsk or MidPoint."""
+
+    req_id: int
+    planned: PlannedSymbol
+    con_id: int
+    what: str
+
+
+class CancelTickByTick(Output, frozen=True):
+    req_id: int
+
+
+class RealTimeBars(Output, frozen=True):
+    """reqRealTimeBars: five seconds, in and out of regular hours."""
+
+    req_id: int
+    planned: PlannedSymbol
+    con_id: int
+    what: str
+
+
+class CancelRealTimeBars(Output, frozen=True):
+    req_id: int
+
+
 class OptionParams(Output, frozen=True):
     """reqSecDefOptParams."""
 
@@ -350,6 +376,10 @@ Effect = (
     | CancelMktData
     | ContractDetails
     | OptionParams
+    | TickByTick
+    | CancelTickByTick
+    | RealTimeBars
+    | CancelRealTimeBars
     | History
     | CancelHistory
     | SetMarketDataType

@@ -16,16 +16,25 @@ from services.gateway.core.interface import (
     AskTime,
     CancelHistory,
     CancelMktData,
+    CancelRealTimeBars,
+    CancelTickByTick,
     ContractDetails,
     History,
     OptionParams,
+    RealTimeBars,
     SetMarketDataType,
     Snapshot,
     Subscribe,
+    TickByTick,
 )
 from services.gateway.core.symbol import OpenRequests, Symbol
 
 LEAST_LINES: Final = 100  # every user has as many, whoever uses them; the message limit is half of all
+_CANCEL: Final = {
+    Kind.HISTORY: Kind.CANCEL_HISTORY,
+    Kind.TICK_BY_TICK: Kind.CANCEL_TICK_BY_TICK,
+    Kind.BARS: Kind.CANCEL_BARS,
+}
 FIRST_IDS: Final = 1_000_000_000  # ids start at 1000 times the seconds, modulo this: above any of an earlier run
 
 
@@ -61,6 +70,15 @@ class Requests:
         if symbol.requests.options is None:
             symbol.requests.options = self._make(Kind.OPTIONS, symbol)
 
+    def fine(self, symbol: Symbol, kind: Kind, what: str) -> None:
+        """Tick by tick, or five-second bars."""
+        assert symbol.requests.fine(kind) is None
+        request = self._make(kind, symbol, what)
+        if kind is Kind.TICK_BY_TICK:
+            symbol.requests.tick_by_tick = request
+        else:
+            symbol.requests.bars = request
+
     def time(self) -> Request:
         request = Request(Kind.TIME)
         self.governor.submit(request)
@@ -92,7 +110,7 @@ class Requests:
         elif self.by_id.pop(request.req_id, None) is not None:
             if request.kind is Kind.STREAM:
                 self.cancelled[request.req_id] = request.symbol
-            kind = Kind.CANCEL_HISTORY if request.kind is Kind.HISTORY else Kind.CANCEL
+            kind = _CANCEL.get(request.kind, Kind.CANCEL)
             if request.kind not in (Kind.DETAILS, Kind.OPTIONS):
                 self.governor.submit(Request(kind, request.symbol, request.priority, req_id=request.req_id))
             if request.kind is Kind.HISTORY:
@@ -140,6 +158,10 @@ class Requests:
             out(CancelMktData(request.req_id))
         elif request.kind is Kind.CANCEL_HISTORY:
             out(CancelHistory(request.req_id))
+        elif request.kind is Kind.CANCEL_TICK_BY_TICK:
+            out(CancelTickByTick(request.req_id))
+        elif request.kind is Kind.CANCEL_BARS:
+            out(CancelRealTimeBars(request.req_id))
         else:
             self._send_for(request, self.context.symbols[request.symbol])
         self.governor.sent(request, self.context.now)
@@ -162,6 +184,10 @@ class Requests:
             out(Snapshot(request.req_id, *_market_data_of(symbol), stream_id))
         elif request.kind is Kind.DETAILS:
             out(ContractDetails(request.req_id, planned))
+        elif request.kind is Kind.TICK_BY_TICK:
+            out(TickByTick(request.req_id, *_market_data_of(symbol), request.purpose))
+        elif request.kind is Kind.BARS:
+            out(RealTimeBars(request.req_id, *_market_data_of(symbol), request.purpose))
         elif request.kind is Kind.OPTIONS:
             out(OptionParams(request.req_id, planned, symbol.contract.con_id))
         else:

@@ -10,7 +10,7 @@ from typing import Final, Literal, NamedTuple
 from messages.events import ContractQualified, PlannedSymbol, SymbolChanged
 from services.base.trading_hours import Hours
 from services.gateway.core.deadlines import SECOND
-from services.gateway.core.governor import Request
+from services.gateway.core.governor import Kind, Request
 from services.gateway.core.ib_errors import IbCode
 from services.gateway.core.regions import region
 
@@ -71,6 +71,11 @@ class OpenRequests:
     history: Request | None = None
     details: Request | None = None
     options: Request | None = None
+    tick_by_tick: Request | None = None
+    bars: Request | None = None
+
+    def fine(self, kind: Kind) -> Request | None:
+        return self.tick_by_tick if kind is Kind.TICK_BY_TICK else self.bars
 
     def release(self, request: Request) -> None:
         """It has ended. Nothing happens where another has taken its place."""

@@ -13,21 +13,21 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from math import nan
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import structlog
 from ibapi import server_versions
 from ibapi.client import EClient
-from ibapi.contract import Contract
 from ibapi.decoder import Decoder
 from ibapi.message import IN
 from ibapi.wrapper import EWrapper
 
 from messages.checks import FoundSymbol
-from messages.events import Bar, ContractQualified, PlannedSymbol
+from messages.events import Bar, PlannedSymbol
 from messages.fields import (
     ASK,
     ASK_SIZE,
+    BAR_TIME,
+    BAR_TRADES,
     BID,
     BID_SIZE,
     DELAYED_ASK,
@@ -38,10 +38,16 @@ from messages.fields import (
     DELAYED_LAST_SIZE,
     LAST,
     LAST_SIZE,
+    MIDPOINT,
     NEWS,
+    QUOTE_ASK,
+    QUOTE_BID,
+    QUOTE_TIME,
+    TRADE,
+    TRADE_TIME,
+    TRADE_VENUE,
 )
 from services.base.clock import SECOND
-from services.base.symbols import WITH_STRIKE
 from services.gateway.core.interface import (
     BarsEnd,
     BarsSeen,
@@ -58,6 +64,7 @@ from services.gateway.core.interface import (
     Ready,
     RerouteSeen,
 )
+from services.gateway.wire.official_values import UNSET_SIZE, bar_time, contract_of, number_of, qualified, size_of
 
 log = structlog.get_logger()
 
@@ -76,11 +83,16 @@ OnTick = Callable[[int, int, float | str, float], None]
 """Takes request, tick field, value (or text), and the size that came with a price (NaN without one)."""
 
 
+OnFine = Callable[..., None]
+"""Takes request, own tick field, value (or text), and the size that goes with a price: tick by tick and bars."""
+
+BAR_SECONDS = 5
+
+
 class BadFrame(Exception):
     """A frame that cannot be a message of this protocol: the byte stream is not to be trusted any more."""
 
 
-UNSET_SIZE = 2**127 - 1  # the official client's unset Decimal
 SIZE_OF_PRICE = {
     BID: BID_SIZE,
     ASK: ASK_SIZE,
@@ -122,9 +134,16 @@ class OfficialClient(EWrapper):  # type: ignore[misc]
     could not read, `unknown` those that the installed client has no decoder for.
     """
 
-    def __init__(self, client_id: int, server_version: int, on_tick: OnTick = lambda *_: None) -> None:
+    def __init__(
+        self,
+        client_id: int,
+        server_version: int,
+        on_tick: OnTick = lambda *_: None,
+        on_fine: OnFine = lambda *_: None,
+    ) -> None:
         super().__init__()
         self._on_tick = on_tick
+        self._on_fine = on_fine
         self._round_lot = 0.0  # of the contract details in hand, where only the message itself tells it
         self._price: tuple[int, int, float] | None = None  # of a tickPrice whose size is told next
         self.inputs: list[Event] = []
@@ -166,6 +185,18 @@ class OfficialClient(EWrapper):  # type: ignore[misc]
 
     def contract_details(self, req_id: int, planned: PlannedSymbol) -> None:
         self._client.reqContractDetails(req_id, contract_of(planned, 0))
+
+    def tick_by_tick(self, req_id: int, planned: PlannedSymbol, con_id: int, what: str) -> None:
+        self._client.reqTickByTickData(req_id, contract_of(planned, con_id), what, 0, False)
+
+    def cancel_tick_by_tick(self, req_id: int) -> None:
+        self._client.cancelTickByTickData(req_id)
+
+    def real_time_bars(self, req_id: int, planned: PlannedSymbol, con_id: int, what: str) -> None:
+        self._client.reqRealTimeBars(req_id, contract_of(planned, con_id), BAR_SECONDS, what, False, [])
+
+    def cancel_real_time_bars(self, req_id: int) -> None:
+        self._client.cancelRealTimeBars(req_id)
 
     def option_params(self, req_id: int, planned: PlannedSymbol, con_id: int) -> None:
         self._client.reqSecDefOptParams(req_id, planned.ib_symbol or planned.symbol, "", planned.sec_type, con_id)
@@ -245,7 +276,7 @@ class OfficialClient(EWrapper):  # type: ignore[misc]
         """The market data size multiplier of contract details, which newer clients pass over; 0 without one."""
         if not _SIZE_MULTIPLIER <= self.server_version < _SIZE_RULES or len(fields) <= _SIZE_MULTIPLIER_FIELD:
             return 0.0
-        return _number(fields[_SIZE_MULTIPLIER_FIELD])
+        return number_of(fields[_SIZE_MULTIPLIER_FIELD])
 
     def _decode(self, fields: list[bytes], message_id: int) -> None:
         if _DECODER_TAKES_ID:
@@ -315,35 +346,7 @@ class OfficialClient(EWrapper):  # type: ignore[misc]
         self.inputs.append(RerouteSeen(reqId, int(conId), exchange))
 
     def contractDetails(self, reqId: int, contractDetails: Any) -> None:
-        contract = contractDetails.contract
-        self.inputs.append(
-            ContractSeen(
-                reqId,
-                ContractQualified(
-                    symbol="",
-                    con_id=int(contract.conId),
-                    sec_type=contract.secType,
-                    exchange=contract.exchange,
-                    currency=contract.currency,
-                    primary_exchange=contract.primaryExchange or "",
-                    local_symbol=contract.localSymbol or "",
-                    long_name=contractDetails.longName or "",
-                    min_tick=float(contractDetails.minTick or 0.0),
-                    time_zone=contractDetails.timeZoneId or "",
-                    trading_hours=contractDetails.tradingHours or "",
-                    liquid_hours=contractDetails.liquidHours or "",
-                    price_magnifier=int(contractDetails.priceMagnifier or 1),
-                    multiplier=_number(contract.multiplier) or 1.0,
-                    trading_class=contract.tradingClass or "",
-                    last_trade_date=contract.lastTradeDateOrContractMonth or "",
-                    size_increment=_number(getattr(contractDetails, "sizeIncrement", None)),
-                    suggested_size_increment=_number(getattr(contractDetails, "suggestedSizeIncrement", None))
-                    or self._round_lot,
-                    last_price_precision=_number(getattr(contractDetails, "lastPricePrecision", None)),
-                    last_size_precision=_number(getattr(contractDetails, "lastSizePrecision", None)),
-                ),
-            )
-        )
+        self.inputs.append(ContractSeen(reqId, qualified(contractDetails, self._round_lot)))
 
     def bondContractDetails(self, reqId: int, contractDetails: Any) -> None:
         """Bonds have a message of their own, which lacks what only others have."""
@@ -371,6 +374,32 @@ class OfficialClient(EWrapper):  # type: ignore[misc]
         """Implied volatility, delta, price, dividends, gamma, vega, theta, underlying's price; None where not known."""
         self._on_tick(reqId, tickType, ";".join("" if one is None else f"{one:.12g}" for one in computed), nan)
 
+    def tickByTickAllLast(
+        self, reqId: int, tickType: int, time: int, price: float, size: Any, attrib: Any, exchange: str, special: str
+    ) -> None:
+        self._on_fine(reqId, TRADE_TIME, time)
+        self._on_fine(reqId, TRADE, price, size_of(size))
+        self._on_fine(reqId, TRADE_VENUE, f"{exchange};{special}")
+
+    def tickByTickBidAsk(
+        self, reqId: int, time: int, bidPrice: float, askPrice: float, bidSize: Any, askSize: Any, attrib: Any
+    ) -> None:
+        self._on_fine(reqId, QUOTE_TIME, time)
+        self._on_fine(reqId, QUOTE_BID, bidPrice, size_of(bidSize))
+        self._on_fine(reqId, QUOTE_ASK, askPrice, size_of(askSize))
+
+    def tickByTickMidPoint(self, reqId: int, time: int, midPoint: float) -> None:
+        self._on_fine(reqId, QUOTE_TIME, time)
+        self._on_fine(reqId, MIDPOINT, midPoint)
+
+    def realtimeBar(
+        self, reqId: int, time: int, open_: float, high: float, low: float, close: float, *more: Any
+    ) -> None:  # fmt: skip
+        """`more`: volume, the average price by volume, and the count of trades."""
+        rows = (time, open_, high, low, close, *map(size_of, more))
+        for field, value in zip(range(BAR_TIME, BAR_TRADES + 1), rows, strict=True):
+            self._on_fine(reqId, field, value)
+
     def tickNews(self, reqId: int, timeStamp: int, providerCode: str, articleId: str, headline: str, _: str) -> None:
         self._on_tick(reqId, NEWS, ";".join((str(timeStamp), providerCode, articleId, headline)), nan)
 
@@ -396,7 +425,7 @@ class OfficialClient(EWrapper):  # type: ignore[misc]
         strikes: Any,
     ) -> None:
         days = tuple(sorted(map(str, expirations)))
-        prices = tuple(sorted(price for price in map(_number, strikes) if price))
+        prices = tuple(sorted(price for price in map(number_of, strikes) if price))
         self.inputs.append(OptionParamsSeen(reqId, exchange, tradingClass, str(multiplier), days, prices))
 
     def securityDefinitionOptionParameterEnd(self, reqId: int) -> None:
@@ -415,7 +444,7 @@ class OfficialClient(EWrapper):  # type: ignore[misc]
             self.malformed += 1
             log.warning("bar_malformed", req_id=reqId, error=str(error)[:200])
         else:
-            bars.append(Bar(start, bar.open, bar.high, bar.low, bar.close, _number(bar.volume)))
+            bars.append(Bar(start, bar.open, bar.high, bar.low, bar.close, number_of(bar.volume)))
 
     def historicalDataEnd(self, reqId: int, start: str, end: str) -> None:
         bars = self._bars.pop(reqId, None)
@@ -439,63 +468,3 @@ class OfficialClient(EWrapper):  # type: ignore[misc]
 
     def currentTime(self, time: int) -> None:
         self.inputs.append(CurrentTimeSeen(int(time)))
-
-
-def _number(value: Any) -> float:
-    """A number of contract details, be it a text, a Decimal or unset; 0 for none."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return 0.0
-    return number if 0 < number < 1e30 else 0.0
-
-
-def contract_of(planned: PlannedSymbol, con_id: int) -> Contract:
-    """The official contract for a planned symbol; the exchange always goes with a contract id. One without a type is
-    what IB named in a reroute: its id and exchange alone."""
-    contract = Contract()
-    if not planned.sec_type:
-        contract.conId, contract.exchange = con_id, planned.exchange
-        return contract
-    if planned.sec_type in WITH_STRIKE and planned.local_symbol:  # which says all: IB takes it without the rest
-        contract.localSymbol, contract.secType, contract.conId = planned.local_symbol, planned.sec_type, con_id
-        contract.exchange, contract.currency = planned.exchange, planned.currency
-        return contract
-    if planned.con_id:  # which says all
-        contract.conId, contract.exchange = con_id or planned.con_id, planned.exchange
-        return contract
-    if not planned.sec_id:
-        contract.symbol = planned.ib_symbol or planned.symbol
-    elif not con_id:
-        contract.secIdType, _, contract.secId = planned.sec_id.partition(":")
-    contract.secType = planned.sec_type
-    contract.exchange = planned.exchange
-    contract.currency = planned.currency
-    contract.primaryExchange = planned.primary_exchange
-    contract.localSymbol = planned.local_symbol
-    contract.lastTradeDateOrContractMonth = planned.last_trade_date
-    contract.right, contract.tradingClass = planned.right, planned.trading_class
-    if planned.strike:
-        contract.strike = planned.strike
-    contract.conId = con_id
-    return contract
-
-
-def bar_time(text: str) -> int:
-    """The start of a bar, UTC nanoseconds: Unix seconds (formatDate 2), a date, or `YYYYMMDD HH:MM:SS [zone]`,
-    in UTC with a hyphen between and, from server version 214 on, a `Z` at the end.
-
-    Raises ValueError. Source: TWS API documentation, "Historical Bars", formatDate.
-    """
-    if text.isdigit() and len(text) == 8:
-        return int(datetime.strptime(text, "%Y%m%d").replace(tzinfo=UTC).timestamp()) * SECOND
-    if text.isdigit():
-        return int(text) * SECOND
-    day, _, rest = text.replace("-", " ", 1).partition(" ")
-    clock, _, zone = rest.strip().removesuffix("Z").partition(" ")
-    moment = datetime.strptime(f"{day} {clock}", "%Y%m%d %H:%M:%S")
-    try:
-        known = ZoneInfo(zone) if zone else UTC
-    except (ZoneInfoNotFoundError, OSError):
-        raise ValueError(f"{text!r} is in an unknown time zone") from None
-    return int(moment.replace(tzinfo=known).timestamp()) * SECOND

@@ -99,6 +99,15 @@ class TickRouter:
         else:
             self._columns.add(req_id, field, value, size)
 
+    def add_fine(self, req_id: int, field: int, value: float | str, size: float = nan) -> None:
+        """A row of our own that the official decoder read: tick by tick, or a bar of five seconds."""
+        if req_id not in self._decoder.routes:
+            self.unrouted += 1
+        elif isinstance(value, str):
+            self._columns.add_text(req_id, field, value)
+        else:
+            self._columns.add(req_id, field, float(value), size)
+
     def add_own(self, symbol: str, rows: Sequence[Row]) -> None:
         """Rows of our own, such as the source of a price: in one block with the price."""
         own = self._own_ids.setdefault(symbol, OWN_IDS + len(self._own_ids))

@@ -18,7 +18,8 @@ from services.gateway.core.interface import (
     MarketDataTypeSeen,
     Ready,
 )
-from services.gateway.wire.official_client import NEWEST_VERSION, BadFrame, OfficialClient, bar_time
+from services.gateway.wire.official_client import NEWEST_VERSION, BadFrame, OfficialClient
+from services.gateway.wire.official_values import bar_time
 from tests import captures, protobuf
 
 UNSET = str(2**127 - 1)

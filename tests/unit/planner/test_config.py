@@ -18,6 +18,9 @@ def test_all_that_is_read() -> None:
         "themes": [{"key": "energy", "weight": "0.5", "priority": 2, "manual": "XOM,CVX", "exclude": ["USO"]}],
         "asset_types": ["Stock"],
         "contracts": {"BMW": "BMW:IBIS:EUR"},
+        "tick_by_tick": {"SPY": "AllLast"},
+        "real_time_bars": {"QQQ": "TRADES"},
+        "options": {"SPY": "5 strikes, 3 expiries"},
         "generic_ticks": {"*": "233,236", "SPY": [456, "233"]},
         "something_else": {"of": "the user"},
     }
@@ -28,6 +31,9 @@ def test_all_that_is_read() -> None:
         themes=(Theme("energy", 0.5, 2.0, ("XOM", "CVX"), ("USO",)),),
         asset_types=frozenset({"stock"}),
         contracts={"BMW": "BMW:IBIS:EUR"},
+        tick_by_tick={"SPY": "AllLast"},
+        real_time_bars={"QQQ": "TRADES"},
+        options={"SPY": "5 strikes, 3 expiries"},
         generic_ticks={"*": frozenset({233, 236}), "SPY": frozenset({233, 456})},
     )
     text = json.dumps(content)
@@ -52,6 +58,18 @@ def test_nothing_configured(content: object) -> None:
         ('{"themes": [{"weight": 1}]}', "it has a theme without a `key`"),
         ('{"themes": [{"key": "e", "weight": "x"}]}', "it has a weight of theme 'e' that is not a number"),
         ('{"themes": [{"key": "e", "priority": NaN}]}', "it has a priority of theme 'e' that is not a number"),
+        (
+            '{"tick_by_tick": {"SPY": "All"}}',
+            "it has `tick_by_tick` that is no object by symbol of Last, AllLast, BidAsk, MidPoint",
+        ),
+        (
+            '{"real_time_bars": "SPY"}',
+            "it has `real_time_bars` that is no object by symbol of TRADES, MIDPOINT, BID, ASK",
+        ),
+        (
+            '{"options": "SPY"}',
+            'it has `options` that are no texts by symbol, such as {"SPY": "5 strikes, 3 expiries"}',
+        ),
         ('{"generic_ticks": 5}', "it has `generic_ticks` that is a number; expected a list or a comma-separated text"),
         (
             '{"generic_ticks": {"SPY": "vwap"}}',

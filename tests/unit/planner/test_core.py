@@ -249,6 +249,17 @@ def test_generic_ticks_of_the_project_the_symbol_and_the_request() -> None:
     assert select(answer_of(plan), WIDE).symbols == selection.symbols
 
 
+def test_tick_by_tick_and_bars_stay_with_their_symbol() -> None:
+    sources = Sources(project(tick_by_tick={"aapl": "Last"}, real_time_bars={"NVDA": "BID"}), 12, items("AAPL", "NVDA"))
+    selection = select(derive(Start(), sources), WIDE)
+    assert [(s.symbol, s.tick_by_tick, s.real_time_bars) for s in selection.symbols] == [
+        ("AAPL", "Last", ""),
+        ("NVDA", "", "BID"),
+    ]
+    plan = Plan(1, 1, 0, True, selection.symbols, selection.cut)
+    assert select(answer_of(plan), WIDE).symbols == selection.symbols
+
+
 def test_generic_ticks_that_are_none_are_refused_and_of_no_symbol_a_warning() -> None:
     with pytest.raises(IbStreamError, match="generic ticks are numbers") as caught:
         derive(Start(symbols=["SPY"], generic_ticks="vwap"), Sources())

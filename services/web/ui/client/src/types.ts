@@ -344,6 +344,8 @@ export interface PlannedSymbol {
   trading_class?: string
   con_id?: number
   sec_id?: string
+  tick_by_tick?: string
+  real_time_bars?: string
   chain?: string
 }
 
