@@ -5,7 +5,7 @@ everything that is named, and share the limit on lines with it.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -64,9 +64,14 @@ def derive_all(request: Start, sources: Sources) -> Answer:
 
 
 def with_chains(
-    answer: Answer, listed: Mapping[str, OptionsListed], centres: Mapping[str, float], today: str
+    answer: Answer,
+    listed: Mapping[str, OptionsListed],
+    centres: Mapping[str, float],
+    today: str,
+    missing: Collection[str] = (),
 ) -> Answer:
-    """The answer with the options of its chains, as far as the gateway has told what there is. `today` is YYYYMMDD."""
+    """The answer with the options of its chains, as far as the gateway has told what there is. `today` is YYYYMMDD;
+    `missing` are options that IB does not know: it tells one list of strikes for all expiries."""
     if not answer.chains:
         return answer
     found, waiting = list(answer.candidates), []
@@ -77,7 +82,7 @@ def with_chains(
         if underlying is None or options is None or not centre:
             waiting.append(chain.underlying)
             continue
-        for candidate in _candidates(chain, position, underlying, options, centre, today):
+        for candidate in _candidates(chain, position, underlying, options, centre, today, missing):
             if candidate.contract.name not in known:
                 known[candidate.contract.name] = candidate.contract
                 found.append(candidate)
@@ -87,21 +92,34 @@ def with_chains(
     return msgspec.structs.replace(answer, candidates=tuple(found), warnings=warnings)
 
 
+def is_option(name: str) -> bool:
+    """Whether a planned symbol's name is an option's."""
+    try:
+        return parse(name).sec_type == "OPT"
+    except IbStreamError:
+        return False
+
+
 def _candidates(
-    chain: PlannedChain, position: int, underlying: Contract, listed: OptionsListed, centre: float, today: str
-) -> Iterator[Candidate]:
+    chain: PlannedChain, position: int, underlying: Contract, listed: OptionsListed, centre: float, today: str,
+    missing: Collection[str],
+) -> Iterator[Candidate]:  # fmt: skip
     """The nearest expiry first, and in it the strike nearest to the price."""
     for number, (expiry, kind) in enumerate(_expiries(listed.classes, today)[: chain.expiries]):
-        strikes = sorted(kind.strikes, key=lambda strike: (abs(strike - centre), strike))[: chain.strikes]
-        for rank, strike in enumerate(strikes):
-            for right in chain.rights:
-                yield Candidate(
-                    _contract(underlying, listed.exchange, kind.trading_class, expiry, strike, right),
-                    f"options of {chain.underlying}",
-                    (OPTIONS, position, number, rank, right == "P"),
-                    chain.generic_ticks,
-                    chain.underlying,
-                )
+        rank = 0
+        for strike in sorted(kind.strikes, key=lambda strike: (abs(strike - centre), strike)):
+            made = [
+                _contract(underlying, listed.exchange, kind.trading_class, expiry, strike, right)
+                for right in chain.rights
+            ]
+            there = [contract for contract in made if contract.name not in missing]
+            for contract in there:
+                importance = (OPTIONS, position, number, rank, contract.right == "P")
+                reason = f"options of {chain.underlying}"
+                yield Candidate(contract, reason, importance, chain.generic_ticks, chain.underlying)
+            rank += bool(there)
+            if rank == chain.strikes:
+                break
 
 
 def _expiries(classes: Sequence[OptionClass], today: str) -> list[tuple[str, OptionClass]]:

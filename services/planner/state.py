@@ -22,15 +22,17 @@ from messages.events import (
     Plan,
     PlannedSymbol,
     PlanRefreshRequested,
+    SymbolChanged,
 )
 from messages.topics import CONTROL, shard
 from services.base.clock import SECOND
 from services.base.wanted import Wanted
-from services.planner.chains import with_chains
+from services.planner.chains import is_option, with_chains
 from services.planner.core import Answer, Limits, answer_of, select
 from services.planner.health import Health, LinkFact, fold_link
 from services.planner.placement import Place, place
 
+NO_CONTRACT = 200  # IB's code
 RETRY_SECONDS = 5.0  # between reads while they fail
 
 
@@ -69,6 +71,7 @@ class Folded(msgspec.Struct):
     links: dict[str, LinkFact] = {}
     options: dict[str, OptionsListed] = {}  # by underlying
     centres: dict[str, float] = {}  # the strike nearest to its price
+    missing: set[str] = set()  # options that IB does not know, since it listed any
 
     @property
     def request(self) -> Start | None:
@@ -85,6 +88,7 @@ class Folded(msgspec.Struct):
             self.links.pop(shard(stream), None)
             self.options.clear()
             self.centres.clear()
+            self.missing.clear()
 
     def forget_limits(self) -> None:
         """Try again what was planned before IB taught otherwise; it says so if a limit still holds."""
@@ -125,10 +129,15 @@ class PlannerState:
             self._learn(gateway, event.limit)
         elif isinstance(event, OptionsListed):
             self.folded.options[event.symbol] = event
+            self.folded.missing.clear()
             self._recut = True
         elif isinstance(event, OptionsCentred):
             self.folded.centres[event.symbol] = event.strike
             self._recut = True
+        elif isinstance(event, SymbolChanged):
+            if event.code == NO_CONTRACT and is_option(event.symbol) and event.symbol not in self.folded.missing:
+                self.folded.missing.add(event.symbol)
+                self._recut = True
         elif isinstance(event, LinkChanged) and self._several:
             links = self.folded.links
             links[gateway] = fold_link(links.get(gateway, LinkFact()), event, epoch, time)
@@ -235,7 +244,7 @@ class PlannerState:
             max_symbols=request.max_symbols or self._defaults.max_symbols, line_limit=sum(self._lines().values())
         )
         today = f"{datetime.fromtimestamp(now / SECOND, UTC):%Y%m%d}"
-        answer = with_chains(answer, self.folded.options, self.folded.centres, today)
+        answer = with_chains(answer, self.folded.options, self.folded.centres, today, self.folded.missing)
         selection = select(answer, limits, incumbents)
         return msgspec.structs.replace(
             self._blank(request, now),

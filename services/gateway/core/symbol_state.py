@@ -49,7 +49,7 @@ REASONS: Final = {
     "no_price": "no price has come since the gateway started",
     "ambiguous_contract": "IB knows several contracts of this name, and no rule settles which is meant",
     "listing_not_offered": "IB has the symbol, but not on the exchange or in the currency that the plan names",
-    "expired": "the future has expired",
+    "expired": "the contract has expired",
 }
 """Why a symbol is not all clear, besides the link's own reasons and the names of IB's errors."""
 

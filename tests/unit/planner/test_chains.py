@@ -4,7 +4,15 @@ import pytest
 
 from messages.control import Start
 from messages.errors import IbStreamError
-from messages.events import OptionClass, OptionsCentred, OptionsListed, Plan, PlannedChain, StreamStarted
+from messages.events import (
+    OptionClass,
+    OptionsCentred,
+    OptionsListed,
+    Plan,
+    PlannedChain,
+    StreamStarted,
+    SymbolChanged,
+)
 from services.planner.chains import derive_all, parse_chain, with_chains
 from services.planner.config import ProjectConfig
 from services.planner.core import Limits, Project, Sources, answer_of, select
@@ -109,4 +117,14 @@ def test_the_plan_follows_the_centre_and_nothing_else() -> None:
     after = {one.symbol for one in published.plan.symbols}
     assert after - before == {"SPY260105C00595000"} and before - after == {"SPY260105C00585000"}
     state.on_link(OptionsCentred(symbol="SPY", strike=592.5))
+    assert state.turn(NOW) == []
+    # IB tells one list of strikes for all expiries: where one is missing, the next one is taken.
+    gone = SymbolChanged("SPY260105C00590000", "rejected", True, "no_contract", 200)
+    state.on_link(gone)
+    (published,) = state.turn(NOW)
+    assert isinstance(published, Publish)
+    assert {one.symbol for one in published.plan.symbols} - after == {"SPY260105C00585000"}
+    assert gone.symbol not in {one.symbol for one in published.plan.symbols}
+    state.on_link(gone)
+    state.on_link(SymbolChanged("AAPL", "rejected", True, "no_contract", 200))
     assert state.turn(NOW) == []

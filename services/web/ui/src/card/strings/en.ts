@@ -36,7 +36,7 @@ export const en = {
     foreign_gateway: 'An IB gateway answers where the simulator was expected.',
     ambiguous_contract: 'IB knows several contracts of this name. Add the primary exchange.',
     listing_not_offered: 'IB has it, but not on the exchange or in the currency of the plan.',
-    expired: 'The future has expired.',
+    expired: 'The contract has expired.',
     connecting: 'Connecting to the IB gateway.',
     connection_lost: 'The connection to the IB gateway was lost.',
     protocol_error: 'The IB gateway sent something that cannot be read.',

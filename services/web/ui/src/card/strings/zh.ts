@@ -38,7 +38,7 @@ export const zh: Strings = {
     foreign_gateway: '应答的是真实的 IB 网关，而不是模拟器。',
     ambiguous_contract: 'IB 有多个同名合约，请加上主交易所。',
     listing_not_offered: 'IB 有该合约，但不在计划所指定的交易所或货币。',
-    expired: '该期货已到期。',
+    expired: '该合约已到期。',
     connecting: '正在连接 IB 网关。',
     connection_lost: '与 IB 网关的连接已丢失。',
     protocol_error: 'IB 网关发来无法解读的内容。',
