@@ -77,7 +77,7 @@ def test_no_two_panels_overlap() -> None:
 
 
 def test_every_metric_that_is_watched_is_exposed(pipeline: Callable[..., Pipeline]) -> None:
-    p = pipeline(ALL, alert_urls="json://127.0.0.1:9")  # so that the supervisor counts alerts, too
+    p = pipeline(ALL, alert_urls="json://127.0.0.1:9", quality_seconds=1)  # so that the supervisor counts alerts, too
 
     def page() -> str:
         with urllib.request.urlopen(f"http://127.0.0.1:{p.web_port}/metrics", timeout=5) as answer:

@@ -121,6 +121,10 @@ def test_bars_of_ib_that_a_price_does_not_lie_in(tmp_path: Path) -> None:
     fold.apply("link", events(BarsReceived(symbol="SPY", bar_seconds=60, bars=bars, purpose="gap_fill")))
     (found,) = fold.report().symbols
     assert (found.bar_minutes, found.bars_outside, found.marks) == (3, 1, ["off_bars"])
+    near = [Bar(NOW + 3 * MINUTE, 102.0, 103.0, 102.0, 102.5, 5.0)]  # a minute later by the exchange's time, or earlier
+    fold.apply("link", events(BarsReceived(symbol="SPY", bar_seconds=60, bars=near, purpose="gap_fill"), seq=2))
+    (found,) = fold.report().symbols
+    assert (found.bar_minutes, found.bars_outside) == (3, 0)
 
 
 def test_fewer_ticks_than_usual_at_that_hour_are_slow() -> None:
@@ -130,6 +134,11 @@ def test_fewer_ticks_than_usual_at_that_hour_are_slow() -> None:
     assert judged(*rows, step=30 * SECOND, before=Usual(by_hour)).marks == ["slow"]
     assert judged(*rows, step=30 * SECOND, before=Usual([0.0] * 24)).marks == []
     assert judged(*rows[:5], step=30 * SECOND, before=Usual(by_hour)).marks == ["slow"]  # half past: 30 minutes passed
+    fold = QualityFold(NOW, NOW + HOUR)
+    for minute, marks in ((5, []), (11, ["slow"])):  # of an hour that has just begun nothing is expected
+        fold.apply("ticks", ticks([("SPY", LAST, 100.0, 1.0)], seq=minute, time=NOW + minute * MINUTE))
+        (found,) = fold.report({("", "SPY"): Usual([10_000.0])}).symbols
+        assert found.marks == marks
 
 
 def test_the_clock_is_off_when_receipt_is_far_from_the_exchanges_time() -> None:
@@ -183,6 +192,18 @@ def test_it_does_not_matter_how_the_streams_interleave(order: random.Random) -> 
         return encode_json(fold.report())
 
     assert folded(world(), shuffled=True) == folded(world(), shuffled=False)
+
+
+def test_a_span_that_is_over_is_judged_to_its_end_and_no_further() -> None:
+    fold = QualityFold(START, START + DAY)
+    for stream, blocks in world().items():
+        for block in blocks:
+            fold.apply(stream, block)
+    assert fold.report().until == iso(NOW + 199 * SECOND)
+    fold.apply("link", events(GapOpened(symbol="SPY", start=START + DAY, reason="late"), seq=6, time=START + 2 * DAY))
+    report = fold.report()
+    assert report.until == report.end == iso(START + DAY)
+    assert [row.coverage for row in report.symbols if row.symbol == "SPY"] == [1.0]
 
 
 def test_coverage_and_gaps_come_with_their_causes() -> None:
