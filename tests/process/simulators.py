@@ -114,10 +114,9 @@ class Caller:
 
 class Controller:
     def __init__(self, path: Path) -> None:
-        eventually(path.exists)
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(10)
-        self.socket.connect(str(path))
+        eventually(lambda: self.socket.connect_ex(str(path)) == 0)  # the file is there before anybody listens
         self.file = self.socket.makefile("rwb")
 
     def __call__(self, **command: Any) -> dict[str, Any]:
