@@ -26,7 +26,10 @@ def register(app: typer.Typer) -> None:
 def rehearse(
     command: Annotated[
         list[str] | None,
-        typer.Argument(help="The program, after --. {host} and {port} in it are the gateway's.", show_default=False),
+        typer.Argument(
+            help="The program, after --. {host} and {port} in it are the gateway's, {scenario} a name.",
+            show_default=False,
+        ),
     ] = None,
     scenario: Annotated[list[str] | None, typer.Option(help="Only this one; may be given again.")] = None,
     listed: Annotated[bool, typer.Option("--list", help="The scenarios, with their weights and rules.")] = False,
@@ -40,6 +43,9 @@ def rehearse(
     patience: Annotated[
         float, typer.Option(min=0, max=3600, help="Seconds to be whole again; 0: each scenario's own, 5 to 90.")
     ] = 0.0,
+    jobs: Annotated[
+        int, typer.Option(min=1, max=14, help="Scenarios at the same time, if several of your program can run at once.")
+    ] = 1,
     log: Annotated[Path | None, typer.Option(help="Append what the program prints here.")] = None,
     junit: Annotated[Path | None, typer.Option(help="Write the card as JUnit XML here.")] = None,
     json: Annotated[bool, typer.Option("--json", help="The card as one JSON object.")] = False,
@@ -73,7 +79,10 @@ def rehearse(
         raise IbStreamError("invalid_request", "name your program after --, or with --port where to wait for it")
     if junit is not None:
         _write(junit, b"")  # now, and not after minutes
-    made = _run(command or [], chosen, Terms(port=port, speed=speed, connect=connect, patience=patience), log)
+    if jobs > 1 and port:
+        raise IbStreamError("invalid_request", "--jobs wants a port for each scenario: leave --port out")
+    terms = Terms(port=port, speed=speed, connect=connect, patience=patience, jobs=jobs)
+    made = _run(command or [], chosen, terms, log)
     if junit is not None:
         _write(junit, as_junit(made))
     if json:
@@ -114,9 +123,12 @@ def _run(command: list[str], chosen: "list[Trial]", terms: "Terms", log: Path | 
         typer.echo(sentence, err=True)
 
     with tempfile.TemporaryDirectory(prefix="ibstream-rehearse-") as folder:
-        program = Program(command, log or Path(folder) / "output") if command else None
+
+        def program(scenario: str) -> Program:
+            return Program(command, log or Path(folder) / scenario, scenario)
+
         name = shlex.join(command) if command else f"whoever connected to port {terms.port}"
-        return _until_signal(lambda: run(program, name, chosen, terms, say))
+        return _until_signal(lambda: run(program if command else None, name, chosen, terms, say))
 
 
 def _until_signal(work: Callable[[], Coroutine[Any, Any, "Card"]]) -> "Card":

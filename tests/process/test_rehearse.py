@@ -115,9 +115,9 @@ def test_a_program_that_cannot_be_started_or_ends_at_once() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(400)
 def test_the_program_without_a_fault_has_full_marks() -> None:
-    done = rehearse("--speed", "10", "--json", program=KEEPER, within=800)
+    done = rehearse("--speed", "4", "--jobs", "14", "--json", program=KEEPER, within=300)
     assert done.returncode == 0, done.stdout
     assert (card(done)["points"], card(done)["of"]) == (100, 100)
 
@@ -125,7 +125,8 @@ def test_the_program_without_a_fault_has_full_marks() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
 def test_our_own_gateway_has_full_marks(tmp_path: Path) -> None:
-    program = [sys.executable, "-m", "services.cli.run", "deploy/Procfile.rehearse"]
-    done = rehearse("--speed", "4", "--json", program=program, within=1400, IBSTREAM_DATA_ROOT=str(tmp_path / "data"))
+    program = ["env", f"IBSTREAM_DATA_ROOT={tmp_path}/{{scenario}}", sys.executable, "-m", "services.cli.run",
+               "deploy/Procfile.rehearse"]  # fmt: skip
+    done = rehearse("--speed", "4", "--jobs", "4", "--json", program=program, within=1400)
     assert done.returncode == 0, done.stdout
     assert (card(done)["points"], card(done)["of"]) == (100, 100)

@@ -18,11 +18,11 @@ TAIL: Final = 4096  # bytes of its output that are looked at for its last line
 
 
 class Program:
-    """`command` may hold {host} and {port}; the environment has IBSTREAM_IB_HOST and IBSTREAM_IB_PORT, and
+    """`command` may hold {host}, {port} and {scenario}; the environment has IBSTREAM_IB_HOST and IBSTREAM_IB_PORT, and
     IBSTREAM_SIM_PORT. What it prints is appended to `output`."""
 
-    def __init__(self, command: Sequence[str], output: Path) -> None:
-        self._command = command
+    def __init__(self, command: Sequence[str], output: Path, scenario: str) -> None:
+        self._command = [one.replace("{scenario}", scenario) for one in command]
         self._output = output
         self._process: subprocess.Popen[bytes] | None = None
 

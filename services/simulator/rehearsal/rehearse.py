@@ -33,12 +33,13 @@ HOST: Final = "127.0.0.1"
 @dataclass(frozen=True)
 class Terms:
     """`connect`: real seconds in which the program must connect and subscribe; `patience`: those in which it must be
-    whole again, 0 for each trial's own."""
+    whole again, 0 for each trial's own; `jobs`: trials that run at the same time."""
 
     port: int = 0
     speed: float = 1.0
     connect: float = 60.0
     patience: float = 0.0
+    jobs: int = 1
     seed: int = 1
 
 
@@ -47,24 +48,39 @@ class Unreachable(Exception):
 
 
 async def rehearse(
-    program: Program | None, name: str, trials: Sequence[Trial], terms: Terms, say: Callable[[str], None]
+    program: Callable[[str], Program] | None,
+    name: str,
+    trials: Sequence[Trial],
+    terms: Terms,
+    say: Callable[[str], None],
 ) -> Card:
-    """The score card; `say` is told what begins. `program` None: whoever connects to the port.
+    """The score card; `say` is told what begins and ends. `program` makes the one for a trial of this name; None:
+    whoever connects to the port.
 
-    Raises IbStreamError `program_unreachable` when the program cannot be started, or was never there in the first
-    trial; `invalid_request` when the port is taken.
+    Raises IbStreamError `program_unreachable` when the program cannot be started, or is not there in the first trial,
+    which is run alone; `invalid_request` when the port is taken.
     """
-    outcomes: list[Outcome] = []
-    for trial in trials:
-        say(f"{trial.name}: {trial.title}")
-        try:
-            outcomes.append(await _Run(trial, program, terms, say).run())
-        except Unreachable as error:
-            if not outcomes:
-                raise IbStreamError("program_unreachable", str(error)) from None
-            outcomes.append(_outcome(trial, why=str(error)))
-        say(f"{trial.name}: {outcomes[-1].verdict}, {outcomes[-1].why}")
-    return card(name, outcomes)
+    room = asyncio.Semaphore(terms.jobs)
+
+    async def run(trial: Trial) -> Outcome:
+        async with room:
+            say(f"{trial.name}: {trial.title}")
+            try:
+                outcome = await _Run(trial, program and program(trial.name), terms, say).run()
+            except Unreachable as error:
+                if trial is trials[0]:
+                    raise IbStreamError("program_unreachable", str(error)) from None
+                outcome = _outcome(trial, why=str(error))
+            say(f"{trial.name}: {outcome.verdict}, {outcome.why}")
+            return outcome
+
+    outcomes = [await run(trials[0])]
+    try:
+        async with asyncio.TaskGroup() as group:
+            others = [group.create_task(run(trial)) for trial in trials[1:]]
+    except* IbStreamError as errors:
+        raise errors.exceptions[0] from None
+    return card(name, outcomes + [one.result() for one in others])
 
 
 class _Run:
@@ -173,13 +189,8 @@ class _Run:
         blind = max(0.0, (watch.whole_since - over) / SECOND) if whole else None
         faults = watch.faults()
         unharmed = bool(watch.whole_since) and watch.whole_since <= began
-        why, by = _sentence(
-            ended,
-            0 if whole and unharmed else blind,
-            self._within,
-            [str(stream.symbol) for stream in watch.missing()],
-            faults,
-        )
+        missing = [stream.symbol for stream in watch.missing()]
+        why, by = _sentence(ended, blind, self._within, unharmed, missing, faults)
         return _outcome(
             self._trial,
             why=why,
@@ -206,7 +217,7 @@ class _Run:
 
 
 def _sentence(
-    ended: str, blind: float | None, within: float, missing: list[str], faults: list[Fault]
+    ended: str, blind: float | None, within: float, unharmed: bool, missing: list[str], faults: list[Fault]
 ) -> tuple[str, Fault | None]:
     """Why, and the fault that it is for, if it is one."""
     if ended:
@@ -216,7 +227,7 @@ def _sentence(
         return f"not whole again within {within:g} seconds: no prices of {names or 'anything'}", None
     if faults:
         return faults[0].seen, faults[0]
-    if not blind:
+    if unharmed:
         return "never blind", None
     return f"all prices were back {f'after {blind:.1f} seconds' if blind >= AT_ONCE else 'at once'}", None
 
