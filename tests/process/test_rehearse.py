@@ -108,6 +108,8 @@ def test_a_program_that_cannot_be_started_or_ends_at_once() -> None:
     done = rehearse(program=["no-such-program"])
     assert done.returncode == 18
     assert "'no-such-program' cannot be started: No such file or directory" in done.stderr
+    done = rehearse("--jobs", "2", "--port", "1", program=["x"])
+    assert done.returncode == 2 and "--jobs wants a port for each scenario" in done.stderr
     done = rehearse(program=[sys.executable, "-c", "raise SystemExit('no licence')"])
     assert done.returncode == 18
     expected = "the program ended with code 1 before it had a market data line; its last line: no licence"
@@ -125,8 +127,7 @@ def test_the_program_without_a_fault_has_full_marks() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
 def test_our_own_gateway_has_full_marks(tmp_path: Path) -> None:
-    program = ["env", f"IBSTREAM_DATA_ROOT={tmp_path}/{{scenario}}", sys.executable, "-m", "services.cli.run",
-               "deploy/Procfile.rehearse"]  # fmt: skip
-    done = rehearse("--speed", "4", "--jobs", "4", "--json", program=program, within=1400)
+    program = [sys.executable, "-m", "services.cli.run", "deploy/Procfile.rehearse"]
+    done = rehearse("--speed", "4", "--json", program=program, within=1400, IBSTREAM_DATA_ROOT=str(tmp_path / "data"))
     assert done.returncode == 0, done.stdout
     assert (card(done)["points"], card(done)["of"]) == (100, 100)
