@@ -68,7 +68,7 @@ def past_candles(
     first = book.span(symbol, interval, begin)
     begin = first.start if first is not None else begin
     cursors, known = _begin(book, journal_dir, symbol, begin)
-    if was_planned and not known and not book.coverage.knows(symbol):
+    if not known and not book.coverage.knows(symbol) and (was_planned or not _has_ticks(journal_dir)):
         raise IbStreamError("symbol_not_found", f"{symbol} was never planned, and never had a price")
     return Past(_candles(book, journal_dir, _Walk(book, symbol, interval, begin, end, now), cursors, proceed), note)
 
@@ -82,6 +82,15 @@ def _kept_from(journal_dir: Path) -> int | None:
                 rows = reader.read(1, 1)
             found += [rows[0].time] if rows and rows[0].first_seq > 1 else []
     return max(found, default=None)
+
+
+def _has_ticks(journal_dir: Path) -> bool:
+    for stream in streams_in(journal_dir):
+        if kind(stream) == TICKS:
+            with JournalReader(journal_dir, stream) as reader:
+                if reader.last() is not None:
+                    return True
+    return False
 
 
 # --- facts ---

@@ -75,6 +75,10 @@ def test_what_cannot_be_answered(web, query, expected):
     assert error_of(web.get(f"{API}/candles", params=query)) == expected
 
 
+def test_where_nothing_was_ever_recorded(tmp_path):
+    assert error_of(Web(tmp_path).get(f"{API}/candles", params=DAY)) == (404, "symbol_not_found")
+
+
 def test_reading_that_takes_too_long_ends_with_a_sentence(web, monkeypatch):
     monkeypatch.setattr(candles, "READ_SECONDS", -1.0)
     answer = web.get(f"{API}/candles", params=DAY)
