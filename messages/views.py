@@ -66,6 +66,13 @@ class Head(msgspec.Struct, frozen=True):
     durable_seq: int
 
 
+class PriceTime(msgspec.Struct, frozen=True):
+    """When a symbol's newest price was received, UTC nanoseconds, and who brought it (`SOURCES` in fields.py)."""
+
+    time: int
+    source: int
+
+
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     """What each service says of itself, twice a second, on `heartbeat.{service}`."""
 
@@ -78,6 +85,7 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     heads: dict[str, Head] = {}  # streams that it writes
     cursors: dict[str, int] = {}  # streams that it follows: the last sequence number applied
     source_heard: int | None = None  # gateway: when IB was last heard, UTC nanoseconds; 0 without a connection
+    prices: dict[str, PriceTime] = {}  # gateway: symbols whose newest price or its source is another than told before
     problem: str | None = None  # a sentence, while something is wrong with the service itself
     metrics: dict[str, float] = {}  # `name` or `name{label="value"}`, Prometheus style
 

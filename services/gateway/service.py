@@ -6,6 +6,7 @@ wire by the official client (official_client.py) and the fast decoders of ticks 
 Journal first, then publish; nobody can hold it up.
 """
 
+import math
 import random
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,8 +17,9 @@ import structlog
 
 from messages.codec import decode_events, encode
 from messages.errors import IbStreamError
-from messages.events import Block, ContractQualified, EventBlock, LinkChanged, LinkEvent, Plan
+from messages.events import Block, ContractQualified, EventBlock, LinkChanged, LinkEvent, Plan, SymbolChanged
 from messages.topics import LINK, PLAN, TICKS, shard, sharded
+from messages.views import PriceTime
 from services.base import flight_recorder
 from services.base.clock import SECOND, iso
 from services.gateway.core import interface as fx
@@ -39,6 +41,8 @@ MAX_DRAIN = 1 << 18  # bytes taken from the socket in one turn of the loop
 BUSY_SECONDS = 0.1  # between two looks at what cannot say when it will be done: connecting, and requests that are paced
 PULSE_SHARE = 0.18  # of the span for which prices are vouched for: silence after which IB is asked for the time
 PULSE_LOOKS = 0.1  # the same for how often that is looked at, and twice a second at least
+TELL_ALL_EVERY = 20  # heartbeats
+BEAT_SECONDS = 0.05  # after the word on a symbol: a status is not to wait for the price that stands behind it
 DUMP_PAUSE = 60 * SECOND
 LOOKUP_SECONDS = 5.0  # more for a probe, whose handshake has a deadline of its own
 MEMORY = 30 * 86_400 * SECOND  # how much of the link stream is read again at the start
@@ -77,6 +81,10 @@ class Gateway:
         self._pulse = Pulse(self._settings.good_for_seconds * PULSE_SHARE)
         service.source_heard = self._source_heard
         self._told_heard = False
+        service.new_prices = self._new_prices
+        self._told_prices: dict[str, PriceTime] = {}
+        self._tell_all_again = 0  # in so many heartbeats: one that was lost is made up for
+        self._beat_due = math.inf  # monotonic seconds: what was said of a symbol waits for its price to be told
         self._counts = service.metrics
         self._counts.update(ticks_total=0, ticks_dropped_total=0, connections_total=0)
         self._counts.update(frames_malformed_total=0, frames_unknown_total=0)
@@ -141,6 +149,17 @@ class Gateway:
             return 0
         return self._pulse.heard_at(self._service.clock.monotonic(), self._service.clock.now())
 
+    def _new_prices(self) -> dict[str, PriceTime]:
+        """Of the symbols whose newest price is another than the last heartbeat told; now and then of all."""
+        prices = {
+            name: PriceTime(symbol.price_time, symbol.price.mark)
+            for name, symbol in self._core.symbols.items()
+            if symbol.price.mark is not None
+        }
+        self._tell_all_again, again = (self._tell_all_again or TELL_ALL_EVERY) - 1, not self._tell_all_again
+        told, self._told_prices = {} if again else self._told_prices, prices
+        return {name: price for name, price in prices.items() if told.get(name) != price}
+
     def _ask_time(self) -> None:
         self._pulse.asked(self._service.clock.monotonic())
         self._request(OfficialClient.ask_time)
@@ -166,7 +185,11 @@ class Gateway:
         core = self._core
         if core.context.deadlines.next <= self._now():
             self._on_timer()
-        wait = max(0.0, (core.context.deadlines.next - self._time) / SECOND)
+        at = self._service.clock.monotonic()
+        if at >= self._beat_due:
+            self._beat_due = math.inf
+            self._service.beat()
+        wait = max(0.0, min((core.context.deadlines.next - self._time) / SECOND, self._beat_due - at))
         connecting = self._connection is not None and self._connection.stage is Stage.CONNECTING
         if connecting or (core.link.connected and core.requests.governor.waiting):
             return min(wait, BUSY_SECONDS)
@@ -337,6 +360,8 @@ class Gateway:
         payload = encode(EventBlock(self._link.epoch, self._link.next_seq, now, list(events)))
         if self._link.append(payload, len(events), now):
             self._service.publisher.send(self._link.stream, payload)
+        if any(isinstance(event, SymbolChanged) for event in events):
+            self._beat_due = min(self._beat_due, self._service.clock.monotonic() + BEAT_SECONDS)
         for event in events:
             if isinstance(event, LinkChanged):
                 log.info("link", phase=event.phase, reason=event.reason, detail=event.detail, retry_in=event.retry_in)

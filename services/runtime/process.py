@@ -29,7 +29,7 @@ from messages.control import AnyMessage
 from messages.errors import IbStreamError
 from messages.events import Block
 from messages.topics import HEARTBEAT_PREFIX, events_endpoint, heartbeat_topic, sharded, writer_of
-from messages.views import Heartbeat
+from messages.views import Heartbeat, PriceTime
 from services.base import keys, logs
 from services.base.clock import SystemClock
 from services.base.files import private_folder
@@ -59,6 +59,7 @@ class Service:
         self.metrics: dict[str, float] = {}
         self.problem: str | None = None
         self.source_heard: Callable[[], int] | None = None  # when IB was last heard: for the heartbeat
+        self.new_prices: Callable[[], dict[str, PriceTime]] = dict  # since the last heartbeat, for the next one
         self.journals: dict[str, JournalWriter] = {}
         self.followers: dict[str, Follower] = {}
         self._remote: dict[str, RemoteSource] = {}  # where the past of some of them is asked for
@@ -259,6 +260,7 @@ class Service:
             heads={stream: writer.head for stream, writer in self.journals.items()},
             cursors={stream: follower.cursor.seq for stream, follower in self.followers.items()},
             source_heard=self.source_heard() if self.source_heard is not None else None,
+            prices=self.new_prices(),
             problem=self.problem or next((one.problem for one in self._troubled() if one.problem), None),
             metrics=self.metrics | self._own_metrics(),
         )

@@ -32,7 +32,6 @@ from messages.events import (
     StatusChanged,
     StreamStarted,
     StreamStopped,
-    TickBlock,
 )
 from messages.topics import LINK, TICKS, kind, shard, sharded
 from messages.views import AlertNotice, Heartbeat, LockOwner, PriceAlert, Status
@@ -78,7 +77,7 @@ class Supervisor:
         self._validating = False
         self._reviewed = 0  # UTC ns; 0 while what was heard may be of before this process was held up
         self._hears_again = at  # what is said from then on is of now
-        self._ticks_seen: dict[str, int] = {}  # sequence number of the last tick, by stream
+        self._priced_at: dict[str, int] = {}  # where streams of ticks were when prices were told last
         self._arriving: dict[str, int] = {}  # what the sink must have applied before all is called connected
         self._arrived = False
         self._vouched_at = at  # when the sink last vouched for all that is current
@@ -94,11 +93,11 @@ class Supervisor:
             epoch = self.watch.epoch(beat.service, sharded(LINK, gateway))
             if epoch is not None:
                 self.facts.link_of(gateway).meet(epoch)
+            if beat.prices:
+                self.facts.see_prices(beat.prices)
+                head = beat.heads.get(sharded(TICKS, gateway))
+                self._priced_at[sharded(TICKS, gateway)] = head.seq if head is not None else 0
         return news or self.verdict.word in ("starting", "degraded", "disconnected")
-
-    def see_ticks(self, block: TickBlock, stream: str = TICKS) -> None:
-        self.facts.see_ticks(block)
-        self._ticks_seen[stream] = block.first_seq + block.count - 1
 
     # --- commands ---
 
@@ -215,7 +214,7 @@ class Supervisor:
             return verdict
         if not self._arriving:
             links = {stream: cursor.seq for stream, cursor in self.facts.cursors.items() if kind(stream) == LINK}
-            self._arriving, self._arrived, self._vouched_at = links | self._ticks_seen, False, at
+            self._arriving, self._arrived, self._vouched_at = links | self._priced_at, False, at
         missing = self.watch.unvouched("sink")
         if not missing and (self._arrived or self.watch.has_applied("sink", self._arriving)):
             self._arrived, self._vouched_at = True, at

@@ -5,7 +5,7 @@ the gateways say is kept by their names; one alone has none.
 `judge.py` turns it into a status word, `view.py` into the status that others read.
 """
 
-import struct
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -26,20 +26,17 @@ from messages.events import (
     ServiceChanged,
     StatusChanged,
     SymbolChanged,
-    TickBlock,
 )
-from messages.fields import PRICE_TIME, SOURCE, SOURCE_MOCK, SOURCE_SNAPSHOT
+from messages.fields import SOURCE_MOCK, SOURCE_SNAPSHOT
 from messages.topics import LINK, kind, shard, sharded
-from messages.views import LastError
-from services.base.clock import SECOND, iso
+from messages.views import LastError, PriceTime
+from services.base.clock import iso
 from services.base.wanted import Wanted
 from services.journal.cursor import Cursor
 
 VERSION: Final = 7  # raise it when a fold changes: saved facts are then folded again from the journal
 
 NOTICES: Final = 200  # alerts that are remembered
-
-_RARE_FIELDS: Final = (bytes([SOURCE]), bytes([PRICE_TIME]))
 
 
 class SymbolFact(msgspec.Struct, frozen=True):
@@ -133,10 +130,9 @@ class Facts(msgspec.Struct, kw_only=True):
     last_error: LastError | None = None
     # plan
     plan: Plan | None = None
-    # ticks; frames may be missing, so these are hints and no fold
+    # prices, as heartbeats tell of them; some may be missing, so these are hints and no fold
     prices: dict[str, int] = {}  # when the newest price of a symbol was received
     sources: dict[str, int] = {}  # messages.fields.SOURCES
-    on_snapshot: set[str] = set()  # symbols whose source is a snapshot
     last_snapshot: int = 0
     # the status itself
     degraded_since: int = 0
@@ -231,35 +227,15 @@ class Facts(msgspec.Struct, kw_only=True):
         self.plan = block
         self._advance("plan", block)
 
-    # --- ticks ---
+    # --- prices ---
 
-    def see_ticks(self, block: TickBlock) -> None:
-        """Note when prices came. Cheap for the common block, which has none of our own fields."""
-        if any(rare in block.field for rare in _RARE_FIELDS):
-            self._see_marks(block)
-        else:
-            self.prices.update(dict.fromkeys(block.symbols, block.time))
-        if self.on_snapshot and not self.on_snapshot.isdisjoint(block.symbols):
-            self.last_snapshot = block.time
-
-    def _see_marks(self, block: TickBlock) -> None:
-        """A block that changes a symbol's source, or brings prices that are older than it."""
-        names = dict(zip(block.ids, block.symbols, strict=True))
-        ids = struct.unpack(f"<{block.count}I", block.symbol)
-        values = struct.unpack(f"<{block.count}d", block.value)
-        late: dict[str, int] = {}
-        for number, field, value in zip(ids, block.field, values, strict=True):
-            name = names[number]
-            if field == PRICE_TIME:
-                late[name] = int(value * SECOND)
-            elif field == SOURCE:
-                self.sources[name] = int(value)
-                if int(value) % SOURCE_MOCK == SOURCE_SNAPSHOT:
-                    self.on_snapshot.add(name)
-                else:
-                    self.on_snapshot.discard(name)
-        for name in block.symbols:
-            self.prices[name] = max(self.prices.get(name, 0), late.get(name, block.time))
+    def see_prices(self, prices: Mapping[str, PriceTime]) -> None:
+        """Note when prices came and who brought them, as a gateway says."""
+        for name, price in prices.items():
+            self.prices[name] = max(self.prices.get(name, 0), price.time)
+            self.sources[name] = price.source
+            if price.source % SOURCE_MOCK == SOURCE_SNAPSHOT:
+                self.last_snapshot = max(self.last_snapshot, price.time)
 
     # --- inside ---
 

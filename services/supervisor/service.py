@@ -13,7 +13,7 @@ from functools import partial
 import msgspec
 import structlog
 
-from messages.codec import decode_heartbeat, decode_ticks, encode
+from messages.codec import decode_heartbeat, encode
 from messages.control import Accepted, AnyMessage, ComputePlan, Failed
 from messages.errors import IbStreamError
 from messages.events import AlertFired, Block, ControlEvent, EventBlock, ServiceChanged, StatusChanged
@@ -106,7 +106,6 @@ class SupervisorService:
         self._server = service.serve(SUPERVISOR_CONTROL, self._command)
         for gateway in self._settings.gateway_names:
             self._follow(sharded(LINK, gateway), partial(facts.apply_link, gateway=gateway))
-            service.on_topic(sharded(TICKS, gateway), self._on_ticks)
         self._follow(PLAN, facts.apply_plan)
         service.on_topic(HEARTBEAT_PREFIX, self._on_heartbeat)
         service.every(LOOK_SECONDS, self._look)
@@ -133,19 +132,13 @@ class SupervisorService:
         log.warning("stream_folded_again", stream=stream)
         self._core.facts.restart(stream)
 
-    def _on_ticks(self, topic: str, payload: bytes) -> None:
-        try:
-            self._core.see_ticks(decode_ticks(payload), topic)
-            self._priced = True
-        except (msgspec.MsgspecError, ValueError):
-            self._service.malformed += 1
-
     def _on_heartbeat(self, _topic: str, payload: bytes) -> None:
         try:
             beat = decode_heartbeat(payload)
         except msgspec.MsgspecError:
             self._service.malformed += 1
             return
+        self._priced |= bool(beat.prices)
         self._stirred |= self._core.hear(beat, self._service.clock.monotonic())
 
     # --- commands ---

@@ -18,11 +18,12 @@ from messages.events import (
     StreamStarted,
     StreamStopped,
 )
-from messages.fields import BID, PRICE_TIME, SOURCE, SOURCE_SNAPSHOT, SOURCE_STREAM
+from messages.fields import SOURCE_HISTORY, SOURCE_SNAPSHOT, SOURCE_STREAM
+from messages.views import PriceTime
 from services.base.settings import Settings
 from services.supervisor.core import Record, Validate
 from services.supervisor.facts import Facts
-from tests.unit.supervisor.world import START, World, live, state, tick_block
+from tests.unit.supervisor.world import START, World, live, state
 
 # --- what a fresh data root begins with ---
 
@@ -140,7 +141,7 @@ def test_a_restart_says_nothing_new_while_nothing_has_changed() -> None:
     again = World(facts=msgspec.msgpack.decode(encode(world.facts), type=Facts))
     again.at = world.at  # time went on
     again.core = type(again.core)(again.settings, again.facts, world.core._lock, now=again.now, at=again.at)
-    again.ticks("SPY")
+    again.prices("SPY")
     again.passing(3.0)
     assert again.events == []
     assert again.word == ("connected", None)
@@ -181,14 +182,14 @@ def test_degraded_since_holds_until_recovery() -> None:
 def test_last_snapshot_refresh_follows_snapshots_until_recovery() -> None:
     world = World().started("SPY")
     world.link(state("SPY", "snapshot", "farm_down", stale=False))
-    world.ticks(rows=[("SPY", BID, 100.0), ("SPY", SOURCE, SOURCE_SNAPSHOT)])
+    world.prices("SPY", source=SOURCE_SNAPSHOT)
     first = world.passing(0.1).status.last_snapshot_refresh
     assert first is not None
     world.passing(5.0)
-    world.ticks("SPY")
+    world.prices("SPY", source=SOURCE_SNAPSHOT)
     assert (world.passing(0.1).status.last_snapshot_refresh or "") > first
     world.link(live("SPY"))
-    world.ticks(rows=[("SPY", BID, 100.0), ("SPY", SOURCE, SOURCE_STREAM)])
+    world.prices("SPY")
     assert world.passing(0.1).status.last_snapshot_refresh is None
 
 
@@ -234,10 +235,9 @@ def test_the_past_of_a_dead_gateway_counts_its_errors_and_nothing_else() -> None
 
 def test_sources_and_ages_are_true() -> None:
     world = World(settings=Settings(api_mode="ib")).started("SPY", "QQQ", "NEW")
-    world.ticks("SPY", rows=[("SPY", SOURCE, SOURCE_STREAM)])
+    world.prices("SPY")
     world.passing(3.0)
-    old = (START - 3600 * 10**9) / 1e9
-    world.ticks(rows=[("QQQ", BID, 1.0), ("QQQ", SOURCE, 2.0), ("QQQ", PRICE_TIME, old)])
+    world.prices("QQQ", source=SOURCE_HISTORY, time=START - 3600 * 10**9)
     world.link(state("QQQ", "history", "farm_down"))
     symbols = world.passing(0.1).status.symbols
     assert symbols["SPY"].source == "ib_stream"
@@ -248,9 +248,8 @@ def test_sources_and_ages_are_true() -> None:
 
 def test_an_older_price_never_makes_a_symbol_look_fresher() -> None:
     facts = Facts()
-    facts.see_ticks(tick_block(START, [("SPY", BID, 1.0)]))
-    later, old = START + 10**9, (START - 10**12) / 1e9
-    facts.see_ticks(tick_block(later, [("SPY", BID, 1.0), ("SPY", PRICE_TIME, old)]))
+    facts.see_prices({"SPY": PriceTime(START, SOURCE_STREAM)})
+    facts.see_prices({"SPY": PriceTime(START - 10**12, SOURCE_HISTORY)})
     assert facts.prices["SPY"] == START
 
 

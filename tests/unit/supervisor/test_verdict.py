@@ -108,7 +108,7 @@ def test_a_symbol_called_live_that_brings_nothing_is_not_believed() -> None:
     assert world.word == ("connected", None)
     world.passing(2.0)
     assert world.word == ("degraded", "no_ticks")
-    world.ticks("SPY")
+    world.prices("SPY")
     assert world.passing(0.1).word == ("connected", None)
 
 
@@ -204,11 +204,11 @@ def test_a_service_that_runs_on_another_machine_is_not_missed() -> None:
 def test_a_service_that_need_not_be_there_can_be_made_to_count() -> None:
     world = World(settings=Settings(expected_services="gateway planner sink relay"))
     assert world.started("SPY").passing(1.0).word == ("starting", "service_starting")
-    world.ticks("SPY")
+    world.prices("SPY")
     assert world.passing(20.0).word == ("degraded", "service_down")
     assert "relay" in (world.status.message or "")
     world.running.add("relay")
-    world.ticks("SPY")
+    world.prices("SPY")
     assert world.passing(0.5).word == ("connected", None)
 
 
@@ -285,7 +285,7 @@ class Blindness(RuleBasedStateMachine):
 
     @rule(symbols=st.lists(st.sampled_from("ABC"), unique=True, min_size=1))
     def ticks(self, symbols: list[str]) -> None:
-        self.world.ticks(*symbols)
+        self.world.prices(*symbols)
 
     @rule(wanted=st.booleans())
     def wish(self, wanted: bool) -> None:
@@ -360,7 +360,7 @@ def two_gateways() -> World:
     planned_on(world, SPY="a", QQQ="b")
     for name, symbol in (("a", "SPY"), ("b", "QQQ")):
         world.link(LinkChanged(phase="ready", host="127.0.0.1", port=4001), live(symbol), gateway=name)
-    world.ticks("SPY", "QQQ")
+    world.prices("SPY", "QQQ")
     return world.passing(0.1)
 
 
@@ -409,7 +409,7 @@ def test_a_dead_gateway_process_degrades_and_all_dead_disconnect() -> None:
     assert world.status.symbols["QQQ"].state == "live"
     planned_on(world, SPY="b<a", QQQ="b")
     world.link(live("SPY"), gateway="b")
-    world.ticks("SPY", "QQQ")
+    world.prices("SPY", "QQQ")
     world.passing(0.1)
     assert world.word == ("degraded", "service_down")
     assert world.status.symbols["SPY"].state == "live"

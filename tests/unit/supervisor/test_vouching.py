@@ -69,7 +69,7 @@ def test_connected_is_not_said_before_the_files_are_there() -> None:
 def test_nor_before_the_sink_has_applied_what_made_it_so() -> None:
     world = Chain()
     world.cursor = 0
-    world.head = 0
+    world.head = 1
     world.started("SPY")
     assert world.passing(1).word == ("starting", "awaiting_files")
     world.cursor = 1

@@ -1,6 +1,5 @@
 """A supervisor's core with time in hand: what the tests of this folder tell it, and ask it."""
 
-import struct
 from collections.abc import Iterable
 
 from messages.events import (
@@ -13,10 +12,10 @@ from messages.events import (
     PlannedSymbol,
     StreamStarted,
     SymbolChanged,
-    TickBlock,
 )
+from messages.fields import SOURCE_STREAM
 from messages.topics import kind, shard, sharded
-from messages.views import Head, Heartbeat, LockOwner, Status
+from messages.views import Head, Heartbeat, LockOwner, PriceTime, Status
 from services.base.clock import SECOND
 from services.base.settings import Settings
 from services.supervisor.core import Supervisor
@@ -35,6 +34,7 @@ class World:
         self.core = Supervisor(self.settings, facts or Facts(), OWNER, now=START, at=0.0)
         self.running = {*self.core.watch.gateways, "planner", "sink", "supervisor"}
         self.problems: dict[str, str] = {}
+        self.told: dict[str, PriceTime] = {}  # of prices, in every heartbeat of a gateway
         self.gateway_epoch = 1
         self.seq = dict.fromkeys(("control", "link", "plan"), 0)
         self.events: list[ControlEvent] = []
@@ -52,7 +52,7 @@ class World:
         self.control(StreamStarted(project_id=1))
         self.plan(*symbols)
         self.link(LinkChanged(phase="ready"), *(live(symbol) for symbol in symbols))
-        self.ticks(*symbols)
+        self.prices(*symbols)
         return self.passing(0.1)
 
     def control(self, *events: ControlEvent) -> None:
@@ -75,10 +75,10 @@ class World:
         self.facts.apply_plan(plan)
         return plan
 
-    def ticks(self, *symbols: str, rows: Iterable[tuple[str, int, float]] = ()) -> None:
-        """A tick block: a bid of each symbol, and `rows` of (symbol, field, value)."""
-        found = [*((symbol, 1, 100.0) for symbol in symbols), *rows]
-        self.core.see_ticks(tick_block(self.now, found))
+    def prices(self, *symbols: str, source: int = SOURCE_STREAM, time: int | None = None) -> None:
+        """The next heartbeats of the gateways tell of a price of each symbol, of now unless it is said."""
+        self.told = dict.fromkeys(symbols, PriceTime(self.now if time is None else time, source))
+        self.core.facts.see_prices(self.told)
 
     def passing(self, seconds: float) -> "World":
         """Let time pass in tenths of a second, with heartbeats and reviews."""
@@ -101,6 +101,7 @@ class World:
             interval=0.5,
             loop_lag_ms=0.1,
             heads=heads,
+            prices=self.told if kind(name) == "gateway" else {},
             problem=self.problems.get(name),
         )
 
@@ -125,19 +126,3 @@ def live(symbol: str) -> SymbolChanged:
 
 def state(symbol: str, word: str, reason: str | None = None, *, stale: bool = True) -> SymbolChanged:
     return SymbolChanged(symbol=symbol, state=word, stale=stale, reason=reason)
-
-
-def tick_block(time: int, rows: list[tuple[str, int, float]]) -> TickBlock:
-    names = list(dict.fromkeys(symbol for symbol, _, _ in rows))
-    return TickBlock(
-        epoch=1,
-        first_seq=1,
-        count=len(rows),
-        time=time,
-        ids=list(range(len(names))),
-        symbols=names,
-        symbol=struct.pack(f"<{len(rows)}I", *(names.index(symbol) for symbol, _, _ in rows)),
-        field=bytes(field for _, field, _ in rows),
-        value=struct.pack(f"<{len(rows)}d", *(value for _, _, value in rows)),
-        size=struct.pack(f"<{len(rows)}d", *(0.0 for _ in rows)),
-    )
