@@ -153,7 +153,7 @@ def check_consumers(settings: Settings, witness: Witness) -> None:
         with JournalReader(settings.journal_dir, stream) as reader:
             for row in reader.blocks(to_seq=known.cursors[stream].seq):
                 apply(decode_block(stream, row.payload))  # type: ignore[arg-type]
-    for name in ("request", "links", "plan", "said_services", "errors"):
+    for name in ("wanted", "links", "plan", "said_services", "errors"):
         assert getattr(known, name) == getattr(facts, name), name
 
 
