@@ -2,6 +2,7 @@
 
 import sys
 
+import services.base.lean  # noqa: F401 - before what it makes lighter
 from services.gateway.service import Gateway
 from services.runtime.process import main
 

@@ -1,5 +1,6 @@
 """`python -m services.sink`: the process that keeps the files."""
 
+import services.base.lean  # noqa: F401 - before what it makes lighter
 from services.runtime.process import main
 from services.sink.service import build
 

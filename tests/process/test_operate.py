@@ -301,3 +301,10 @@ def test_a_malformed_settings_file_is_refused_and_the_service_goes_on(pipeline: 
     eventually(lambda: p.log("gateway").count("reload_refused") == 4)
     settings.write_text("")  # this test reads it too
     assert p.await_status("connected").services["gateway"].pid == p.processes["gateway"].pid
+
+
+@pytest.mark.parametrize("service", ["gateway", "planner", "sink", "supervisor", "web"])
+def test_a_service_loads_nothing_that_only_the_command_line_shows(service: str) -> None:
+    """Six of them start at once, and what they import is most of the time until the first price."""
+    program = f"import sys, services.{service}.__main__; sys.exit('rich' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, timeout=60).returncode == 0
