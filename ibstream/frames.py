@@ -10,8 +10,9 @@ Needs pyarrow (`ibstream[frames]`); polars, pandas and DuckDB when you use them.
 or not. A reader is read once; memory is bounded as long as you take batch by batch.
 
 Symbols are a name, several, or none for all. Times are ISO 8601 (UTC unless it has an offset), `14:30`, `-2h`, a
-`datetime`, or UTC nanoseconds; a span is from `begin` on and before `end`, None without a bound. Every `time` column
-is UTC in nanoseconds: when the bytes came here, on this machine's clock. Order is by `seq`: a clock may be set back.
+`datetime`, or UTC nanoseconds; a span is from `begin` on and before `end`, None without a bound. Times in columns are
+UTC; those of ticks in nanoseconds (when the bytes came here, on this machine's clock), all others in microseconds, as
+in files. Order ticks by `seq`: a clock may be set back, and many ticks have one time.
 
 Errors are `IbstreamError`, as a reader is made or while it is read: `journal_unavailable` (no journal, or it cannot be
 read), `journal_damaged` (a checksum fails or something is missing; the message says where, and nothing of that part is
@@ -183,12 +184,13 @@ class Data:
         first, last = self._span(begin, end)
         found = _said(lambda: gaps_in(self.journal_dir, first, last, names))
         rows = [gap for gap, _ in found]
-        stamp = pa.timestamp("ns", tz="UTC")
+        stamp = pa.timestamp("us", tz="UTC")
+        ends = [None if gap.end is None else gap.end // MICROSECOND for gap in rows]
         return pa.table(
             {
                 "symbol": pa.array([gap.symbol for gap in rows], pa.string()),
-                "start": pa.array([gap.start for gap in rows], pa.int64()).cast(stamp),
-                "end": pa.array([gap.end for gap in rows], pa.int64()).cast(stamp),
+                "start": pa.array([gap.start // MICROSECOND for gap in rows], pa.int64()).cast(stamp),
+                "end": pa.array(ends, pa.int64()).cast(stamp),
                 "reason": pa.array([gap.reason for gap in rows], pa.string()),
                 "filled_bars": pa.array([gap.filled_bars for gap in rows], pa.int32()),
                 "gateway": pa.array([gateway for _, gateway in found], pa.string()),
@@ -235,6 +237,7 @@ class Data:
 
 
 BAD = "invalid_request"
+MICROSECOND = 1_000  # ns
 
 
 def _names(symbols: Symbols) -> list[str]:

@@ -11,7 +11,7 @@ from messages.candles import Candle, Interval
 from services.quotes.past_candles import past_candles
 
 ROWS: Final = 8_192  # in a batch
-TIME: Final = pa.timestamp("ns", tz="UTC")
+TIME: Final = pa.timestamp("us", tz="UTC")
 _TIMES: Final = ("start", "end")
 CANDLES_FRAME: Final = pa.schema(
     [

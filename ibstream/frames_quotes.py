@@ -14,7 +14,8 @@ from services.quotes.projection import Projection
 from services.quotes.replay import files, merged
 
 ROWS: Final = 16_384  # in a batch
-TIME: Final = pa.timestamp("ns", tz="UTC")
+TIME: Final = pa.timestamp("us", tz="UTC")
+_MICROSECOND: Final = 1_000  # ns
 _TIMES: Final = {"price_time": "timestamp", "exchange_time": "exchange_time"}
 QUOTES_FRAME: Final = pa.schema(
     [
@@ -82,7 +83,7 @@ def _batch(rows: Rows) -> pa.RecordBatch:
 
 def _column(rows: Rows, field: pa.Field) -> pa.Array:
     if field.name == "time":
-        return pa.array([time for time, _ in rows], pa.int64()).cast(TIME)
+        return pa.array([time // _MICROSECOND for time, _ in rows], pa.int64()).cast(TIME)
     values: list[Any] = [getattr(quote, _TIMES.get(field.name, field.name)) for _, quote in rows]
     if field.name in _TIMES:
         return pa.array(values, pa.string()).cast(TIME)

@@ -193,11 +193,23 @@ def test_quotes_are_what_the_files_said_then(root: Path) -> None:
     assert [row["bid"] for row in stepped] == [100.0, 100.01]
 
 
+def test_times_of_nanoseconds_become_python_values_without_pandas(tmp_path: Path) -> None:
+    writer = TestWriter(tmp_path / "journal", "ticks")
+    writer.ticks([("SPY", BID, 100.0, 3.0)], NOW + 1_234_567)
+    writer.close()
+    data = ibstream.open_data(tmp_path)
+    (row,) = data.quotes("SPY", NOW).read_all().to_pylist()
+    assert nanoseconds(row["time"]) == nanoseconds(row["price_time"]) == NOW + 1_234_000
+    (row,) = data.at(NOW + 2_000_001, "SPY").to_pylist()
+    assert nanoseconds(row["time"]) == NOW + 2_000_000
+    assert data.ticks().read_all()["time"].cast("int64").to_pylist() == [NOW + 1_234_567]
+
+
 def test_gaps_come_with_cause_and_filling(tmp_path: Path) -> None:
     writer = TestWriter(tmp_path / "journal", "link")
     writer.events(SymbolChanged(symbol="SPY", state="live", stale=False))
-    writer.events(GapOpened(symbol="SPY", start=NOW, reason="farm_down"))
-    writer.events(GapClosed(symbol="SPY", start=NOW, end=NOW + 60 * SECOND, reason="farm_down"))
+    writer.events(GapOpened(symbol="SPY", start=NOW + 1, reason="farm_down"))
+    writer.events(GapClosed(symbol="SPY", start=NOW + 1, end=NOW + 60 * SECOND, reason="farm_down"))
     writer.events(GapFilled(symbol="SPY", start=NOW, end=NOW + 60 * SECOND, bars=2))
     writer.events(GapOpened(symbol="QQQ", start=NOW + DAY, reason="link_down"))
     writer.close()
