@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from messages.codec import decode_events, decode_ticks
 from messages.events import LinkEvent, Plan, PlannedSymbol
 from messages.ticks import Tick, ticks
-from messages.views import Quote
+from messages.views import PriceTime, Quote
 from services.base.clock import SystemClock
 from services.base.settings import load
 from services.gateway.service import Gateway
@@ -55,6 +55,7 @@ class LoopService:
         self.publisher = SimpleNamespace(send=lambda topic, payload: None)
         self.journals: dict[str, MemoryJournal] = {}
         self.source_heard: Callable[[], int] | None = None
+        self.new_prices: Callable[[], dict[str, PriceTime]] = dict
         self.on_plan: Callable[[Any], None] = lambda plan: None
         self.close: Callable[[], None] = lambda: None
         self._timers: list[tuple[float, Callable[[], None]]] = []
