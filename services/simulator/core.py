@@ -212,8 +212,15 @@ class Core:
 
     def release(self, instrument: Instrument) -> None:
         """Let an instrument stand still that nobody looks at, and that no order or position needs."""
-        if instrument.con_id not in self.book.by_instrument and not self.desk.needs(instrument.con_id):
+        con_id = instrument.con_id
+        if con_id not in self.book.by_instrument and not self.desk.needs(con_id) and not self._looked_at(con_id):
             self.market.deactivate(instrument)
+
+    def _looked_at(self, con_id: int) -> bool:
+        """Whether a client has it tick by tick, or its depth."""
+        by_tick = (one.con_id for client in self.clients.values() for one, _ in client.tick_by_tick.values())
+        depth = (line.instrument.con_id for client in self.clients.values() for line in client.depth.values())
+        return con_id in by_tick or con_id in depth
 
     def after(self, seconds: float, action: Callable[[], None]) -> None:
         """Run `action` in the first turn after `seconds`."""

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from ibapi.client import EClient
 from ibapi.const import UNSET_DECIMAL, UNSET_DOUBLE, UNSET_INTEGER
@@ -157,7 +157,7 @@ def plain(value: Any) -> Any:
     return value if value not in (0, False, "", None) else None
 
 
-@settings(deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate), max_examples=20)
+@settings(deadline=None)
 @given(st.sampled_from(VERSIONS), requested())
 def test_what_the_official_client_sends_is_what_is_read(version: int, request: tuple[Contract, Order]) -> None:
     contract, order = request
@@ -192,7 +192,7 @@ def test_what_the_official_client_sends_is_what_is_read(version: int, request: t
     assert ("deltaNeutralContract" in found.said) == (contract.deltaNeutralContract is not None)
 
 
-@settings(deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate), max_examples=20)
+@settings(deadline=None)
 @given(requested())
 def test_text_and_protobuf_read_alike(request: tuple[Contract, Order]) -> None:
     contract, order = request
@@ -251,7 +251,7 @@ def said_orders(draw: Any) -> dict[str, Any]:
     return {name: value for name, value in said.items() if value not in ("", {})}
 
 
-@settings(deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate), max_examples=20)
+@settings(deadline=None)
 @given(st.sampled_from(VERSIONS), said_orders(), STATES, st.sampled_from([SPY, ES]))
 def test_an_open_order_is_read_as_it_was_meant(
     version: int, said: dict[str, Any], state: dict[str, Any], instrument: Any
@@ -312,7 +312,7 @@ def _same(read: Any, meant: Any) -> bool:
     return bool(read == meant)
 
 
-@settings(deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate), max_examples=20)
+@settings(deadline=None)
 @given(st.sampled_from([v for v in VERSIONS if v >= 150]), said_orders())
 def test_a_completed_order_is_read_as_it_was_meant(version: int, said: dict[str, Any]) -> None:
     state = {"status": "Filled", "completedTime": "20260105 12:00:00 US/Eastern", "completedStatus": "Filled Size: 40"}

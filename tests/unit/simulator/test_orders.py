@@ -409,3 +409,17 @@ def test_out_of_hours_orders_wait_and_a_day_order_ends_with_its_day(trader: Trad
     trader.clock.advance(7 * 3600)
     trader.turn(1)
     assert (trader.statuses(3)[-1], trader.statuses(4)[-1]) == ("Cancelled", "Submitted")
+
+
+def test_prices_go_on_for_others_when_an_order_is_done(trader: Trader) -> None:
+    if trader.version < 137:
+        return  # no tick by tick yet
+    trader.client.reqTickByTickData(9, contract(), "BidAsk", 0, False)
+    trader.place(1, order())
+    trader.turn(1)
+    trader.place(2, order("SELL"))
+    trader.turn(1)
+    assert trader.statuses(2)[-1] == "Filled" and not trader.core.desk.needs(756733)
+    trader.take()
+    trader.turn(3)
+    assert trader.calls("tickByTickBidAsk")
