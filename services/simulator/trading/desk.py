@@ -6,7 +6,7 @@ is done, and executions older than a week.
 """
 
 from decimal import Decimal
-from typing import Final, Protocol
+from typing import Final
 
 from services.base.clock import SECOND
 from services.base.simulated import SIMULATED_ACCOUNT
@@ -30,34 +30,13 @@ from services.simulator.trading.order import (
     check_contract,
     order_of,
 )
+from services.simulator.trading.venue import Venue
 
 FIRST_PERM_ID: Final = 1_700_000_001
 EXECUTIONS_KEPT: Final = 7 * 86_400 * SECOND
 MANUAL: Final = 0  # the client id of orders that no client placed
 UNBOUND: Final = 0  # their order id, until client 0 asks for them
 CANCELED: Final = "Order Canceled - reason:"
-
-
-class Venue(Protocol):
-    """What the desk knows of the world. Times are UTC nanoseconds."""
-
-    @property
-    def now(self) -> int: ...
-
-    def quote(self, instrument: Instrument) -> Quote:
-        """The market of a contract; prices are looked up as if somebody had subscribed to it."""
-
-    def day_end(self, instrument: Instrument) -> int:
-        """When an order for the day ends."""
-
-    def moment(self, text: str) -> int:
-        """The time that a client wrote. Raises ValueError."""
-
-    def watch(self, instrument: Instrument) -> None:
-        """Let the contract's price move from now on."""
-
-    def release(self, instrument: Instrument) -> None:
-        """The desk needs its price no longer."""
 
 
 class Desk:
