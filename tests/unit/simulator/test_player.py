@@ -1,10 +1,12 @@
 """A recorded day over the protocol: every tick that IB sent, in its order, at the pace that was asked for."""
 
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ibapi.order import Order
 
 from messages.errors import IbStreamError
 from messages.events import ContractQualified
@@ -267,3 +269,16 @@ def test_a_day_of_several_gateways_is_one_tape(tmp_path: Path) -> None:
         order += tape.take().symbols
     assert order == ["SPY", "QQQ"] * 3
     tape.close()
+
+
+def test_orders_meet_the_recorded_quote(tmp_path: Path, journal: TestWriter) -> None:
+    talk = Replay(tmp_path, 1.0)
+    order = Order()
+    order.action, order.orderType, order.totalQuantity = "SELL", "MKT", Decimal(10)
+    talk.client.placeOrder(1, contract("SPY"), order)  # like a subscription, it lets the tape begin
+    talk.turn(0.5)
+    assert talk.calls("execDetails") == []  # there is no quote yet
+    talk.turn(2)
+    ((_, _, _, fill),) = talk.calls("execDetails")
+    assert (fill.price, fill.shares, fill.side) == (590.92, 10, "SLD")
+    assert talk.errors() == []
