@@ -15,6 +15,8 @@ from tests.support import eventually
 
 EXPIRED_MS = 5_300  # five seconds, and what it takes to look from outside
 
+PICTURE = "chart => [...chart.querySelectorAll('canvas')].map(canvas => canvas.toDataURL()).join()"
+
 
 def text_changes(locator: Locator) -> None:
     """Wait until the text is another one."""
@@ -44,17 +46,42 @@ def test_quotes_move(stream: Pipeline, open_page: OpenPage) -> None:
     assert card.errors == []
 
 
-def test_the_chart_is_drawn_and_grows(stream: Pipeline, open_page: OpenPage) -> None:
+def test_candles_are_drawn_and_grow_and_their_numbers_are_under_the_pointer(
+    stream: Pipeline, open_page: OpenPage
+) -> None:
     card = open_page(stream)
     card.open_symbol("SPY")
-    canvas = card.page.locator("canvas")
-    pixels = "canvas => canvas.toDataURL()"
-    expect(card.page.get_by_role("img", name=re.compile(r"SPY, last 30 minutes: from \d"))).to_be_visible()
-    first = canvas.evaluate(pixels)
-    eventually(lambda: canvas.evaluate(pixels) != first, message="the chart moves")
+    chart = card.page.get_by_role("img", name=re.compile(r"SPY, \d+ candles of 1 min: from \d"))
+    expect(chart).to_be_visible()
+    card.page.get_by_role("group", name="Length of a candle").get_by_role("button", name="1 s").click()
+    chart = card.page.get_by_role("img", name=re.compile(r"SPY, \d+ candles of 1 s: from \d"))
+    expect(chart).to_be_visible()
+    first = chart.evaluate(PICTURE)
+    eventually(lambda: chart.evaluate(PICTURE) != first, message="the chart moves")
+    place = chart.bounding_box()
+    assert place is not None
+    card.page.mouse.move(place["x"] + place["width"] * 0.85, place["y"] + place["height"] / 2)
+    numbers = card.page.get_by_text(re.compile(r"^\d\d:\d\d:\d\d.*O \d+\.\d\d.*VWAP"))
+    expect(numbers).to_be_visible()
     expect(card.row("SPY").locator("svg path").first).to_be_attached()
     card.screenshot("chart")
     assert card.errors == []
+
+
+def test_a_price_alert_is_set_comes_and_is_removed(own_stream: Pipeline, open_page: OpenPage) -> None:
+    card = open_page(own_stream)
+    panel = card.page.get_by_test_id("alerts")
+    panel.get_by_text("Price alerts").click()
+    panel.get_by_label("Rule").fill("SPY jumps")
+    panel.get_by_role("button", name="Set alert").click()
+    expect(panel.get_by_role("alert")).to_contain_text("is no rule of an alert")
+    panel.get_by_label("Rule").fill("SPY moves 0.0001% in 30s")
+    panel.get_by_role("button", name="Set alert").click()
+    expect(panel.get_by_role("list", name="Alerts that came")).to_contain_text("invented by the simulator")
+    card.screenshot("alerts")
+    panel.get_by_role("button", name="Remove the alert SPY moves 0.0001% in 30s").click()
+    expect(panel.get_by_text("No alert is set.")).to_be_visible()
+    assert [error for error in card.errors if "400" not in error] == []
 
 
 def test_stop_and_start(own_stream: Pipeline, open_page: OpenPage) -> None:
@@ -258,12 +285,14 @@ def test_dark(stream: Pipeline, open_page: OpenPage) -> None:
     background = card.page.locator("section").first.evaluate("card => getComputedStyle(card).backgroundColor")
     assert max(map(int, re.findall(r"\d+", background)[:3])) < 64
     # light by choice, at once, the chart's canvas too
-    canvas = card.page.locator("canvas")
-    before = canvas.evaluate("canvas => canvas.toDataURL()")
+    chart = card.page.get_by_role("img", name=re.compile(r"SPY, \d+ candles"))
+    expect(chart).to_be_visible()
+    axis = "chart => [...chart.querySelectorAll('canvas')].at(-1).toDataURL()"
+    before = chart.evaluate(axis)
     card.page.get_by_label("Theme").select_option("light")
     background = card.page.locator("section").first.evaluate("card => getComputedStyle(card).backgroundColor")
     assert min(map(int, re.findall(r"\d+", background)[:3])) > 192
-    eventually(lambda: canvas.evaluate("canvas => canvas.toDataURL()") != before)
+    eventually(lambda: chart.evaluate(axis) != before)
 
 
 def test_keyboard_alone(own_stream: Pipeline, open_page: OpenPage) -> None:

@@ -7,7 +7,7 @@ import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { extname, join, normalize } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { Market } from './market.mjs'
+import { candlesOf, Market } from './market.mjs'
 import { previewOf, projectsOf, refusalOf, snapshotsOf } from './projects.mjs'
 import { dress, linkHistory, planOf, statusOf } from './scenes.mjs'
 
@@ -31,6 +31,7 @@ const market = new Market({
 const scene = { name: process.env.SCENARIO ?? 'mock', started }
 dress(market, scene.name, started)
 const clients = new Set()
+const alerts = []
 let eventId = 0
 
 function send(client, event, data) {
@@ -88,15 +89,40 @@ function events(response) {
   response.on('close', () => clients.delete(response))
 }
 
-function history(response, query) {
+function candles(response, query) {
   const book = market.books.get(query.get('symbol') ?? '')
   if (!book) return fail(response, 404, 'symbol_not_found', `No symbol ${query.get('symbol')}.`)
-  const from = Date.now() - Number(query.get('minutes') ?? 30) * 60_000
-  const source = book.quote.source
-  const points = book.points
-    .filter(([at]) => at >= from && !(book.gap && at > book.gap[0] && at < book.gap[1]))
-    .map(([at, price]) => ({ time: new Date(at).toISOString(), price, source }))
-  return json(response, 200, { symbol: book.quote.symbol, points })
+  const interval = query.get('interval') ?? '1m'
+  return json(response, 200, {
+    symbol: book.quote.symbol,
+    interval,
+    candles: candlesOf(book, interval, Date.parse(query.get('from') ?? '') || 0),
+    more: false,
+    note: null,
+  })
+}
+
+async function addAlert(request, response) {
+  const { rule = '' } = await bodyOf(request)
+  if (!/ (crosses|rises|falls|moves|spread|silent|stale)/.test(rule)) {
+    return fail(response, 400, 'invalid_request', `'${rule}' is no rule of an alert.`)
+  }
+  alerts.push({
+    id: alerts.length + 1,
+    rule,
+    pause: 900,
+    note: '',
+    added: new Date().toISOString(),
+    count: 0,
+  })
+  return json(response, 200, { accepted: true, changed: true, seq: alerts.length })
+}
+
+function removeAlert(response, id) {
+  const at = alerts.findIndex((alert) => alert.id === id)
+  if (at < 0) return fail(response, 404, 'alert_not_found', `No alert has the id ${id}.`)
+  alerts.splice(at, 1)
+  return json(response, 200, { accepted: true, changed: true, seq: 1 })
 }
 
 function sparklines(response, query) {
@@ -167,7 +193,10 @@ async function answer(request, response) {
   }
   if (route === `GET ${API}/plan`) return json(response, 200, planOf(market, scene))
   if (route === `GET ${API}/gaps`) return json(response, 200, linkHistory(market, scene, Date.now()))
-  if (route === `GET ${API}/history`) return history(response, searchParams)
+  if (route === `GET ${API}/candles`) return candles(response, searchParams)
+  if (route === `GET ${API}/alerts`) return json(response, 200, { alerts, recent: [] })
+  if (route === `POST ${API}/alerts`) return addAlert(request, response)
+  if (route.startsWith(`DELETE ${API}/alerts/`)) return removeAlert(response, Number(route.split('/').at(-1)))
   if (route === `GET ${API}/sparklines`) return sparklines(response, searchParams)
   if (route === `GET ${API}/projects`) return json(response, 200, projectsOf())
   const project = pathname.match(/\/projects\/(\d+)\/snapshots$/)

@@ -116,3 +116,40 @@ export class Market {
 function round(price, tick) {
   return Number((Math.round(price / tick) * tick).toFixed(5))
 }
+
+const SECONDS = { '1s': 1, '5s': 5, '1m': 60, '5m': 300, '15m': 900, '1h': 3600, '1d': 86_400 }
+
+/** The candles of a book from `from` (UTC ms) on, with its gap as blind time. */
+export function candlesOf(book, interval, from) {
+  const length = (SECONDS[interval] ?? 60) * 1000
+  const found = new Map()
+  for (const [at, price] of book.points) {
+    const start = at - (at % length)
+    if (start < from - (from % length)) continue
+    const known = found.get(start)
+    if (!known) found.set(start, { open: price, high: price, low: price, close: price, trades: 1 })
+    else {
+      known.high = Math.max(known.high, price)
+      known.low = Math.min(known.low, price)
+      known.close = price
+      known.trades += 1
+    }
+  }
+  return [...found].slice(-500).map(([start, candle]) => {
+    const [begins, ends] = book.gap ?? [0, 0]
+    const blind = Math.max(0, Math.min(start + length, ends) - Math.max(start, begins))
+    return {
+      symbol: book.quote.symbol,
+      interval,
+      start: new Date(start).toISOString(),
+      end: new Date(start + length).toISOString(),
+      ...candle,
+      volume: candle.trades * 100,
+      vwap: (candle.high + candle.low + candle.close) / 3,
+      coverage: 1 - blind / length,
+      blind: blind > 0 ? [{ reason: 'farm_down', seconds: blind / 1000 }] : [],
+      source: book.quote.source,
+      complete: start + length < Date.now(),
+    }
+  })
+}

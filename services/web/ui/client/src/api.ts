@@ -4,6 +4,9 @@
 import { ServerClock } from './clock.js'
 import { ApiError } from './errors.js'
 import type {
+  AcceptedView,
+  AlertsView,
+  Candle,
   Gap,
   HistoryPoint,
   LinkPoint,
@@ -41,6 +44,17 @@ export interface Api {
   gaps(): Promise<{ gaps: Gap[]; link: LinkPoint[] }>
   history(symbol: string, minutes: number): Promise<HistoryPoint[]>
   sparklines(symbols: readonly string[], minutes: number): Promise<SparklineSeries[]>
+  /** Oldest first; times as the web API takes them. Without a beginning some hundreds, by the interval. */
+  candles(
+    symbol: string,
+    interval: Candle['interval'],
+    range?: { from?: string; to?: string },
+  ): Promise<Candle[]>
+  /** The price alerts that are set, and those that came. */
+  alerts(): Promise<AlertsView>
+  /** Sets one, in words: `SPY rises above 600`. Its id. */
+  addAlert(rule: string, pause?: number, note?: string): Promise<number>
+  removeAlert(id: number): Promise<void>
   projects(): Promise<{ projects: ProjectChoice[]; more: boolean }>
   /** Of one project, the newest first. */
   snapshots(project: number): Promise<SnapshotChoice[]>
@@ -59,12 +73,12 @@ export function createApi(base: string, options: ApiOptions = {}): Api {
 
   const clock = new ServerClock()
 
-  async function call(path: string, body?: unknown): Promise<unknown> {
+  async function call(path: string, body?: unknown, method?: string): Promise<unknown> {
     let response: Response
     const sent = clock.read()
     try {
       response = await send(root + path, {
-        method: body === undefined ? 'GET' : 'POST',
+        method: method ?? (body === undefined ? 'GET' : 'POST'),
         headers: body === undefined ? headers() : { ...headers(), 'Content-Type': 'application/json' },
         body: body === undefined ? undefined : JSON.stringify(body),
         signal: AbortSignal.timeout(timeout * 1000),
@@ -101,6 +115,17 @@ export function createApi(base: string, options: ApiOptions = {}): Api {
       const query = new URLSearchParams({ symbols: symbols.join(), minutes: String(minutes) })
       return ((await call(`/sparklines?${query}`)) as { series?: SparklineSeries[] }).series ?? []
     },
+    candles: async (symbol, interval, range = {}) => {
+      const query = new URLSearchParams({ symbol, interval, ...range })
+      return ((await call(`/candles?${query}`)) as { candles?: Candle[] }).candles ?? []
+    },
+    alerts: async () => {
+      const answer = (await call('/alerts')) as Partial<AlertsView>
+      return { alerts: answer.alerts ?? [], recent: answer.recent ?? [] }
+    },
+    addAlert: async (rule, pause = 900, note = '') =>
+      ((await call('/alerts', { rule, pause, note })) as AcceptedView).seq ?? 0,
+    removeAlert: async (id) => void (await call(`/alerts/${id}`, undefined, 'DELETE')),
     projects: async () => {
       const answer = (await call('/projects')) as { projects?: ProjectChoice[]; more?: boolean }
       return { projects: answer.projects ?? [], more: answer.more ?? false }

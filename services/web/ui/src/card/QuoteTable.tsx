@@ -3,7 +3,7 @@
 
 import { type SortingState, useTable } from '@tanstack/react-table'
 import { type RefObject, useEffect, useMemo, useRef, useState } from 'react'
-import { columns, features, headerText, NUMERIC, type RowData, SORTABLE } from './columns'
+import { columns, features, groupsOf, headerText, NUMERIC, OPTIONAL, type RowData, SORTABLE } from './columns'
 import { csvOf, download } from './csv'
 import { rowState } from './health'
 import { useBeat, useCard, useHealth, useStore } from './hooks'
@@ -11,7 +11,7 @@ import { type Memory, useRemembered } from './memory'
 import { DetailRow, QuoteRow } from './QuoteRow'
 import styles from './QuoteTable.module.css'
 import { fill } from './strings'
-import { Actions, Filter, SortSelect, StateChips } from './TableTools'
+import { Actions, ColumnMenu, Filter, GroupSelect, SortSelect, StateChips } from './TableTools'
 import { useOpenSymbols } from './useOpenSymbols'
 import { type RowFocus, useRowFocus } from './useRowFocus'
 import { type RowItem, useDrawnRows } from './virtualRows'
@@ -33,12 +33,21 @@ export function QuoteTable({ memory, symbol: linked, onSymbol }: QuoteTableProps
   const [only, setOnly] = useRemembered(memory, 'state', asState, null)
   const [sorting, setSorting] = useRemembered(memory, 'sort', asSorting, [])
   const [compact, setCompact] = useRemembered(memory, 'compact', asFlag, false)
-  const counts = countStates(rows)
+  const [hidden, setHidden] = useRemembered(memory, 'hidden', asHidden, [])
+  const [chosenGroup, setGroup] = useRemembered(memory, 'group', asState, null)
+  const groups = useMemo(() => [...new Set(rows.flatMap((row) => row.groups))].sort(), [rows])
+  const group = chosenGroup !== null && groups.includes(chosenGroup) ? chosenGroup : undefined
+  const inGroup = useMemo(
+    () => (group === undefined ? rows : rows.filter((row) => row.groups.includes(group))),
+    [rows, group],
+  )
+  const counts = countStates(inGroup)
   const wanted = filter.trim().toUpperCase()
   const state = only !== null && counts.has(only) ? only : undefined
   const data = useMemo(
-    () => rows.filter((row) => row.symbol.includes(wanted) && (state === undefined || row.state === state)),
-    [rows, wanted, state],
+    () =>
+      inGroup.filter((row) => row.symbol.includes(wanted) && (state === undefined || row.state === state)),
+    [inGroup, wanted, state],
   )
   const table = useTable({
     features,
@@ -53,11 +62,12 @@ export function QuoteTable({ memory, symbol: linked, onSymbol }: QuoteTableProps
 
   const element = useRef<HTMLTableElement>(null)
   const body = useRef<HTMLTableSectionElement>(null)
-  const { visible, rowPx } = useLayout(element, compact, rows.length > 0)
+  const { visible, rowPx } = useLayout(element, `${compact} ${hidden}`, rows.length > 0)
   const focus = useRowFocus(body, order, rowPx)
   const { open, toggle } = useOpenSymbols(linked, onSymbol, rows, (symbol) => {
     setFilter('')
     setOnly(null)
+    setGroup(null)
     focus.reveal(symbol)
   })
   const items = itemsOf(order, open)
@@ -75,15 +85,21 @@ export function QuoteTable({ memory, symbol: linked, onSymbol }: QuoteTableProps
   const headers = table.getHeaderGroups()[0]?.headers ?? []
 
   return (
-    <div className={styles.quotes} data-contact={contact} data-density={compact ? 'compact' : undefined}>
+    <div
+      className={styles.quotes}
+      data-contact={contact}
+      data-density={compact ? 'compact' : undefined}
+      data-hidden={hidden.join(' ') || undefined}
+    >
       <div className={styles.toolbar}>
         <Filter value={filter} onChange={setFilter} />
         <StateChips
           counts={counts}
-          total={rows.length}
+          total={inGroup.length}
           only={state}
           onChange={(next) => setOnly(next ?? null)}
         />
+        <GroupSelect groups={groups} group={group} onChange={(next) => setGroup(next ?? null)} />
         <SortSelect sorting={sorting} onChange={setSorting} />
         {data.length < rows.length && (
           <span className={styles.showing}>
@@ -93,6 +109,7 @@ export function QuoteTable({ memory, symbol: linked, onSymbol }: QuoteTableProps
             })}
           </span>
         )}
+        <ColumnMenu hidden={hidden} onChange={setHidden} />
         <Actions compact={compact} onCompact={setCompact} onSave={data.length > 0 ? save : undefined} />
       </div>
       <table ref={element} className={styles.table} aria-rowcount={items.length + 1}>
@@ -202,6 +219,7 @@ function useRows(contact: boolean): RowData[] {
         symbol,
         quote: store.quote(symbol),
         state: rowState(store.state(symbol), store.quote(symbol), contact, store.good(symbol)),
+        groups: groupsOf(store.state(symbol)?.why),
       })),
     [store, symbols, beat, contact],
   )
@@ -236,7 +254,7 @@ function itemsOf(order: readonly string[], open: ReadonlySet<string>): RowItem[]
 /** What the stylesheet makes of the table: how many columns it shows, and how high a row is. */
 function useLayout(
   table: RefObject<HTMLTableElement | null>,
-  compact: boolean,
+  dress: string, // density and hidden columns
   filled: boolean,
 ): { visible: number; rowPx: number } {
   const [layout, setLayout] = useState({ visible: columns.length as number, rowPx: ROW_PX })
@@ -254,7 +272,7 @@ function useLayout(
     const observer = new ResizeObserver(look)
     observer.observe(element)
     return () => observer.disconnect()
-  }, [table, compact, filled])
+  }, [table, dress, filled])
   return layout
 }
 
@@ -266,6 +284,10 @@ function countStates(rows: readonly RowData[]): Map<string, number> {
 
 function asState(kept: unknown): string | undefined {
   return typeof kept === 'string' ? kept : undefined
+}
+
+function asHidden(kept: unknown): string[] | undefined {
+  return Array.isArray(kept) ? OPTIONAL.filter((id) => kept.includes(id)) : undefined
 }
 
 function asFlag(kept: unknown): boolean | undefined {

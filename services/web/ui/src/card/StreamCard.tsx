@@ -3,6 +3,7 @@
 
 import { createApi } from '@ibstream/client'
 import { useEffect, useMemo, useRef } from 'react'
+import { AlertsPanel } from './AlertsPanel'
 import { Control } from './Control'
 import { formatFor } from './format'
 import { Card } from './hooks'
@@ -59,8 +60,8 @@ export function StreamCard({
   const store = useMemo(() => new StreamStore(api, undefined, place.current), [api])
   const strings = useMemo(() => stringsFor(language, override), [language, override])
   const card = useMemo(
-    () => ({ store, api, strings, language, format: formatFor(language, strings) }),
-    [store, api, strings, language],
+    () => ({ store, api, strings, language, format: formatFor(language, strings), memory }),
+    [store, api, strings, language, memory],
   )
   useEffect(() => store.open(), [store])
   useUnauthorized(store, onUnauthorized)
@@ -83,6 +84,7 @@ export function StreamCard({
           <Metrics />
           <LinkStrip />
           <QuoteTable memory={memory} symbol={symbol} onSymbol={onSymbol} />
+          <AlertsPanel />
           <ServicePanel />
           <Announcer />
         </div>

@@ -1,10 +1,10 @@
 // What opens under a row: the larger chart, and every field of the quote with its meaning.
 
 import type { Quote, SymbolStatus } from '@ibstream/client'
+import { CandleChart } from './CandleChart'
 import { ageOf } from './health'
 import { useBeat, useCard } from './hooks'
 import { GenericFacts, GreeksTable } from './MoreFacts'
-import { PriceChart } from './PriceChart'
 import { SourceBadge, StateBadge } from './QuoteRow'
 import styles from './SymbolDetail.module.css'
 import { fill, word } from './strings'
@@ -18,7 +18,7 @@ interface SymbolDetailProps {
 }
 
 export function SymbolDetail({ symbol, quote, planned, state, decimals }: SymbolDetailProps) {
-  const { strings, format } = useCard()
+  const { strings, format, memory } = useCard()
   const { detail } = strings
   const price = (value: number | null | undefined) => format.price(value, decimals)
   const sized = (value: number | null | undefined, size: number | null | undefined) =>
@@ -49,7 +49,7 @@ export function SymbolDetail({ symbol, quote, planned, state, decimals }: Symbol
   ]
   return (
     <div className={styles.detail}>
-      <PriceChart symbol={symbol} decimals={decimals} />
+      <CandleChart symbol={symbol} decimals={decimals} memory={memory} />
       <div className={styles.side}>
         <p className={styles.badges}>
           <SourceBadge quote={quote} /> <StateBadge state={state} />

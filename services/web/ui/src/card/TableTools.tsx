@@ -2,7 +2,7 @@
 
 import type { SortingState } from '@tanstack/react-table'
 import { useId } from 'react'
-import { headerText, NUMERIC, SORTABLE } from './columns'
+import { headerText, NUMERIC, OPTIONAL, SORTABLE } from './columns'
 import { useCard } from './hooks'
 import styles from './QuoteTable.module.css'
 import { word } from './strings'
@@ -93,6 +93,62 @@ export function SortSelect({ sorting, onChange }: SortSelectProps) {
         ))}
       </select>
     </span>
+  )
+}
+
+interface GroupSelectProps {
+  groups: readonly string[]
+  group: string | undefined
+  onChange(group: string | undefined): void
+}
+
+/** The symbols that one reason of the plan brought, such as those of the decision snapshot. */
+export function GroupSelect({ groups, group, onChange }: GroupSelectProps) {
+  const { strings } = useCard()
+  const id = useId()
+  if (groups.length < 2) return null
+  return (
+    <span className={styles.groupSelect}>
+      <label htmlFor={id}>{strings.table.group}</label>
+      <select id={id} value={group ?? ''} onChange={(event) => onChange(event.target.value || undefined)}>
+        <option value="">{strings.table.allGroups}</option>
+        {groups.map((name) => (
+          <option key={name} value={name}>
+            {word(strings.group, name)}
+          </option>
+        ))}
+      </select>
+    </span>
+  )
+}
+
+interface ColumnMenuProps {
+  hidden: readonly string[]
+  onChange(hidden: string[]): void
+}
+
+/** Which columns are shown; the card hides some more where it is narrow. */
+export function ColumnMenu({ hidden, onChange }: ColumnMenuProps) {
+  const { strings } = useCard()
+  return (
+    <details className={styles.columnMenu}>
+      <summary>{strings.table.columns}</summary>
+      <fieldset>
+        <legend className={styles.srOnly}>{strings.table.columns}</legend>
+        {OPTIONAL.map((id) => (
+          <label key={id}>
+            <input
+              type="checkbox"
+              checked={!hidden.includes(id)}
+              onChange={(event) =>
+                onChange(event.target.checked ? hidden.filter((one) => one !== id) : [...hidden, id])
+              }
+            />
+            {headerText(id, strings)}
+          </label>
+        ))}
+      </fieldset>
+    </details>
   )
 }
 

@@ -17,6 +17,7 @@ export interface RowData {
   symbol: string
   quote: Quote | undefined
   state: string
+  groups: readonly string[]
 }
 
 export const features = tableFeatures({ rowSortingFeature, sortedRowModel: createSortedRowModel() })
@@ -41,6 +42,17 @@ export const columns = column.columns([
   column.accessor((row) => sourceOf(row.quote), { id: 'source', ...byText }),
   column.accessor('state', { id: 'state', ...byText }),
 ])
+
+/** Columns that a person may leave out. */
+export const OPTIONAL = ['trend', 'change', 'percent', 'bidAsk', 'volume', 'age', 'source'] as const
+
+/** The first words of what planned a symbol: `benchmark; decision_snapshot 12, rank 3` has two. */
+export function groupsOf(why: string | null | undefined): string[] {
+  return (why ?? '')
+    .split(';')
+    .map((reason) => reason.trim().split(/[ ,]/)[0] ?? '')
+    .filter(Boolean)
+}
 
 /** Columns that can be sorted by. */
 export const SORTABLE: readonly string[] = columns

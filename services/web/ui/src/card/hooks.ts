@@ -4,6 +4,7 @@ import type { Api } from '@ibstream/client'
 import { createContext, useCallback, useContext, useEffect, useState, useSyncExternalStore } from 'react'
 import type { Format } from './format'
 import { type Health, healthOf } from './health'
+import type { Memory } from './memory'
 import type { StreamStore, Topic } from './store'
 import type { Language, Strings } from './strings'
 
@@ -13,6 +14,7 @@ export interface CardContext {
   strings: Strings
   format: Format
   language: Language
+  memory: Memory | undefined
 }
 
 export const Card = createContext<CardContext | null>(null)

@@ -1,6 +1,6 @@
 // A backend in memory: answers the card's requests, keeps its event streams open, and dies when told.
 
-import type { Gap, HistoryPoint, LinkPoint, Plan, Quote, Status } from '@ibstream/client'
+import type { AlertsView, Candle, Gap, LinkPoint, Plan, Quote, Status } from '@ibstream/client'
 import { vi } from 'vitest'
 
 export interface Call {
@@ -24,7 +24,8 @@ export class FakeBackend {
   plan = planOf({ project_id: 1, project_name: 'Demo project' })
   gaps: Gap[] = []
   link: LinkPoint[] = []
-  points: HistoryPoint[] = []
+  candles: Candle[] = []
+  alerts: AlertsView = { alerts: [], recent: [] }
   calls: Call[] = []
   /** Answers in place of the ordinary ones, by `METHOD /path`. */
   readonly answers = new Map<string, Answer>()
@@ -96,8 +97,8 @@ export class FakeBackend {
     if (route === 'GET /plan') return Response.json(this.plan)
     if (route === 'GET /gaps') return Response.json({ gaps: this.gaps, link: this.link })
     if (route === 'GET /sparklines') return Response.json({ series: [] })
-    if (route === 'GET /history')
-      return Response.json({ symbol: call.query.get('symbol'), points: this.points })
+    if (route === 'GET /candles') return Response.json({ symbol: '', candles: this.candles })
+    if (route === 'GET /alerts') return Response.json(this.alerts)
     if (route === 'POST /start' || route === 'POST /stop') return Response.json({ seq: 1 })
     return Response.json({ detail: 'Not Found' }, { status: 404 })
   }

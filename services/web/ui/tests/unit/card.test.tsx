@@ -365,9 +365,17 @@ describe('quotes', () => {
 
   it('opens a chart and details under a row, by keyboard too', async () => {
     backend.status.symbols = { SPY: { state: 'live', why: 'benchmark' } }
-    backend.points = [
-      { time: new Date(Date.now() - 60_000).toISOString(), price: 499, source: 'ib_stream' },
-      { time: new Date().toISOString(), price: 500, source: 'ib_stream' },
+    const minute = {
+      symbol: 'SPY',
+      interval: '1m',
+      coverage: 1,
+      complete: true,
+      high: 501,
+      low: 498,
+    } as const
+    backend.candles = [
+      { ...minute, start: '2026-01-05T14:30:00Z', end: '2026-01-05T14:31:00Z', open: 499, close: 499.5 },
+      { ...minute, start: '2026-01-05T14:31:00Z', end: '2026-01-05T14:32:00Z', open: 499.5, close: 500 },
     ]
     await open()
     const button = await screen.findByRole('button', { name: 'SPY: show chart and details' })
@@ -378,10 +386,11 @@ describe('quotes', () => {
       'benchmark',
     )
     expect(
-      await screen.findByRole('img', { name: /SPY, last 30 minutes: from 499.00 to 500.00/ }),
+      await screen.findByRole('img', { name: /SPY, 2 candles of 1 min: from 499.00 to 500.00, low 498.00/ }),
     ).toBeTruthy()
-    await userEvent.click(screen.getByRole('button', { name: '2 h' }))
-    await waitFor(() => expect(backend.called('GET /history').at(-1)?.query.get('minutes')).toBe('120'))
+    const lengths = screen.getByRole('group', { name: en.chart.interval })
+    await userEvent.click(within(lengths).getByRole('button', { name: '1 h' }))
+    await waitFor(() => expect(backend.called('GET /candles').at(-1)?.query.get('interval')).toBe('1h'))
     await userEvent.keyboard('{Tab}')
     await userEvent.click(button)
     expect(screen.queryByText(/benchmark/)).toBeNull()
@@ -411,13 +420,61 @@ describe('quotes', () => {
   })
 
   it('offers to load a chart again that failed', async () => {
-    backend.answers.set('GET /history', refusal(503, 'journal_unavailable', 'No.'))
+    backend.answers.set('GET /candles', refusal(503, 'journal_unavailable', 'No.'))
     await open()
     await userEvent.click(await screen.findByRole('button', { name: 'SPY: show chart and details' }))
     await screen.findByText(en.chart.failed, { exact: false })
-    backend.answers.delete('GET /history')
+    backend.answers.delete('GET /candles')
     await userEvent.click(screen.getByRole('button', { name: en.chart.retry }))
     await waitFor(() => expect(screen.queryByText(en.chart.failed, { exact: false })).toBeNull())
+  })
+
+  it('leaves out columns and shows a group, and finds both again', async () => {
+    const kept = new Map<string, string>()
+    const memory = {
+      read: (key: string) => kept.get(key) ?? null,
+      write: (key: string, value: string) => void kept.set(key, value),
+    }
+    backend.quotes = [quoteOf('SPY', 500), quoteOf('AAPL', 200)]
+    backend.status.symbols = {
+      SPY: { state: 'live', why: 'benchmark; decision_snapshot 12, rank 3' },
+      AAPL: { state: 'live', why: 'decision_snapshot 12, rank 1' },
+    }
+    await open({ memory })
+    await userEvent.click(screen.getByText(en.table.columns, { selector: 'summary' }))
+    await userEvent.click(screen.getByRole('checkbox', { name: en.table.volume }))
+    const quotes = document.querySelector('[data-hidden]')
+    expect(quotes?.getAttribute('data-hidden')).toBe('volume')
+    await userEvent.selectOptions(screen.getByLabelText(en.table.group), 'benchmark')
+    expect(order()).toEqual(['SPY'])
+    expect([kept.get('hidden'), kept.get('group')]).toEqual(['["volume"]', '"benchmark"'])
+  })
+
+  it('sets, shows and removes price alerts, and says the backend’s refusal', async () => {
+    const spy = { id: 7, rule: 'SPY rises above 600', pause: 900, added: '2026-01-05T14:30:00Z' }
+    backend.answers.set('POST /alerts', refusal(400, 'invalid_request', "'SPY jumps' is no rule of an alert"))
+    await open()
+    await userEvent.click(await screen.findByText(en.alerts.title))
+    const rule = screen.getByLabelText(en.alerts.rule)
+    await userEvent.type(rule, 'SPY jumps')
+    await userEvent.click(screen.getByRole('button', { name: en.alerts.add }))
+    await screen.findByText(/is no rule of an alert/)
+    backend.answers.set('POST /alerts', () => {
+      backend.alerts = { alerts: [spy], recent: [] }
+      return Response.json({ accepted: true, changed: true, seq: 7 })
+    })
+    await userEvent.clear(rule)
+    await userEvent.type(rule, 'SPY rises above 600')
+    await userEvent.click(screen.getByRole('button', { name: en.alerts.add }))
+    await screen.findByText('SPY rises above 600')
+    expect(screen.queryByText(/is no rule/)).toBeNull()
+    expect(backend.called('POST /alerts').at(-1)?.body).toMatchObject({ rule: 'SPY rises above 600' })
+    backend.answers.set('DELETE /alerts/7', () => {
+      backend.alerts = { alerts: [], recent: [] }
+      return Response.json({ accepted: true, changed: true, seq: 8 })
+    })
+    await userEvent.click(screen.getByRole('button', { name: 'Remove the alert SPY rises above 600' }))
+    await screen.findByText(en.alerts.none)
   })
 
   it('tells an empty stream from one that is still coming', async () => {

@@ -1,7 +1,8 @@
 // The geometry of strip, sparkline and chart.
 
+import type { Candle } from '@ibstream/client'
 import { describe, expect, it } from 'vitest'
-import { columnsOf, follow, spansOf, summaryOf } from '../../src/card/chartData'
+import { isBlind, isFilled, MOST_CANDLES, merged, summaryOf } from '../../src/card/candleData'
 import { pictureOf } from '../../src/card/Sparkline'
 import { BUCKET_MS, BUCKETS, priceOf, Series } from '../../src/card/series'
 import { gapGroupsOf, segmentsOf, sharesOf } from '../../src/card/strip'
@@ -98,52 +99,50 @@ describe('the sparkline', () => {
   })
 })
 
-describe('the chart', () => {
-  const gaps = [{ symbol: 'SPY', start: at(30), end: at(60), reason: 'farm_down', filled: false }]
-
-  it('breaks the line in a gap, though its ends were noticed late', () => {
-    const points = [10, 20, 28, 61, 70].map((time) => ({ time: at(time), price: time, source: null }))
-    const [times, streamed] = columnsOf(points, spansOf(gaps, 'SPY', 100))
-    expect(times).toEqual([10, 20, 28, 44.5, 61, 70])
-    expect(streamed).toEqual([10, 20, 28, null, 61, 70])
+describe('the candles', () => {
+  const candle = (start: number, more: Partial<Candle> = {}): Candle => ({
+    symbol: 'SPY',
+    interval: '1m',
+    start: at(start),
+    end: at(start + 60),
+    open: 10,
+    high: 12,
+    low: 9,
+    close: 11,
+    coverage: 1,
+    complete: true,
+    ...more,
   })
 
-  it('does not break it for another symbol, nor where prices came all the same', () => {
-    expect(spansOf(gaps, 'QQQ', 100)).toEqual([])
-    const points = [31, 40, 50, 59].map((time) => ({ time: at(time), price: time, source: null }))
-    expect(
-      columnsOf(
-        points,
-        spansOf([{ ...gaps[0], symbol: 'SPY', end: at(32) } as (typeof gaps)[0]], 'SPY', 100),
-      )[1],
-    ).not.toContain(null)
-  })
-
-  it('follows live prices without growing by one a tick', () => {
-    const columns = columnsOf([{ time: at(100), price: 1, source: null }], [])
-    for (let i = 1; i <= 1000; i++) follow(columns, 100 + i / 10, i, false, 5)
-    expect(columns[0].length).toBeLessThan(30)
-    expect(columns[0].at(-1)).toBe(200)
-    expect(columns[1].at(-1)).toBe(1000)
-    expect(new Set(columns.map(({ length }) => length)).size).toBe(1)
-    follow(columns, 150, 7, false, 5)
-    expect(columns[1].at(-1)).toBe(1000)
-  })
-
-  it('draws history bars apart from streamed prices', () => {
-    const columns = columnsOf(
-      [
-        { time: at(1), price: 5, source: 'ib_history' },
-        { time: at(2), price: 7, source: 'ib_stream' },
-      ],
-      [],
-    )
-    expect(columns).toEqual([
-      [1, 2],
-      [null, 7],
-      [5, null],
+  it('the newer word of an interval counts, and nothing of before is lost', () => {
+    const known = [candle(0), candle(60), candle(120, { complete: false })]
+    const came = [candle(120, { close: 20 }), candle(180)]
+    expect(merged(known, came).map((one) => [one.start, one.close])).toEqual([
+      [at(0), 11],
+      [at(60), 11],
+      [at(120), 20],
+      [at(180), 11],
     ])
-    expect(summaryOf(columns)).toEqual({ first: 5, last: 7, low: 5, high: 7 })
-    expect(summaryOf([[], [], []])).toBeUndefined()
+    expect(merged(known, [])).toBe(known)
+    const many = Array.from({ length: MOST_CANDLES }, (_, n) => candle(1000 + n))
+    expect(merged([candle(0)], many)).toHaveLength(MOST_CANDLES)
+  })
+
+  it('says first, last, lowest and highest, and passes over those without prices', () => {
+    const unseen = candle(60, { open: null, high: null, low: null, close: null, coverage: 0 })
+    expect(summaryOf([candle(0), unseen, candle(120, { close: 13, high: 14 })])).toEqual({
+      first: 10,
+      last: 13,
+      low: 9,
+      high: 14,
+    })
+    expect(summaryOf([unseen])).toBeUndefined()
+  })
+
+  it('tells what was blind from what has not happened yet', () => {
+    expect(isBlind(candle(0))).toBe(false)
+    expect(isBlind(candle(0, { coverage: 0.4, complete: false }))).toBe(false)
+    expect(isBlind(candle(0, { coverage: 0.4, blind: [{ reason: 'farm_down', seconds: 36 }] }))).toBe(true)
+    expect([isFilled(candle(0)), isFilled(candle(0, { filled: 30 }))]).toEqual([false, true])
   })
 })

@@ -3,13 +3,18 @@
 import { cleanup, configure } from '@testing-library/react'
 import { afterEach, vi } from 'vitest'
 
-vi.mock('uplot', () => ({
-  default: class {
-    static pxRatio = 1
-    setData() {}
-    setSize() {}
-    destroy() {}
-  },
+const series = () => ({ setData() {}, priceScale: () => ({ applyOptions() {} }) })
+vi.mock('lightweight-charts', () => ({
+  CandlestickSeries: {},
+  HistogramSeries: {},
+  ColorType: {},
+  CrosshairMode: {},
+  createChart: () => ({
+    addSeries: series,
+    timeScale: () => ({ setVisibleLogicalRange() {} }),
+    subscribeCrosshairMove() {},
+    remove() {},
+  }),
 }))
 
 class Observer {

@@ -170,9 +170,9 @@ describe('the file of what is shown', () => {
     })
     const text = csvOf(
       [
-        { symbol: 'SPY', quote: good, state: 'live' },
-        { symbol: 'QQQ', quote: quoteOf('QQQ', 400, { stale: true }), state: 'stale' },
-        { symbol: 'NEW', quote: undefined, state: 'pending' },
+        { symbol: 'SPY', quote: good, state: 'live', groups: [] },
+        { symbol: 'QQQ', quote: quoteOf('QQQ', 400, { stale: true }), state: 'stale', groups: [] },
+        { symbol: 'NEW', quote: undefined, state: 'pending', groups: [] },
       ],
       (symbol) => (symbol === 'SPY' ? now + 5_000 : 0),
       now,

@@ -1,0 +1,396 @@
+// One symbol's candles with their volume: the past from the backend, the newest looked at again and again. Where the
+// price could not be trusted the ground is shaded, what IB's history filled is hollow, and simulated prices are
+// marked as such across the picture.
+
+import type { Candle } from '@ibstream/client'
+import {
+  CandlestickSeries,
+  ColorType,
+  CrosshairMode,
+  createChart,
+  HistogramSeries,
+  type IChartApi,
+  type ISeriesApi,
+  type UTCTimestamp,
+} from 'lightweight-charts'
+import { useCallback, useEffect, useMemo, useRef, useState } from 'react'
+import styles from './CandleChart.module.css'
+import {
+  hasPrices,
+  INTERVALS,
+  type Interval,
+  isBlind,
+  isFilled,
+  LOOK_SECONDS,
+  merged,
+  summaryOf,
+  timeOf,
+} from './candleData'
+import { useCard, useStore } from './hooks'
+import { type Memory, useRemembered } from './memory'
+import { fill, word } from './strings'
+
+const HEIGHT = 280
+const SHOWN = 120 // candles at first
+
+type Load = 'loading' | 'ready' | 'failed'
+
+interface CandleChartProps {
+  symbol: string
+  decimals: number
+  memory: Memory | undefined
+}
+
+export function CandleChart({ symbol, decimals, memory }: CandleChartProps) {
+  const { strings, format } = useCard()
+  const [interval, setInterval] = useRemembered(memory, 'interval', asInterval, '1m')
+  const { candles, load, retry } = useCandles(symbol, interval)
+  const [pointed, setPointed] = useState<Candle>()
+  const mock = useStore(`quote:${symbol}`, (s) => s.quote(symbol)?.source === 'mock')
+  const read = pointed ?? candles.at(-1)
+  const summary = useMemo(() => summaryOf(candles), [candles])
+  const label = summary
+    ? fill(strings.chart.label, {
+        symbol,
+        interval: word(strings.chart.intervals, interval),
+        count: format.count(candles.length),
+        first: format.price(summary.first, decimals),
+        last: format.price(summary.last, decimals),
+        low: format.price(summary.low, decimals),
+        high: format.price(summary.high, decimals),
+      })
+    : fill(strings.chart.labelEmpty, { symbol, interval: word(strings.chart.intervals, interval) })
+
+  return (
+    <div className={styles.chart}>
+      <div className={styles.bar}>
+        <fieldset className={styles.ranges}>
+          <legend>{strings.chart.interval}</legend>
+          {INTERVALS.map((choice) => (
+            <button
+              key={choice}
+              type="button"
+              aria-pressed={choice === interval}
+              onClick={() => {
+                setPointed(undefined)
+                setInterval(choice)
+              }}
+            >
+              {word(strings.chart.intervals, choice)}
+            </button>
+          ))}
+        </fieldset>
+        {load === 'loading' && <span className={styles.note}>{strings.chart.loading}</span>}
+        {load === 'failed' && (
+          <span className={styles.note}>
+            {strings.chart.failed}{' '}
+            <button type="button" className={styles.link} onClick={retry}>
+              {strings.chart.retry}
+            </button>
+          </span>
+        )}
+        {load === 'ready' && !summary && <span className={styles.note}>{strings.chart.empty}</span>}
+      </div>
+      <Readout candle={read} decimals={decimals} daily={interval === '1d'} />
+      <div className={styles.frame} role="img" aria-label={label}>
+        {mock && (
+          <span className={styles.mark} aria-hidden="true">
+            {strings.chart.mark}
+          </span>
+        )}
+        <Plot
+          key={`${symbol} ${interval}`}
+          candles={candles}
+          decimals={decimals}
+          seconds={interval.endsWith('s')}
+          daily={interval === '1d'}
+          onPoint={setPointed}
+        />
+      </div>
+    </div>
+  )
+}
+
+/** The numbers of the candle under the pointer, or of the newest. */
+function Readout({
+  candle,
+  decimals,
+  daily,
+}: {
+  candle: Candle | undefined
+  decimals: number
+  daily: boolean
+}) {
+  const { strings, format } = useCard()
+  if (!candle) return <p className={styles.readout}>&nbsp;</p>
+  const { chart } = strings
+  const price = (value: number | null | undefined) => format.price(value, decimals)
+  const when = Date.parse(candle.start)
+  const numbers: [string, string][] = [
+    [chart.open, price(candle.open)],
+    [chart.high, price(candle.high)],
+    [chart.low, price(candle.low)],
+    [chart.close, price(candle.close)],
+    [chart.volume, format.volume(candle.volume)],
+    [chart.vwap, price(candle.vwap)],
+  ]
+  const blind = candle.blind ?? []
+  return (
+    <p className={styles.readout} data-blind={isBlind(candle)}>
+      <b>{daily ? (candle.session ?? candle.start.slice(0, 10)) : format.clock(when)}</b>
+      {numbers.map(([name, value]) => (
+        <span key={name}>
+          {name} <b>{value}</b>
+        </span>
+      ))}
+      {isBlind(candle) && (
+        <span className={styles.blind}>
+          {fill(chart.coverage, { percent: format.count(Math.floor(candle.coverage * 100)) })}{' '}
+          {word(strings.reason, blind[0]?.reason ?? '')}
+        </span>
+      )}
+      {isFilled(candle) && <span className={styles.blind}>{chart.filled}</span>}
+    </p>
+  )
+}
+
+/** The candles of a symbol, kept up to date while they are shown. */
+function useCandles(symbol: string, interval: Interval) {
+  const { api } = useCard()
+  const [candles, setCandles] = useState<readonly Candle[]>([])
+  const [load, setLoad] = useState<Load>('loading')
+  const [attempt, setAttempt] = useState(0)
+  // biome-ignore lint/correctness/useExhaustiveDependencies: `attempt` asks again
+  useEffect(() => {
+    let known: readonly Candle[] = []
+    let timer: ReturnType<typeof setTimeout> | undefined
+    let current = true
+    setCandles([])
+    setLoad('loading')
+    const look = async () => {
+      try {
+        const from = known.at(-2)?.start ?? known.at(-1)?.start
+        const came = await api.candles(symbol, interval, from === undefined ? {} : { from })
+        if (!current) return
+        known = merged(known, came)
+        setCandles(known)
+        setLoad('ready')
+      } catch {
+        if (!current) return
+        if (known.length === 0) {
+          setLoad('failed')
+          return
+        }
+      }
+      timer = setTimeout(look, LOOK_SECONDS[interval] * 1000)
+    }
+    void look()
+    return () => {
+      current = false
+      clearTimeout(timer)
+    }
+  }, [api, symbol, interval, attempt])
+  return { candles, load, retry: () => setAttempt((n) => n + 1) }
+}
+
+interface PlotProps {
+  candles: readonly Candle[]
+  decimals: number
+  seconds: boolean
+  daily: boolean
+  onPoint(candle: Candle | undefined): void
+}
+
+interface Drawn {
+  chart: IChartApi
+  price: ISeriesApi<'Candlestick'>
+  volume: ISeriesApi<'Histogram'>
+  shade: ISeriesApi<'Histogram'>
+  colours: Colours
+}
+
+/** The canvas: made anew for another theme or language, fed anew when candles come. */
+function Plot({ candles, decimals, seconds, daily, onPoint }: PlotProps) {
+  const { format } = useCard()
+  const box = useRef<HTMLDivElement>(null)
+  const drawn = useRef<Drawn>(undefined)
+  const latest = useRef(candles)
+  const theme = useTheme(box)
+
+  useEffect(() => {
+    const element = box.current
+    if (!element || !theme) return
+    const colours = coloursOf(element)
+    const clock = (time: number) =>
+      daily ? new Date(time * 1000).toISOString().slice(0, 10) : format.clock(time * 1000, seconds)
+    const chart = createChart(element, {
+      autoSize: true,
+      height: HEIGHT,
+      layout: {
+        background: { type: ColorType.Solid, color: 'transparent' },
+        textColor: colours.ink,
+        fontFamily: colours.font,
+        fontSize: 11,
+        attributionLogo: true,
+      },
+      grid: { vertLines: { visible: false }, horzLines: { color: colours.line } },
+      rightPriceScale: { borderVisible: false, scaleMargins: { top: 0.06, bottom: 0.26 } },
+      timeScale: {
+        borderColor: colours.line,
+        timeVisible: !daily,
+        secondsVisible: seconds,
+        rightOffset: 2,
+        tickMarkFormatter: (time: UTCTimestamp) => clock(time),
+      },
+      crosshair: { mode: CrosshairMode.Normal },
+      localization: { timeFormatter: (time: UTCTimestamp) => clock(time) },
+      handleScroll: { mouseWheel: false, pressedMouseMove: true, vertTouchDrag: false, horzTouchDrag: true },
+      handleScale: { mouseWheel: false },
+    })
+    const shade = chart.addSeries(HistogramSeries, {
+      priceScaleId: 'shade',
+      priceLineVisible: false,
+      lastValueVisible: false,
+    })
+    shade.priceScale().applyOptions({ visible: false, scaleMargins: { top: 0, bottom: 0 } })
+    const price = chart.addSeries(CandlestickSeries, {
+      upColor: colours.up,
+      downColor: colours.down,
+      wickUpColor: colours.up,
+      wickDownColor: colours.down,
+      borderUpColor: colours.up,
+      borderDownColor: colours.down,
+      priceFormat: {
+        type: 'custom',
+        minMove: 10 ** -decimals,
+        formatter: (n: number) => format.price(n, decimals),
+      },
+    })
+    const volume = chart.addSeries(HistogramSeries, {
+      priceScaleId: 'volume',
+      priceFormat: { type: 'volume' },
+      priceLineVisible: false,
+      lastValueVisible: false,
+    })
+    volume.priceScale().applyOptions({ visible: false, scaleMargins: { top: 0.8, bottom: 0 } })
+    drawn.current = { chart, price, volume, shade, colours }
+    draw(drawn.current, latest.current)
+    chart.timeScale().setVisibleLogicalRange({
+      from: latest.current.length - SHOWN,
+      to: latest.current.length + 2,
+    })
+    chart.subscribeCrosshairMove(({ time }) =>
+      onPoint(time === undefined ? undefined : latest.current.find((candle) => timeOf(candle) === time)),
+    )
+    return () => {
+      drawn.current = undefined
+      chart.remove()
+    }
+  }, [decimals, seconds, daily, format, theme, onPoint])
+
+  useEffect(() => {
+    const first = latest.current.length === 0
+    latest.current = candles
+    if (!drawn.current) return
+    draw(drawn.current, candles)
+    if (first && candles.length > 0) {
+      drawn.current.chart
+        .timeScale()
+        .setVisibleLogicalRange({ from: candles.length - SHOWN, to: candles.length + 2 })
+    }
+  }, [candles])
+
+  return <div ref={box} className={styles.plot} />
+}
+
+function draw({ price, volume, shade, colours }: Drawn, candles: readonly Candle[]): void {
+  price.setData(
+    candles.map((candle) => {
+      const time = timeOf(candle) as UTCTimestamp
+      if (!hasPrices(candle)) return { time }
+      const { open, high, low, close } = candle
+      const hollow = isFilled(candle) ? { color: 'transparent' } : {}
+      return { time, open, high, low, close, ...hollow }
+    }),
+  )
+  volume.setData(
+    candles.map((candle) => {
+      const time = timeOf(candle) as UTCTimestamp
+      if (candle.volume == null) return { time }
+      const rises = (candle.close ?? 0) >= (candle.open ?? 0)
+      return { time, value: candle.volume, color: rises ? colours.upSoft : colours.downSoft }
+    }),
+  )
+  shade.setData(
+    candles.map((candle) => ({
+      time: timeOf(candle) as UTCTimestamp,
+      ...(isBlind(candle) ? { value: 1, color: colours.blind } : {}),
+    })),
+  )
+}
+
+interface Colours {
+  ink: string
+  line: string
+  up: string
+  down: string
+  upSoft: string
+  downSoft: string
+  blind: string
+  font: string
+}
+
+/** The card's colours, which a canvas cannot take from the stylesheet by itself. */
+function coloursOf(element: HTMLElement): Colours {
+  const style = getComputedStyle(element)
+  const probe = document.createElement('span')
+  element.append(probe)
+  const colour = (name: string) => {
+    probe.style.color = `var(${name})`
+    return getComputedStyle(probe).color
+  }
+  const [up, down, muted] = [colour('--ibs-rise'), colour('--ibs-fall'), colour('--ibs-muted')]
+  const found = {
+    ink: muted,
+    line: colour('--ibs-line'),
+    up,
+    down,
+    upSoft: withAlpha(up, 0.35),
+    downSoft: withAlpha(down, 0.35),
+    blind: withAlpha(muted, 0.14),
+    font: style.fontFamily,
+  }
+  probe.remove()
+  return found
+}
+
+function withAlpha(colour: string, alpha: number): string {
+  const parts = colour.match(/[\d.]+/g)?.slice(0, 3)
+  return parts?.length === 3 ? `rgba(${parts.join(',')},${alpha})` : 'transparent'
+}
+
+/** A word that changes when the colours do. */
+function useTheme(box: React.RefObject<HTMLElement | null>): string {
+  const [theme, setTheme] = useState('')
+  const read = useCallback(() => {
+    if (box.current) setTheme(getComputedStyle(box.current).color)
+  }, [box])
+  useEffect(() => {
+    read()
+    const card = box.current?.closest('[data-theme]')
+    const observer = new MutationObserver(read)
+    if (card)
+      observer.observe(card, { attributes: true, attributeFilter: ['data-theme', 'data-change-colors'] })
+    const media = matchMedia('(prefers-color-scheme: dark)')
+    media.addEventListener('change', read)
+    return () => {
+      observer.disconnect()
+      media.removeEventListener('change', read)
+    }
+  }, [box, read])
+  return theme
+}
+
+function asInterval(kept: unknown): Interval | undefined {
+  return INTERVALS.find((interval) => interval === kept)
+}
