@@ -321,9 +321,9 @@ def test_keyboard_alone(own_stream: Pipeline, open_page: OpenPage) -> None:
     tab_to("SPY: show chart and details")
     keyboard.press("Enter")
     expect(card.page.get_by_role("img", name="SPY")).to_be_visible()
-    tab_to("2 h")
+    tab_to("5 min")
     keyboard.press("Space")
-    expect(card.button("2 h")).to_have_attribute("aria-pressed", "true")
+    expect(card.button("5 min")).to_have_attribute("aria-pressed", "true")
 
     card.page.reload()
     expect(card.badge).to_have_text("Connected")

@@ -19,49 +19,51 @@ export function AlertsPanel() {
   if (!view) return null
   const last = view.recent[0]
   return (
-    <details className={card.services} data-testid="alerts">
-      <summary>
-        <span>{strings.alerts.title}</span>
-        <span className={card.summaryNote}>
-          {fill(strings.alerts.count, { count: format.count(view.alerts.length) })}
-          {last && ` · ${format.clock(Date.parse(last.time))} ${last.text}`}
-        </span>
-      </summary>
-      <p className={styles.srOnly} role="status">
+    <>
+      <p className={styles.srOnly} aria-live="polite">
         {news ? fill(strings.alerts.came, { text: news.text }) : ''}
       </p>
-      <AddAlert onAdded={reload} />
-      {view.alerts.length === 0 ? (
-        <p className={styles.empty}>{strings.alerts.none}</p>
-      ) : (
-        <ul className={styles.list}>
-          {view.alerts.map((alert) => (
-            <li key={alert.id}>
-              <span className={styles.rule}>{alert.rule}</span>
-              {alert.note && <span className={styles.muted}>{alert.note}</span>}
-              <span className={styles.muted}>
-                {alert.last
-                  ? fill(strings.alerts.last, {
-                      count: format.count(alert.count ?? 0),
-                      time: format.clock(Date.parse(alert.last.time)),
-                    })
-                  : strings.alerts.never}
-              </span>
-              <RemoveAlert id={alert.id} rule={alert.rule} onRemoved={reload} />
-            </li>
-          ))}
-        </ul>
-      )}
-      {view.recent.length > 0 && (
-        <ol className={styles.recent} aria-label={strings.alerts.recent}>
-          {view.recent.slice(0, RECENT).map((notice) => (
-            <li key={`${notice.id} ${notice.symbol} ${notice.time}`}>
-              <time dateTime={notice.time}>{format.dateTime(Date.parse(notice.time))}</time> {notice.text}
-            </li>
-          ))}
-        </ol>
-      )}
-    </details>
+      <details className={card.services} data-testid="alerts">
+        <summary>
+          <span>{strings.alerts.title}</span>
+          <span className={card.summaryNote}>
+            {fill(strings.alerts.count, { count: format.count(view.alerts.length) })}
+            {last && ` · ${format.clock(Date.parse(last.time))} ${last.text}`}
+          </span>
+        </summary>
+        <AddAlert onAdded={reload} />
+        {view.alerts.length === 0 ? (
+          <p className={styles.empty}>{strings.alerts.none}</p>
+        ) : (
+          <ul className={styles.list}>
+            {view.alerts.map((alert) => (
+              <li key={alert.id}>
+                <span className={styles.rule}>{alert.rule}</span>
+                {alert.note && <span className={styles.muted}>{alert.note}</span>}
+                <span className={styles.muted}>
+                  {alert.last
+                    ? fill(strings.alerts.last, {
+                        count: format.count(alert.count ?? 0),
+                        time: format.clock(Date.parse(alert.last.time)),
+                      })
+                    : strings.alerts.never}
+                </span>
+                <RemoveAlert id={alert.id} rule={alert.rule} onRemoved={reload} />
+              </li>
+            ))}
+          </ul>
+        )}
+        {view.recent.length > 0 && (
+          <ol className={styles.recent} aria-label={strings.alerts.recent}>
+            {view.recent.slice(0, RECENT).map((notice) => (
+              <li key={`${notice.id} ${notice.symbol} ${notice.time}`}>
+                <time dateTime={notice.time}>{format.dateTime(Date.parse(notice.time))}</time> {notice.text}
+              </li>
+            ))}
+          </ol>
+        )}
+      </details>
+    </>
   )
 }
 

@@ -90,6 +90,9 @@ export function CandleChart({ symbol, decimals, memory }: CandleChartProps) {
           </span>
         )}
         {load === 'ready' && !summary && <span className={styles.note}>{strings.chart.empty}</span>}
+        <a className={styles.by} href="https://www.tradingview.com/" target="_blank" rel="noreferrer">
+          {strings.chart.by}
+        </a>
       </div>
       <Readout candle={read} decimals={decimals} daily={interval === '1d'} />
       <div className={styles.frame} role="img" aria-label={label}>
@@ -231,7 +234,7 @@ function Plot({ candles, decimals, seconds, daily, onPoint }: PlotProps) {
         textColor: colours.ink,
         fontFamily: colours.font,
         fontSize: 11,
-        attributionLogo: true,
+        attributionLogo: false, // it brings a style that the page's policy refuses; the link below says it
       },
       grid: { vertLines: { visible: false }, horzLines: { color: colours.line } },
       rightPriceScale: { borderVisible: false, scaleMargins: { top: 0.06, bottom: 0.26 } },

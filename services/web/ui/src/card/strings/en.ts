@@ -382,6 +382,7 @@ export const en = {
     coverage: '{percent} % seen.',
     filled: 'From IB’s history.',
     mark: 'SIMULATED',
+    by: 'Chart by TradingView',
   },
   strip: {
     title: 'Link history',

@@ -384,6 +384,7 @@ export const zh: Strings = {
     coverage: '可信 {percent}%。',
     filled: '来自 IB 历史数据。',
     mark: '模拟',
+    by: '图表由 TradingView 提供',
   },
   strip: {
     title: '链路历史',
