@@ -5,7 +5,7 @@ Used by official_client.py.
 
 from datetime import UTC, datetime
 from math import nan
-from typing import Any
+from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ibapi.contract import Contract
@@ -20,6 +20,9 @@ UNSET_SIZE = 2**127 - 1  # the official client's unset Decimal
 def size_of(value: Any) -> float:
     """A size, volume or count; NaN for an unset one."""
     return nan if value == UNSET_SIZE or value < 0 else float(value)
+
+
+NAMED_LOCALLY: Final = WITH_STRIKE | {"FUT"}
 
 
 def number_of(value: Any) -> float:
@@ -38,7 +41,7 @@ def contract_of(planned: PlannedSymbol, con_id: int) -> Contract:
     if not planned.sec_type:
         contract.conId, contract.exchange = con_id, planned.exchange
         return contract
-    if planned.sec_type in WITH_STRIKE and planned.local_symbol:  # which says all: IB takes it without the rest
+    if planned.local_symbol and planned.sec_type in NAMED_LOCALLY:  # which says all: IB takes it without the rest
         contract.localSymbol, contract.secType, contract.conId = planned.local_symbol, planned.sec_type, con_id
         contract.exchange, contract.currency = planned.exchange, planned.currency
         return contract
