@@ -123,7 +123,8 @@ class Data:
         `time`, `symbol`; `bid`, `ask`, `last`, `open`, `high`, `low`, `close` in `currency`; `bid_size`, `ask_size`,
         `last_size`, `volume` in shares or contracts; `stale` (the price was not to be trusted then) and `reason`;
         `source`, `market_data_type`, `halted`; `price_time` (when the price was received) and `exchange_time`;
-        `multiplier`, `price_magnifier`, `gateway`, `seq`. What was not known is null.
+        `local_symbol` and `contract_month` of a future; `multiplier`, `price_magnifier`, `gateway`, `seq`. What was not
+        known is null.
 
         The fold starts at the nearest checkpoint of the journal, so a span of days costs a fold of days.
         """

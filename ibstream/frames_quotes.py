@@ -28,6 +28,7 @@ QUOTES_FRAME: Final = pa.schema(
         pa.field("halted", pa.bool_()),
         *(pa.field(name, TIME) for name in _TIMES),
         pa.field("currency", pa.string()),
+        *(pa.field(name, pa.string()) for name in ("local_symbol", "contract_month")),
         pa.field("multiplier", pa.float64()),
         pa.field("price_magnifier", pa.int32()),
         pa.field("gateway", pa.string()),

@@ -121,6 +121,23 @@ class ContractQualified(Event, tag="contract_qualified", frozen=True):
     last_size_precision: float = 0.0
     note: str = ""  # where IB knows several: which one was taken, and by what rule
     sec_id: str = ""  # where it was asked for by one: `ISIN:US0378331005`
+    contract_month: str = ""  # of a future or option: YYYYMM
+
+
+class ContractRolled(Event, tag="contract_rolled", frozen=True):
+    """A future that rolls (`ES:CME:USD:FUT:front`) is another contract from here on: the seam in its history. What the
+    stream `ticks` has of the symbol before this event's time is the old one's. ContractQualified follows."""
+
+    symbol: str
+    con_id: int
+    local_symbol: str
+    contract_month: str  # YYYYMM
+    last_trade_date: str
+    old_con_id: int
+    old_local_symbol: str
+    old_contract_month: str
+    old_last_trade_date: str
+    roll_days: int  # the rule: so many days before its last trade date a month counts no more
 
 
 class Bar(msgspec.Struct, array_like=True, frozen=True):
@@ -269,6 +286,7 @@ LinkEvent = (
     | SymbolChanged
     | IbError
     | ContractQualified
+    | ContractRolled
     | BarsReceived
     | GapOpened
     | GapClosed
@@ -338,6 +356,8 @@ class PlannedSymbol(msgspec.Struct, frozen=True, omit_defaults=True):
     tick_by_tick: str = ""  # Last, AllLast, BidAsk or MidPoint: asked for beside the stream
     real_time_bars: str = ""  # TRADES, MIDPOINT, BID or ASK: what bars of five seconds show, likewise
     chain: str = ""  # the symbol to whose chain this option belongs: it follows that one's price
+    roll: Literal["", "front", "second"] = ""  # of a future: its month follows from the day
+    roll_days: int = -1  # days before its last trade date on which a month gives way; -1: as the gateway is set
 
 
 class PlannedChain(msgspec.Struct, frozen=True, omit_defaults=True):

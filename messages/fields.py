@@ -65,6 +65,9 @@ BAR_VOLUME: Final = 225
 BAR_VWAP: Final = 226
 BAR_TRADES: Final = 227
 
+LOCAL_SYMBOL: Final = 228  # text, of a future
+CONTRACT_MONTH: Final = 229  # text, of a future: YYYYMM
+
 SOURCE_STREAM: Final = 0
 SOURCE_SNAPSHOT: Final = 1
 SOURCE_HISTORY: Final = 2
@@ -115,6 +118,8 @@ QUOTE_FIELD: Final[dict[int, str]] = {
     FIELDS_SINCE: "since",
     PRICE_MAGNIFIER: "price_magnifier",
     MULTIPLIER: "multiplier",
+    LOCAL_SYMBOL: "local_symbol",
+    CONTRACT_MONTH: "contract_month",
 }
 """The quote field that a tick field sets. Other ticks are journalled, and leave the quote alone."""
 
@@ -131,7 +136,7 @@ SIZE_FIELD: Final[dict[int, str]] = {
 NUMERIC_STRING_FIELDS: Final = frozenset({LAST_TIME, DELAYED_LAST_TIME})
 """tickString fields whose text is a number (Unix seconds); the text of every other one is kept as text."""
 
-TEXT_FIELDS: Final = frozenset({CURRENCY, EXCHANGE, TRADE_VENUE})
+TEXT_FIELDS: Final = frozenset({CURRENCY, EXCHANGE, TRADE_VENUE, LOCAL_SYMBOL, CONTRACT_MONTH})
 """Our own fields whose value is a text."""
 
 COMPUTED_FIELDS: Final = frozenset({10, 11, 12, 13, 53, 80, 81, 82, 83})

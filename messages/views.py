@@ -45,6 +45,8 @@ class Quote(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     exchange: str | None = None
     price_magnifier: int | None = None  # where it is not 1: IB sends so many times the prices that stand here
     multiplier: float | None = None  # where it is not 1: what one contract is worth in units of its price
+    local_symbol: str | None = None  # of a future: which contract it is, as the exchange writes it
+    contract_month: str | None = None  # of a future: YYYYMM
     market_data_type: MarketDataType | None = None
     exchange_time: str | None = None
     halted: bool | None = None

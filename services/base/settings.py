@@ -104,6 +104,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         "when IB resets its servers, in reset_time_zone; an outage inside is expected and raises no alert",
     )
     reset_time_zone: str = _field("America/New_York", "time zone of reset_windows")
+    roll_days: Annotated[int, Meta(ge=0, le=366)] = _field(
+        5, "days before its last trade date on which the month of a future that rolls (FUT:front) gives way to the next"
+    )
     # the plan
     database_url: Secret = _field("", "SQLAlchemy URL of the projects' database; empty: SQLite demo in the data root")
     database_timeout: Seconds = _field(5.0, "seconds that a database query may take")

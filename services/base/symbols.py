@@ -6,7 +6,7 @@ name that it returns is safe as a file name anywhere, and parsing a name gives t
 
 import re
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -23,6 +23,7 @@ UNSERVED: Final = {
     "IOPT": "an Eurex OTC product is served as WAR, where IB has it as one",
 }
 """Types that IB knows and that are not served, and why."""
+MAX_ROLL_DAYS: Final = 366
 MAX_SYMBOL: Final = 32  # characters of SYMBOL alone
 MAX_NOTATION: Final = 128
 
@@ -38,6 +39,7 @@ _OCC = re.compile(
 _OCC_LENGTH = 16  # the shortest
 _STRIKE = re.compile(r"\d{1,7}(?:\.\d{1,5})?")
 _RIGHTS = {"C": "C", "CALL": "C", "P": "P", "PUT": "P"}
+_ROLLS: Final[Mapping[str, Literal["front", "second"]]] = {"FRONT": "front", "SECOND": "second"}
 _FREE = re.compile(r"[!-~](?:[ -~]{0,30}[!-~])?")  # a local symbol, as an exchange writes it
 
 
@@ -57,14 +59,17 @@ class Contract(msgspec.Struct, frozen=True, gc=False):
     trading_class: str = ""  # where the symbol has several kinds: SPXW
     con_id: int = 0  # IB's own id: no other contract is meant
     sec_id: str = ""  # `ISIN:US0378331005`: what IB is asked for in place of the symbol
+    roll: Literal["", "front", "second"] = ""  # of a future whose month follows from the day
+    roll_days: int = -1  # days before its last trade date on which a month gives way; -1: not said
 
 
 def parse(text: str) -> Contract:
     """The contract behind `SYMBOL` or `SYMBOL:EXCHANGE:CURRENCY[:SECTYPE[:PRIMARY]]`, or behind a name.
 
     A plain symbol is a stock or ETF on SMART in USD. The fifth part is the primary exchange; for a future
-    its month (`ES:CME:USD:FUT:202612`; `ESZ6:CME:USD:FUT` gives the local symbol instead). Case does not
-    matter, and a dot and a space are one: `BRK.B` is `BRK B`, which is how IB writes it for US stocks.
+    its month (`ES:CME:USD:FUT:202612`; `ESZ6:CME:USD:FUT` gives the local symbol instead), or `front` or `second`
+    for the month that follows from the day. Case does not matter, and a dot and a space are one: `BRK.B` is `BRK B`,
+    which is how IB writes it for US stocks.
 
     The name is upper case, with dots for spaces and `_` for `:`; SMART, USD, STK and the primary exchange
     of such a stock are not part of it. So `brk b` is `BRK.B`, and `SAP:IBIS:EUR:STK` is `SAP_IBIS_EUR`.
@@ -105,6 +110,7 @@ def parse(text: str) -> Contract:
         return _with_strike(text, base, *parts[1:])
     exchange, currency, sec_type, fifth = (*parts[1:], *("STK", "")[len(parts) - 3 :])
     is_future = sec_type == "FUT"
+    roll: Literal["", "front", "second"] = _ROLLS.get(fifth, "") if is_future else ""
     contract = Contract(
         name=_name(base, exchange, currency, sec_type, fifth),
         ib_symbol=_ib_symbol(base, currency, sec_type),
@@ -113,7 +119,8 @@ def parse(text: str) -> Contract:
         sec_type=sec_type,
         primary_exchange="" if is_future else fifth,
         local_symbol=base if is_future and not fifth and _FUTURE_LOCAL.fullmatch(base) else "",
-        last_trade_date=fifth if is_future else "",
+        last_trade_date=fifth if is_future and not roll else "",
+        roll=roll,
     )
     return _checked(contract, text)
 
@@ -166,8 +173,8 @@ def override(contract: Contract, change: object) -> Contract:
     """The contract with what a project's configuration says of it; its name stays.
 
     `change` is a notation (`BMW:IBIS:EUR`), or a map with any of `ib_symbol`, `exchange`, `currency`,
-    `sec_type`, `primary_exchange`, `local_symbol`, `last_trade_date`, `strike`, `right` and `trading_class`; or with
-    what identifies it: `con_id`, `isin`, `cusip` or `figi`.
+    `sec_type`, `primary_exchange`, `local_symbol`, `last_trade_date`, `strike`, `right`, `trading_class` and
+    `roll_days`; or with what identifies it: `con_id`, `isin`, `cusip` or `figi`.
 
     Raises IbStreamError `invalid_symbol`.
     """
@@ -179,7 +186,7 @@ def override(contract: Contract, change: object) -> Contract:
     for key in identity.COLUMNS:
         change.pop(key, None)
     contract = identified(contract, known)
-    fields = set(Contract.__struct_fields__) - {"name", "con_id", "sec_id"}
+    fields = set(Contract.__struct_fields__) - {"name", "con_id", "sec_id", "roll"}
     unknown = sorted(str(key) for key in change if key not in fields)
     if unknown:
         raise _invalid(
@@ -194,6 +201,8 @@ def override(contract: Contract, change: object) -> Contract:
         if not _STRIKE.fullmatch(str(changes["strike"])):
             raise _invalid(contract.name, f"its override has a strike that is no number: {_short(changes['strike'])}")
         changes["strike"] = float(str(changes["strike"]))
+    if "roll_days" in changes:
+        changes["roll_days"] = _roll_days(contract, str(changes["roll_days"]))
     return _checked(msgspec.structs.replace(contract, **changes), contract.name)
 
 
@@ -212,6 +221,14 @@ def identified(contract: Contract, known: Mapping[str, str]) -> Contract:
     if not con_id and not sec_id:
         return contract
     return msgspec.structs.replace(contract, con_id=con_id, sec_id="" if con_id else sec_id)
+
+
+def _roll_days(contract: Contract, text: str) -> int:
+    if not contract.roll:
+        raise _invalid(contract.name, "its override has roll_days, and it does not roll")
+    if not re.fullmatch(r"[0-9]{1,3}", text) or int(text) > MAX_ROLL_DAYS:
+        raise _invalid(contract.name, f"its override has roll_days that are no number of 0 to {MAX_ROLL_DAYS}")
+    return int(text)
 
 
 def name_of(text: str) -> str:
@@ -260,8 +277,11 @@ def _checked(contract: Contract, text: str) -> Contract:
         raise _invalid(text, f"{contract.sec_type} needs an expiry, a strike, and C or P")
     if contract.trading_class and not _EXCHANGE.fullmatch(contract.trading_class):
         raise _invalid(text, f"{_short(contract.trading_class)} is not a trading class")
-    if contract.sec_type == "FUT" and not contract.last_trade_date and not contract.local_symbol:
-        raise _invalid(text, "a future needs its month, as in ES:CME:USD:FUT:202612 or ESZ6:CME:USD:FUT")
+    if contract.roll and (contract.last_trade_date or contract.local_symbol or contract.sec_type != "FUT"):
+        raise _invalid(text, "a future that rolls has no month of its own")
+    if contract.sec_type == "FUT" and not (contract.last_trade_date or contract.local_symbol or contract.roll):
+        examples = "ES:CME:USD:FUT:202612, ESZ6:CME:USD:FUT or ES:CME:USD:FUT:front"
+        raise _invalid(text, f"a future needs its month, as in {examples}")
     for free in (contract.ib_symbol, contract.local_symbol or "-"):
         if not _FREE.fullmatch(free):
             raise _invalid(text, f"{_short(free)} is not what IB could call it")

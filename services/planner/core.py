@@ -322,7 +322,7 @@ def notation(contract: Contract | PlannedSymbol) -> str:
     if contract.strike:
         last = [contract.trading_class] if contract.trading_class else []
         return ":".join([*parts, contract.last_trade_date, f"{contract.strike:g}", contract.right, *last])
-    fifth = contract.last_trade_date or contract.primary_exchange
+    fifth = contract.roll or contract.last_trade_date or contract.primary_exchange
     return ":".join([*parts, fifth] if fifth else parts)
 
 
@@ -397,6 +397,8 @@ def _planned(candidate: Candidate, priority: int) -> PlannedSymbol:
         sec_id=contract.sec_id,
         tick_by_tick=candidate.tick_by_tick,
         real_time_bars=candidate.real_time_bars,
+        roll=contract.roll,
+        roll_days=contract.roll_days,
     )
 
 
@@ -427,6 +429,8 @@ def _candidate(planned: PlannedSymbol) -> Candidate:
         trading_class=planned.trading_class,
         con_id=planned.con_id,
         sec_id=planned.sec_id,
+        roll=planned.roll,
+        roll_days=planned.roll_days,
     )
     tier = _BENCHMARK if planned.reason.startswith(("benchmark", "risk_off")) else _FIRST
     return Candidate(

@@ -56,7 +56,8 @@ class Answers:
         if request is not None:
             symbol = self.core.symbols[request.symbol]
             rejection = symbol.refusal.rejection
-            self.core.contracts.ended(request, symbol)
+            if self.core.contracts.ended(request, symbol):
+                self.core.gaps.rolled(symbol)
             self.core.unit_check.read(symbol)
             if symbol.refusal.rejection is not rejection:  # ranking ten thousand symbols for each answer takes minutes
                 self.core.lines.unbalanced = True
@@ -127,7 +128,7 @@ class Answers:
             self.core.fine_data.refused(request, symbol, entry)
         elif request.kind is Kind.DETAILS:
             self.core.requests.finish(request)
-            self.core.contracts.failed(request, symbol)
+            self.core.contracts.failed(request, symbol, entry, message)
         else:
             self._market_data_refused(request, symbol, entry, message)
 

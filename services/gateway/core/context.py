@@ -6,12 +6,14 @@ Built by the core, handed to each part. `now` is the time of the input in hand, 
 import random
 from typing import Literal
 
-from messages.events import Bar, BarsReceived, LinkEvent
+from messages.events import Bar, BarsReceived, ContractQualified, LinkEvent
 from messages.fields import (
+    CONTRACT_MONTH,
     CURRENCY,
     DELAYED_VOLUME_UNIT,
     EXCHANGE,
     FIELDS_SINCE,
+    LOCAL_SYMBOL,
     MULTIPLIER,
     PRICE_MAGNIFIER,
     SIZE_UNIT,
@@ -69,6 +71,12 @@ class Context:
             )
         )
 
+    def roll(self, symbol: Symbol, since: int) -> None:
+        """Its file begins anew: it says which contract it is, and has nothing that IB sent before `since`."""
+        symbol.price.fields_since, symbol.price.contract_told = since, True
+        self.ticks(symbol.name, [(FIELDS_SINCE, since / SECOND, NAN, ""), *self.contract_rows(symbol)])
+        self.touch(symbol)
+
     # --- which symbols are to be reviewed after this input ---
 
     def touch(self, symbol: Symbol) -> None:
@@ -115,6 +123,7 @@ class Context:
             (EXCHANGE, 0.0, NAN, exchange or symbol.planned.exchange),
             (PRICE_MAGNIFIER, float(contract.price_magnifier if contract else 1), NAN, ""),
             (MULTIPLIER, contract.multiplier if contract else 1.0, NAN, ""),
+            *_month_rows(contract),
             *self.unit_rows(symbol),
         ]
 
@@ -131,3 +140,9 @@ class Context:
     def _units(self, symbol: Symbol) -> Units:
         contract = self.memory.contracts.get(symbol.name) if symbol.contract.route is None else None
         return units(contract, self.server_version, self.doubt)
+
+
+def _month_rows(contract: ContractQualified | None) -> list[Row]:
+    if contract is None or contract.sec_type != "FUT":
+        return []
+    return [(LOCAL_SYMBOL, 0.0, NAN, contract.local_symbol), (CONTRACT_MONTH, 0.0, NAN, contract.contract_month)]

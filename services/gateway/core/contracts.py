@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from messages.events import ContractQualified, PlannedSymbol
+from messages.events import ContractQualified, ContractRolled, PlannedSymbol
 from services.base.trading_hours import Hours, parse_hours
 from services.gateway.core.context import Context
 from services.gateway.core.deadlines import NEVER, SECOND, ns
@@ -20,14 +20,17 @@ from services.gateway.core.governor import Request
 from services.gateway.core.ib_errors import IbCode
 from services.gateway.core.listings import choose, listed_on, same_exchange
 from services.gateway.core.requests import Requests
+from services.gateway.core.rolling import Month, choose_month, rolls
 from services.gateway.core.symbol import Rejection, Symbol
 
 ASK_AGAIN: Final = ns(3600)
+ASK_FOR_MONTH_AGAIN: Final = ns(60)  # of a future that rolls
 ASK_FOR_HOURS_AGAIN: Final = ns(24 * 3600)  # where IB has told none
 HOURS_AHEAD: Final = ns(12 * 3600)  # hours that end sooner than this are renewed
 FIRST_RETRY: Final = 900.0  # seconds
 LAST_RETRY: Final = 4 * 3600.0
 KNOWN_RETRY: Final = 60.0  # seconds: the first one of a symbol that IB knew before
+ROLL_PAUSE: Final = ns(1)  # between the old month's stream and the new one's: no block holds prices of both
 HEALED: Final = ns(5)  # between two tries when the link says again and again that it is well
 DETAILS_FIRST: Final = ns(10)  # for so long a subscription waits for details without which prices have no unit
 NO_CONTRACT: Final = 200
@@ -54,6 +57,8 @@ class Contracts:
         known = self.context.memory.contracts.get(symbol.name)
         if known is not None and _same_contract(known, symbol.planned):
             symbol.know(known, _hours(known))
+            if rolls(symbol.planned):
+                symbol.contract.con_id = 0  # which month it is by now, IB's details say
 
     def check(self, symbol: Symbol) -> int:
         """Ask for details where they are missing or run out. Returns when to look again."""
@@ -64,7 +69,10 @@ class Contracts:
             due = asked_at + ASK_FOR_HOURS_AGAIN
         else:
             renew_at = 0 if con_id == 0 or hours is None else hours.known_until - HOURS_AHEAD
-            due = max(renew_at, asked_at + ASK_AGAIN if asked_at else 0)
+            pause = ASK_FOR_MONTH_AGAIN if symbol.month_unknown else ASK_AGAIN
+            due = max(renew_at, asked_at + pause if asked_at else 0)
+        if rolls_at := symbol.contract.rolls_at:
+            due = min(due, rolls_at if asked_at < rolls_at else asked_at + ASK_FOR_MONTH_AGAIN)
         if self.context.now < due:
             return due
         self._ask(symbol)
@@ -74,6 +82,8 @@ class Contracts:
         """Until when its subscription waits for details: without them nobody knows the unit of its prices, or which
         listing is meant. 0: it need not."""
         contract = symbol.contract
+        if symbol.month_unknown:
+            return NEVER
         doubtful = contract.undecided or bool(symbol.planned.sec_id) or _unit_is_doubtful(symbol.planned)
         if contract.con_id or not doubtful:
             return 0
@@ -88,39 +98,82 @@ class Contracts:
         if req_id in self.requests.by_id:
             self._answers.setdefault(req_id, []).append(details)
 
-    def ended(self, request: Request, symbol: Symbol) -> None:
-        """All answers are here: one of them is meant, or the symbol is refused with the reason."""
+    def ended(self, request: Request, symbol: Symbol) -> bool:
+        """All answers are here: one of them is meant, or the symbol is refused with the reason. Returns whether a
+        future has rolled."""
         self.requests.finish(request)
         self.context.touch(symbol)
         answers = self._answers.pop(request.req_id, [])
         if not answers:
-            return
-        choice = choose(answers, symbol.planned)
+            return False
+        choice, rolls_at = self._choose(answers, symbol)
         if choice.contract is None:
             symbol.contract.undecided = True
+            if rolls(symbol.planned):
+                symbol.contract.con_id = 0  # the month that was known is not meant any more
             if symbol.refusal.rejection is not None:
                 symbol.refusal.count -= 1  # it is the same refusal, with its cause
             self._refuse(symbol, Rejection(choice.refusal, None, choice.message))
-            return
+            return False
         event = msgspec.structs.replace(
             choice.contract, symbol=symbol.name, note=choice.message, sec_id=symbol.planned.sec_id
         )
         known = self.context.memory.contracts.get(symbol.name)
+        rolled = known is not None and rolls(symbol.planned) and known.con_id != event.con_id
+        if rolled:
+            assert known is not None
+            self._roll(symbol, known, event)
         if event != known:
             self.context.emit(event)
         if symbol.contract.con_id and symbol.contract.con_id != event.con_id:
             self.requests.cancel(symbol.requests.stream)  # what streams is another contract
         symbol.contract.undecided = False
         symbol.know(event, _hours(event))
-        if symbol.price.contract_told:
+        symbol.contract.rolls_at = rolls_at
+        if rolled:
+            self.context.roll(symbol, self.context.now + ROLL_PAUSE)
+        elif symbol.price.contract_told:
             self.context.ticks(symbol.name, self.context.contract_rows(symbol))
         rejection = symbol.refusal.rejection
         if rejection is not None and rejection.con_id != event.con_id and rejection.code in (NO_CONTRACT, None):
             self.retry(symbol)  # the contract was ambiguous; its id settles it
+        return rolled
 
-    def failed(self, request: Request, symbol: Symbol) -> None:
+    def _choose(self, answers: list[ContractQualified], symbol: Symbol) -> Month:
+        planned = symbol.planned
+        if not rolls(planned):
+            return Month(choose(answers, planned), 0)
+        return choose_month(answers, planned, self._roll_days(planned), self.context.now)
+
+    def _roll_days(self, planned: PlannedSymbol) -> int:
+        return planned.roll_days if planned.roll_days >= 0 else self.context.settings.roll_days
+
+    def _roll(self, symbol: Symbol, old: ContractQualified, new: ContractQualified) -> None:
+        """Say it, and let go of all that is the old month's."""
+        self.context.emit(
+            ContractRolled(
+                symbol=symbol.name,
+                con_id=new.con_id,
+                local_symbol=new.local_symbol,
+                contract_month=new.contract_month,
+                last_trade_date=new.last_trade_date,
+                old_con_id=old.con_id,
+                old_local_symbol=old.local_symbol,
+                old_contract_month=old.contract_month,
+                old_last_trade_date=old.last_trade_date,
+                roll_days=self._roll_days(symbol.planned),
+            )
+        )
+        self.requests.abandon(symbol)
+        self.context.deadlines.clear(("rejected", symbol.name))
+        symbol.begin_anew(self.context.now, self.context.now + ROLL_PAUSE)
+
+    def failed(self, request: Request, symbol: Symbol, entry: IbCode | None = None, message: str = "") -> None:
+        """No answer, or a refusal: `entry`. Without details a future that rolls is no contract."""
         self._answers.pop(request.req_id, None)
         self.context.touch(symbol)
+        if symbol.month_unknown and entry is not None and entry.reaction == "reject":
+            self._refuse(symbol, Rejection(entry.name, entry.code, message, 0, self.context.now))
 
     def connection_lost(self) -> None:
         self._answers.clear()
@@ -184,7 +237,7 @@ class Contracts:
 
     def _expired(self, symbol: Symbol) -> bool:
         """A future, option or warrant whose last day is over, as the plan or IB's details name it."""
-        if symbol.planned.sec_type not in ENDING:
+        if symbol.planned.sec_type not in ENDING or rolls(symbol.planned):
             return False
         known = self.context.memory.contracts.get(symbol.name)
         told = known.last_trade_date[:8] if known is not None else ""

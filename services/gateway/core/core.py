@@ -231,17 +231,7 @@ class GatewayCore:
         self.context.touch(symbol)
 
     def _remove(self, symbol: Symbol) -> None:
-        held = symbol.requests
-        for request in (
-            held.stream,
-            held.snapshot,
-            held.history,
-            held.details,
-            held.options,
-            held.tick_by_tick,
-            held.bars,
-        ):
-            self.requests.cancel(request)
+        self.requests.abandon(symbol)
         self.gaps.removed(symbol)
         self.context.given[symbol.name] = max(symbol.price_time, symbol.price.floor)
         del self.symbols[symbol.name]

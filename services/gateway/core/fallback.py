@@ -42,6 +42,8 @@ class Ladder:
         if self.link.phase != "ready":
             self.serve_local(symbol)
             return NEVER
+        if symbol.month_unknown:
+            return NEVER
         overdue = self._give_up(symbol)
         if symbol.cut is not None:
             return min(overdue, self._snapshot(symbol, "rotation"))

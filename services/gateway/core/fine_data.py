@@ -85,6 +85,8 @@ class FineData:
     def _may(self, symbol: Symbol, kind: Kind) -> bool:
         if symbol.cut is not None or symbol.refusal.rejection is not None or (symbol.name, kind) in self._refused:
             return False
+        if symbol.month_unknown:
+            return False
         wishing = [
             one
             for one in self.context.symbols.values()

@@ -74,6 +74,19 @@ class Gaps:
         self._close(symbol, self.context.now, "not_planned")
         self.context.deadlines.clear(("fill", symbol.name))
 
+    def rolled(self, symbol: Symbol) -> None:
+        """Another contract has its name from now on. Gaps of the old one end here and stay without bars: history would
+        bring the new one's."""
+        now, gap = self.context.now, symbol.gap
+        if gap.torn_at and gap.start == 0 and symbol.market_open(now):
+            gap.start = gap.torn_at
+            self.context.emit(GapOpened(symbol=symbol.name, start=gap.start, reason="gateway_restarted"))
+        gap.torn_at = gap.refusals = 0
+        self._close(symbol, now, "rolled")
+        for left in list(self.context.memory.unfilled.get(symbol.name, ())):
+            self.context.emit(GapFilled(symbol=symbol.name, start=left.start, end=left.end, bars=0))
+        self.context.deadlines.clear(("fill", symbol.name))
+
     def _waited(self, symbol: Symbol) -> bool:
         return self.context.now - symbol.planned_at >= self.context.shared.stale_after
 
@@ -111,7 +124,7 @@ class Gaps:
         gaps = [gap for gap in self.context.memory.unfilled.get(symbol.name, ()) if gap.start > now - OLDEST]
         if not gaps:
             return
-        if not connected or symbol.refusal.rejection is not None:
+        if not connected or symbol.refusal.rejection is not None or symbol.month_unknown:
             self._fill_at(symbol.name, now + TRY_AGAIN)
             return
         if symbol.requests.history is not None:

@@ -116,6 +116,21 @@ class Requests:
             if request.kind is Kind.HISTORY:
                 self.governor.finished(request)
 
+    def abandon(self, symbol: Symbol) -> None:
+        """Nothing that was asked for the symbol is wanted any more, nor what still comes in answer."""
+        held = symbol.requests
+        for request in (
+            held.stream,
+            held.snapshot,
+            held.history,
+            held.details,
+            held.options,
+            held.tick_by_tick,
+            held.bars,
+        ):
+            self.cancel(request)
+        self.cancelled = {req_id: name for req_id, name in self.cancelled.items() if name != symbol.name}
+
     def finish(self, request: Request) -> None:
         """It was answered, or refused: IB has let go of it."""
         self.context.symbols[request.symbol].requests.release(request)

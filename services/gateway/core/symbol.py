@@ -189,6 +189,7 @@ class Contract:
     asked_at: int = 0
     listing: str | None = None  # which of several contracts it is, and by what rule
     undecided: bool = False  # the plan's demand was not met, or is ambiguous: no subscription before details settle it
+    rolls_at: int = 0  # of a future that rolls: from when on another month is meant
     route: Route | None = None  # a CFD's market data is that of its stock
 
 
@@ -247,6 +248,21 @@ class Symbol:
         contract = self.contract
         contract.con_id, contract.hours, contract.listing = details.con_id, hours, details.note or None
         self.region = region(self.planned, details.primary_exchange)
+
+    def begin_anew(self, now: int, since: int) -> None:
+        """It is another contract from now on, subscribed from `since` on: nothing that was known of the old one holds,
+        but for what its farm and the session say."""
+        self.planned_at = now
+        self.ticks, self.feed, self.cure = Ticks(since), Feed(), Cure(hold_until=since)
+        self.price = Price(floor=since)
+        self.trust = Trust(farm_down=self.trust.farm_down, competing=self.trust.competing)
+        self.snapshots, self.bars, self.refusal = Snapshots(), Bars(), Refusal()
+        self.contract = Contract(asked_at=self.contract.asked_at)
+
+    @property
+    def month_unknown(self) -> bool:
+        """It is a future that rolls, and which month it is has not been told: no price can be asked for."""
+        return bool(self.planned.roll) and not self.planned.con_id and not self.contract.con_id
 
     @property
     def priority(self) -> int:

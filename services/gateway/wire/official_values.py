@@ -106,6 +106,7 @@ def qualified(details: Any, round_lot: float) -> ContractQualified:
         multiplier=number_of(contract.multiplier) or 1.0,
         trading_class=contract.tradingClass or "",
         last_trade_date=contract.lastTradeDateOrContractMonth or "",
+        contract_month=details.contractMonth or "",
         size_increment=number_of(getattr(details, "sizeIncrement", None)),
         suggested_size_increment=number_of(getattr(details, "suggestedSizeIncrement", None)) or round_lot,
         last_price_precision=number_of(getattr(details, "lastPricePrecision", None)),

@@ -28,6 +28,7 @@ from services.base.symbols import file_name, name_of, occ_symbol, override, pars
         ("EUR:IDEALPRO:USD:CASH", "EUR_IDEALPRO_USD_CASH", "EUR"),
         ("700:SEHK:HKD", "700_SEHK_HKD", "700"),
         ("ES:CME:USD:FUT:202612", "ES_CME_USD_FUT_202612", "ES"),
+        ("ES:CME:USD:FUT:front", "ES_CME_USD_FUT_FRONT", "ES"),
         ("M&M:NSE:INR", "M&M_NSE_INR", "M&M"),
         ("AAPL  261218C00242500", "AAPL261218C00242500", "AAPL"),
         ("spxw 261218p05900000", "SPXW261218P05900000", "SPXW"),
@@ -44,8 +45,8 @@ def test_name_and_ib_symbol(text: str, name: str, ib_symbol: str) -> None:
     assert (contract.name, contract.ib_symbol) == (name, ib_symbol)
     assert file_name(text) == f"{name}.json"
     again = parse(name)
-    assert (again.name, again.strike, again.right, again.local_symbol) == (
-        (name, contract.strike, contract.right, contract.local_symbol)
+    assert (again.name, again.strike, again.right, again.local_symbol, again.roll) == (
+        (name, contract.strike, contract.right, contract.local_symbol, contract.roll)
     )
 
 
@@ -57,6 +58,20 @@ def test_an_option_is_an_expiry_a_strike_and_a_right() -> None:
         ("AAPL  261218C00242500", "20261218", 242.5, "C")
     )
     assert parse(occ_symbol("BRK B", "20261218", 450.0, "P")).local_symbol == "BRKB  261218P00450000"
+
+
+def test_a_future_that_rolls_has_no_month_and_may_have_a_rule_of_its_own() -> None:
+    second = parse("es:cme:usd:fut:second")
+    assert (second.roll, second.last_trade_date, second.local_symbol, second.roll_days) == ("second", "", "", -1)
+    assert override(second, {"roll_days": 8, "trading_class": "ES"}).roll_days == 8
+    assert override(parse("ES"), "ES:CME:USD:FUT:front").roll == "front"
+    for change in ({"roll_days": -1}, {"roll_days": 367}, {"last_trade_date": "202612"}, {"sec_type": "STK"}):
+        with pytest.raises(IbStreamError):
+            override(second, change)
+    with pytest.raises(IbStreamError, match="it does not roll"):
+        override(parse("ES:CME:USD:FUT:202612"), {"roll_days": 8})
+    with pytest.raises(IbStreamError, match="ES:CME:USD:FUT:front"):
+        parse("ES:CME:USD:FUT")
 
 
 @pytest.mark.parametrize(

@@ -347,6 +347,8 @@ export interface PlannedSymbol {
   tick_by_tick?: string
   real_time_bars?: string
   chain?: string
+  roll?: '' | 'front' | 'second'
+  roll_days?: number
 }
 
 /** A price alert that is set. */
@@ -414,6 +416,8 @@ export interface Quote {
   exchange?: string | null
   price_magnifier?: number | null
   multiplier?: number | null
+  local_symbol?: string | null
+  contract_month?: string | null
   market_data_type?: 'delayed' | 'delayed_frozen' | 'frozen' | 'realtime' | null
   exchange_time?: string | null
   halted?: boolean | null

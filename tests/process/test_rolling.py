@@ -1,0 +1,55 @@
+"""A future that rolls, from the user's plan to the file: real processes on the simulator, old protocol and today's."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from messages.control import RefreshPlan
+from messages.events import ContractQualified, ContractRolled
+from tests.process.pipeline import Pipeline
+from tests.process.user_database import UserDatabase
+from tests.support import eventually
+
+LINE, NAME = "ES:CME:USD:FUT:front", "ES_CME_USD_FUT_FRONT"
+
+
+@pytest.mark.parametrize("version", [226, 176])
+def test_a_future_rolls_by_the_users_rule_and_its_file_keeps_its_name(
+    pipeline: Callable[..., Pipeline], tmp_path: Path, version: int
+) -> None:
+    user = UserDatabase("sqlite", None, tmp_path)
+    user.project()
+    user.config({"symbols": ["SPY", LINE], "contracts": {LINE: {"roll_days": 0}}})
+    running = pipeline(start=False, database_url=user.url, project_id=1)
+    running.arguments["simulator"] += ["--server-version", str(version)]
+
+    def current(after: str = "") -> Any:
+        """What the file says of a month later than `after`, once its price is current."""
+
+        def probe() -> Any:
+            quote = running.quote(NAME)
+            whole = quote is not None and not quote["stale"] and "last" in quote and quote["contract_month"] > after
+            return quote if whole else None
+
+        return eventually(probe, 40.0)
+
+    with running:
+        running.await_status("connected")
+        before = current()
+        events = running.link_events()
+        (known,) = [each for each in events if isinstance(each, ContractQualified) and each.symbol == NAME]
+        assert (before["local_symbol"], before["contract_month"]) == (known.local_symbol, known.last_trade_date[:6])
+        assert (before["symbol"], before["multiplier"]) == (NAME, 50)
+
+        last = datetime.strptime(known.last_trade_date[:8], "%Y%m%d").replace(tzinfo=UTC)
+        days = (last - datetime.now(UTC)).days + 2
+        user.config({"symbols": ["SPY", LINE], "contracts": {LINE: {"roll_days": days}}}, "2026-01-06 09:00:00")
+        running.ask(RefreshPlan())
+        after = current(after=known.contract_month)
+        (rolled,) = [each for each in running.link_events() if isinstance(each, ContractRolled)]
+        assert (rolled.symbol, rolled.old_con_id, rolled.roll_days) == (NAME, known.con_id, days)
+        assert (rolled.local_symbol, rolled.contract_month) == (after["local_symbol"], after["contract_month"])
+        assert after["last"] > before["last"]  # the simulator's later months are dearer, by a hundredth each
