@@ -7,7 +7,7 @@ version, and of the very journal that is there now, the streams are folded again
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -26,14 +26,6 @@ def _log() -> Any:
     import structlog
 
     return structlog.get_logger()
-
-
-class SavedFold(Protocol):
-    """What a saved fold says of itself, besides what was folded."""
-
-    version: int
-    cursors: dict[str, Cursor]  # up to where each stream is in it
-    times: dict[str, int]  # of the last block of each, UTC nanoseconds
 
 
 class _Version(msgspec.Struct):

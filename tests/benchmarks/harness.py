@@ -7,7 +7,6 @@ whatever else the machine does falls on all of them.
 import json
 import os
 import platform
-import resource
 import sqlite3
 import statistics
 import subprocess
@@ -127,10 +126,6 @@ def ask_peer(python: Path, script: str, *arguments: object, timeout: float) -> S
     command = [str(python), str(Path(__file__).parent / script), *map(str, arguments)]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=timeout)
     return msgspec.json.decode(done.stdout, type=Sample)
-
-
-def peak_memory_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def _cpu_model() -> str:

@@ -14,7 +14,6 @@ from tests.unit.simulator.conversation import Conversation, contract
 from tests.unit.simulator.test_steps import Stage
 
 VERSIONS = [145, 176, 200, HIGHEST]
-NOTHING_FOUND = "No security definition has been found for the request"
 
 
 @pytest.fixture(params=VERSIONS)
