@@ -220,6 +220,9 @@ class CandleBook:
                 held[symbol] = {start: cell for start, cell in starts.items() if start >= oldest}
                 if not held[symbol]:
                     del held[symbol]
+        for told in self._hours.values():
+            while len(told) > 1 and _tell_of(told[1], oldest):
+                del told[0]
         self.coverage.forget(oldest)
 
     def first_traded(self, symbol: str) -> int | None:
@@ -329,6 +332,11 @@ class CandleBook:
                         starts[span.start] = msgspec.structs.replace(cell)
                     else:
                         known.absorb(cell)
+
+
+def _tell_of(hours: Hours, time: int) -> bool:
+    days = trading_days(hours.text, hours.zone)
+    return days is not None and days.covers(time)
 
 
 def _cell(bar: Bar, magnifier: int, event: BarsReceived) -> Cell:

@@ -107,7 +107,8 @@ class Candles:
 
         def both(block: Block) -> None:
             apply(block)
-            follower.on_block(block, self._service.followers[stream].payload)
+            if self._intervals:  # they may have been given up since
+                follower.on_block(block, self._service.followers[stream].payload)
 
         return both
 
@@ -117,6 +118,8 @@ class Candles:
             return math.inf
         if self._catch_up():
             return BEHIND_SECONDS
+        if not self._intervals:
+            return math.inf
         if any(follower.behind for follower in self._followers.values()):
             return LOOK_SECONDS
         self._look_who_listens(now)

@@ -2,8 +2,8 @@
 
 Once a second a job on a thread reads what all streams have written since the last time, in the order of their times
 and up to `LAG` ago, and folds it (services/quotes/alert_fold.py). So what comes is what a replay of the journal gives,
-and a person hears of it a second or two later. The fold is saved with its cursors; what it finds again after a crash
-is known by the stream `control`, which holds every alert that came.
+and a person hears of it a second or two later. The fold is saved with its cursors, once what it found is in the stream
+`control`: what it finds again after a crash is known by that one, which holds every alert that came.
 """
 
 from collections.abc import Callable
@@ -32,27 +32,29 @@ JOB_SECONDS: Final = 60.0  # the first look may fold an hour
 SAVE_NS: Final = 5 * SECOND
 VERSION: Final = 1  # raise it when a fold changes
 
-Told = Callable[[list[AlertFired]], None]
+Told = Callable[[list[AlertFired]], bool]
 
 
 class PriceAlerts:
     """The loop's side: one look at a time, and none while no alert is set."""
 
     def __init__(self, settings: Settings, background: Background, told: Told) -> None:
-        """`told` is called on the loop with what came, in order; after a crash also with what it was told before."""
+        """`told` is called on the loop with what came, in order; after a crash also with what it was told before. It
+        says whether that is in the journal now; if not, it is called with it again."""
         self._settings = settings
         self._background = background
         self._told = told
         self._watcher: Watcher | None = None
         self._busy = False
+        self._untold: list[AlertFired] = []  # that are not in the journal yet
         self.problem: str | None = None
 
     def look(self, set_at: int | None, now: int) -> None:
         """Call about once a second. `set_at`: when the oldest alert was set (UTC nanoseconds); None while none is."""
-        if self._busy:
+        if self._busy or not self._tell():
             return
         if set_at is None:
-            self._watcher = None
+            self._watcher = self.problem = None
             return
         if self._watcher is None:
             self._watcher = Watcher(self._settings, max(set_at, now - LOOK_BACK))
@@ -65,8 +67,14 @@ class PriceAlerts:
             self.problem, self._watcher = f"price alerts: {outcome.message}", None  # next from the saved state on
             return
         self.problem = None
-        if outcome:
-            self._told(outcome)
+        self._untold += outcome
+        self._tell()
+
+    def _tell(self) -> bool:
+        """Whether all that was found is in the journal."""
+        if self._untold and self._told(self._untold):
+            self._untold = []
+        return not self._untold
 
 
 class Watcher:
@@ -79,10 +87,14 @@ class Watcher:
         self._begin = begin
         self._fold: AlertFold | None = None
         self._cursors: dict[str, Cursor] = {}
+        self._until = 0  # UTC ns: what came before is found
+        self._found = False  # something, by the last call
         self._saved_at = 0
 
     def read(self, until: int) -> list[AlertFired]:
-        """What came before `until` (UTC nanoseconds) and was not given yet. Raises IbStreamError."""
+        """What came before `until` (UTC nanoseconds) and was not given yet. To ask again says that all that was given
+        before is journalled. Raises IbStreamError."""
+        self._save()
         settings = self._settings
         pasts = {stream: self._past(stream) for stream in streams_in(settings.journal_dir, settings.gateway_names)}
         fold = self._fold = self._go_on() or self._load() or self._begin_at(pasts)
@@ -94,11 +106,16 @@ class Watcher:
                 found += fold.apply(stream, decode_block(stream, row.payload))
                 self._cursors[stream] = Cursor(row.epoch, row.last_seq)
         found += fold.advance(until - 1)
-        if found or until > self._saved_at + SAVE_NS:
-            self._saved_at = until
-            projection = fold.projection.dump(self._cursors)
-            saved_state.save(self._path, _Saved(until=until, projection=projection, state=fold.state))
+        self._until, self._found = until, bool(found)
         return found
+
+    def _save(self) -> None:
+        """What was folded by the last call: at once when that found something."""
+        fold = self._fold
+        if fold is not None and (self._found or self._until > self._saved_at + SAVE_NS):
+            self._saved_at = self._until
+            projection = fold.projection.dump(self._cursors)
+            saved_state.save(self._path, _Saved(until=self._until, projection=projection, state=fold.state))
 
     def _past(self, stream: str) -> Past:
         if writer_of(stream) in self._settings.peers:

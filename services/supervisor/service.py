@@ -93,7 +93,6 @@ class SupervisorService:
         self._priced = False  # prices came since the status went out last
         self._published_at = -math.inf
         self._alert_due = 0.0
-        self._untold: list[AlertFired] = []  # price alerts that are not in the journal yet
 
     def start(self) -> None:
         service, facts = self._service, self._core.facts
@@ -252,7 +251,6 @@ class SupervisorService:
         self._service.metrics["alerts_failed_total"] = self._messenger.failed
 
     def _look_for_price_alerts(self, now: int) -> None:
-        self._tell_price_alerts([])
         alerts = self._core.facts.alerts.values()
         self._price_alerts.look(min((alert.since for alert in alerts), default=None), now)
         self._service.problem = self._price_alerts.problem
@@ -271,13 +269,14 @@ class SupervisorService:
         if self._messenger is not None:
             self._messenger.send(self._installation.signed(alert, "`ibstream quality` says more"))
 
-    def _tell_price_alerts(self, found: list[AlertFired]) -> None:
-        """Journal what is new, and then tell people: what the disk refuses comes again."""
-        self._untold += self._core.facts.news(found)
-        block = self._append([*self._untold]) if self._untold else None
+    def _tell_price_alerts(self, found: list[AlertFired]) -> bool:
+        """Journal what is new, and then tell people. False when the disk refuses it."""
+        news = self._core.facts.news(found)
+        if not news:
+            return True
+        block = self._append([*news])
         if block is None:
-            return
-        news, self._untold = self._untold, []
+            return False
         self._publish_block(block)
         for event in news:
             log.info("price_alert", id=event.id, symbol=event.symbol, text=event.text)
@@ -285,6 +284,7 @@ class SupervisorService:
                 note = self._core.facts.alerts[event.id].added.note
                 alert = Alert("price", f"ibstream: {event.text}", note or event.text)
                 self._messenger.send(self._installation.signed(alert, f"at {iso(event.at)}"))
+        return True
 
     # --- what stays ---
 

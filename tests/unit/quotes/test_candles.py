@@ -309,6 +309,18 @@ def test_a_futures_session_begins_on_the_evening_before() -> None:
     )  # fmt: skip
 
 
+def test_hours_of_days_that_are_asked_for_no_more_are_forgotten() -> None:
+    told = Told()
+    for day in range(5, 25):
+        text = ";".join(f"202601{one:02}:0930-202601{one:02}:1600" for one in range(day, day + 6))
+        told.link(qualified("SPY", "STK", "US/Eastern", text, text), at=(day - 5) * 86_400.0)
+        now = NOW + (day - 5) * 86_400 * SECOND
+        told.book.forget(now, now)
+        spans = [told.book.span("SPY", "1d", now - back * 86_400 * SECOND) for back in (0, 1) if day - back >= 5]
+        assert [span.day for span in spans if span] == [f"2026-01-{one:02}" for one in (day, day - 1) if one >= 5]
+    assert len(told.book.state().hours["SPY"]) < 5
+
+
 # --- the same to the last digit ---
 
 PRICES = st.sampled_from([0.1, 0.2, 0.3, 687.11, 687.12, 1e-5, 123456.789, 1e6 / 3])
