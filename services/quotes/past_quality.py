@@ -64,6 +64,8 @@ class QualityReader:
     def report(self, now: int, progress: Progress | None = None) -> QualityReport:
         """Of the span that `now` lies in, up to what is written. Raises IbStreamError."""
         start = now - now % self._length
+        if start < self._fold.start:  # the clock was set back: what is needed may be forgotten
+            self._fold, self._cursors = QualityFold(0, self._length), {}
         if start != self._fold.start:
             self._fold = self._fold.over(start, start + self._length)
             self._cursors = {stream: at for stream, at in self._cursors.items() if kind(stream) != TICKS}

@@ -92,9 +92,10 @@ class QualityFold:
                     self._keep_bars(event)
 
     def over(self, start: int, end: int) -> "QualityFold":
-        """The fold of another span, which goes on with what is known of the streams beside the ticks."""
+        """The fold of a later span, which goes on with what is known of the streams beside the ticks."""
         following = QualityFold(start, end)
         following.coverage, following._gaps = self.coverage, self._gaps
+        following.coverage.forget(start)
         return following
 
     def report(self, usual: Mapping[tuple[str, str], Usual] | None = None) -> QualityReport:

@@ -288,6 +288,25 @@ def test_a_journal_begun_anew_is_read_anew(tmp_path: Path) -> None:
     assert [row.symbol for row in reader.report(NOW).symbols] == ["NEW"]
 
 
+def test_a_reader_that_goes_on_for_hours_keeps_no_more_than_its_span_needs(tmp_path: Path) -> None:
+    writers = {stream: TestWriter(tmp_path, stream, START) for stream in ("control", "plan", "link")}
+    writers["control"].events(StreamStarted(project_id=1), time=START)
+    writers["plan"].plan(["SPY"], time=START)
+    reader = QualityReader(tmp_path, HOUR)
+    for number in range(10 * 60):
+        blind = number % 3 == 0
+        said = SymbolChanged("SPY", "stale" if blind else "live", blind, "farm_down" if blind else None)
+        writers["link"].events(said, time=START + number * MINUTE)
+        if number % 60 == 30:
+            now = START + number * MINUTE
+            assert encode_json(reader.report(now)) == encode_json(QualityReader(tmp_path, HOUR).report(now))
+    assert len(reader._fold.coverage.state.said[""]["SPY"].times) < 100
+    earlier = START + 4 * HOUR  # the clock was set back
+    assert encode_json(reader.report(earlier)) == encode_json(QualityReader(tmp_path, HOUR).report(earlier))
+    for writer in writers.values():
+        writer.close()
+
+
 def test_every_mark_is_described() -> None:
     import services.quotes.quality
 
