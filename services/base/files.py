@@ -61,10 +61,14 @@ def _exchanged(one: str, other: str) -> bool:
 
 @cache
 def _renameat2() -> Any:
-    """The system's call, None where there is none: Python has no name for it."""
-    import ctypes
+    """The system's call, None where there is none: Python has no name for it, and may have no way to make it (built
+    without libffi, or where memory that is written may not be run)."""
+    try:
+        import ctypes
 
-    call = getattr(ctypes.CDLL(None), "renameat2", None)
+        call = getattr(ctypes.CDLL(None), "renameat2", None)
+    except (ImportError, OSError, MemoryError):
+        return None
     if call is not None:
         call.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint)
     return call

@@ -1,6 +1,7 @@
 """Files on a disk that may refuse: announced, isolated, tried again."""
 
 import json
+import sys
 import threading
 
 import pytest
@@ -37,6 +38,18 @@ def test_a_file_is_replaced_in_one_step(tmp_path, monkeypatch, way):
     assert path.read_bytes() == b"22"
     assert path.stat().st_ino != before
     assert names(path.parent) == ["SPY.json"]
+
+
+def test_a_file_is_replaced_by_a_python_without_foreign_calls_too(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ctypes", None)  # as where Python was built without libffi
+    files._renameat2.cache_clear()
+    try:
+        for content in (b"1", b"22"):
+            exchange_file(tmp_path / "SPY.json", content)
+            assert (tmp_path / "SPY.json").read_bytes() == content
+    finally:
+        files._renameat2.cache_clear()
+    assert names(tmp_path) == ["SPY.json"]
 
 
 @pytest.mark.parametrize("put", [replace_file, exchange_file])
