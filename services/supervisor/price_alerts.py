@@ -46,11 +46,16 @@ class PriceAlerts:
         self._told = told
         self._watcher: Watcher | None = None
         self._busy = False
+        self._time = 0  # UTC ns that pass though the clock is set back, as those of the gateway do
+        self._time_at = 0.0
         self._untold: list[AlertFired] = []  # that are not in the journal yet
         self.problem: str | None = None
 
-    def look(self, set_at: int | None, now: int) -> None:
-        """Call about once a second. `set_at`: when the oldest alert was set (UTC nanoseconds); None while none is."""
+    def look(self, set_at: int | None, now: int, at: float) -> None:
+        """Call about once a second. `set_at`: when the oldest alert was set (UTC nanoseconds); None while none is.
+        `at`: seconds on a clock that never goes back."""
+        now = self._time = max(now, self._time + int((at - self._time_at) * SECOND))
+        self._time_at = at
         if self._busy or not self._tell():
             return
         if set_at is None:

@@ -237,7 +237,7 @@ class SupervisorService:
         if at >= self._alert_due:
             self._alert_due = at + PUBLISH_SECONDS
             self._alert(at)
-            self._look_for_price_alerts(now)
+            self._look_for_price_alerts(now, at)
             self._quality.look(now, at)
 
     def _alert(self, at: float) -> None:
@@ -250,9 +250,9 @@ class SupervisorService:
         self._service.metrics["alerts_sent_total"] = self._messenger.sent
         self._service.metrics["alerts_failed_total"] = self._messenger.failed
 
-    def _look_for_price_alerts(self, now: int) -> None:
+    def _look_for_price_alerts(self, now: int, at: float) -> None:
         alerts = self._core.facts.alerts.values()
-        self._price_alerts.look(min((alert.since for alert in alerts), default=None), now)
+        self._price_alerts.look(min((alert.since for alert in alerts), default=None), now, at)
         self._service.problem = self._price_alerts.problem
 
     def _has_ticks(self) -> bool:

@@ -68,12 +68,12 @@ def test_while_an_alert_cannot_be_journalled_it_comes_again_and_nothing_is_read(
         return takes
 
     alerts = PriceAlerts(settings, threads, tell)
-    alerts.look(NOW, NOW + 3 * SECOND)
+    alerts.look(NOW, NOW + 3 * SECOND, 3.0)
     threads.work()
-    alerts.look(NOW, NOW + 4 * SECOND)
+    alerts.look(NOW, NOW + 4 * SECOND, 4.0)
     assert not threads.waiting
     takes = True
-    alerts.look(NOW, NOW + 5 * SECOND)
+    alerts.look(NOW, NOW + 5 * SECOND, 5.0)
     assert len(threads.waiting) == 1
     assert [[event.id for event in found] for found in told] == [[2], [2], [2]]
     threads.work()
@@ -83,9 +83,22 @@ def test_while_an_alert_cannot_be_journalled_it_comes_again_and_nothing_is_read(
 def test_a_problem_ends_with_the_last_alert(settings):
     threads: Any = Threads()
     alerts = PriceAlerts(settings, threads, lambda _found: True)
-    alerts.look(NOW, NOW + 3 * SECOND)
+    alerts.look(NOW, NOW + 3 * SECOND, 3.0)
     ((_, then),) = threads.waiting
     then(IbStreamError("journal_damaged", "a block is torn"))
     assert alerts.problem == "price alerts: a block is torn"
-    alerts.look(None, NOW + 4 * SECOND)
+    alerts.look(None, NOW + 4 * SECOND, 4.0)
     assert alerts.problem is None
+
+
+def test_a_clock_that_is_set_back_holds_up_no_alert(settings):
+    """The gateway's times never go back: what it writes is not of the future."""
+    threads: Any = Threads()
+    told: list[AlertFired] = []
+    alerts = PriceAlerts(settings, threads, lambda found: told.extend(found) or True)
+    alerts.look(NOW, NOW + 3 * SECOND // 2, 1.5)
+    threads.work()
+    assert told == []
+    alerts.look(NOW, NOW - 3600 * SECOND, 3.0)
+    threads.work()
+    assert [event.id for event in told] == [2]
