@@ -104,8 +104,8 @@ def heartbeat_topic(service: str) -> str:
     return HEARTBEAT_PREFIX + service
 
 
-# Endpoint names; bus.py turns them into addresses. A publisher's endpoint is `{service}.events`, a stream
-# writer's replay endpoint `{service}.replay`, and these two answer commands:
+# Endpoint names; services/runtime/bus.py turns them into addresses. A publisher's endpoint is `{service}.events`, a
+# stream writer's replay endpoint `{service}.replay`, and these two answer commands:
 SUPERVISOR_CONTROL: Final = "supervisor.control"
 PLANNER_CONTROL: Final = "planner.control"
 

@@ -1,6 +1,6 @@
 """Keys of the bus: CURVE identities and who may connect, for every endpoint that is not a local socket.
 
-Used by bus.py when an endpoint is tcp, and by `ibstream keys`. A key has a role: `data` may subscribe and
+Used by runtime/bus.py when an endpoint is tcp, and by `ibstream keys`. A key has a role: `data` may subscribe and
 replay, `control` may also start and stop the stream. The folder (`IBSTREAM_KEYS_DIR`, 0700):
 
     server.key, server.key_secret    this installation's identity: what its endpoints prove

@@ -27,7 +27,7 @@ def find(
     """Search IB's symbols, and say what to write in a configuration, a decision snapshot or `--symbols` for each.
 
     Connects to the gateway of the settings, with a client id of its own while the gateway service runs, and uses no
-    market data line. Fails with symbol_not_found (13), or gateway_unreachable.
+    market data line. Fails with symbol_not_found (13), or gateway_unreachable (21).
 
     [dim]Example:[/dim]
 

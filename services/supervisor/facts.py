@@ -2,7 +2,7 @@
 
 Pure, and saved as a whole together with its cursors, so that a restart costs only the tail of the streams. What
 the gateways say is kept by their names; one alone has none.
-`judge.py` turns it into a status word, `view.py` into the status that others read.
+`verdict.py` turns it into a status word, `status.py` into the status that others read.
 """
 
 from collections.abc import Mapping

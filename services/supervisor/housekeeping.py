@@ -1,6 +1,7 @@
 """Starts the archive and retention of the journal once an hour, as a child process of low priority.
 
-Called by the supervisor's loop; never waits for the child. What the child does, and its guarantees: archive.py.
+Called by the supervisor's loop; never waits for the child. What the child does, and its guarantees:
+services/archive/compaction.py.
 """
 
 import subprocess

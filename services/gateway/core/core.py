@@ -2,7 +2,7 @@
 
 Called by the gateway's I/O loop alone. Guarantees: no I/O, no clock, no threads; the same inputs, times and
 seed give the same effects. Every input writes down facts; then each symbol that it touched is reviewed once:
-recovery, the ladder, and what to say follow from the facts (symbols.py).
+recovery, the ladder, and what to say follow from the facts (symbol_state.py).
 """
 
 import random
