@@ -16,7 +16,7 @@ DEFAULTS = Config()
 
 def parser(settings: Settings) -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
-        prog="python -m services.simulator",
+        prog="ibstream simulate",
         description="A simulated IB Gateway: speaks the TWS socket protocol "
         f"(server versions {LOWEST} to {HIGHEST}, text and protobuf) to any IB client.",
     )
