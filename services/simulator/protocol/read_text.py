@@ -54,7 +54,7 @@ def market_depth(fields: Fields, version: int) -> asked.MarketDepth:
 
 def start_api(fields: Fields, version: int) -> asked.StartApi:
     fields.skip()
-    return asked.StartApi(fields.number())
+    return asked.StartApi(fields.number(0))  # @stoqey/ib leaves it empty by default
 
 
 def market_data(fields: Fields, version: int) -> asked.MarketData:

@@ -24,7 +24,7 @@ from services.simulator.trouble.answers import answered, described
 if TYPE_CHECKING:
     from services.simulator.core import Core
 
-MARKET_RULES = {67: "0.25", 239: "0.00005"}  # every other rule is that of a US stock
+MARKET_RULES = {67: "0.25", 239: "0.00005", 635: "0.0001", 2806: "0.25"}  # every other rule is that of a US stock
 
 
 def contract_details(core: Core, client: Client, asked: ContractDetails) -> None:

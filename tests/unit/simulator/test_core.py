@@ -47,6 +47,22 @@ def test_a_client_id_in_use_is_326_and_the_end() -> None:
     assert not Conversation(core=first.core).closed
 
 
+def test_a_client_that_names_no_client_id_is_client_0() -> None:
+    core = Conversation().core
+    core.handle_connected(50, 0)
+    core.handle_bytes(50, b"API\0" + framed(b"v100..193"), 0)
+    core.handle_bytes(50, framed(b"71\0" + b"2\0" + b"\0" + b"\0"), 0)
+    assert [client.client_id for client in core.ready_clients()] == [1, 0]
+
+
+@pytest.mark.parametrize(("rule", "increment"), [(26, 0.01), (67, 0.25), (635, 0.0001), (2806, 0.25)])
+def test_a_market_rule_that_clients_know_has_its_increment(rule: int, increment: float) -> None:
+    talk = Conversation()
+    talk.client.reqMarketRule(rule)
+    (told,) = talk.calls("marketRule")
+    assert told[1] == rule and [step.increment for step in told[2]] == [increment]
+
+
 @pytest.mark.parametrize("kind", [0, 33, 110, 205, 999_999])
 def test_an_unknown_request_is_an_error_message(kind: int) -> None:
     talk = Conversation()
