@@ -1,6 +1,7 @@
 """Market scanners over the listed US stocks: what there is to scan, and the rows that come of it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from services.simulator.market.contracts import Instrument
@@ -17,7 +18,7 @@ _LOCATIONS = {"STK.US.MAJOR": "Listed/NASDAQ", "STK.US": "US stocks", "STK.NASDA
 
 
 class Scan(NamedTuple):
-    """What is asked for; prices and volume of 0 set no bound."""
+    """What is asked for; prices and volume of 0 set no bound. `filters` are the tags of the newer way, as they came."""
 
     code: str
     instrument: str
@@ -26,6 +27,7 @@ class Scan(NamedTuple):
     above_price: float = 0.0
     below_price: float = 0.0
     above_volume: int = 0
+    filters: Mapping[str, str] = MappingProxyType({})
 
 
 class Seen(NamedTuple):
@@ -34,6 +36,15 @@ class Seen(NamedTuple):
     stock: Instrument
     price: float
     change: float
+
+
+_FILTERS: dict[str, Callable[[Seen, float], bool]] = {
+    "priceAbove": lambda one, bound: one.price >= bound,
+    "priceBelow": lambda one, bound: one.price <= bound,
+    "volumeAbove": lambda one, bound: one.stock.volume >= bound,
+    "changePercAbove": lambda one, bound: 100 * one.change >= bound,
+    "changePercBelow": lambda one, bound: 100 * one.change <= bound,
+}
 
 
 def parameters() -> str:
@@ -48,10 +59,14 @@ def parameters() -> str:
         "<instruments>STK</instruments></Location>"
         for code, name in _LOCATIONS.items()
     )
+    filters = "".join(
+        f"<RangeFilter><AbstractField><code>{tag}</code></AbstractField></RangeFilter>" for tag in _FILTERS
+    )
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n<ScanParameterResponse><InstrumentList><Instrument>'
         "<name>US Stocks</name><type>STK</type></Instrument></InstrumentList>"
-        f"<LocationTree>{places}</LocationTree><ScanTypeList>{codes}</ScanTypeList></ScanParameterResponse>"
+        f"<LocationTree>{places}</LocationTree><ScanTypeList>{codes}</ScanTypeList>"
+        f"<FilterList>{filters}</FilterList></ScanParameterResponse>"
     )
 
 
@@ -65,6 +80,13 @@ def refusal(scan: Scan) -> str | None:
         return f"unknown scan code {scan.code!r}"
     if scan.instrument != "STK" or scan.location not in _LOCATIONS:
         return f"only US stocks can be scanned here, not {scan.instrument!r} in {scan.location!r}"
+    for tag, value in scan.filters.items():
+        if tag not in _FILTERS:
+            return f"unknown filter {tag!r}; there are {', '.join(_FILTERS)}"
+        try:
+            float(value)
+        except ValueError:
+            return f"filter {tag!r} is {value[:20]!r}, not a number"
     return None
 
 
@@ -83,6 +105,7 @@ def _within(scan: Scan, one: Seen) -> bool:
         and one.price >= scan.above_price
         and (not scan.below_price or one.price <= scan.below_price)
         and one.stock.volume >= scan.above_volume
+        and all(_FILTERS[tag](one, float(bound)) for tag, bound in scan.filters.items())
     )
 
 

@@ -93,7 +93,7 @@ class Reader:
 def scan(sent: Any) -> Scan:
     return Scan(
         sent.scanCode, sent.instrument, sent.locationCode, sent.numberOfRows, sent.abovePrice, sent.belowPrice,
-        sent.aboveVolume,
+        sent.aboveVolume, dict(sent.scannerSubscriptionFilterOptions),
     )  # fmt: skip
 
 

@@ -157,7 +157,12 @@ def scanner(fields: Fields, version: int) -> asked.Scanner:
     request, rows = fields.number(), fields.number(0)
     instrument, location, code = fields.text(), fields.text(), fields.text()
     above, below, volume = fields.decimal(), fields.decimal(), fields.number(0)
-    return asked.Scanner(request, Scan(code, instrument, location, rows, _bound(above), _bound(below), _whole(volume)))
+    filters = {}
+    if version >= SCANNER_GENERIC_OPTS:
+        fields.skip(14)  # market value to type of stock
+        filters = dict(one.split("=", 1) for one in fields.text().split(";") if "=" in one)
+    bounds = _bound(above), _bound(below), _whole(volume)
+    return asked.Scanner(request, Scan(code, instrument, location, rows, *bounds, filters))
 
 
 def _bound(price: float) -> float:

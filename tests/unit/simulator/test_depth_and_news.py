@@ -5,6 +5,7 @@ from xml.etree import ElementTree
 import pytest
 from ibapi.contract import Contract
 from ibapi.scanner import ScannerSubscription
+from ibapi.tag_value import TagValue
 
 from services.simulator.protocol.versions import HIGHEST, SMART_DEPTH
 from tests.unit.simulator.conversation import Conversation
@@ -123,6 +124,28 @@ def test_a_scan_gives_ranked_rows_within_its_bounds(talk: Conversation) -> None:
     scan.scanCode = "MOST_WANTED"
     talk.client.reqScannerSubscription(2, scan, [], None)
     assert talk.errors() == [(2, 321)]
+
+
+@pytest.mark.parametrize("version", [150, 200, 226])
+def test_a_scan_by_filters_is_served_or_refused(version: int) -> None:
+    talk = Conversation(version)
+    talk.client.reqScannerParameters()
+    known = ElementTree.fromstring(talk.calls("scannerParameters")[0][1].partition("\n")[2])
+    assert "priceAbove" in {code.text for code in known.iterfind(".//AbstractField/code")}
+    scan = ScannerSubscription()
+    scan.instrument, scan.locationCode, scan.scanCode = "STK", "STK.US.MAJOR", "TOP_PERC_GAIN"
+
+    def symbols(request: int, **filters: str) -> set[str]:
+        talk.client.reqScannerSubscription(request, scan, [], [TagValue(*one) for one in filters.items()])
+        return {call[3].contract.symbol for call in talk.calls("scannerData") if call[1] == request}
+
+    assert "F" in symbols(1, priceAbove="5", priceBelow="50") and "SPY" not in symbols(2, priceBelow="50")
+    assert symbols(3, changePercAbove="20") == set()
+    assert symbols(4, changePercAbove="0").isdisjoint(symbols(5, changePercBelow="-0.0001"))
+    assert (
+        symbols(6, volumeAbove="1e12") == symbols(7, socialSentimentNetAbove="1") == symbols(8, priceAbove="x") == set()
+    )
+    assert talk.errors() == [(7, 321), (8, 321)]
 
 
 def test_who_follows_a_display_group_hears_of_its_contract(talk: Conversation) -> None:
