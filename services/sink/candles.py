@@ -81,7 +81,8 @@ class Candles:
             except IbStreamError as error:
                 self._give_up(error)
         self._traded: dict[str, int] = {}  # symbols, and when they traded last
-        now = service.clock.now()
+        now = self._time = service.clock.now()  # UTC ns that pass though the clock is set back, as the gateways' do
+        self._time_at = service.clock.monotonic()
         self._over = dict.fromkeys(self._intervals, now)  # candles that ended by then have been published
         self._shown = dict.fromkeys(self._intervals, now)  # when those under way were published last
         self._waiting: dict[tuple[Interval, str, int], None] = {}  # candles to be published, by their start
@@ -116,6 +117,8 @@ class Candles:
         """Seconds until it wants to be called again. `at` is on a clock that never goes back, `now` UTC nanoseconds."""
         if not self._intervals:
             return math.inf
+        now = self._time = max(now, self._time + int((at - self._time_at) * SECOND))
+        self._time_at = at
         if self._catch_up():
             return BEHIND_SECONDS
         if not self._intervals:

@@ -5,7 +5,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from messages.events import LinkChanged
-from services.base.clock import ManualClock
+from messages.fields import LAST, SOURCE
+from services.base.clock import SECOND, ManualClock
 from services.base.settings import Settings
 from services.journal import JournalDamaged
 from services.journal.cursor import Cursor
@@ -38,6 +39,41 @@ def test_prices_go_on_when_the_past_of_the_candles_cannot_be_read(tmp_path):
     on_link = candles.beside("link", lambda _block: seen.append("link"))
     assert candles.turn(0.0, NOW) == math.inf  # the prices have got further than the candles, which give up
     on_link(events(LinkChanged(phase="ready"), seq=1, time=NOW))
-    on_ticks(ticks([("SPY", 4, 600.0)], seq=10, time=NOW))
+    on_ticks(ticks([("SPY", LAST, 600.0)], seq=10, time=NOW))
     assert seen == ["link", "ticks"]
     candles.close()
+
+
+class Listened:
+    """A publisher of which somebody wants everything."""
+
+    def __init__(self) -> None:
+        self.sent: list[str] = []
+
+    def new_subscriptions(self) -> tuple[str, ...]:
+        return ()
+
+    def wants(self, _topic: str) -> bool:
+        return True
+
+    def send(self, topic: str, _payload: bytes) -> None:
+        self.sent.append(topic)
+
+
+def test_a_clock_that_is_set_back_holds_up_no_candle(tmp_path):
+    publisher, followed = Listened(), SimpleNamespace(cursor=Cursor(), payload=b"")
+    service: Any = SimpleNamespace(
+        settings=Settings(data_root=str(tmp_path), candles="1m"),
+        clock=ManualClock(NOW),
+        publisher=publisher,
+        source=lambda _stream: Damaged(),  # nothing of it is read
+        followers={"ticks": followed},
+    )
+    candles = Candles(service)
+    begun = service.clock.monotonic()
+    on_ticks = candles.beside("ticks", lambda _block: None)
+    candles.turn(begun, NOW)
+    on_ticks(ticks([("SPY", LAST, 599.0, 1.0), ("SPY", SOURCE, 0.0)], seq=1, time=NOW + SECOND // 2))
+    on_ticks(ticks([("SPY", LAST, 600.0, 1.0)], seq=3, time=NOW + SECOND))
+    candles.turn(begun + 2, NOW - 3600 * SECOND)
+    assert publisher.sent == ["candle.1m.SPY"]
