@@ -216,10 +216,14 @@ class Runner:
         """Before a request is answered: take in what has come on the bus, unless that is done all the time."""
         clock = backend.clock
         listens = clock.monotonic() < self._awake_until - AWAKE_SECONDS / 2 or backend.room.clients > 0
-        self._awake_until = clock.monotonic() + AWAKE_SECONDS
+        if not listens:
+            await self._take_in(backend)
+        self._awake_until = clock.monotonic() + AWAKE_SECONDS  # not before: another request may come meanwhile
         self._asked.set()
-        if listens:
-            return
+
+    async def _take_in(self, backend: Backend) -> None:
+        """What has come on the bus by now."""
+        clock = backend.clock
         assert self._loop is not None
         drained, loop = asyncio.Event(), self._loop
 
