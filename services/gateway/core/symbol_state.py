@@ -29,6 +29,9 @@ State = Literal[
 STREAMED: Final = frozenset({"live", "quiet", "delayed", "halted"})
 """States in which the symbol's stream is trusted."""
 
+FROZEN: Final = frozenset({2, 4})
+"""Market data types that bring the prices of the close, live or delayed ones: nothing that moves."""
+
 ALL_CLEAR: Final = frozenset({"live", "quiet", "closed"})
 
 REASONS: Final = {
@@ -72,10 +75,11 @@ def derive(symbol: Symbol, shared: SharedFacts, now: int) -> View:
     if cut is not None:
         stale = not _served_by_snapshot(symbol, shared, now)
         return View("over_limit", stale, shared.outage or cut.reason, None, cut.message)
-    if shared.outage is None and (symbol.fresh(shared, now) or (symbol.quiet(now) and not _outlived(symbol, shared))):
+    trusted = symbol.fresh(shared, now) or (symbol.quiet(now) and not _outlived(symbol, shared))
+    if shared.outage is None and trusted and symbol.feed.data_type not in FROZEN:
         if symbol.feed.halted:
             return View("halted", False, "halted")
-        if symbol.feed.data_type in (3, 4):
+        if symbol.feed.data_type == 3:
             return View("delayed", False, "no_entitlement" if symbol.feed.delayed else "delayed_asked")
         return View("live" if symbol.fresh(shared, now) else "quiet", False)
     if not symbol.market_open(now):
@@ -140,6 +144,8 @@ def _outlived(symbol: Symbol, shared: SharedFacts) -> bool:
 
 
 def _served_by_snapshot(symbol: Symbol, shared: SharedFacts, now: int) -> bool:
+    if symbol.feed.data_type in FROZEN and symbol.market_open(now):
+        return False
     return symbol.price.source == SOURCE_SNAPSHOT and now - symbol.price_time < snapshot_life(shared)
 
 

@@ -24,6 +24,7 @@ SNAPSHOT_LIMIT = 11.0  # seconds after which a snapshot ends, whatever came
 Cache = dict[tuple[bool, ticks.Form], ticks.Encoded]
 _QUOTE_FIELDS = {BID, ASK, BID_SIZE, ASK_SIZE}
 MODEL_FIELD, DELAYED_MODEL_FIELD = 13, 83
+FROZEN = (2, 4)  # market data types that keep the prices of the close
 NOT_FOUND = "No security definition has been found for the request"
 COMPETING = "No market data during competing live session"
 DELAYED_AVAILABLE = "Delayed market data is available."
@@ -137,7 +138,9 @@ def send_image(core: Core, subscription: Subscription) -> None:
     subscription.image_due = False
     instrument, faults = subscription.instrument, core.world.faults
     image = core.market.feed(instrument, core.now).image()
-    if not core.world.hours.is_open(instrument.sec_type, core.now) or instrument.key in faults.withdrawn:
+    is_open = core.world.hours.is_open(instrument.sec_type, core.now)
+    closed = not is_open and _delivered_type(core, subscription) not in FROZEN
+    if closed or instrument.key in faults.withdrawn:
         image = [_withdrawn(tick) for tick in image]
     kept = faults.partial.get((subscription.asked, instrument.key))
     if subscription.asked == "snapshot" and instrument.key in faults.image_only:

@@ -57,6 +57,9 @@ def test_what_is_called_clear_is_clear_and_the_rest_has_a_reason(situation: tupl
     else:
         assert view.reason is not None
         assert view.reason in REASONS or view.reason in ("connection_lost", "no_contract")
+    if symbol.feed.data_type in (2, 4):
+        assert view.state not in ("live", "quiet", "delayed", "halted", "snapshot")
+        assert view.stale or not symbol.market_open(NOW)
     if view.state == "live":
         assert NOW - symbol.ticks.last < 15 * SECOND
 

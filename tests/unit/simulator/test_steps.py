@@ -374,15 +374,17 @@ def test_a_market_that_opens_again_says_so_in_its_hours() -> None:
     assert stage.ticking(2) == {"SPY"}
 
 
-def test_a_holiday() -> None:
-    stage = Stage(symbols="SPY", data_type=2)
+@pytest.mark.parametrize(("asked", "told"), [(1, 1), (2, 2)])
+def test_a_holiday(asked: int, told: int) -> None:
+    stage = Stage(symbols="SPY", data_type=asked)
     stage.play("holiday")
     stage.client.reqContractDetails(5, contract())
     assert stage.calls("contractDetails")[0][2].liquidHours.startswith("20260105:CLOSED;20260106:0000-")
     stage.client.reqMktData(3, contract("AAPL"), "", False, False, [])
-    assert ("marketDataType", 3, 2) in stage.calls("marketDataType")
+    assert ("marketDataType", 3, told) in stage.calls("marketDataType")
     prices = {call[2]: call[3] for call in stage.calls("tickPrice") if call[1] == 3}
-    assert (prices[1], prices[2]) == (-1, -1) and prices[4] > 0 and prices[9] > 0
+    frozen = prices[1] > 0 and prices[2] > 0
+    assert (frozen if told == 2 else (prices[1], prices[2]) == (-1, -1)) and prices[4] > 0 and prices[9] > 0
 
 
 def test_any_error() -> None:
