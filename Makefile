@@ -57,7 +57,7 @@ check: $(VENV)/.installed-dev
 	ruff format --check .
 	mypy
 	lint-imports
-	TEST_EXAMPLES=quick pytest --numprocesses $(JOBS) -m "not slow and not tools and not hours" tests/unit tests/simulation
+	TEST_EXAMPLES=quick pytest --numprocesses $(JOBS) -m "not slow and not tools and not nightly and not hours" tests/unit tests/simulation
 
 test: $(VENV)/.installed-dev $(OTHER_CLIENTS)
 	pytest --numprocesses $(JOBS) --dist worksteal

@@ -53,7 +53,7 @@ class Server:
     async def run(self) -> None:
         """Turn until `stop`. Call `start` first."""
         loop = asyncio.get_running_loop()
-        due, stats_due, lag = loop.time(), loop.time(), 0.0
+        due, stats_due, lag = loop.time() - TURN, loop.time(), 0.0  # the first turn at once: a scenario may have begun
         while not self._stop.is_set():
             due = max(due + TURN, loop.time() - TURN)
             with contextlib.suppress(TimeoutError):

@@ -101,7 +101,7 @@ def suffer(sea: Sea, trouble: Trouble) -> tuple[float, float]:
     return noticed, time.monotonic() - ended
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.timeout(600)
 def test_each_trouble_is_noticed_and_heals(sea: Sea) -> None:
     rows = [(trouble.name, *suffer(sea, trouble)) for trouble in TROUBLES]
@@ -161,7 +161,7 @@ def test_a_snapshot_that_is_rerouted_brings_the_prices_of_the_other_contract(tmp
 # --- a week ---
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.timeout(600)
 def test_from_friday_to_monday_on_real_processes(tmp_path: Path) -> None:
     """The troubles of a weekend one after the other, hours as seconds; the same week runs in the pure core by the clock

@@ -116,7 +116,7 @@ def test_a_program_that_cannot_be_started_or_ends_at_once() -> None:
     assert expected in done.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.timeout(400)
 def test_the_program_without_a_fault_has_full_marks() -> None:
     done = rehearse("--speed", "4", "--jobs", "14", "--json", program=KEEPER, within=300)
@@ -124,7 +124,7 @@ def test_the_program_without_a_fault_has_full_marks() -> None:
     assert (card(done)["points"], card(done)["of"]) == (100, 100)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.timeout(1500)
 def test_our_own_gateway_has_full_marks(tmp_path: Path) -> None:
     program = [sys.executable, "-m", "services.cli.run", "deploy/Procfile.rehearse"]

@@ -54,8 +54,9 @@ class Street:
         self.watched.discard(instrument.con_id)
 
 
-def adds_up(account: Account) -> None:
-    """In each currency: cash + cost = what it began with + realized profit; and in all, what is shown agrees."""
+def adds_up(account: Account, earlier: Decimal = ZERO) -> None:
+    """In each currency: cash + cost = what it began with + realized profit; and in all, what is shown agrees.
+    `earlier`: what was realized before this day, in the base currency."""
     ledger = account.ledger
     for currency in ledger.currencies:
         held = [one for one in ledger.positions.values() if one.instrument.currency == currency]
@@ -71,7 +72,9 @@ def adds_up(account: Account) -> None:
         ledger.currencies
     )
     profit = account.profit()
-    assert abs(profit.realized + profit.unrealized - (figures.equity - CASH)) <= Decimal("0.01") * 2 * len(ALL)
+    assert abs(earlier + profit.realized + profit.unrealized - (figures.equity - CASH)) <= Decimal("0.01") * 2 * len(
+        ALL
+    )
     for one in ledger.positions.values():
         assert one.quantity or (one.cost, one.fees) == (ZERO, ZERO)
 
@@ -134,6 +137,7 @@ def test_whatever_clients_do_the_desk_keeps_its_rules(actions: list[tuple[Any, .
     desk = Desk(street)
     placed: dict[tuple[int, int], tuple[dict[str, Any], Instrument]] = {}
     executions, told = [], {}
+    earlier = ZERO
     for what, *arguments in actions:
         if what == "place":
             client, instrument, kind, side, size, away, tif, group, oca_type, transmit = arguments
@@ -160,6 +164,7 @@ def test_whatever_clients_do_the_desk_keeps_its_rules(actions: list[tuple[Any, .
             desk.cancel_all()
         elif what == "new day":
             desk.new_day()
+            earlier = desk.account.figures().realized
         for event in desk.events:
             if isinstance(event, Executed):
                 executions.append(event.execution)
@@ -169,7 +174,7 @@ def test_whatever_clients_do_the_desk_keeps_its_rules(actions: list[tuple[Any, .
         charges = [event.execution for event in desk.events if isinstance(event, Charged)]
         assert charges == [event.execution for event in desk.events if isinstance(event, Executed)]
         desk.events.clear()
-        adds_up(desk.account)
+        adds_up(desk.account, earlier)
     for instrument in ALL:
         signed = sum((one.of.order.sign * one.size for one in executions if one.of.instrument is instrument), ZERO)
         position = desk.account.ledger.positions.get(instrument.con_id)
