@@ -392,7 +392,7 @@ def test_bust_event(sea: Sea) -> None:
 
 def test_pacing_ends_a_violator_and_never_us(sea: Sea) -> None:
     mark = sea.mark()
-    sea.play("pacing")
+    sea.play("pacing", speed=4)  # time to be back from its restart before IB goes away
     port = sea.pipeline.ib_port
     sea.came_through(mark, "backoff")
     sea.connected()
