@@ -1,5 +1,6 @@
 """A future that rolls, from the user's plan to the file: real processes on the simulator, old protocol and today's."""
 
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,6 +10,8 @@ import pytest
 
 from messages.control import RefreshPlan
 from messages.events import ContractQualified, ContractRolled
+from services.simulator.market.listed import usual
+from services.simulator.market.prices import Walk
 from tests.process.pipeline import Pipeline
 from tests.process.user_database import UserDatabase
 from tests.support import eventually
@@ -52,4 +55,7 @@ def test_a_future_rolls_by_the_users_rule_and_its_file_keeps_its_name(
         (rolled,) = [each for each in running.link_events() if isinstance(each, ContractRolled)]
         assert (rolled.symbol, rolled.old_con_id, rolled.roll_days) == (NAME, known.con_id, days)
         assert (rolled.local_symbol, rolled.contract_month) == (after["local_symbol"], after["contract_month"])
-        assert after["last"] > before["last"]  # the simulator's later months are dearer, by a hundredth each
+        assert after["since"] > before["since"]  # nothing in it was asked for before the roll
+        listed = {one.con_id: one for one in usual(datetime.now(UTC).date())}
+        fair = Walk(1, listed[rolled.con_id]).at(time.time_ns())
+        assert after["last"] == pytest.approx(fair, abs=5)
