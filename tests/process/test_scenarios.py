@@ -207,9 +207,13 @@ def sea(shared: Sea, request: pytest.FixtureRequest) -> Iterator[Sea]:
 
 
 def test_gateway_absent_at_start_then_there(tmp_path: Path) -> None:
-    with opened(tmp_path, SYMBOLS, "--scenario", "gateway_absent", "--speed", "2") as sea:
-        status = sea.says("disconnected", "gateway_unreachable")
-        assert {symbol.reason for symbol in status.symbols.values()} == {"gateway_unreachable"}
+    with opened(tmp_path, SYMBOLS, "--scenario", "gateway_absent") as sea:
+
+        def all_say_why() -> bool:
+            status = sea.says("disconnected", "gateway_unreachable")
+            return {symbol.reason for symbol in status.symbols.values()} == {"gateway_unreachable"}
+
+        eventually(all_say_why)
         sea.connected()
         sea.fresh("SPY")
 
