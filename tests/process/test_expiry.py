@@ -243,7 +243,7 @@ def test_no_dead_price_passes_for_a_good_one(tmp_path: Path) -> None:
     run(tmp_path, ROWS)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.timeout(900)
 def test_whatever_is_done_to_it(tmp_path: Path) -> None:
     run(tmp_path, MORE)
