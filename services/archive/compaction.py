@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -76,31 +77,21 @@ def run(settings: Settings, now: int, progress: Progress | None = None) -> list[
             _clear_remains(root / stream)
             due = [p for p in day_files(root / stream)[:-1] if _age(p, today) > settings.archive_after_days]
             done += [_archive_or_say_why(path, stream, progress) for path in due]
-        done += _checkpoint(root, now, progress)
-        done += _quality(root, now, progress)
+        # Both before days are retired: checkpoints and reports keep what is known of them.
+        done += _kept("checkpoint", partial(update_checkpoints, root, now, progress))
+        done += _kept("quality report", partial(keep_reports, root, now, progress))
         done += retire(settings, now)
     return done
 
 
-def _checkpoint(root: Path, now: int, progress: Progress | None) -> list[Done]:
-    """Fold what is new, so that the past is cheap to ask for, and stays known when its days are retired."""
+def _kept(what: str, job: Callable[[], object]) -> list[Done]:
+    """Do what else is due; only what fails is told."""
     try:
-        update_checkpoints(root, now, progress)
+        job()
     except IbStreamError as error:
-        return [Done("", "", "kept", problem=f"no checkpoint: {error.message}")]
+        return [Done("", "", "kept", problem=f"no {what}: {error.message}")]
     except OSError as error:
-        return [Done("", "", "kept", problem=f"no checkpoint: {error}")]
-    return []
-
-
-def _quality(root: Path, now: int, progress: Progress | None) -> list[Done]:
-    """Keep the reports of closed days, before the first of their ticks are retired."""
-    try:
-        keep_reports(root, now, progress)
-    except IbStreamError as error:
-        return [Done("", "", "kept", problem=f"no quality report: {error.message}")]
-    except OSError as error:
-        return [Done("", "", "kept", problem=f"no quality report: {error}")]
+        return [Done("", "", "kept", problem=f"no {what}: {error}")]
     return []
 
 

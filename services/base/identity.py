@@ -33,20 +33,21 @@ def sec_id(kind: str, text: str) -> str:
     code = text.strip().upper()
     if not _SHAPES[kind].fullmatch(code):
         raise _invalid(text, f"a {kind}", "its length or its letters are not those of one")
-    digit = _luhn(code[:-1]) if kind == "ISIN" else _every_second_doubled(code[:-1])
+    digit = isin_digit(code[:-1]) if kind == "ISIN" else cusip_digit(code[:-1])
     if code[-1] != digit:
         raise _invalid(text, f"a {kind}", f"its last digit would be {digit}")
     return f"{kind}:{code}"
 
 
-def _luhn(body: str) -> str:
+def isin_digit(body: str) -> str:
+    """The last digit of an ISIN: Luhn's, over letters written as two digits."""
     digits = "".join(str(_ALPHABET.index(letter)) for letter in body)
     doubled = (int(digit) * (2 - place % 2) for place, digit in enumerate(reversed(digits)))
     return str(-sum(sum(divmod(value, 10)) for value in doubled) % 10)
 
 
-def _every_second_doubled(body: str) -> str:
-    """Of a CUSIP, and of a FIGI, whose letters count as in it."""
+def cusip_digit(body: str) -> str:
+    """The last digit of a CUSIP, and of a FIGI, whose letters count as in it."""
     doubled = (_ALPHABET.index(letter) * (1 + place % 2) for place, letter in enumerate(body))
     return str(-sum(sum(divmod(value, 10)) for value in doubled) % 10)
 

@@ -11,6 +11,7 @@ from typing import Final, Literal
 import msgspec
 
 from messages.errors import IbStreamError
+from messages.events import PlannedSymbol
 from services.base import identity
 
 SEC_TYPES: Final = ("STK", "IND", "CASH", "FUT", "OPT", "FOP", "WAR", "BOND", "CRYPTO", "CMDTY", "CFD", "FUND")
@@ -229,6 +230,29 @@ def _roll_days(contract: Contract, text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,3}", text) or int(text) > MAX_ROLL_DAYS:
         raise _invalid(contract.name, f"its override has roll_days that are no number of 0 to {MAX_ROLL_DAYS}")
     return int(text)
+
+
+def planned(contract: Contract, reason: str, priority: int = 0) -> PlannedSymbol:
+    """The contract as a plan has it."""
+    return PlannedSymbol(
+        symbol=contract.name,
+        reason=reason,
+        priority=priority,
+        sec_type=contract.sec_type,
+        exchange=contract.exchange,
+        currency=contract.currency,
+        primary_exchange=contract.primary_exchange,
+        local_symbol=contract.local_symbol,
+        last_trade_date=contract.last_trade_date,
+        ib_symbol=contract.ib_symbol if contract.ib_symbol != contract.name else "",
+        strike=contract.strike,
+        right=contract.right,
+        trading_class=contract.trading_class,
+        con_id=contract.con_id,
+        sec_id=contract.sec_id,
+        roll=contract.roll,
+        roll_days=contract.roll_days,
+    )
 
 
 def name_of(text: str) -> str:

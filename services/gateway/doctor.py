@@ -22,7 +22,7 @@ from messages.views import LinkStatus
 from services.base.clock import SECOND
 from services.base.settings import Settings, load
 from services.base.simulated import is_simulated
-from services.base.symbols import parse
+from services.base.symbols import parse, planned
 from services.gateway.core.answers import ADVISORIES, NOTICES
 from services.gateway.core.ib_errors import look_up
 from services.gateway.core.interface import CurrentTimeSeen, Event, IbErrorSeen, MarketDataTypeSeen, Ready
@@ -300,27 +300,11 @@ def _first(session: Session, kind: type[T]) -> T | None:
     return next((event for event in session.events if isinstance(event, kind)), None)
 
 
-def _planned(text: str) -> PlannedSymbol:
-    contract = parse(text)
-    return PlannedSymbol(
-        symbol=contract.name,
-        reason="doctor",
-        priority=0,
-        sec_type=contract.sec_type,
-        exchange=contract.exchange,
-        currency=contract.currency,
-        primary_exchange=contract.primary_exchange,
-        local_symbol=contract.local_symbol,
-        last_trade_date=contract.last_trade_date,
-        ib_symbol=contract.ib_symbol,
-    )
-
-
 def main(arguments: list[str]) -> int:
     try:
         name = "".join(arguments[1:2])
         settings = load().of_gateway(name)
-        symbol = _planned(arguments[0] if arguments else "SPY")
+        symbol = planned(parse(arguments[0] if arguments else "SPY"), "doctor")
     except IbStreamError as error:
         sys.stderr.write(f"{error.message} [{error.code}]\n")
         return error.exit_code

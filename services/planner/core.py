@@ -13,7 +13,7 @@ from messages.control import Start
 from messages.errors import IbStreamError
 from messages.events import CutSymbol, Plan, PlannedChain, PlannedSymbol
 from services.base import generic_ticks
-from services.base.symbols import Contract, identified, name_of, override, parse
+from services.base.symbols import Contract, identified, name_of, override, parse, planned
 from services.planner.config import ALL, ProjectConfig, Theme
 from services.planner.items import Item, Member
 
@@ -376,29 +376,12 @@ def _chosen(ranked: Sequence[str], count: int, always: int, incumbents: frozense
 
 
 def _planned(candidate: Candidate, priority: int) -> PlannedSymbol:
-    contract = candidate.contract
-    return PlannedSymbol(
-        symbol=contract.name,
-        reason=candidate.reason,
-        priority=priority,
-        sec_type=contract.sec_type,
-        exchange=contract.exchange,
-        currency=contract.currency,
-        primary_exchange=contract.primary_exchange,
-        local_symbol=contract.local_symbol,
-        last_trade_date=contract.last_trade_date,
-        ib_symbol=contract.ib_symbol if contract.ib_symbol != contract.name else "",
+    return msgspec.structs.replace(
+        planned(candidate.contract, candidate.reason, priority),
         generic_ticks=candidate.generic_ticks,
-        strike=contract.strike,
-        right=contract.right,
-        trading_class=contract.trading_class,
         chain=candidate.chain,
-        con_id=contract.con_id,
-        sec_id=contract.sec_id,
         tick_by_tick=candidate.tick_by_tick,
         real_time_bars=candidate.real_time_bars,
-        roll=contract.roll,
-        roll_days=contract.roll_days,
     )
 
 

@@ -8,10 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from messages.codec import encode_json
-from messages.control import Accepted, AddAlert, AlertsReply, Command, ListAlerts, RemoveAlert
+from messages.control import AddAlert, AlertsReply, ListAlerts, RemoveAlert
 from services.quotes.alert_rules import MAX_RULE, MAX_SECONDS
 from services.web import schema
-from services.web.api import ALWAYS, BIGINT, PREFIX, json_response
+from services.web.api import ALWAYS, BIGINT, PREFIX, accepted, json_response
 from services.web.backend import Backend
 from services.web.schema import answer, failures
 
@@ -33,11 +33,6 @@ class AlertBody(BaseModel):
 def install(app: FastAPI, backend: Backend) -> None:
     router = APIRouter(prefix=f"{PREFIX}/alerts", tags=["alerts"])
 
-    async def changed(command: Command) -> Response:
-        reply = await backend.control(command)
-        assert isinstance(reply, Accepted), reply
-        return json_response(encode_json({"accepted": True, "changed": reply.changed, "seq": reply.seq}))
-
     @router.get(
         "",
         summary="The price alerts that are set, and those that came",
@@ -57,7 +52,7 @@ def install(app: FastAPI, backend: Backend) -> None:
         | failures(*CHANGES, "request_too_large", "invalid_symbol", checked=True),
     )
     async def add(body: AlertBody) -> Response:
-        return await changed(AddAlert(rule=body.rule, pause=body.pause, note=body.note))
+        return await accepted(backend, AddAlert(rule=body.rule, pause=body.pause, note=body.note))
 
     @router.delete(
         "/{id}",
@@ -66,6 +61,6 @@ def install(app: FastAPI, backend: Backend) -> None:
         | failures(*CHANGES, "alert_not_found", checked=True),
     )
     async def remove(number: Annotated[int, PathParameter(alias="id", ge=1, le=BIGINT)]) -> Response:
-        return await changed(RemoveAlert(id=number))
+        return await accepted(backend, RemoveAlert(id=number))
 
     app.include_router(router)

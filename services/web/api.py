@@ -133,6 +133,13 @@ def json_response(body: bytes) -> Response:
     return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
+async def accepted(backend: Backend, command: Command) -> Response:
+    """The answer to a command that changes something. Raises IbStreamError."""
+    reply = await backend.control(command)
+    assert isinstance(reply, Accepted), reply
+    return json_response(encode_json({"accepted": True, "changed": reply.changed, "seq": reply.seq}))
+
+
 def install(app: FastAPI, backend: Backend) -> None:
     router = APIRouter(prefix=PREFIX, tags=["stream"])
     _commands(router, backend)
@@ -145,11 +152,6 @@ def install(app: FastAPI, backend: Backend) -> None:
 
 
 def _commands(router: APIRouter, backend: Backend) -> None:
-    async def ask(command: Command) -> Response:
-        reply = await backend.control(command)
-        assert isinstance(reply, Accepted), reply
-        return json_response(encode_json({"accepted": True, "changed": reply.changed, "seq": reply.seq}))
-
     @router.post(
         "/start",
         summary="Start streaming",
@@ -165,7 +167,7 @@ def _commands(router: APIRouter, backend: Backend) -> None:
         ),
     )
     async def start(body: Annotated[StartBody | None, Body()] = None) -> Response:
-        return await ask(_start(body))
+        return await accepted(backend, _start(body))
 
     @router.post(
         "/plan",
@@ -189,7 +191,7 @@ def _commands(router: APIRouter, backend: Backend) -> None:
         ),
     )
     async def stop(body: Annotated[StopBody | None, Body()] = None) -> Response:
-        return await ask(Stop())
+        return await accepted(backend, Stop())
 
 
 def _choices(router: APIRouter, backend: Backend) -> None:

@@ -8,6 +8,8 @@ import re
 import zlib
 from typing import Final
 
+from services.base.identity import cusip_digit, isin_digit
+
 INVENTED_IDS: Final = 1_200_000_000
 DERIVED_IDS: Final = 1_000_000_000  # of what hangs on another contract: options, CFDs
 _DERIVED_SPAN: Final = 200_000_000
@@ -60,21 +62,5 @@ def invented_isin(ticker: str) -> str:
     for _ in range(6):
         number, digit = divmod(number, 36)
         body += _ALPHABET[digit]
-    cusip = body + _cusip_digit(body)
+    cusip = body + cusip_digit(body)
     return f"US{cusip}{isin_digit('US' + cusip)}"
-
-
-def isin_digit(body: str) -> str:
-    """The last digit of an ISIN (ISO 6166): Luhn's, over letters written as two digits."""
-    digits = "".join(str(_ALPHABET.index(letter)) for letter in body)
-    total = 0
-    for position, digit in enumerate(reversed(digits)):
-        total += sum(divmod(int(digit) * (2 - position % 2), 10))
-    return str(-total % 10)
-
-
-def _cusip_digit(body: str) -> str:
-    total = 0
-    for position, letter in enumerate(body):
-        total += sum(divmod(_ALPHABET.index(letter) * (1 + position % 2), 10))
-    return str(-total % 10)

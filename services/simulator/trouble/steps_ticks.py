@@ -34,6 +34,11 @@ FIELDS = {
 }  # fmt: skip
 
 
+def tell_anew(on: Director, symbol: str) -> None:
+    for one in subscriptions(on, symbol):
+        one.image_due = True
+
+
 @step
 def advisory(on: Director, symbol: str, code: Literal[10089, 10091] = 10089, before: bool = False) -> Undo:
     """354 for live prices; for a client that asks for type 3 or 4 the delayed ones flow, and with them, `before` the
@@ -124,8 +129,7 @@ def withdraw(on: Director, symbol: str) -> Undo:
 def offer(on: Director, symbol: str) -> None:
     """End `withdraw`: bid and ask are back."""
     on.core.world.faults.withdrawn -= on.keys(symbol)
-    for one in subscriptions(on, symbol):
-        one.image_due = True
+    tell_anew(on, symbol)
 
 
 @step
@@ -162,8 +166,7 @@ def cross(on: Director, symbol: str) -> Undo:
 def uncross(on: Director, symbol: str) -> None:
     """End `cross`: everything is told anew."""
     on.core.world.faults.crossed -= on.keys(symbol)
-    for one in subscriptions(on, symbol):
-        one.image_due = True
+    tell_anew(on, symbol)
 
 
 @step
@@ -177,8 +180,7 @@ def stick(on: Director, symbol: str) -> Undo:
 def unstick(on: Director, symbol: str) -> None:
     """End `stick`: everything is told anew."""
     on.core.world.faults.stuck -= on.keys(symbol)
-    for one in subscriptions(on, symbol):
-        one.image_due = True
+    tell_anew(on, symbol)
 
 
 @step

@@ -3,25 +3,14 @@
 from datetime import date
 
 from messages.events import PlannedSymbol
-from services.base.symbols import parse
+from services.base import symbols
 from services.gateway.wire.official_values import contract_of
 from services.simulator.market.contracts import Master, Wanted
 from services.simulator.market.listed import usual
 
 
 def planned(text: str) -> PlannedSymbol:
-    contract = parse(text)
-    return PlannedSymbol(
-        symbol=contract.name,
-        reason="test",
-        priority=0,
-        sec_type=contract.sec_type,
-        exchange=contract.exchange,
-        currency=contract.currency,
-        local_symbol=contract.local_symbol,
-        ib_symbol=contract.ib_symbol,
-        last_trade_date=contract.last_trade_date,
-    )
+    return symbols.planned(symbols.parse(text), "test")
 
 
 def test_a_future_by_its_local_symbol_is_asked_for_by_that_alone() -> None:

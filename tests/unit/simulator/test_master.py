@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 from ibapi.contract import Contract
 
+from services.base.identity import isin_digit
 from services.simulator.market.contracts import Instrument, Master, Wanted
 from services.simulator.market.derived import chain, derive, ends_at, expirations, strikes
 from services.simulator.market.greeks import worth
@@ -16,7 +17,6 @@ from services.simulator.market.identity import (
     invented_isin,
     invented_ticker,
     is_ticker,
-    isin_digit,
 )
 from services.simulator.market.invented import invent
 from services.simulator.market.listed import usual
