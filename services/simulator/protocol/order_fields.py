@@ -9,8 +9,7 @@ nothing any more.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from ibapi.protobuf.Order_pb2 import Order
-
+from services.simulator.protocol import ib
 from services.simulator.protocol import order_versions as v
 from services.simulator.protocol.versions import ADVANCED_ORDER_REJECT, CME_TAGGING_FIELDS, ORDER_CONTAINER
 
@@ -24,8 +23,9 @@ UNSET_INTEGER: Final = 2**31 - 1
 _TYPES: Final = {1: int, 2: int, 5: float, 7: bool, 9: str}
 _EXTRA: Final = {"auctionStrategy": int, "basisPoints": float, "basisPointsType": int}  # text alone has them
 KINDS: Final[dict[str, type]] = {
-    **{field.name: _TYPES[field.cpp_type] for field in Order.DESCRIPTOR.fields if field.cpp_type in _TYPES}, **_EXTRA,
-}  # fmt: skip
+    **{field.name: _TYPES[field.cpp_type] for field in ib.Order.DESCRIPTOR.fields if field.cpp_type in _TYPES},
+    **_EXTRA,
+}
 """The type of every plain field. Quantities are text, as in protobuf."""
 
 

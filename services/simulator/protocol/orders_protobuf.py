@@ -5,19 +5,8 @@ of the same name in `OrderTextReplies`.
 from collections.abc import Mapping
 from typing import Any
 
-from ibapi.protobuf.CommissionAndFeesReport_pb2 import CommissionAndFeesReport
-from ibapi.protobuf.CompletedOrder_pb2 import CompletedOrder
-from ibapi.protobuf.ExecutionDetails_pb2 import ExecutionDetails
-from ibapi.protobuf.OpenOrder_pb2 import OpenOrder
-from ibapi.protobuf.OrderBound_pb2 import OrderBound
-from ibapi.protobuf.OrderStatus_pb2 import OrderStatus
-from ibapi.protobuf.PnL_pb2 import PnL
-from ibapi.protobuf.PnLSingle_pb2 import PnLSingle
-from ibapi.protobuf.PortfolioValue_pb2 import PortfolioValue
-from ibapi.protobuf.Position_pb2 import Position
-from ibapi.protobuf.PositionMulti_pb2 import PositionMulti
-
 from services.simulator.market.contracts import Instrument
+from services.simulator.protocol import ib
 from services.simulator.protocol.order_fields import LARGEST
 from services.simulator.protocol.rows import ChargeRow, ExecutionRow, OrderRow, PositionRow, StatusRow
 from services.simulator.protocol.wire import protobuf_message
@@ -29,20 +18,20 @@ def _frame(kind: int, made: Any) -> bytes:
 
 class OrderProtobufReplies:
     def open_order(self, row: OrderRow) -> bytes:
-        return _frame(5, _order(OpenOrder(orderId=row.order_id), row))
+        return _frame(5, _order(ib.OpenOrder(orderId=row.order_id), row))
 
     def completed_order(self, row: OrderRow) -> bytes:
-        return _frame(101, _order(CompletedOrder(), row))
+        return _frame(101, _order(ib.CompletedOrder(), row))
 
     def order_status(self, row: StatusRow) -> bytes:
-        made = OrderStatus(orderId=row.order_id, status=row.status, filled=row.filled, remaining=row.remaining,
-                           avgFillPrice=row.average, permId=row.perm_id, parentId=row.parent_id,
-                           lastFillPrice=row.last, clientId=row.client_id, whyHeld=row.why_held,
-                           mktCapPrice=0.0)  # fmt: skip
+        made = ib.OrderStatus(orderId=row.order_id, status=row.status, filled=row.filled, remaining=row.remaining,
+                              avgFillPrice=row.average, permId=row.perm_id, parentId=row.parent_id,
+                              lastFillPrice=row.last, clientId=row.client_id, whyHeld=row.why_held,
+                              mktCapPrice=0.0)  # fmt: skip
         return _frame(3, made)
 
     def execution(self, request: int, row: ExecutionRow) -> bytes:
-        made = ExecutionDetails(reqId=request)
+        made = ib.ExecutionDetails(reqId=request)
         _fill_contract(made.contract, row.instrument, row.exchange)
         _set(made.execution, {
             "orderId": row.order_id, "execId": row.exec_id, "time": row.time, "acctNumber": row.account,
@@ -54,39 +43,39 @@ class OrderProtobufReplies:
 
     def commission_report(self, row: ChargeRow) -> bytes:
         realized = LARGEST if row.realized is None else row.realized
-        made = CommissionAndFeesReport(execId=row.exec_id, commissionAndFees=row.commission, currency=row.currency,
-                                       realizedPNL=realized, bondYield=LARGEST)  # fmt: skip
+        made = ib.CommissionAndFeesReport(execId=row.exec_id, commissionAndFees=row.commission, currency=row.currency,
+                                          realizedPNL=realized, bondYield=LARGEST)  # fmt: skip
         return _frame(59, made)
 
     def order_bound(self, perm_id: int, client_id: int, order_id: int) -> bytes:
-        return _frame(100, OrderBound(permId=perm_id, clientId=client_id, orderId=order_id))
+        return _frame(100, ib.OrderBound(permId=perm_id, clientId=client_id, orderId=order_id))
 
     def position(self, account: str, row: PositionRow) -> bytes:
-        made = Position(account=account, position=row.quantity, avgCost=row.average_cost)
+        made = ib.Position(account=account, position=row.quantity, avgCost=row.average_cost)
         _fill_contract(made.contract, row.instrument, row.instrument.primary or row.instrument.exchange)
         return _frame(61, made)
 
     def position_multi(self, request: int, account: str, row: PositionRow) -> bytes:
-        made = PositionMulti(reqId=request, account=account, position=row.quantity, avgCost=row.average_cost)
+        made = ib.PositionMulti(reqId=request, account=account, position=row.quantity, avgCost=row.average_cost)
         _fill_contract(made.contract, row.instrument, row.instrument.primary or row.instrument.exchange)
         return _frame(71, made)
 
     def portfolio_value(self, account: str, row: PositionRow) -> bytes:
-        made = PortfolioValue(position=row.quantity, marketPrice=row.price, marketValue=row.value,
-                              averageCost=row.average_cost, unrealizedPNL=row.unrealized, realizedPNL=row.realized,
-                              accountName=account)  # fmt: skip
+        made = ib.PortfolioValue(position=row.quantity, marketPrice=row.price, marketValue=row.value,
+                                 averageCost=row.average_cost, unrealizedPNL=row.unrealized, realizedPNL=row.realized,
+                                 accountName=account)  # fmt: skip
         _fill_contract(made.contract, row.instrument, "")
         _set(made.contract, {"primaryExch": row.instrument.primary})
         return _frame(7, made)
 
     def pnl(self, request: int, daily: float, unrealized: float, realized: float) -> bytes:
-        return _frame(94, PnL(reqId=request, dailyPnL=daily, unrealizedPnL=unrealized, realizedPnL=realized))
+        return _frame(94, ib.PnL(reqId=request, dailyPnL=daily, unrealizedPnL=unrealized, realizedPnL=realized))
 
     def pnl_single(
         self, request: int, quantity: str, daily: float, unrealized: float, realized: float, value: float
     ) -> bytes:
-        made = PnLSingle(reqId=request, position=quantity, dailyPnL=daily, unrealizedPnL=unrealized,
-                         realizedPnL=realized, value=value)  # fmt: skip
+        made = ib.PnLSingle(reqId=request, position=quantity, dailyPnL=daily, unrealizedPnL=unrealized,
+                            realizedPnL=realized, value=value)  # fmt: skip
         return _frame(95, made)
 
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from google.protobuf.message import DecodeError
-from ibapi.protobuf.PlaceOrderRequest_pb2 import PlaceOrderRequest
 
+from services.simulator.protocol import ib
 from services.simulator.protocol import requested as asked
 from services.simulator.protocol.order_fields import (
     CONDITIONS,
@@ -149,7 +149,7 @@ def value_of(kind: type, text: str) -> Any:
 
 
 def place_order_protobuf(body: bytes) -> asked.PlaceOrder:
-    sent = PlaceOrderRequest()
+    sent = ib.PlaceOrderRequest()
     try:
         sent.ParseFromString(body)
     except DecodeError:

@@ -7,35 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from google.protobuf.message import DecodeError
-from ibapi.protobuf.AccountDataRequest_pb2 import AccountDataRequest
-from ibapi.protobuf.AccountSummaryRequest_pb2 import AccountSummaryRequest
-from ibapi.protobuf.AutoOpenOrdersRequest_pb2 import AutoOpenOrdersRequest
-from ibapi.protobuf.CalculateOptionPriceRequest_pb2 import CalculateOptionPriceRequest
-from ibapi.protobuf.CancelMarketData_pb2 import CancelMarketData
-from ibapi.protobuf.CompletedOrdersRequest_pb2 import CompletedOrdersRequest
-from ibapi.protobuf.ContractDataRequest_pb2 import ContractDataRequest
-from ibapi.protobuf.ExecutionRequest_pb2 import ExecutionRequest
-from ibapi.protobuf.HeadTimestampRequest_pb2 import HeadTimestampRequest
-from ibapi.protobuf.HistogramDataRequest_pb2 import HistogramDataRequest
-from ibapi.protobuf.HistoricalDataRequest_pb2 import HistoricalDataRequest
-from ibapi.protobuf.HistoricalNewsRequest_pb2 import HistoricalNewsRequest
-from ibapi.protobuf.HistoricalTicksRequest_pb2 import HistoricalTicksRequest
-from ibapi.protobuf.MarketDataRequest_pb2 import MarketDataRequest
-from ibapi.protobuf.MarketDataTypeRequest_pb2 import MarketDataTypeRequest
-from ibapi.protobuf.MarketDepthRequest_pb2 import MarketDepthRequest
-from ibapi.protobuf.MarketRuleRequest_pb2 import MarketRuleRequest
-from ibapi.protobuf.MatchingSymbolsRequest_pb2 import MatchingSymbolsRequest
-from ibapi.protobuf.NewsArticleRequest_pb2 import NewsArticleRequest
-from ibapi.protobuf.PnLSingleRequest_pb2 import PnLSingleRequest
-from ibapi.protobuf.RealTimeBarsRequest_pb2 import RealTimeBarsRequest
-from ibapi.protobuf.ScannerSubscriptionRequest_pb2 import ScannerSubscriptionRequest
-from ibapi.protobuf.SecDefOptParamsRequest_pb2 import SecDefOptParamsRequest
-from ibapi.protobuf.StartApiRequest_pb2 import StartApiRequest
-from ibapi.protobuf.SubscribeToGroupEventsRequest_pb2 import SubscribeToGroupEventsRequest
-from ibapi.protobuf.TickByTickRequest_pb2 import TickByTickRequest
-from ibapi.protobuf.UpdateDisplayGroupRequest_pb2 import UpdateDisplayGroupRequest
 
 from services.simulator.market.scans import Scan
+from services.simulator.protocol import ib
 from services.simulator.protocol import requested as asked
 from services.simulator.protocol.read_contract import contract_of_protobuf as contract
 from services.simulator.protocol.read_order import place_order_protobuf
@@ -104,53 +78,53 @@ def request_id(body: bytes) -> int:
 
 
 # The id is the first field of every request that has one; the others are left unread.
-BY_ID = Reader(CancelMarketData, lambda m: asked.ById(m.reqId if m.HasField("reqId") else -1))
-NOTHING = Reader(CancelMarketData, lambda m: asked.Nothing())
+BY_ID = Reader(ib.CancelMarketData, lambda m: asked.ById(m.reqId if m.HasField("reqId") else -1))
+NOTHING = Reader(ib.CancelMarketData, lambda m: asked.Nothing())
 
 READERS: dict[int, Callable[[bytes], Any]] = {
     **{
         kind: NOTHING if read.__name__ == "nothing" else BY_ID
         for kind, read in TEXT_READERS.items()
     },
-    1: Reader(MarketDataRequest, lambda m: asked.MarketData(
+    1: Reader(ib.MarketDataRequest, lambda m: asked.MarketData(
         m.reqId, contract(m.contract), m.genericTickList, m.snapshot, m.regulatorySnapshot)),
     3: place_order_protobuf,
-    6: Reader(AccountDataRequest, lambda m: asked.AccountUpdates(m.subscribe)),
-    7: Reader(ExecutionRequest, lambda m: asked.Executions(
+    6: Reader(ib.AccountDataRequest, lambda m: asked.AccountUpdates(m.subscribe)),
+    7: Reader(ib.ExecutionRequest, lambda m: asked.Executions(
         m.reqId, m.executionFilter.clientId, m.executionFilter.acctCode, m.executionFilter.time,
         m.executionFilter.symbol, m.executionFilter.secType, m.executionFilter.exchange, m.executionFilter.side,
         m.executionFilter.lastNDays, tuple(m.executionFilter.specificDates))),
-    9: Reader(ContractDataRequest, lambda m: asked.ContractDetails(m.reqId, contract(m.contract))),
-    10: Reader(MarketDepthRequest, lambda m: asked.MarketDepth(
+    9: Reader(ib.ContractDataRequest, lambda m: asked.ContractDetails(m.reqId, contract(m.contract))),
+    10: Reader(ib.MarketDepthRequest, lambda m: asked.MarketDepth(
         m.reqId, contract(m.contract), m.numRows, m.isSmartDepth)),
-    15: Reader(AutoOpenOrdersRequest, lambda m: asked.AutoOpenOrders(m.autoBind)),
-    20: Reader(HistoricalDataRequest, lambda m: asked.HistoricalData(
+    15: Reader(ib.AutoOpenOrdersRequest, lambda m: asked.AutoOpenOrders(m.autoBind)),
+    20: Reader(ib.HistoricalDataRequest, lambda m: asked.HistoricalData(
         m.reqId, contract(m.contract), m.endDateTime, m.barSizeSetting, m.duration, m.whatToShow, m.formatDate or 1,
         m.keepUpToDate)),
-    22: Reader(ScannerSubscriptionRequest, lambda m: asked.Scanner(m.reqId, scan(m.scannerSubscription))),
-    50: Reader(RealTimeBarsRequest, lambda m: asked.RealTimeBars(
+    22: Reader(ib.ScannerSubscriptionRequest, lambda m: asked.Scanner(m.reqId, scan(m.scannerSubscription))),
+    50: Reader(ib.RealTimeBarsRequest, lambda m: asked.RealTimeBars(
         m.reqId, contract(m.contract), m.barSize, m.whatToShow)),
     **dict.fromkeys((54, 55), Reader(
-        CalculateOptionPriceRequest, lambda m: asked.OptionCalculation(m.reqId, contract(m.contract)))),
-    59: Reader(MarketDataTypeRequest, lambda m: asked.MarketDataType(m.marketDataType)),
-    62: Reader(AccountSummaryRequest, lambda m: asked.AccountSummary(m.reqId, m.tags)),
-    68: Reader(SubscribeToGroupEventsRequest, lambda m: asked.DisplayGroup(m.reqId, m.groupId)),
-    69: Reader(UpdateDisplayGroupRequest, lambda m: asked.DisplayGroupContract(m.reqId, m.contractInfo)),
-    71: Reader(StartApiRequest, lambda m: asked.StartApi(m.clientId)),
-    78: Reader(SecDefOptParamsRequest, lambda m: asked.OptionParams(
+        ib.CalculateOptionPriceRequest, lambda m: asked.OptionCalculation(m.reqId, contract(m.contract)))),
+    59: Reader(ib.MarketDataTypeRequest, lambda m: asked.MarketDataType(m.marketDataType)),
+    62: Reader(ib.AccountSummaryRequest, lambda m: asked.AccountSummary(m.reqId, m.tags)),
+    68: Reader(ib.SubscribeToGroupEventsRequest, lambda m: asked.DisplayGroup(m.reqId, m.groupId)),
+    69: Reader(ib.UpdateDisplayGroupRequest, lambda m: asked.DisplayGroupContract(m.reqId, m.contractInfo)),
+    71: Reader(ib.StartApiRequest, lambda m: asked.StartApi(m.clientId)),
+    78: Reader(ib.SecDefOptParamsRequest, lambda m: asked.OptionParams(
         m.reqId, m.underlyingSymbol, m.underlyingSecType)),
-    81: Reader(MatchingSymbolsRequest, lambda m: asked.MatchingSymbols(m.reqId, m.pattern)),
-    84: Reader(NewsArticleRequest, lambda m: asked.NewsArticle(m.reqId, m.providerCode, m.articleId)),
-    86: Reader(HistoricalNewsRequest, lambda m: asked.HistoricalNews(
+    81: Reader(ib.MatchingSymbolsRequest, lambda m: asked.MatchingSymbols(m.reqId, m.pattern)),
+    84: Reader(ib.NewsArticleRequest, lambda m: asked.NewsArticle(m.reqId, m.providerCode, m.articleId)),
+    86: Reader(ib.HistoricalNewsRequest, lambda m: asked.HistoricalNews(
         m.reqId, m.conId, m.providerCodes, m.startDateTime, m.endDateTime, m.totalResults)),
-    87: Reader(HeadTimestampRequest, lambda m: asked.HeadTimestamp(
+    87: Reader(ib.HeadTimestampRequest, lambda m: asked.HeadTimestamp(
         m.reqId, contract(m.contract), m.whatToShow, m.formatDate or 1)),
-    88: Reader(HistogramDataRequest, lambda m: asked.Histogram(m.reqId, contract(m.contract))),
-    91: Reader(MarketRuleRequest, lambda m: asked.MarketRule(m.marketRuleId)),
-    94: Reader(PnLSingleRequest, lambda m: asked.ProfitOf(m.reqId, m.conId)),
-    96: Reader(HistoricalTicksRequest, lambda m: asked.HistoricalTicks(
+    88: Reader(ib.HistogramDataRequest, lambda m: asked.Histogram(m.reqId, contract(m.contract))),
+    91: Reader(ib.MarketRuleRequest, lambda m: asked.MarketRule(m.marketRuleId)),
+    94: Reader(ib.PnLSingleRequest, lambda m: asked.ProfitOf(m.reqId, m.conId)),
+    96: Reader(ib.HistoricalTicksRequest, lambda m: asked.HistoricalTicks(
         m.reqId, contract(m.contract), m.startDateTime, m.endDateTime, m.numberOfTicks, m.whatToShow)),
-    97: Reader(TickByTickRequest, lambda m: asked.TickByTick(
+    97: Reader(ib.TickByTickRequest, lambda m: asked.TickByTick(
         m.reqId, contract(m.contract), m.tickType, m.numberOfTicks)),
-    99: Reader(CompletedOrdersRequest, lambda m: asked.CompletedOrders(m.apiOnly)),
+    99: Reader(ib.CompletedOrdersRequest, lambda m: asked.CompletedOrders(m.apiOnly)),
 }  # fmt: skip

@@ -7,69 +7,12 @@ which server version on. Fields that a captured gateway sent although they are 0
 from collections.abc import Sequence
 from typing import Any
 
-from ibapi.protobuf.AccountDataEnd_pb2 import AccountDataEnd
-from ibapi.protobuf.AccountSummary_pb2 import AccountSummary
-from ibapi.protobuf.AccountSummaryEnd_pb2 import AccountSummaryEnd
-from ibapi.protobuf.AccountUpdateMulti_pb2 import AccountUpdateMulti
-from ibapi.protobuf.AccountUpdateMultiEnd_pb2 import AccountUpdateMultiEnd
-from ibapi.protobuf.AccountUpdateTime_pb2 import AccountUpdateTime
-from ibapi.protobuf.AccountValue_pb2 import AccountValue
-from ibapi.protobuf.CompletedOrdersEnd_pb2 import CompletedOrdersEnd
-from ibapi.protobuf.ContractData_pb2 import ContractData
-from ibapi.protobuf.ContractDataEnd_pb2 import ContractDataEnd
-from ibapi.protobuf.CurrentTime_pb2 import CurrentTime
-from ibapi.protobuf.CurrentTimeInMillis_pb2 import CurrentTimeInMillis
-from ibapi.protobuf.DisplayGroupList_pb2 import DisplayGroupList
-from ibapi.protobuf.DisplayGroupUpdated_pb2 import DisplayGroupUpdated
-from ibapi.protobuf.ErrorMessage_pb2 import ErrorMessage
-from ibapi.protobuf.ExecutionDetailsEnd_pb2 import ExecutionDetailsEnd
-from ibapi.protobuf.FamilyCodes_pb2 import FamilyCodes
-from ibapi.protobuf.HeadTimestamp_pb2 import HeadTimestamp
-from ibapi.protobuf.HistogramData_pb2 import HistogramData
-from ibapi.protobuf.HistoricalData_pb2 import HistoricalData
-from ibapi.protobuf.HistoricalDataEnd_pb2 import HistoricalDataEnd
-from ibapi.protobuf.HistoricalDataUpdate_pb2 import HistoricalDataUpdate
-from ibapi.protobuf.HistoricalNews_pb2 import HistoricalNews
-from ibapi.protobuf.HistoricalNewsEnd_pb2 import HistoricalNewsEnd
-from ibapi.protobuf.HistoricalSchedule_pb2 import HistoricalSchedule
-from ibapi.protobuf.HistoricalTicks_pb2 import HistoricalTicks
-from ibapi.protobuf.HistoricalTicksBidAsk_pb2 import HistoricalTicksBidAsk
-from ibapi.protobuf.HistoricalTicksLast_pb2 import HistoricalTicksLast
-from ibapi.protobuf.ManagedAccounts_pb2 import ManagedAccounts
-from ibapi.protobuf.MarketDataType_pb2 import MarketDataType
-from ibapi.protobuf.MarketDepth_pb2 import MarketDepth
-from ibapi.protobuf.MarketDepthExchanges_pb2 import MarketDepthExchanges
-from ibapi.protobuf.MarketDepthL2_pb2 import MarketDepthL2
-from ibapi.protobuf.MarketRule_pb2 import MarketRule
-from ibapi.protobuf.NewsArticle_pb2 import NewsArticle
-from ibapi.protobuf.NewsProviders_pb2 import NewsProviders
-from ibapi.protobuf.NextValidId_pb2 import NextValidId
-from ibapi.protobuf.OpenOrdersEnd_pb2 import OpenOrdersEnd
-from ibapi.protobuf.PositionEnd_pb2 import PositionEnd
-from ibapi.protobuf.PositionMultiEnd_pb2 import PositionMultiEnd
-from ibapi.protobuf.RealTimeBarTick_pb2 import RealTimeBarTick
-from ibapi.protobuf.ReceiveFA_pb2 import ReceiveFA
-from ibapi.protobuf.RerouteMarketDataRequest_pb2 import RerouteMarketDataRequest
-from ibapi.protobuf.RerouteMarketDepthRequest_pb2 import RerouteMarketDepthRequest
-from ibapi.protobuf.ScannerData_pb2 import ScannerData
-from ibapi.protobuf.ScannerParameters_pb2 import ScannerParameters
-from ibapi.protobuf.SecDefOptParameter_pb2 import SecDefOptParameter
-from ibapi.protobuf.SecDefOptParameterEnd_pb2 import SecDefOptParameterEnd
-from ibapi.protobuf.SmartComponents_pb2 import SmartComponents
-from ibapi.protobuf.SoftDollarTiers_pb2 import SoftDollarTiers
-from ibapi.protobuf.SymbolSamples_pb2 import SymbolSamples
-from ibapi.protobuf.TickByTickData_pb2 import TickByTickData
-from ibapi.protobuf.TickNews_pb2 import TickNews
-from ibapi.protobuf.TickOptionComputation_pb2 import TickOptionComputation
-from ibapi.protobuf.TickReqParams_pb2 import TickReqParams
-from ibapi.protobuf.TickSnapshotEnd_pb2 import TickSnapshotEnd
-from ibapi.protobuf.UserInfo_pb2 import UserInfo
-
 from services.simulator.market.contracts import Instrument
 from services.simulator.market.depth import DepthRow
 from services.simulator.market.greeks import Worth
 from services.simulator.market.headlines import Headline
 from services.simulator.market.past_ticks import PastTick
+from services.simulator.protocol import ib
 from services.simulator.protocol.orders_protobuf import OrderProtobufReplies
 from services.simulator.protocol.replies_text import COUPON, DERIVATIVES, ORDER_TYPES, SNAPSHOT_PERMISSIONS
 from services.simulator.protocol.rows import BarRow, Hours
@@ -86,43 +29,43 @@ class ProtobufReplies(OrderProtobufReplies):
     # --- connection ---
 
     def error(self, request: int, code: int, text: str, now_ms: int) -> bytes:
-        return _frame(4, ErrorMessage(id=request, errorTime=now_ms, errorCode=code or None, errorMsg=text))
+        return _frame(4, ib.ErrorMessage(id=request, errorTime=now_ms, errorCode=code or None, errorMsg=text))
 
     def next_valid_id(self, order: int) -> bytes:
-        return _frame(9, NextValidId(orderId=order))
+        return _frame(9, ib.NextValidId(orderId=order))
 
     def managed_accounts(self, accounts: str) -> bytes:
-        return _frame(15, ManagedAccounts(accountsList=accounts))
+        return _frame(15, ib.ManagedAccounts(accountsList=accounts))
 
     def current_time(self, seconds: int) -> bytes:
-        return _frame(49, CurrentTime(currentTime=seconds))
+        return _frame(49, ib.CurrentTime(currentTime=seconds))
 
     def current_time_in_millis(self, milliseconds: int) -> bytes:
-        return _frame(109, CurrentTimeInMillis(currentTimeInMillis=milliseconds))
+        return _frame(109, ib.CurrentTimeInMillis(currentTimeInMillis=milliseconds))
 
     def user_info(self, request: int) -> bytes:
-        return _frame(107, UserInfo(reqId=request, whiteBrandingId=""))
+        return _frame(107, ib.UserInfo(reqId=request, whiteBrandingId=""))
 
     # --- market data ---
 
     def market_data_type(self, request: int, kind: int) -> bytes:
-        return _frame(58, MarketDataType(reqId=request, marketDataType=kind))
+        return _frame(58, ib.MarketDataType(reqId=request, marketDataType=kind))
 
     def tick_req_params(self, request: int, found: Instrument, bbo_exchange: str) -> bytes:
-        made = TickReqParams(reqId=request, minTick=found.tick_text, bboExchange=bbo_exchange,
-                             snapshotPermissions=SNAPSHOT_PERMISSIONS)  # fmt: skip
+        made = ib.TickReqParams(reqId=request, minTick=found.tick_text, bboExchange=bbo_exchange,
+                                snapshotPermissions=SNAPSHOT_PERMISSIONS)  # fmt: skip
         if found.sec_type == "STK":
             made.lastPricePrecision = made.lastSizePrecision = PRECISION
         return _frame(81, made)
 
     def reroute_market_data(self, request: int, con_id: int, exchange: str) -> bytes:
-        return _frame(91, RerouteMarketDataRequest(reqId=request, conId=con_id, exchange=exchange))
+        return _frame(91, ib.RerouteMarketDataRequest(reqId=request, conId=con_id, exchange=exchange))
 
     def reroute_market_depth(self, request: int, con_id: int, exchange: str) -> bytes:
-        return _frame(92, RerouteMarketDepthRequest(reqId=request, conId=con_id, exchange=exchange))
+        return _frame(92, ib.RerouteMarketDepthRequest(reqId=request, conId=con_id, exchange=exchange))
 
     def option_computation(self, request: int, field: int, found: Worth) -> bytes:
-        made = TickOptionComputation(
+        made = ib.TickOptionComputation(
             reqId=request, tickType=field, tickAttrib=0, impliedVol=found.volatility, delta=found.delta,
             optPrice=found.price, pvDividend=0.0, gamma=found.gamma, vega=found.vega, theta=found.theta,
             undPrice=found.under,
@@ -130,40 +73,40 @@ class ProtobufReplies(OrderProtobufReplies):
         return _frame(21, made)
 
     def tick_news(self, request: int, at_ms: int, provider: str, article: str, headline: str) -> bytes:
-        return _frame(84, TickNews(reqId=request, timestamp=at_ms, providerCode=provider, articleId=article,
-                                   headline=headline))  # fmt: skip
+        return _frame(84, ib.TickNews(reqId=request, timestamp=at_ms, providerCode=provider, articleId=article,
+                                      headline=headline))  # fmt: skip
 
     def tick_snapshot_end(self, request: int) -> bytes:
-        return _frame(57, TickSnapshotEnd(reqId=request))
+        return _frame(57, ib.TickSnapshotEnd(reqId=request))
 
     def real_time_bar(self, request: int, bar: BarRow) -> bytes:
-        made = RealTimeBarTick(
+        made = ib.RealTimeBarTick(
             reqId=request, time=int(bar.time), open=bar.open, high=bar.high, low=bar.low, close=bar.close,
             volume=str(bar.volume), WAP=f"{bar.wap:.10g}", count=bar.trades,
         )  # fmt: skip
         return _frame(50, made)
 
     def tick_by_tick_last(self, request: int, all_last: bool, at: int, price: str, size: float, exchange: str) -> bytes:
-        made = TickByTickData(reqId=request, tickType=2 if all_last else 1)
+        made = ib.TickByTickData(reqId=request, tickType=2 if all_last else 1)
         _fill_last(made.historicalTickLast, at, price, size, exchange)
         return _frame(99, made)
 
     def tick_by_tick_bid_ask(
         self, request: int, at: int, bid: str, ask: str, bid_size: float, ask_size: float
     ) -> bytes:
-        made = TickByTickData(reqId=request, tickType=3)
+        made = ib.TickByTickData(reqId=request, tickType=3)
         _fill_bid_ask(made.historicalTickBidAsk, at, bid, ask, bid_size, ask_size)
         return _frame(99, made)
 
     def tick_by_tick_midpoint(self, request: int, at: int, price: float) -> bytes:
-        made = TickByTickData(reqId=request, tickType=4)
+        made = ib.TickByTickData(reqId=request, tickType=4)
         made.historicalTickMidPoint.time, made.historicalTickMidPoint.price = at, price
         return _frame(99, made)
 
     # --- contracts ---
 
     def contract_details(self, request: int, found: Instrument, exchange: str, hours: Hours) -> bytes:
-        made = ContractData(reqId=request)
+        made = ib.ContractData(reqId=request)
         _fill_contract(made.contract, found, exchange)
         details = made.contractDetails
         details.marketName, details.minTick = found.market_name, found.tick_text
@@ -187,10 +130,10 @@ class ProtobufReplies(OrderProtobufReplies):
         return _frame(18 if found.sec_type == "BOND" else 10, made)
 
     def contract_details_end(self, request: int) -> bytes:
-        return _frame(52, ContractDataEnd(reqId=request))
+        return _frame(52, ib.ContractDataEnd(reqId=request))
 
     def symbol_samples(self, request: int, found: Sequence[Instrument]) -> bytes:
-        made = SymbolSamples(reqId=request)
+        made = ib.SymbolSamples(reqId=request)
         for one in found:
             sample = made.contractDescriptions.add()
             sample.contract.conId, sample.contract.symbol = one.con_id, one.symbol
@@ -203,28 +146,28 @@ class ProtobufReplies(OrderProtobufReplies):
     def option_params(
         self, request: int, found: Instrument, expirations: Sequence[str], strikes: Sequence[float]
     ) -> bytes:
-        made = SecDefOptParameter(reqId=request, exchange="SMART", underlyingConId=found.con_id,
-                                  tradingClass=found.symbol, multiplier="100")  # fmt: skip
+        made = ib.SecDefOptParameter(reqId=request, exchange="SMART", underlyingConId=found.con_id,
+                                     tradingClass=found.symbol, multiplier="100")  # fmt: skip
         made.expirations.extend(expirations)
         made.strikes.extend(strikes)
         return _frame(75, made)
 
     def option_params_end(self, request: int) -> bytes:
-        return _frame(76, SecDefOptParameterEnd(reqId=request))
+        return _frame(76, ib.SecDefOptParameterEnd(reqId=request))
 
     def smart_components(self, request: int, exchanges: Sequence[tuple[str, str]]) -> bytes:
-        made = SmartComponents(reqId=request)
+        made = ib.SmartComponents(reqId=request)
         for bit, (exchange, letter) in enumerate(exchanges):
             made.smartComponents.add(bitNumber=bit, exchange=exchange, exchangeLetter=letter)
         return _frame(82, made)
 
     def market_rule(self, rule: int, increment: str) -> bytes:
-        made = MarketRule(marketRuleId=rule)
+        made = ib.MarketRule(marketRuleId=rule)
         made.priceIncrements.add(lowEdge=0.0, increment=float(increment))
         return _frame(93, made)
 
     def depth_exchanges(self, exchanges: Sequence[tuple[str, str]]) -> bytes:
-        made = MarketDepthExchanges()
+        made = ib.MarketDepthExchanges()
         for exchange, sec_type in exchanges:
             made.depthMarketDataDescriptions.add(exchange=exchange, secType=sec_type, listingExch="",
                                                  serviceDataType="Deep2", aggGroup=1)  # fmt: skip
@@ -236,16 +179,16 @@ class ProtobufReplies(OrderProtobufReplies):
         self, request: int, start: str, end: str, bars: Sequence[BarRow], decimals: int, round_lot: int
     ) -> bytes:
         """The bars and the end message. Volume is in shares or contracts."""
-        made = HistoricalData(reqId=request)
+        made = ib.HistoricalData(reqId=request)
         for bar in bars:
             _fill_bar(made.historicalDataBars.add(), bar, decimals)
-        return _frame(17, made) + _frame(108, HistoricalDataEnd(reqId=request, startDateStr=start, endDateStr=end))
+        return _frame(17, made) + _frame(108, ib.HistoricalDataEnd(reqId=request, startDateStr=start, endDateStr=end))
 
     def head_timestamp(self, request: int, moment: str) -> bytes:
-        return _frame(88, HeadTimestamp(reqId=request, headTimestamp=moment))
+        return _frame(88, ib.HeadTimestamp(reqId=request, headTimestamp=moment))
 
     def histogram(self, request: int, rows: Sequence[tuple[str, int]]) -> bytes:
-        made = HistogramData(reqId=request)
+        made = ib.HistogramData(reqId=request)
         for price, size in rows:
             made.histogramDataEntries.add(price=float(price), size=str(size))
         return _frame(89, made)
@@ -253,32 +196,32 @@ class ProtobufReplies(OrderProtobufReplies):
     def historical_schedule(
         self, request: int, start: str, end: str, time_zone: str, sessions: Sequence[tuple[str, str, str]]
     ) -> bytes:
-        made = HistoricalSchedule(reqId=request, startDateTime=start, endDateTime=end, timeZone=time_zone)
+        made = ib.HistoricalSchedule(reqId=request, startDateTime=start, endDateTime=end, timeZone=time_zone)
         for first, last, day in sessions:
             made.historicalSessions.add(startDateTime=first, endDateTime=last, refDate=day)
         return _frame(106, made)
 
     def historical_data_update(self, request: int, bar: BarRow, decimals: int) -> bytes:
-        made = HistoricalDataUpdate(reqId=request)
+        made = ib.HistoricalDataUpdate(reqId=request)
         _fill_bar(made.historicalDataBar, bar, decimals)
         return _frame(90, made)
 
     def historical_ticks(self, request: int, ticks: Sequence[PastTick]) -> bytes:
         """Mid-points."""
-        made = HistoricalTicks(reqId=request, isDone=True)
+        made = ib.HistoricalTicks(reqId=request, isDone=True)
         for one in ticks:
             made.historicalTicks.add(time=one.time, price=(float(one.bid) + float(one.ask)) / 2, size="0")
         return _frame(96, made)
 
     def historical_ticks_bid_ask(self, request: int, ticks: Sequence[PastTick]) -> bytes:
-        made = HistoricalTicksBidAsk(reqId=request, isDone=True)
+        made = ib.HistoricalTicksBidAsk(reqId=request, isDone=True)
         for one in ticks:
             tick = made.historicalTicksBidAsk.add()
             _fill_bid_ask(tick, one.time, one.bid, one.ask, one.bid_size, one.ask_size)
         return _frame(97, made)
 
     def historical_ticks_last(self, request: int, ticks: Sequence[PastTick], exchange: str) -> bytes:
-        made = HistoricalTicksLast(reqId=request, isDone=True)
+        made = ib.HistoricalTicksLast(reqId=request, isDone=True)
         for one in ticks:
             _fill_last(made.historicalTicksLast.add(), one.time, one.last, one.last_size, exchange)
         return _frame(98, made)
@@ -286,55 +229,57 @@ class ProtobufReplies(OrderProtobufReplies):
     # --- accounts, and the ends of what is said about orders ---
 
     def account_value(self, key: str, value: str, currency: str, account: str) -> bytes:
-        return _frame(6, AccountValue(key=key, value=value, currency=currency, accountName=account))
+        return _frame(6, ib.AccountValue(key=key, value=value, currency=currency, accountName=account))
 
     def account_time(self, clock: str) -> bytes:
-        return _frame(8, AccountUpdateTime(timeStamp=clock))
+        return _frame(8, ib.AccountUpdateTime(timeStamp=clock))
 
     def account_download_end(self, account: str) -> bytes:
-        return _frame(54, AccountDataEnd(accountName=account))
+        return _frame(54, ib.AccountDataEnd(accountName=account))
 
     def account_summary(self, request: int, account: str, tag: str, value: str, currency: str) -> bytes:
-        return _frame(63, AccountSummary(reqId=request, account=account, tag=tag, value=value, currency=currency))
+        return _frame(63, ib.AccountSummary(reqId=request, account=account, tag=tag, value=value, currency=currency))
 
     def account_summary_end(self, request: int) -> bytes:
-        return _frame(64, AccountSummaryEnd(reqId=request))
+        return _frame(64, ib.AccountSummaryEnd(reqId=request))
 
     def account_update_multi(self, request: int, account: str, key: str, value: str, currency: str) -> bytes:
-        made = AccountUpdateMulti(reqId=request, account=account, modelCode="", key=key, value=value, currency=currency)
+        made = ib.AccountUpdateMulti(
+            reqId=request, account=account, modelCode="", key=key, value=value, currency=currency
+        )
         return _frame(73, made)
 
     def account_update_multi_end(self, request: int) -> bytes:
-        return _frame(74, AccountUpdateMultiEnd(reqId=request))
+        return _frame(74, ib.AccountUpdateMultiEnd(reqId=request))
 
     def position_end(self) -> bytes:
-        return _frame(62, PositionEnd())
+        return _frame(62, ib.PositionEnd())
 
     def position_multi_end(self, request: int) -> bytes:
-        return _frame(72, PositionMultiEnd(reqId=request))
+        return _frame(72, ib.PositionMultiEnd(reqId=request))
 
     def open_order_end(self) -> bytes:
-        return _frame(53, OpenOrdersEnd())
+        return _frame(53, ib.OpenOrdersEnd())
 
     def completed_orders_end(self) -> bytes:
-        return _frame(102, CompletedOrdersEnd())
+        return _frame(102, ib.CompletedOrdersEnd())
 
     def executions_end(self, request: int) -> bytes:
-        return _frame(55, ExecutionDetailsEnd(reqId=request))
+        return _frame(55, ib.ExecutionDetailsEnd(reqId=request))
 
     def family_codes(self, account: str) -> bytes:
-        made = FamilyCodes()
+        made = ib.FamilyCodes()
         made.familyCodes.add(accountId=account, familyCode="")
         return _frame(78, made)
 
     def soft_dollar_tiers(self, request: int) -> bytes:
-        return _frame(77, SoftDollarTiers(reqId=request))
+        return _frame(77, ib.SoftDollarTiers(reqId=request))
 
     # --- depth, news and the rest ---
 
     def market_depth(self, request: int, row: DepthRow) -> bytes:
         """With its market maker (13) where depth of all exchanges was asked for, else without (12)."""
-        made = MarketDepthL2(reqId=request) if row.smart else MarketDepth(reqId=request)
+        made = ib.MarketDepthL2(reqId=request) if row.smart else ib.MarketDepth(reqId=request)
         change = made.marketDepthData
         change.position, change.operation, change.side = row.place, row.operation, row.side
         change.price, change.size = float(row.level.price), f"{row.level.size:.10g}"
@@ -343,28 +288,28 @@ class ProtobufReplies(OrderProtobufReplies):
         return _frame(13 if row.smart else 12, made)
 
     def news_providers(self, providers: Sequence[tuple[str, str]]) -> bytes:
-        made = NewsProviders()
+        made = ib.NewsProviders()
         for code, name in providers:
             made.newsProviders.add(providerCode=code, providerName=name)
         return _frame(85, made)
 
     def historical_news(self, request: int, headline: Headline) -> bytes:
-        made = HistoricalNews(reqId=request, time=headline.time, providerCode=headline.provider,
-                              articleId=headline.article, headline=headline.text)  # fmt: skip
+        made = ib.HistoricalNews(reqId=request, time=headline.time, providerCode=headline.provider,
+                                 articleId=headline.article, headline=headline.text)  # fmt: skip
         return _frame(86, made)
 
     def historical_news_end(self, request: int, more: bool) -> bytes:
-        return _frame(87, HistoricalNewsEnd(reqId=request, hasMore=more))
+        return _frame(87, ib.HistoricalNewsEnd(reqId=request, hasMore=more))
 
     def news_article(self, request: int, text: str) -> bytes:
-        return _frame(83, NewsArticle(reqId=request, articleType=0, articleText=text))
+        return _frame(83, ib.NewsArticle(reqId=request, articleType=0, articleText=text))
 
     def scanner_parameters(self, xml: str) -> bytes:
-        return _frame(19, ScannerParameters(xml=xml))
+        return _frame(19, ib.ScannerParameters(xml=xml))
 
     def scanner_data(self, request: int, found: Sequence[Instrument]) -> bytes:
         """The rows, the first rank first."""
-        made = ScannerData(reqId=request)
+        made = ib.ScannerData(reqId=request)
         for rank, one in enumerate(found):
             row = made.scannerDataElement.add(rank=rank, marketName=one.market_name)
             row.contract.conId, row.contract.symbol, row.contract.secType = one.con_id, one.symbol, one.sec_type
@@ -373,13 +318,13 @@ class ProtobufReplies(OrderProtobufReplies):
         return _frame(20, made)
 
     def receive_fa(self, kind: int) -> bytes:
-        return _frame(16, ReceiveFA(faDataType=kind, xml=""))
+        return _frame(16, ib.ReceiveFA(faDataType=kind, xml=""))
 
     def display_groups(self, request: int, groups: str) -> bytes:
-        return _frame(67, DisplayGroupList(reqId=request, groups=groups))
+        return _frame(67, ib.DisplayGroupList(reqId=request, groups=groups))
 
     def display_group_updated(self, request: int, contract: str) -> bytes:
-        return _frame(68, DisplayGroupUpdated(reqId=request, contractInfo=contract))
+        return _frame(68, ib.DisplayGroupUpdated(reqId=request, contractInfo=contract))
 
 
 def _set(made: Any, **values: object) -> None:

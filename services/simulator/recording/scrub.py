@@ -8,11 +8,11 @@ that is not known here, and fields of protobuf messages that the installed offic
 
 import re
 from collections.abc import Callable
-from importlib import import_module
 from typing import Any, Final
 
 from google.protobuf.message import DecodeError
 
+from services.simulator.protocol import ib
 from services.simulator.protocol.versions import ADVANCED_ORDER_REJECT, ERROR_TIME, HIGHEST, RAW_MESSAGE_IDS
 from services.simulator.protocol.wire import Envelope, Garbage, message, protobuf_message, raw_message, unwrap
 from services.simulator.recording.errors import sentence
@@ -175,7 +175,7 @@ def _protobuf(envelope: Envelope, from_server: bool) -> bytes | None:
 
 
 def _parsed(name: str, body: bytes) -> Any:
-    made = getattr(import_module(f"ibapi.protobuf.{name}_pb2"), name)()
+    made = getattr(ib, name)()
     try:
         made.ParseFromString(body)
     except DecodeError:

@@ -8,12 +8,12 @@ from collections import Counter, deque
 from typing import Any, NamedTuple
 
 from google.protobuf.message import DecodeError
-from ibapi.protobuf.PlaceOrderRequest_pb2 import PlaceOrderRequest
 
 from services.base.clock import SECOND
 from services.simulator.client import Client, Subscription
 from services.simulator.core import Core
 from services.simulator.market.contracts import Instrument
+from services.simulator.protocol import ib
 from services.simulator.protocol.requested import MarketData
 from services.simulator.protocol.requests import read
 from services.simulator.protocol.versions import ORDER_CONTAINER
@@ -194,7 +194,7 @@ def order(envelope: Envelope, version: int) -> tuple[int, bytes] | None:
         place = 0 if version >= ORDER_CONTAINER else 1
         number, *content = envelope.fields[place:] or [""]
         return (int(number), "\0".join(content).encode()) if number.isdigit() else None
-    request = PlaceOrderRequest()
+    request = ib.PlaceOrderRequest()
     try:
         request.ParseFromString(envelope.body)
     except DecodeError:

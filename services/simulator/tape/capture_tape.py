@@ -7,10 +7,10 @@ from itertools import groupby
 from pathlib import Path
 
 from google.protobuf.message import DecodeError
-from ibapi.protobuf.ErrorMessage_pb2 import ErrorMessage
 
 from services.base.clock import SECOND
 from services.base.flight_recorder import Passage
+from services.simulator.protocol import ib
 from services.simulator.protocol.versions import ERROR_TIME
 from services.simulator.protocol.wire import Envelope, Garbage, frame, unwrap
 from services.simulator.recording.capture import Moment, moments
@@ -60,6 +60,6 @@ def _error(envelope: Envelope, version: int) -> tuple[int, int, str]:
     if envelope.body is None:
         request, code, text = envelope.fields[0 if version >= ERROR_TIME else 1 :][:3]
         return int(request), int(code), text
-    told = ErrorMessage()
+    told = ib.ErrorMessage()
     told.ParseFromString(envelope.body)
     return told.id, told.errorCode, told.errorMsg

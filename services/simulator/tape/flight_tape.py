@@ -11,23 +11,20 @@ from pathlib import Path
 
 from google.protobuf.message import DecodeError
 from ibapi.contract import ContractDetails
-from ibapi.protobuf.TickGeneric_pb2 import TickGeneric
-from ibapi.protobuf.TickPrice_pb2 import TickPrice
-from ibapi.protobuf.TickSize_pb2 import TickSize
-from ibapi.protobuf.TickString_pb2 import TickString
 
 from messages.errors import IbStreamError
 from messages.events import ContractQualified, TickBlock
 from messages.fields import NUMERIC_STRING_FIELDS
 from services.base.flight_recorder import Passage, passages
 from services.simulator.market.prices import GENERIC, PRICE, SIZE, STRING
+from services.simulator.protocol import ib
 from services.simulator.protocol.requested import MarketData
 from services.simulator.protocol.requests import read
 from services.simulator.protocol.wire import BadRequest, Envelope, Garbage, unwrap
 from services.simulator.tape.details import DETAILS, contract_details, described, named, qualified
 
 _REQUEST = 1  # reqMktData
-_MESSAGES = {PRICE: TickPrice, SIZE: TickSize, GENERIC: TickGeneric, STRING: TickString}
+_MESSAGES = {PRICE: ib.TickPrice, SIZE: ib.TickSize, GENERIC: ib.TickGeneric, STRING: ib.TickString}
 _NAN = float("nan")
 
 
