@@ -18,6 +18,7 @@ from services.simulator.protocol import (
     requests_reference,
 )
 from services.simulator.protocol.wire import BadRequest, Envelope, Fields
+from services.simulator.refused import Refused
 
 if TYPE_CHECKING:
     from services.simulator.core import Core
@@ -59,7 +60,10 @@ def dispatch(core: Core, client: Client, envelope: Envelope) -> None:
         where = _request_id(envelope, client.replies.version)
         core.error(client, where, 320, f"Error reading request: message id {kind}: {error}")
         return
-    handler(core, client, request)
+    try:
+        handler(core, client, request)
+    except Refused as refused:
+        core.error(client, getattr(request, "request", -1), refused.code, refused.text)
 
 
 def _request_id(envelope: Envelope, version: int) -> int:

@@ -14,6 +14,7 @@ from services.base.simulated import SIMULATED_ACCOUNT
 from services.simulator.client import Client
 from services.simulator.protocol.requested import AccountSummary, AccountUpdates, ById, Nothing, ProfitOf
 from services.simulator.protocol.rows import PositionRow
+from services.simulator.refused import invalid
 from services.simulator.trading.account import Profit, Value
 from services.simulator.trading.ledger import Position
 from services.simulator.trading.order import ZERO
@@ -222,7 +223,7 @@ def user_info(core: Core, client: Client, asked: ById) -> None:
 
 
 def advisor(core: Core, client: Client, asked: Nothing) -> None:
-    core.error(client, -1, 321, "Error validating request: not a financial advisor account")
+    raise invalid("not a financial advisor account")
 
 
 HANDLERS: dict[int, Callable[[Core, Client, Any], None]] = {

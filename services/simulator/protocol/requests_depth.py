@@ -12,6 +12,7 @@ from services.simulator.market.depth import SERVED, Book, DepthRow, Level, book
 from services.simulator.protocol.requested import ById, MarketDepth
 from services.simulator.protocol.requests_history import moves
 from services.simulator.protocol.requests_market import resolve
+from services.simulator.refused import Refused
 
 if TYPE_CHECKING:
     from services.simulator.core import Core
@@ -24,22 +25,16 @@ INSERT, UPDATE, DELETE = 0, 1, 2
 
 def market_depth(core: Core, client: Client, asked: MarketDepth) -> None:
     request = asked.request
-    instrument = resolve(core, client, request, asked.contract)
-    if instrument is None:
-        return
+    instrument = resolve(core, asked.contract)
     if (instead := market_data.reroute(core, instrument)) is not None:
         core.send(client, client.replies.reroute_market_depth(request, *instead))
         return
     if instrument.sec_type not in SERVED:
-        text = "Deep market data is not supported for this combination of security type/exchange"
-        core.error(client, request, 10092, text)
-        return
+        raise Refused(10092, "Deep market data is not supported for this combination of security type/exchange")
     if request in client.depth:
-        core.error(client, request, 322, "Error processing request: Duplicate ticker id")
-        return
+        raise Refused(322, "Error processing request: Duplicate ticker id")
     if len(client.depth) >= MOST_LINES:
-        core.error(client, request, 309, f"Max number ({MOST_LINES}) of market depth requests has been reached")
-        return
+        raise Refused(309, f"Max number ({MOST_LINES}) of market depth requests has been reached")
     rows = min(max(asked.rows, 1), MOST_ROWS)
     core.market.activate(instrument, core.now)
     client.depth[request] = DepthLine(instrument, rows, asked.smart, Book([], []))
@@ -48,7 +43,7 @@ def market_depth(core: Core, client: Client, asked: MarketDepth) -> None:
 
 def cancel_market_depth(core: Core, client: Client, asked: ById) -> None:
     if client.depth.pop(asked.request, None) is None:
-        core.error(client, asked.request, 310, f"Can't find the subscribed market depth with tickerId:{asked.request}")
+        raise Refused(310, f"Can't find the subscribed market depth with tickerId:{asked.request}")
 
 
 def _step(core: Core, client: Client, request: int, line: DepthLine) -> None:

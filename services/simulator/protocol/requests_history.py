@@ -18,6 +18,7 @@ from services.simulator.protocol.requested import ById, HeadTimestamp, Histogram
 from services.simulator.protocol.requests_market import PAST, ignore, past_ticks_reply, resolve
 from services.simulator.protocol.rows import BarRow
 from services.simulator.protocol.versions import INSTRUMENT_TIMEZONE
+from services.simulator.refused import Refused, invalid
 from services.simulator.trouble.answers import answered
 
 if TYPE_CHECKING:
@@ -33,14 +34,11 @@ def historical_data(core: Core, client: Client, asked: HistoricalData) -> None:
     replies, world = client.replies, core.world
     request, wanted, what = asked.request, asked.contract, asked.what
     if world.farms["ushmds"] == "broken":
-        core.error(client, request, 162, f"{SERVICE}HMDS server disconnect occurred. Attempting reconnection...")
+        raise Refused(162, f"{SERVICE}HMDS server disconnect occurred. Attempting reconnection...")
+    instrument = resolve(core, wanted)
+    if answered(core, client, request, "history", instrument):
         return
-    instrument = resolve(core, client, request, wanted)
-    if instrument is None or answered(core, client, request, "history", instrument):
-        return
-    if (refusal := refused(instrument, asked)) is not None:
-        core.error(client, request, *refusal)
-        return
+    refuse(instrument, asked)
     try:
         seconds = bars.BAR_SECONDS[asked.bar]
         duration = bars.parse_duration(asked.duration)
@@ -48,29 +46,24 @@ def historical_data(core: Core, client: Client, asked: HistoricalData) -> None:
         if what not in SHOWN:
             raise ValueError(f"{what!r} is not known")
     except (KeyError, ValueError) as error:
-        core.error(client, request, 321, f"Error validating request: {error} in a historical data request")
-        return
+        raise invalid(f"{error} in a historical data request") from None
     if seconds <= SMALL_BAR and world.history_pacing:
         series = (instrument.key, wanted.exchange, what)
         identity = (*series, asked.end, asked.bar, asked.duration)
         rule = client.history.breach(core.now, series, identity, 2 if what == "BID_ASK" else 1)
         if rule is not None:
-            core.error(client, request, 162, f"{SERVICE}Historical data request pacing violation: {rule}")
-            return
+            raise Refused(162, f"{SERVICE}Historical data request pacing violation: {rule}")
     if asked.keep_up_to_date and (asked.end or seconds < 5 or what not in KEPT):
-        text = "only bars of 5 seconds or more that show trades, bid, ask or their middle are kept up to date, to now"
-        core.error(client, request, 321, f"Error validating request: {text}")
-        return
+        raise invalid(
+            "only bars of 5 seconds or more that show trades, bid, ask or their middle are kept up to date, to now"
+        )
     start = first_bar(core, instrument, end, duration)
     if what == "SCHEDULE":
         _send_schedule(core, client, request, instrument, start, end)
         return
     made = core.market.bars(instrument, start, end, seconds) if has(instrument, what) else []
     if not made:
-        core.error(
-            client, request, 162, f"{SERVICE}HMDS query returned no data: {instrument.key}@{wanted.exchange} {what}"
-        )
-        return
+        raise Refused(162, f"{SERVICE}HMDS query returned no data: {instrument.key}@{wanted.exchange} {what}")
     kept = KeptBars(instrument, seconds, what, asked.date_format)
     rows = [bar_row(core, client, kept, bar) for bar in made]
     ends = [moment_text(core, client, at) for at in (start, end)]
@@ -80,13 +73,12 @@ def historical_data(core: Core, client: Client, asked: HistoricalData) -> None:
         client.kept_bars[request] = kept
 
 
-def refused(instrument: Instrument, asked: HistoricalData) -> tuple[int, str] | None:
-    """The error of a request that is well-formed, and not for this kind of contract."""
+def refuse(instrument: Instrument, asked: HistoricalData) -> None:
+    """Raises Refused for a request that is well-formed, and not for this kind of contract."""
     if instrument.sec_type == "CRYPTO" and asked.what == "TRADES":
-        return 10299, "Expected what to show is AGGTRADES, please use that instead of TRADES."
+        raise Refused(10299, "Expected what to show is AGGTRADES, please use that instead of TRADES.")
     if instrument.sec_type == "CONTFUT" and asked.end:
-        return 10339, "Setting end date/time for continuous future security type is not allowed"
-    return None
+        raise Refused(10339, "Setting end date/time for continuous future security type is not allowed")
 
 
 def first_bar(core: Core, instrument: Instrument, end: int, duration: int) -> int:
@@ -162,24 +154,19 @@ def cancel_historical_data(core: Core, client: Client, asked: ById) -> None:
     """All requests are answered at once: only one that is kept up to date is there to cancel."""
     request = asked.request
     if client.kept_bars.pop(request, None) is None:
-        core.error(client, request, 366, f"No historical data query found for ticker id:{request}")
+        raise Refused(366, f"No historical data query found for ticker id:{request}")
 
 
 def head_timestamp(core: Core, client: Client, asked: HeadTimestamp) -> None:
-    request = asked.request
-    instrument = resolve(core, client, request, asked.contract)
-    if instrument is None:
-        return
+    resolve(core, asked.contract)
     seconds = int(FIRST_DATA.replace(tzinfo=UTC).timestamp())
     text = str(seconds) if asked.date_format == 2 else f"{FIRST_DATA:%Y%m%d-%H:%M:%S}"
-    core.send(client, client.replies.head_timestamp(request, text))
+    core.send(client, client.replies.head_timestamp(asked.request, text))
 
 
 def histogram(core: Core, client: Client, asked: Histogram) -> None:
     request = asked.request
-    instrument = resolve(core, client, request, asked.contract)
-    if instrument is None:
-        return
+    instrument = resolve(core, asked.contract)
     end = core.market.time(core.now)
     start = end - 3 * bars.DAY * SECOND
     rows: dict[str, int] = {}
@@ -192,9 +179,7 @@ def histogram(core: Core, client: Client, asked: Histogram) -> None:
 def historical_ticks(core: Core, client: Client, asked: HistoricalTicks) -> None:
     """From `start` on or, without one, until `end`."""
     request = asked.request
-    instrument = resolve(core, client, request, asked.contract)
-    if instrument is None:
-        return
+    instrument = resolve(core, asked.contract)
     try:
         if asked.what not in PAST.values():
             raise ValueError(f"{asked.what!r} is not known")
@@ -203,8 +188,7 @@ def historical_ticks(core: Core, client: Client, asked: HistoricalTicks) -> None
         end = min(parse_end(asked.end, core), core.market.time(core.now))
         start = parse_end(asked.start, core) if asked.start else end - WINDOW
     except ValueError as error:
-        core.error(client, request, 321, f"Error validating request: {error} in a historical ticks request")
-        return
+        raise invalid(f"{error} in a historical ticks request") from None
     end, most = min(end, start + WINDOW), min(max(asked.most, 1), MOST)
     exists = has(instrument, asked.what)
     found = core.market.past_ticks(instrument, start, end, most, first=bool(asked.start)) if exists else []

@@ -17,6 +17,7 @@ from services.simulator.protocol.requested import (
     RealTimeBars,
     TickByTick,
 )
+from services.simulator.refused import Refused, invalid
 from services.simulator.trouble.answers import answered
 
 if TYPE_CHECKING:
@@ -27,35 +28,28 @@ TICK_TYPES = tuple(PAST)
 REAL_TIME = ("TRADES", "MIDPOINT", "BID", "ASK")
 
 
-def resolve(core: Core, client: Client, request: int, wanted: Wanted) -> Instrument | None:
-    """The one instrument that is meant; else error 200 has been sent."""
+def resolve(core: Core, wanted: Wanted) -> Instrument:
+    """The one instrument that is meant. Raises Refused 200."""
     found = [one for one in core.master.find(wanted) if core.world.exists(one, wanted.expired)]
     if len(found) == 1:
         return found[0]
     text = f"The contract description specified for {wanted.symbol} is ambiguous." if found else market_data.NOT_FOUND
-    core.error(client, request, 200, text)
-    return None
+    raise Refused(200, text)
 
 
 def market_data_request(core: Core, client: Client, asked: MarketData) -> None:
     request, wanted = asked.request, asked.contract
     if wanted.sec_type == "BAG":
-        core.error(client, request, 200, market_data.NOT_FOUND)
-        return
+        raise Refused(200, market_data.NOT_FOUND)
     generic = frozenset(asked.generic.replace(" ", "").split(",")) - {""}
     if asked.regulatory:
-        core.error(client, request, 321, "Error validating request: no regulatory snapshots here, they cost money")
-        return
+        raise invalid("no regulatory snapshots here, they cost money")
     if (why := generic_ticks.refusal(asked.generic, wanted.sec_type or "STK")) is not None:
-        core.error(client, request, 321, why)
-        return
+        raise Refused(321, why)
     if request in client.subscriptions:
-        core.error(client, request, 322, f"Error processing request: duplicate ticker id {request}")
-        return
-    instrument = resolve(core, client, request, wanted)
-    if instrument is not None and not answered(
-        core, client, request, "snapshot" if asked.snapshot else "stream", instrument
-    ):
+        raise Refused(322, f"Error processing request: duplicate ticker id {request}")
+    instrument = resolve(core, wanted)
+    if not answered(core, client, request, "snapshot" if asked.snapshot else "stream", instrument):
         market_data.subscribe(core, client, request, instrument, generic, asked.snapshot)
 
 
@@ -65,23 +59,17 @@ def cancel_market_data(core: Core, client: Client, asked: ById) -> None:
 
 def market_data_type(core: Core, client: Client, asked: MarketDataType) -> None:
     if asked.kind not in (1, 2, 3, 4):
-        core.error(client, -1, 321, f"Error validating request: {asked.kind} is not a market data type")
-        return
+        raise invalid(f"{asked.kind} is not a market data type")
     client.data_type = asked.kind
 
 
 def real_time_bars(core: Core, client: Client, asked: RealTimeBars) -> None:
     request = asked.request
-    instrument = resolve(core, client, request, asked.contract)
-    if instrument is None:
-        return
+    instrument = resolve(core, asked.contract)
     if asked.what not in REAL_TIME or not has(instrument, asked.what):
-        text = "Error validating request: What to show field is missing or incorrect."
-        core.error(client, request, 321, text)
-        return
+        raise invalid("What to show field is missing or incorrect.")
     if asked.seconds != 5 or request in client.real_time_bars:
-        core.error(client, request, 420, "Invalid Real-time Query: bars of 5 seconds only, each id once")
-        return
+        raise Refused(420, "Invalid Real-time Query: bars of 5 seconds only, each id once")
     client.real_time_bars[request] = (instrument, asked.what)
 
 
@@ -91,12 +79,9 @@ def cancel_real_time_bars(core: Core, client: Client, asked: ById) -> None:
 
 def tick_by_tick(core: Core, client: Client, asked: TickByTick) -> None:
     request, kind = asked.request, asked.kind
-    instrument = resolve(core, client, request, asked.contract)
-    if instrument is None:
-        return
+    instrument = resolve(core, asked.contract)
     if kind not in TICK_TYPES or len(client.tick_by_tick) >= 5:
-        core.error(client, request, 10190, f"Max number of tick-by-tick requests has been reached, or no type {kind!r}")
-        return
+        raise Refused(10190, f"Max number of tick-by-tick requests has been reached, or no type {kind!r}")
     if asked.past:
         end = core.market.time(core.now)
         found = core.market.past_ticks(instrument, end - WINDOW, end, min(asked.past, MOST), first=False)

@@ -21,6 +21,7 @@ from services.simulator.protocol.requested import (
 )
 from services.simulator.protocol.requests_history import parse_end
 from services.simulator.protocol.requests_market import ignore, resolve
+from services.simulator.refused import Refused, invalid
 
 if TYPE_CHECKING:
     from services.simulator.core import Core
@@ -36,21 +37,16 @@ def news_providers(core: Core, client: Client, asked: Nothing) -> None:
 
 
 def historical_news(core: Core, client: Client, asked: HistoricalNews) -> None:
-    wanted = Wanted(asked.con_id, "", "", "", "", "", "", "", "")
-    instrument = resolve(core, client, asked.request, wanted)
-    if instrument is None:
-        return
+    instrument = resolve(core, Wanted(asked.con_id, "", "", "", "", "", "", "", ""))
     providers = asked.providers.replace(",", "+").split("+")
     unknown = [code for code in providers if code not in headlines.PROVIDERS]
     if unknown:
-        core.error(client, asked.request, 321, f"Error validating request: unknown news provider {unknown[0]!r}")
-        return
+        raise invalid(f"unknown news provider {unknown[0]!r}")
     try:
         end = min(_news_time(asked.end, core), core.now)
         start = _news_time(asked.start, core) if asked.start else 0
     except ValueError as error:
-        core.error(client, asked.request, 321, f"Error validating request: {error} in a request for news")
-        return
+        raise invalid(f"{error} in a request for news") from None
     most = min(max(asked.most, 1), headlines.MOST)
     found, more = headlines.headlines(instrument, providers, start, end, most)
     for headline in found:
@@ -69,8 +65,7 @@ def _news_time(text: str, core: Core) -> int:
 def news_article(core: Core, client: Client, asked: NewsArticle) -> None:
     text = headlines.article(asked.provider, asked.article)
     if text is None:
-        core.error(client, asked.request, 10172, "Failed to request news article: No data available")
-        return
+        raise Refused(10172, "Failed to request news article: No data available")
     core.send(client, client.replies.news_article(asked.request, text))
 
 
@@ -79,13 +74,10 @@ def scanner_parameters(core: Core, client: Client, asked: Nothing) -> None:
 
 
 def scanner(core: Core, client: Client, asked: Scanner) -> None:
-    wrong = scans.refusal(asked.scan)
-    if wrong is not None:
-        core.error(client, asked.request, 321, f"Error validating request: {wrong}")
-        return
+    if (wrong := scans.refusal(asked.scan)) is not None:
+        raise invalid(wrong)
     if len(client.scans) >= MOST_SCANS:
-        core.error(client, asked.request, 165, f"only {MOST_SCANS} API scanner subscriptions are allowed at once")
-        return
+        raise Refused(165, f"only {MOST_SCANS} API scanner subscriptions are allowed at once")
     client.scans[asked.request] = asked.scan
     _scan(core, client, asked.request, asked.scan)
 
@@ -120,8 +112,7 @@ def display_groups(core: Core, client: Client, asked: ById) -> None:
 
 def follow_group(core: Core, client: Client, asked: DisplayGroup) -> None:
     if str(asked.group) not in GROUPS.split("|"):
-        core.error(client, asked.request, 321, f"Error validating request: there is no display group {asked.group}")
-        return
+        raise invalid(f"there is no display group {asked.group}")
     client.groups[asked.request] = asked.group
     shown = core.groups.get(asked.group, NO_CONTRACT)
     core.send(client, client.replies.display_group_updated(asked.request, shown))
@@ -135,8 +126,7 @@ def show_in_group(core: Core, client: Client, asked: DisplayGroupContract) -> No
     """All who follow the group hear of its new contract."""
     group = client.groups.get(asked.request)
     if group is None:
-        core.error(client, asked.request, 321, "Error validating request: subscribe to the display group first")
-        return
+        raise invalid("subscribe to the display group first")
     core.groups[group] = asked.contract
     for other in core.ready_clients():
         for request, followed in other.groups.items():

@@ -25,6 +25,7 @@ from services.simulator.protocol.requested import (
 from services.simulator.protocol.requests_history import moment_text
 from services.simulator.protocol.requests_market import resolve
 from services.simulator.protocol.rows import ChargeRow, ExecutionRow, OrderRow, StatusRow
+from services.simulator.refused import invalid
 from services.simulator.trading.desk import MANUAL, UNBOUND
 from services.simulator.trading.events import Bound, Charged, Executed, Execution, Foreseen, OrderTold, Told
 from services.simulator.trading.order import LIMITED, TRAILS, Standing, Working
@@ -32,7 +33,7 @@ from services.simulator.trading.order import LIMITED, TRAILS, Standing, Working
 if TYPE_CHECKING:
     from services.simulator.core import Core
 
-READ_ONLY = "Error validating request: the simulator was started read-only, and takes no orders"
+READ_ONLY = "the simulator was started read-only, and takes no orders"
 _SIDES = {"BUY": "BOT", "BOT": "BOT", "SELL": "SLD", "SLD": "SLD", "SSHORT": "SLD"}
 MANUAL_REQUEST = -1  # the request id of an execution that nobody asked for
 
@@ -42,23 +43,19 @@ MANUAL_REQUEST = -1  # the request id of an execution that nobody asked for
 
 def place(core: Core, client: Client, asked: PlaceOrder) -> None:
     if core.config.read_only:
-        core.error(client, asked.request, 321, READ_ONLY)
-        return
+        raise invalid(READ_ONLY)
     wanted = asked.contract
     if wanted.sec_type == "BAG":
-        core.error(client, asked.request, 321, "Error validating request: the simulator does no combinations")
-        return
-    instrument = resolve(core, client, asked.request, wanted)
-    if instrument is not None:
-        exchange = wanted.exchange or instrument.exchange
-        core.desk.place(client.client_id, asked.request, asked.said, instrument, exchange)
-        deliver(core)
+        raise invalid("the simulator does no combinations")
+    instrument = resolve(core, wanted)
+    exchange = wanted.exchange or instrument.exchange
+    core.desk.place(client.client_id, asked.request, asked.said, instrument, exchange)
+    deliver(core)
 
 
 def cancel(core: Core, client: Client, asked: ById) -> None:
     if core.config.read_only:
-        core.error(client, asked.request, 321, READ_ONLY)
-        return
+        raise invalid(READ_ONLY)
     core.desk.cancel(client.client_id, asked.request)
     deliver(core)
 
@@ -69,7 +66,7 @@ def cancel_all(core: Core, client: Client, asked: Nothing) -> None:
 
 
 def exercise(core: Core, client: Client, asked: ById) -> None:
-    core.error(client, asked.request, 321, "Error validating request: the simulator exercises no options")
+    raise invalid("the simulator exercises no options")
 
 
 def open_orders(core: Core, client: Client, asked: Nothing) -> None:
@@ -86,8 +83,7 @@ def all_open_orders(core: Core, client: Client, asked: Nothing) -> None:
 
 def auto_open_orders(core: Core, client: Client, asked: AutoOpenOrders) -> None:
     if client.client_id != MANUAL:
-        core.error(client, -1, 321, "Error validating request: only the client with id 0 can bind manual orders")
-        return
+        raise invalid("only the client with id 0 can bind manual orders")
     core.desk.binds = asked.bind
 
 
@@ -103,8 +99,7 @@ def executions(core: Core, client: Client, asked: Executions) -> None:
     try:
         chosen = [one for one in core.desk.executions if _passes(core, asked, one)]
     except ValueError:
-        core.error(client, asked.request, 321, f"Error validating request: {asked.time[:40]!r} is no date and time")
-        return
+        raise invalid(f"{asked.time[:40]!r} is no date and time") from None
     for one in chosen:
         core.send(client, client.replies.execution(asked.request, execution_row(core, client, one)))
         core.send(client, client.replies.commission_report(charge_row(one)))

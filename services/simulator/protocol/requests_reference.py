@@ -19,6 +19,7 @@ from services.simulator.protocol.requested import (
     OptionParams,
 )
 from services.simulator.protocol.requests_market import ignore, resolve
+from services.simulator.refused import Refused, invalid
 from services.simulator.trouble.answers import answered, described
 
 if TYPE_CHECKING:
@@ -33,8 +34,7 @@ def contract_details(core: Core, client: Client, asked: ContractDetails) -> None
         return
     found = [one for one in core.master.find(wanted) if core.world.exists(one, wanted.expired)]
     if not found:
-        core.error(client, request, 200, NOT_FOUND)
-        return
+        raise Refused(200, NOT_FOUND)
     if answered(core, client, request, "details", found[0]):
         return
     for one in found:
@@ -71,8 +71,7 @@ def smart_components(core: Core, client: Client, asked: ById) -> None:
 
 def market_rule(core: Core, client: Client, asked: MarketRule) -> None:
     if asked.rule <= 0:
-        core.error(client, -1, 321, f"Error validating request: unknown market rule {asked.rule}")
-        return
+        raise invalid(f"unknown market rule {asked.rule}")
     core.send(client, client.replies.market_rule(asked.rule, MARKET_RULES.get(asked.rule, "0.01")))
 
 
@@ -89,17 +88,16 @@ def current_time_in_millis(core: Core, client: Client, asked: Nothing) -> None:
 
 
 def fundamental_data(core: Core, client: Client, asked: ById) -> None:
-    core.error(client, asked.request, 430, "We are sorry, but fundamentals data for the security is not available.")
+    raise Refused(430, "We are sorry, but fundamentals data for the security is not available.")
 
 
 def wall_street_horizon(core: Core, client: Client, asked: ById) -> None:
-    core.error(client, asked.request, 10276, "News feed is not allowed.")
+    raise Refused(10276, "News feed is not allowed.")
 
 
 def option_calculation(core: Core, client: Client, asked: OptionCalculation) -> None:
-    if resolve(core, client, asked.request, asked.contract) is not None:
-        text = "Error validating request: only an option has an implied volatility and a model price"
-        core.error(client, asked.request, 321, text)
+    resolve(core, asked.contract)
+    raise invalid("only an option has an implied volatility and a model price")
 
 
 HANDLERS: dict[int, Callable[[Core, Client, Any], None]] = {

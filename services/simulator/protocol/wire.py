@@ -140,7 +140,7 @@ def _text(value: object) -> str:
 
 
 class BadRequest(Exception):
-    """A request that IB would refuse; the text goes into error 320 or 321."""
+    """A request that cannot be read; the text goes into error 320."""
 
 
 class Fields:

@@ -11,6 +11,7 @@ from typing import Final
 from services.base.clock import SECOND
 from services.base.simulated import SIMULATED_ACCOUNT
 from services.simulator.market.contracts import Instrument
+from services.simulator.refused import Refused, invalid
 from services.simulator.trading import matching
 from services.simulator.trading.account import Account
 from services.simulator.trading.commissions import commission
@@ -23,7 +24,6 @@ from services.simulator.trading.order import (
     TRAILS,
     ZERO,
     Order,
-    Refused,
     Said,
     Status,
     Working,
@@ -171,7 +171,7 @@ class Desk:
         check_contract(order, instrument)
         account = order.said.get("account", "")
         if account not in ("", SIMULATED_ACCOUNT):
-            raise Refused(321, f"Error validating request: invalid account code {account!r}")
+            raise invalid(f"invalid account code {account!r}")
         for text in filter(None, (order.good_till if order.tif == "GTD" else "", order.good_after)):
             try:
                 self._venue.moment(text)

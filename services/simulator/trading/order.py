@@ -13,6 +13,7 @@ from math import isfinite
 from typing import Any, Final, Literal, NamedTuple
 
 from services.simulator.market.contracts import Instrument
+from services.simulator.refused import Refused, invalid
 
 Said = Mapping[str, Any]
 """The fields of an order that a client set, by IB's names; one that it left open is absent."""
@@ -38,14 +39,6 @@ _NOT_DONE: Final = {
     "slOrderType": "attached orders", "ptOrderType": "attached orders", "activeStartTime": "times of activity",
     "percentOffset": "relative prices",
 }  # fmt: skip
-
-
-class Refused(Exception):
-    """An order or a cancel that IB would refuse, under its id."""
-
-    def __init__(self, code: int, text: str) -> None:
-        super().__init__(text)
-        self.code, self.text = code, text
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,10 +149,10 @@ def order_of(said: Said) -> Order:
     """The order in these fields. Raises Refused."""
     for name, what in _NOT_DONE.items():
         if said.get(name):
-            raise Refused(321, f"Error validating request: the simulator does no orders with {what} ({name})")
+            raise invalid(f"the simulator does no orders with {what} ({name})")
     side = str(said.get("action", "")).upper()
     if side not in ("BUY", "SELL"):
-        raise Refused(321, f"Error validating request: the action {side!r} is neither BUY nor SELL")
+        raise invalid(f"the action {side!r} is neither BUY nor SELL")
     kind = str(said.get("orderType", "")).upper()
     if kind not in KINDS:
         raise Refused(387, f"Unsupported order type for this exchange and security type: {kind!r}")
@@ -170,7 +163,7 @@ def order_of(said: Said) -> Order:
         raise Refused(111, f"The order type {kind} and the time in force {tif} are not compatible")
     trigger_method = int(said.get("triggerMethod", 0))
     if trigger_method not in TRIGGER_METHODS:
-        raise Refused(321, f"Error validating request: trigger method {trigger_method} does not exist")
+        raise invalid(f"trigger method {trigger_method} does not exist")
     order = Order(
         side=side,  # type: ignore[arg-type]  # it is one of the two, see above
         quantity=_quantity(said),
@@ -215,20 +208,19 @@ def check_contract(order: Order, instrument: Instrument) -> None:
 def _complete(order: Order) -> None:
     """Raises Refused for an order that lacks what its type needs."""
     if order.kind in ("LMT", "STP LMT", "LIT") and order.limit is None:
-        raise Refused(321, f"Error validating request: a {order.kind} order needs a limit price (lmtPrice)")
+        raise invalid(f"a {order.kind} order needs a limit price (lmtPrice)")
     if order.kind in ("STP", "STP LMT", *TOUCHED) and order.stop is None:
-        raise Refused(321, f"Error validating request: a {order.kind} order needs a stop price (auxPrice)")
+        raise invalid(f"a {order.kind} order needs a stop price (auxPrice)")
     if order.kind in TRAILS and not order.stop and not order.trail_percent:
-        raise Refused(321, f"Error validating request: a {order.kind} order needs an amount (auxPrice) or a percentage")
+        raise invalid(f"a {order.kind} order needs an amount (auxPrice) or a percentage")
     if order.kind in TRAILS and order.trail_percent and not ZERO < order.trail_percent < 100:
-        raise Refused(321, f"Error validating request: a trailing percentage of {order.trail_percent}")
+        raise invalid(f"a trailing percentage of {order.trail_percent}")
     if order.kind == "TRAIL LIMIT" and order.limit_offset is None and (order.limit is None or order.trail_stop is None):
-        text = "a TRAIL LIMIT order needs lmtPriceOffset, or both lmtPrice and trailStopPrice"
-        raise Refused(321, f"Error validating request: {text}")
+        raise invalid("a TRAIL LIMIT order needs lmtPriceOffset, or both lmtPrice and trailStopPrice")
     if order.tif == "GTD" and not order.good_till:
         raise Refused(391, "The order has no good-till date (goodTillDate)")
     if order.oca_type not in (0, 1, 2, 3):
-        raise Refused(321, f"Error validating request: an OCA type of {order.oca_type}")
+        raise invalid(f"an OCA type of {order.oca_type}")
 
 
 def _quantity(said: Said) -> Decimal:
@@ -236,9 +228,9 @@ def _quantity(said: Said) -> Decimal:
     try:
         quantity = Decimal(text)
     except InvalidOperation:
-        raise Refused(321, f"Error validating request: {text[:20]!r} is no quantity") from None
+        raise invalid(f"{text[:20]!r} is no quantity") from None
     if not quantity.is_finite() or quantity < 0:
-        raise Refused(321, f"Error validating request: {text[:20]!r} is no quantity")
+        raise invalid(f"{text[:20]!r} is no quantity")
     if quantity == 0:
         raise Refused(434, "The order size cannot be zero.")
     return quantity
@@ -249,5 +241,5 @@ def _price(said: Said, name: str) -> Decimal | None:
     if price is None:
         return None
     if not isfinite(price):
-        raise Refused(321, f"Error validating request: {name} is {price}")
+        raise invalid(f"{name} is {price}")
     return Decimal(repr(float(price)))

@@ -7,7 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from services.simulator.protocol.requests_orders import deliver
-from services.simulator.trading.order import Refused, check_contract, order_of
+from services.simulator.refused import Refused
+from services.simulator.trading.order import check_contract, order_of
 from services.simulator.trouble.registry import Undo, check_of, step
 
 if TYPE_CHECKING:

@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 
 from services.base.clock import SECOND
 from services.simulator.market.contracts import Instrument
+from services.simulator.refused import Refused
 from services.simulator.trading.account import BASE_CURRENCY, CASH, Account, in_base
 from services.simulator.trading.commissions import commission
 from services.simulator.trading.desk import Desk
 from services.simulator.trading.events import Charged, Executed, OrderTold, Told
 from services.simulator.trading.ledger import ON_MARGIN, factor
 from services.simulator.trading.matching import Quote
-from services.simulator.trading.order import ZERO, Refused, order_of
+from services.simulator.trading.order import ZERO, order_of
 from tests.unit.simulator.test_encodings import ES, SPY
 
 SAP = Instrument(14204, "SAP", "SAP SE", 238.0, 0.01, 1_000_000, exchange="IBIS", currency="EUR", tick=0.02)
