@@ -55,7 +55,7 @@ class SymbolQuality(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tru
     stuck_seconds: float = 0.0  # longest time in which ticks came and no price moved
     ticks_by_hour: list[int] = []  # of each hour of the span
     usual_by_hour: list[float] = []  # the same on earlier days; empty: not known
-    clock_seconds: float | None = None  # how far receipt lags behind exchange time, in the middle
+    clock_seconds: float | None = None  # how far receipt lags behind exchange time in the middle, in the worst hour
     last: float | None = None  # last trade's price of the span, as IB sent it
     split: str | None = None  # the price jumped as in a split of this ratio, `4:1`
 

@@ -9,6 +9,7 @@ import msgspec
 
 from messages.events import MarketDataType, PriceSource
 from messages.generic import GenericTicks, Greeks
+from messages.quality import Mark
 
 UNVOUCHED: Final = "quotes_unvouched"
 """Metric in the sink's heartbeat: prices that the streams call current and that it does not vouch for in a file."""
@@ -115,6 +116,10 @@ class SymbolStatus(msgspec.Struct, frozen=True, kw_only=True):
     market_data_type: MarketDataType | None = None
     streaming: bool = True  # False: cut from the plan, served from snapshots by rotation
     gateway: str | msgspec.UnsetType = msgspec.UNSET  # where there are several: the one that serves it
+    marks: list[Mark] | msgspec.UnsetType = (
+        msgspec.UNSET
+    )  # what to look at in its data of today (UTC), as in the quality
+    # report; empty: nothing was found; absent: nobody has looked
 
 
 class LockOwner(msgspec.Struct, frozen=True, kw_only=True):

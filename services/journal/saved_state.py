@@ -37,7 +37,11 @@ _decode_version: Callable[[bytes], _Version] = decoder(_Version)
 
 def pack(state: msgspec.Struct) -> bytes:
     """The bytes to save: a checksum, and the state as msgpack."""
-    body = encode(state)
+    return sealed(encode(state))
+
+
+def sealed(body: bytes) -> bytes:
+    """The same for what is msgpack already."""
     return zlib.crc32(body).to_bytes(4, "little") + body
 
 
@@ -79,8 +83,13 @@ def read(path: Path, decode: Callable[[bytes], T]) -> T | None:
 
 def save(path: Path, state: msgspec.Struct) -> bool:
     """Replace the file. False, with a log line, when the disk refuses it."""
+    return put(path, encode(state))
+
+
+def put(path: Path, body: bytes) -> bool:
+    """The same for what is msgpack already."""
     try:
-        replace_file(path, pack(state))
+        replace_file(path, sealed(body))
     except OSError as error:
         _log().warning("state_not_saved", path=str(path), error=str(error))
         return False

@@ -3,6 +3,8 @@
 A fold of one gateway's stream `link`. Pure; used by `ibstream gaps` and by the web. Times are UTC nanoseconds.
 """
 
+from collections.abc import Iterable
+
 import msgspec
 
 from messages.events import AnyEvent, GapClosed, GapFilled, GapOpened
@@ -24,10 +26,14 @@ class Gap(msgspec.Struct, kw_only=True):
 class GapFold:
     """Two gateways may have a gap of one symbol at the same time: each has a fold of its own."""
 
-    def __init__(self, kept: int | None = None) -> None:
-        """`kept`: how many of the gaps that opened last are remembered; None: all."""
-        self._gaps: dict[tuple[str, int], Gap] = {}
+    def __init__(self, kept: int | None = None, known: Iterable[Gap] = ()) -> None:
+        """`kept`: how many of the gaps that opened last are remembered; None: all. `known`: the state of another."""
+        self._gaps = {(gap.symbol, gap.start): gap for gap in known}
         self._kept = kept
+
+    def state(self) -> list[Gap]:
+        """All that is remembered, in the order in which it became known."""
+        return list(self._gaps.values())
 
     def apply(self, event: AnyEvent) -> None:
         match event:

@@ -16,10 +16,11 @@ Nothing is altered or left out for what is found. Marks, and what sets them:
     zero_prices  a bid, ask or last of 0 (IB's own sign for "none" too: it is no data, and should be rare)
     stuck        ticks came for a minute, ten times as long as usual, and no price moved
     slow         an hour, or ten minutes of it at least, with less than a quarter of its usual ticks
-    clock        receipt is two seconds or more from the exchange's time
+    clock        receipt was two seconds or more from the exchange's time, in the middle of an hour
     split        the first trade is to the last one before as in a split (2:1 to 50:1, 3:2, and back), within 2 %
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import isfinite
 from typing import Final, NamedTuple
@@ -30,7 +31,7 @@ from messages.events import BarsReceived, Block, EventBlock, TickBlock
 from messages.quality import Hole, Mark, QualityReport, SymbolQuality
 from messages.topics import LINK, TICKS, kind, shard
 from services.base.clock import SECOND, iso
-from services.quotes.coverage import Coverage, Span, reasons
+from services.quotes.coverage import Coverage, CoverageState, Span, reasons
 from services.quotes.gaps import Gap, GapFold
 from services.quotes.quality_checks import CLOCK_STEPS, HOUR, MINUTE, Checks, TickChecks
 
@@ -60,6 +61,18 @@ class Usual(NamedTuple):
 
     by_hour: Sequence[float] = ()
     last: float | None = None  # price of the last trade
+
+
+class FoldState(msgspec.Struct, kw_only=True):
+    """A fold so far, to be saved."""
+
+    start: int
+    end: int
+    reached: int
+    coverage: CoverageState
+    ticks: dict[str, dict[str, Checks]]  # by gateway, as the others
+    gaps: dict[str, list[Gap]]
+    bars: dict[str, dict[int, tuple[float, float]]]
 
 
 class QualityFold:
@@ -97,6 +110,29 @@ class QualityFold:
         following.coverage, following._gaps = self.coverage, self._gaps
         following.coverage.forget(start)
         return following
+
+    def state(self) -> FoldState:
+        return FoldState(
+            start=self.start,
+            end=self.end,
+            reached=self._reached,
+            coverage=self.coverage.state,
+            ticks={gateway: checks.symbols for gateway, checks in self._ticks.items()},
+            gaps={gateway: fold.state() for gateway, fold in self._gaps.items()},
+            bars=self._bars,
+        )
+
+    @classmethod
+    def of(cls, state: FoldState) -> "QualityFold":
+        """The fold that said so of itself: it goes on as that one does."""
+        fold = cls(state.start, state.end)
+        fold.coverage.restore(state.coverage)
+        for gateway, symbols in state.ticks.items():
+            fold._checks(gateway).symbols = symbols
+        for gateway, gaps in state.gaps.items():
+            fold._gaps[gateway] = GapFold(GAPS_KEPT, gaps)
+        fold._bars, fold._reached = state.bars, state.reached
+        return fold
 
     def report(self, usual: Mapping[tuple[str, str], Usual] | None = None) -> QualityReport:
         """`usual` of gateway and symbol, from earlier days."""
@@ -204,19 +240,22 @@ class QualityFold:
             yield "zero_prices"
         if checks is not None and _is_stuck(checks):
             yield "stuck"
-        if self._is_slow(row):
+        if slow_hours(row, self._reached - self.start):
             yield "slow"
         if row.clock_seconds is not None and abs(row.clock_seconds) >= CLOCK_SECONDS:
             yield "clock"
         if row.split is not None:
             yield "split"
 
-    def _is_slow(self, row: SymbolQuality) -> bool:
-        for hour, (usual, ticks) in enumerate(zip(row.usual_by_hour, row.ticks_by_hour, strict=False)):
-            passed = min(self._reached - self.start - hour * HOUR, HOUR)
-            if usual >= SLOW_TICKS and passed >= SLOW_TIME and ticks < SLOW_SHARE * usual * passed / HOUR:
-                return True
-        return False
+
+def slow_hours(row: SymbolQuality, passed: int) -> list[int]:
+    """The hours of the span with few ticks. `passed`: nanoseconds of the span that are over."""
+    found = []
+    for hour, (usual, ticks) in enumerate(zip(row.usual_by_hour, row.ticks_by_hour, strict=False)):
+        part = min(passed - hour * HOUR, HOUR)
+        if usual >= SLOW_TICKS and part >= SLOW_TIME and ticks < SLOW_SHARE * usual * part / HOUR:
+            found.append(hour)
+    return found
 
 
 def _figures(checks: Checks) -> dict[str, object]:
@@ -239,8 +278,17 @@ def _seconds(time: int) -> float:
     return round(time / SECOND, _DIGITS)
 
 
-def _clock(counts: Mapping[int, int]) -> float | None:
-    """The middle difference. IB's time is cut to the second: half of one is no difference."""
+def _clock(by_hour: Mapping[int, Mapping[int, int]]) -> float | None:
+    """The middle difference, of the hour in which it was furthest; of all together where no hour tells."""
+    together: Counter[int] = Counter()
+    for counts in by_hour.values():
+        together.update(counts)
+    found = [middle for counts in by_hour.values() if (middle := _middle(counts)) is not None]
+    return max(found, key=abs, default=_middle(together))
+
+
+def _middle(counts: Mapping[int, int]) -> float | None:
+    """IB's time is cut to the second: half of one is no difference."""
     total = sum(counts.values())
     if total < CLOCK_COUNT:
         return None

@@ -9,7 +9,7 @@ import re
 from array import array
 from collections import Counter
 from math import inf, isfinite
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -33,6 +33,11 @@ from messages.fields import (
 from messages.quality import Outlier
 from messages.ticks import column, symbol_ids
 from services.base.clock import SECOND, iso
+
+if TYPE_CHECKING:
+    Floats = array[float]
+else:
+    Floats = array  # which msgspec can name; `array` takes no type at run time
 
 HOUR: Final = 3600 * SECOND
 MINUTE: Final = 60 * SECOND
@@ -98,8 +103,8 @@ class Checks(msgspec.Struct):
 
     start: int  # of the span
     hours: list[int]  # ticks in each hour
-    lows: "array[float]"  # of the trades of each minute; empty before the first
-    highs: "array[float]"
+    lows: Floats  # of the trades of each minute, as far as there were any; infinite without one
+    highs: Floats
     bid: Track = msgspec.field(default_factory=Track)
     ask: Track = msgspec.field(default_factory=Track)
     last: Track = msgspec.field(default_factory=Track)
@@ -118,14 +123,14 @@ class Checks(msgspec.Struct):
     unmoved: int = 0  # of it since the last move
     stuck: int = 0  # the longest of those
     exchange_time: float = 0.0
-    clock: dict[int, int] = {}  # receipt less exchange time, in parts of a second: how often
+    clock: dict[int, dict[int, int]] = {}  # by hour: receipt less exchange time, in parts of a second, and how often
     first_last: float | None = None
     newest_last: float | None = None
     close: float | None = None  # of the session before, as IB says
 
     def begin(self, ticks: int, time: int) -> None:
         """A block with so many ticks of the symbol: what stood until now, stood for that long."""
-        self.hours[min(max(time - self.start, 0) // HOUR, len(self.hours) - 1)] += ticks
+        self.hours[self._hour(time)] += ticks
         passed = min(max(time - self.touched, 0), LONGEST_STEP) if self.touched else 0
         self.touched = time
         self.active += passed
@@ -168,7 +173,8 @@ class Checks(msgspec.Struct):
         if seconds > self.exchange_time > 0:
             parts = (time - int(seconds) * SECOND) * CLOCK_STEPS // SECOND
             parts = max(-CLOCK_FURTHEST, min(CLOCK_FURTHEST, parts))
-            self.clock[parts] = self.clock.get(parts, 0) + 1
+            counts = self.clock.setdefault(self._hour(time), {})
+            counts[parts] = counts.get(parts, 0) + 1
         self.exchange_time = seconds
 
     def compare(self) -> None:
@@ -180,14 +186,21 @@ class Checks(msgspec.Struct):
             self.locked += standing == 2
             self.standing = standing
 
+    def _hour(self, time: int) -> int:
+        """Of the span."""
+        return min(max(time - self.start, 0) // HOUR, len(self.hours) - 1)
+
     def _traded(self, price: float, time: int) -> None:
         if self.first_last is None:
             self.first_last = price
         self.newest_last = price
-        minute = (time - self.start) // MINUTE
-        if 0 <= minute < len(self.lows):
-            self.lows[minute] = min(self.lows[minute], price)
-            self.highs[minute] = max(self.highs[minute], price)
+        minute = max(time - self.start, 0) // MINUTE
+        missing = minute + 1 - len(self.lows)
+        if missing > 0:
+            self.lows.extend([inf] * missing)
+            self.highs.extend([-inf] * missing)
+        self.lows[minute] = min(self.lows[minute], price)
+        self.highs[minute] = max(self.highs[minute], price)
 
 
 class TickChecks:
@@ -197,7 +210,6 @@ class TickChecks:
         self.symbols: dict[str, Checks] = {}
         self._start = start
         self._hours = max(1, -(-(end - start) // HOUR))
-        self._minutes = -(-(end - start) // MINUTE)
 
     def apply(self, block: TickBlock) -> None:
         """Fold one block of the span; blocks come in order. Raises ValueError, and changes nothing, for a block that
@@ -239,6 +251,5 @@ class TickChecks:
     def _checks(self, name: str) -> Checks:
         found = self.symbols.get(name)
         if found is None:
-            lows, highs = array("d", [inf]) * self._minutes, array("d", [-inf]) * self._minutes
-            found = self.symbols[name] = Checks(self._start, [0] * self._hours, lows, highs)
+            found = self.symbols[name] = Checks(self._start, [0] * self._hours, array("d"), array("d"))
         return found

@@ -81,6 +81,7 @@ class Supervisor:
         self._arriving: dict[str, int] = {}  # what the sink must have applied before all is called connected
         self._arrived = False
         self._vouched_at = at  # when the sink last vouched for all that is current
+        self.marks: status.Marks = {}
         self.verdict = Verdict("starting", "service_starting", "the supervisor starts")
 
     # --- what comes in ---
@@ -192,6 +193,7 @@ class Supervisor:
             api_mode=self._settings.api_mode,
             lock=self._lock,
             good_until=self._good_until(now),
+            marks=self.marks,
         )
 
     def touched(self, now: int) -> str:

@@ -17,7 +17,6 @@ from messages.codec import decode_heartbeat, encode
 from messages.control import Accepted, AnyMessage, ComputePlan, Failed
 from messages.errors import IbStreamError
 from messages.events import AlertFired, Block, ControlEvent, EventBlock, ServiceChanged, StatusChanged
-from messages.quality import QualityReport
 from messages.topics import (
     CONTROL,
     HEARTBEAT_PREFIX,
@@ -43,7 +42,7 @@ from services.supervisor.core import Record, Supervisor, Validate
 from services.supervisor.facts import VERSION, Facts
 from services.supervisor.housekeeping import Housekeeping
 from services.supervisor.price_alerts import PriceAlerts
-from services.supervisor.quality import QualityAlerts, QualityWatch, metrics_of
+from services.supervisor.quality import Findings, QualityAlerts, QualityWatch, metrics_of
 
 log = structlog.get_logger()
 
@@ -260,9 +259,14 @@ class SupervisorService:
         streams = [sharded(TICKS, gateway) for gateway in self._settings.gateway_names]
         return not any(writer_of(stream) in self._settings.peers for stream in streams)
 
-    def _tell_quality(self, report: QualityReport) -> None:
-        self._service.metrics.update(metrics_of(report))
-        alert = self._quality_alerts.decide(report, self._service.clock.monotonic())
+    def _tell_quality(self, found: Findings | None) -> None:
+        marks = found.marks if found is not None else {}
+        self._changed |= marks != self._core.marks
+        self._core.marks = marks
+        if found is None:
+            return
+        self._service.metrics.update(metrics_of(found.lately))
+        alert = self._quality_alerts.decide(found.lately, self._service.clock.monotonic())
         if alert is None:
             return
         log.warning("data_quality", text=alert.text)

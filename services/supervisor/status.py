@@ -5,18 +5,22 @@ unknown codes included; only those of class `info` (2104, 2106, 2107, 2158 and t
 is well) are left out.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Literal
 
 from msgspec import UNSET
 
 from messages.events import CutSymbol, Plan, PlannedSymbol, PriceSource
 from messages.fields import SOURCES
+from messages.quality import Mark
 from messages.topics import kind, shard
 from messages.views import LinkStatus, LockOwner, ServiceStatus, Status, SymbolStatus
 from services.base.clock import SECOND, iso
 from services.supervisor.facts import Facts, LinkFacts, SymbolFact
 from services.supervisor.verdict import Verdict
+
+Marks = Mapping[str, list[Mark]]
+"""What to look at in the data of each symbol; one that is missing was not looked at."""
 
 STATE_SOURCE: dict[str, PriceSource] = {"snapshot": "ib_snapshot", "history": "ib_history"}
 
@@ -30,11 +34,12 @@ def build(
     api_mode: Literal["mock", "ib"],
     lock: LockOwner,
     good_until: int | None = None,
+    marks: Marks | None = None,
 ) -> Status:
-    """The whole status at `now` (UTC ns), vouched for until `good_until`."""
+    """The whole status at `now` (UTC ns), vouched for until `good_until`; with the `marks` of each symbol's data."""
     gateways = {shard(name): service for name, service in services.items() if kind(name) == "gateway"}
     down = {name for name, service in gateways.items() if service.state == "down"}
-    symbols = symbol_statuses(facts, now, api_mode, down)
+    symbols = symbol_statuses(facts, now, api_mode, down, marks or {})
     several = [name for name in gateways if name]
     plan = facts.plan
     return Status(
@@ -66,7 +71,9 @@ def build(
     )
 
 
-def symbol_statuses(facts: Facts, now: int, api_mode: str, down: Collection[str] = ()) -> dict[str, SymbolStatus]:
+def symbol_statuses(
+    facts: Facts, now: int, api_mode: str, down: Collection[str], marks: Marks
+) -> dict[str, SymbolStatus]:
     """Each symbol that is planned for streaming or cut from it; none while nothing is wanted. `down`: the names of
     the gateways that are not there."""
     plan = facts.plan
@@ -77,13 +84,19 @@ def symbol_statuses(facts: Facts, now: int, api_mode: str, down: Collection[str]
     planned: list[tuple[PlannedSymbol | CutSymbol, bool]] = [(symbol, True) for symbol in plan.symbols]
     planned += [(symbol, False) for symbol in plan.cut]
     return {
-        symbol.symbol: _symbol_status(symbol, streamed, facts, now, mock, symbol.gateway in down)
+        symbol.symbol: _symbol_status(symbol, streamed, facts, now, mock, symbol.gateway in down, marks)
         for symbol, streamed in planned
     }
 
 
 def _symbol_status(
-    planned: PlannedSymbol | CutSymbol, streamed: bool, facts: Facts, now: int, mock: bool, gateway_down: bool
+    planned: PlannedSymbol | CutSymbol,
+    streamed: bool,
+    facts: Facts,
+    now: int,
+    mock: bool,
+    gateway_down: bool,
+    marks: Marks,
 ) -> SymbolStatus:
     name = planned.symbol
     fact = facts.fact(planned)
@@ -101,6 +114,7 @@ def _symbol_status(
         market_data_type=said.market_data_type if said is not None else None,
         streaming=streamed and (said is None or said.state != "over_limit"),
         gateway=planned.gateway or UNSET,
+        marks=marks.get(name, UNSET),
     )
 
 

@@ -1,4 +1,5 @@
-"""`GET quality`: what a day's data is worth. Today's report goes on where the last question left it."""
+"""`GET quality`: what a day's data is worth. Today's report goes on where the last question left it, or the supervisor,
+whichever read further."""
 
 import threading
 from typing import Annotated, Any, Final
@@ -7,6 +8,7 @@ from fastapi import APIRouter, FastAPI, Query
 from starlette.responses import Response
 
 from messages.codec import encode_json
+from messages.errors import IbStreamError
 from messages.quality import QualityReport
 from services.base.clock import utc_day
 from services.quotes.past_quality import DAY, QualityReader, day_report, day_start
@@ -50,6 +52,9 @@ EXAMPLE: Final[dict[str, Any]] = {
 }
 
 
+READ_SECONDS: Final = 20.0  # of today, for one answer: the next one goes on from there
+
+
 class Days:
     """Reports of days; called on the threads that read the journal."""
 
@@ -63,7 +68,11 @@ class Days:
         if day != utc_day(now):
             return day_report(self._journal_dir, day, now)
         with self._lock:
-            return encode_json(self._today.report(day_start(day)))
+            start = day_start(day)
+            if not self._today.advance(start, READ_SECONDS):
+                sentence = f"the ticks of {day} so far are still being read: ask again"
+                raise IbStreamError("journal_unavailable", sentence, "day")
+            return encode_json(self._today.report(start))
 
 
 def install(app: FastAPI, backend: Backend) -> None:
@@ -76,7 +85,7 @@ def install(app: FastAPI, backend: Backend) -> None:
         description=(
             "Coverage and gaps, crossed and locked quotes, outliers, stuck and zero prices, the number of ticks beside"
             " the usual one, the clock, and what looks like a split. A mark says what to look at, and nothing of the"
-            " price of now. The first question of a day that is not over reads all of it."
+            " price of now. Of today it costs what came since the supervisor looked last, which is minutes."
         ),
         responses=answer(QualityReport, "The report", EXAMPLE)
         | failures(*ALWAYS, "past_deleted", "journal_damaged", "journal_unavailable", checked=True),

@@ -307,6 +307,82 @@ def test_a_reader_that_goes_on_for_hours_keeps_no_more_than_its_span_needs(tmp_p
         writer.close()
 
 
+def test_a_clock_that_was_off_for_an_hour_is_seen_in_a_day_of_good_ones() -> None:
+    def told(ahead: float, since: int) -> list[list[Any]]:
+        times = (NOW // SECOND + since + number for number in range(40))
+        return [[("SPY", LAST_TIME, float(time) - ahead)] for time in times]
+
+    fold = QualityFold(START, START + DAY)
+    for hour in range(5):
+        for number, block in enumerate(told(5 if hour == 1 else 0, hour * 3600)):
+            time = NOW + (hour * 3600 + number) * SECOND
+            fold.apply("ticks", ticks(block, seq=1 + hour * 100 + number, time=time))
+    (found,) = fold.report().symbols
+    assert (found.clock_seconds, found.marks) == (4.5, ["clock"])
+
+
+def read_ticks(reader: QualityReader, now: int) -> tuple[bytes, int]:
+    """The report, and how many ticks were read for it."""
+    read = 0
+
+    def note(what: str, done: int, _of: int) -> None:
+        nonlocal read
+        read = max(read, done + 1 if what == "reading ticks" else 0)
+
+    return encode_json(reader.report(now, note)), read
+
+
+def test_what_one_reader_saved_another_begins_with(tmp_path: Path) -> None:
+    writers = {stream: TestWriter(tmp_path, stream, blocks[0].time) for stream, blocks in world().items()}
+    first = QualityReader(tmp_path, DAY)
+    beside = QualityReader(tmp_path, DAY)
+    for number in range(150):
+        for stream, blocks in world().items():
+            if number < len(blocks):
+                writers[stream]._append(blocks[number])
+        if number == 10:
+            beside.report(NOW)
+        if number == 140:
+            first.report(NOW)
+            assert first.save()
+    whole, all_ticks = read_ticks(QualityReader(tmp_path, DAY, fresh=True), NOW)
+    for reader in (QualityReader(tmp_path, DAY), beside, first):
+        report, read = read_ticks(reader, NOW)
+        assert report == whole
+        assert 0 < read < all_ticks / 10
+    (tmp_path / "quality" / "now.state").write_bytes(b"torn")
+    assert read_ticks(QualityReader(tmp_path, DAY), NOW) == (whole, all_ticks)
+    for writer in writers.values():
+        writer.close()
+
+
+def test_what_was_saved_of_another_journal_or_day_is_not_believed(tmp_path: Path) -> None:
+    written(tmp_path, days=2)
+    later = QualityReader(tmp_path, DAY)
+    later.report(NOW + DAY)
+    later.save()
+    assert day_report(tmp_path, "2026-01-05", NOW) == day_report(tmp_path, "2026-01-05", NOW, kept=False)
+    following = encode_json(QualityReader(tmp_path, DAY).report(NOW + 2 * DAY))  # of the day after: begun with it
+    assert following == encode_json(QualityReader(tmp_path, DAY, fresh=True).report(NOW + 2 * DAY))
+    other = tmp_path / "other"
+    writer = TestWriter(other, "ticks", NOW + DAY)
+    writer.ticks([("NEW", LAST, 5.0, 1.0)], time=NOW + DAY)
+    writer.close()
+    (other / "quality").mkdir()
+    shutil.copy(tmp_path / "quality" / "now.state", other / "quality")
+    assert [row.symbol for row in QualityReader(other, DAY).report(NOW + DAY).symbols] == ["NEW"]
+
+
+def test_reading_a_long_day_goes_on_where_its_time_was_over(tmp_path: Path) -> None:
+    written(tmp_path)
+    reader = QualityReader(tmp_path, DAY)
+    looks = 1
+    while not reader.advance(NOW, seconds=0):
+        looks += 1
+    assert looks > 10
+    assert encode_json(reader.report(NOW)) == encode_json(QualityReader(tmp_path, DAY, fresh=True).report(NOW))
+
+
 def test_every_mark_is_described() -> None:
     import services.quotes.quality
 

@@ -548,6 +548,7 @@ export interface SymbolStatus {
   market_data_type?: 'delayed' | 'delayed_frozen' | 'frozen' | 'realtime' | null
   streaming?: boolean
   gateway?: string
+  marks?: ('blind' | 'clock' | 'crossed' | 'locked' | 'off_bars' | 'outliers' | 'slow' | 'split' | 'stuck' | 'zero_prices')[]
 }
 
 /**
