@@ -5,7 +5,7 @@ stock, invented by its name when somebody asks for it. `Master.find` answers wha
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from services.simulator.market.identity import invented_ticker, is_derived, is_ticker
 
@@ -113,6 +113,19 @@ class Instrument:
     @property
     def contract_month(self) -> str:
         return self.expiry[:6]
+
+
+def us_stock(
+    con_id: int, symbol: str, name: str, price: float, daily: float, volume: int, primary: str, **more: Any
+) -> Instrument:
+    """A stock or ETF that is listed in the US, on `primary`."""
+    nasdaq = primary == "NASDAQ"
+    trading_class = "NMS" if nasdaq else symbol.replace(" ", "")
+    return Instrument(
+        con_id, symbol, name, price, daily, volume, primary=primary, spread=max(1, round(price / 250)),
+        farm="usfarm" if nasdaq else "usfarm.nj", local_symbol=symbol, trading_class=trading_class,
+        market_name=trading_class, **more,
+    )  # fmt: skip
 
 
 class Wanted(NamedTuple):

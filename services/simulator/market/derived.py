@@ -61,52 +61,26 @@ def _option(under: Instrument, expiry: str, strike: float, right: str) -> Instru
     root = under.symbol.replace(" ", "")
     local_symbol = f"{root:<6}{expiry[2:]}{right}{round(strike * 1000):08d}"
     return replace(
-        under,
-        con_id=derived_id(local_symbol),
-        sec_type="OPT",
-        exchange="SMART",
-        primary="",
-        volume=2_000,
-        tick=0.01,
-        decimals=2,
-        spread=max(2, round(under.price / 40)),
-        stock_type="",
-        multiplier="100",
-        expiry=expiry,
-        strike=strike,
-        right=right,
-        local_symbol=local_symbol,
-        trading_class=root,
-        market_name=root,
-        under_con_id=under.con_id,
-        under_symbol=under.symbol,
-        under_sec_type=under.sec_type,
-        under=under,
-        isin="",
-        invented=False,
-        called=local_symbol,
-    )
+        under, con_id=derived_id(local_symbol), sec_type="OPT", exchange="SMART", primary="", volume=2_000, tick=0.01,
+        decimals=2, spread=max(2, round(under.price / 40)), stock_type="", multiplier="100", expiry=expiry,
+        strike=strike, right=right, local_symbol=local_symbol, trading_class=root, market_name=root,
+        under_con_id=under.con_id, under_symbol=under.symbol, under_sec_type=under.sec_type, under=under, isin="",
+        invented=False, called=local_symbol,
+    )  # fmt: skip
 
 
 def future_options(under: Instrument) -> list[Instrument]:
     """The options of a future, which end with it."""
-    return [
-        replace(
-            _option(under, under.expiry, strike, right),
-            sec_type="FOP",
-            exchange=under.exchange,
-            volume=5_000,
-            multiplier=under.multiplier,
-            local_symbol=f"{under.local_symbol} {right}{strike:g}",
-            trading_class=under.symbol,
-            market_name=under.symbol,
-            farm=under.farm,
-            called=f"{under.local_symbol} {right}{strike:g}",
-            con_id=derived_id(f"{under.local_symbol} {right}{strike:g}"),
-        )
-        for strike in strikes(under)
-        for right in ("C", "P")
-    ]
+    return [_future_option(under, strike, right) for strike in strikes(under) for right in ("C", "P")]
+
+
+def _future_option(under: Instrument, strike: float, right: str) -> Instrument:
+    called = f"{under.local_symbol} {right}{strike:g}"
+    return replace(
+        _option(under, under.expiry, strike, right), con_id=derived_id(called), sec_type="FOP",
+        exchange=under.exchange, volume=5_000, multiplier=under.multiplier, local_symbol=called,
+        trading_class=under.symbol, market_name=under.symbol, farm=under.farm, called=called,
+    )  # fmt: skip
 
 
 def ends_at(option: Instrument) -> int:

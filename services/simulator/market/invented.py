@@ -4,7 +4,7 @@ could be true, an exchange, a long name, an ISIN whose digits check and a contra
 
 import random
 
-from services.simulator.market.contracts import Instrument
+from services.simulator.market.contracts import Instrument, us_stock
 from services.simulator.market.identity import invented_id, invented_isin
 
 _TRADES = ("HOLDINGS", "INDUSTRIES", "TECHNOLOGIES", "RESOURCES", "PHARMACEUTICALS", "FINANCIAL", "ENERGY", "BRANDS",
@@ -17,22 +17,9 @@ def invent(ticker: str) -> Instrument:
     dice = random.Random(f"stock {ticker}")  # noqa: S311 - prices, not secrets
     price = round(min(900.0, max(2.5, dice.lognormvariate(3.7, 0.9))), 2)
     primary = "NASDAQ" if dice.random() < 0.5 else "NYSE"
-    trading_class = "NMS" if primary == "NASDAQ" else ticker.replace(" ", "")
-    return Instrument(
-        con_id=invented_id(ticker),
-        symbol=ticker,
-        name=f"{ticker} {dice.choice(_TRADES)} {dice.choice(_FORMS)}",
-        price=price,
-        daily=dice.uniform(0.009, 0.035),
-        volume=int(min(30e6, max(150e3, dice.lognormvariate(14.5, 1.0)))),
-        primary=primary,
-        spread=max(1, round(price / 250)),
-        farm="usfarm" if primary == "NASDAQ" else "usfarm.nj",
-        stock_type="COMMON",
-        industry="Simulated",
-        local_symbol=ticker,
-        trading_class=trading_class,
-        market_name=trading_class,
-        isin=invented_isin(ticker),
-        invented=True,
-    )
+    name = f"{ticker} {dice.choice(_TRADES)} {dice.choice(_FORMS)}"
+    daily, volume = dice.uniform(0.009, 0.035), int(min(30e6, max(150e3, dice.lognormvariate(14.5, 1.0))))
+    return us_stock(
+        invented_id(ticker), ticker, name, price, daily, volume, primary,
+        stock_type="COMMON", industry="Simulated", isin=invented_isin(ticker), invented=True,
+    )  # fmt: skip

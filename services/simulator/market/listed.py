@@ -6,119 +6,68 @@ real ones, so that a client's stored ids find them.
 
 from collections.abc import Iterator
 from datetime import date
+from typing import Any
 
-from services.simulator.market.contracts import Instrument
+from services.simulator.market.contracts import Instrument, us_stock
 from services.simulator.market.derived import third_friday
 from services.simulator.market.identity import invented_isin
 
 _MONTH_CODES = "FGHJKMNQUVXZ"
 
-# symbol, name, primary exchange, farm, price, volatility a day in %, million shares a day
+# symbol, name, primary exchange, price, volatility a day in %, million shares a day, kind, and where they are known the
+# contract id and ISIN as Interactive Brokers and the registrars have them
 _STOCKS = """
-SPY|SPDR S&P 500 ETF TRUST|ARCA|585|0.9|62|ETF
-QQQ|INVESCO QQQ TRUST SERIES 1|NASDAQ|512|1.2|41|ETF
-IWM|ISHARES RUSSELL 2000 ETF|ARCA|222|1.3|29|ETF
-DIA|SPDR DJIA TRUST|ARCA|428|0.8|3|ETF
-VTI|VANGUARD TOTAL STOCK MKT ETF|ARCA|290|0.9|3|ETF
-VOO|VANGUARD S&P 500 ETF|ARCA|538|0.9|6|ETF
-EFA|ISHARES MSCI EAFE ETF|ARCA|77|0.9|15|ETF
-EEM|ISHARES MSCI EMERGING MARKETS|ARCA|43|1.1|27|ETF
-TLT|ISHARES 20+ YEAR TREASURY BD|NASDAQ|89|0.9|38|ETF
-IEF|ISHARES 7-10 YEAR TREASURY B|NASDAQ|93|0.4|7|ETF
-SHY|ISHARES 1-3 YEAR TREASURY BO|NASDAQ|82|0.1|4|ETF
-BIL|SPDR BLOOMBERG 1-3 MONTH T-B|ARCA|91.5|0.02|8|ETF
-LQD|ISHARES IBOXX INVESTMENT GRA|ARCA|108|0.4|25|ETF
-HYG|ISHARES IBOXX HIGH YLD CORP|ARCA|79|0.4|37|ETF
-GLD|SPDR GOLD SHARES|ARCA|246|1.0|9|ETF
-SLV|ISHARES SILVER TRUST|ARCA|27|1.7|18|ETF
-USO|UNITED STATES OIL FUND LP|ARCA|74|1.9|4|ETF
-VNQ|VANGUARD REAL ESTATE ETF|ARCA|90|1.1|4|ETF
-XLK|TECHNOLOGY SELECT SECT SPDR|ARCA|233|1.3|5|ETF
-XLF|FINANCIAL SELECT SECTOR SPDR|ARCA|48|1.0|37|ETF
-XLE|ENERGY SELECT SECTOR SPDR|ARCA|87|1.3|14|ETF
-XLV|HEALTH CARE SELECT SECTOR|ARCA|138|0.8|8|ETF
-AAPL|APPLE INC|NASDAQ|243|1.4|46|COMMON
-MSFT|MICROSOFT CORP|NASDAQ|421|1.3|19|COMMON
-NVDA|NVIDIA CORP|NASDAQ|137|2.6|210|COMMON
-AMZN|AMAZON.COM INC|NASDAQ|222|1.6|37|COMMON
-GOOGL|ALPHABET INC-CL A|NASDAQ|192|1.6|26|COMMON
-META|META PLATFORMS INC-CLASS A|NASDAQ|604|1.8|13|COMMON
-TSLA|TESLA INC|NASDAQ|394|3.4|88|COMMON
-AVGO|BROADCOM INC|NASDAQ|229|2.4|24|COMMON
-BRK B|BERKSHIRE HATHAWAY INC-CL B|NYSE|453|0.9|4|COMMON
-JPM|JPMORGAN CHASE & CO|NYSE|241|1.3|9|COMMON
-V|VISA INC-CLASS A SHARES|NYSE|314|1.1|6|COMMON
-MA|MASTERCARD INC - A|NYSE|521|1.1|2.5|COMMON
-XOM|EXXON MOBIL CORP|NYSE|107|1.3|15|COMMON
-CVX|CHEVRON CORP|NYSE|147|1.2|8|COMMON
-UNH|UNITEDHEALTH GROUP INC|NYSE|512|1.6|4|COMMON
-JNJ|JOHNSON & JOHNSON|NYSE|144|0.9|7|COMMON
-PG|PROCTER & GAMBLE CO/THE|NYSE|166|0.9|6|COMMON
-KO|COCA-COLA CO/THE|NYSE|62|0.8|15|COMMON
-PEP|PEPSICO INC|NASDAQ|149|0.9|6|COMMON
-WMT|WALMART INC|NYSE|91|1.1|17|COMMON
-HD|HOME DEPOT INC|NYSE|389|1.2|3.5|COMMON
-DIS|WALT DISNEY CO/THE|NYSE|111|1.4|9|COMMON
-BAC|BANK OF AMERICA CORP|NYSE|44|1.4|36|COMMON
-INTC|INTEL CORP|NASDAQ|20|2.6|70|COMMON
-AMD|ADVANCED MICRO DEVICES|NASDAQ|125|2.6|39|COMMON
-NFLX|NETFLIX INC|NASDAQ|881|1.7|3.5|COMMON
-F|FORD MOTOR CO|NYSE|9.9|1.8|54|COMMON
-T|AT&T INC|NYSE|22.7|1.2|33|COMMON
-IBM|INTL BUSINESS MACHINES CORP|NYSE|224|1.3|4|COMMON
-"""
-
-# Contract ids and ISINs as Interactive Brokers and the registrars have them; a stock that is not here has an own id.
-_IDENTITIES = """
-SPY|756733|US78462F1030
-QQQ|320227571|US46090E1038
-IWM|9579970|US4642876555
-DIA|73128548|US78467X1090
-VTI|12340041|US9229087690
-VOO|136155102|US9229083632
-EFA||US4642874659
-EEM||US4642872349
-TLT|15547841|US4642874329
-IEF||US4642874402
-SHY||US4642874576
-LQD||US4642872422
-HYG|43652089|US4642885135
-GLD|51529211|US78463V1070
-SLV|39039301|US46428Q1094
-VNQ||US9229085538
-XLK||US81369Y8030
-XLF||US81369Y6059
-XLE||US81369Y5069
-XLV||US81369Y2090
-AAPL|265598|US0378331005
-MSFT|272093|US5949181045
-NVDA|4815747|US67066G1040
-AMZN|3691937|US0231351067
-GOOGL|208813719|US02079K3059
-META|107113386|US30303M1027
-TSLA|76792991|US88160R1014
-AVGO||US11135F1012
-BRK B|72063691|US0846707026
-JPM|1520593|US46625H1005
-V|49462172|US92826C8394
-MA||US57636Q1040
-XOM|13977|US30231G1022
-CVX||US1667641005
-UNH||US91324P1021
-JNJ||US4781601046
-PG||US7427181091
-KO||US1912161007
-PEP||US7134481081
-WMT|13824|US9311421039
-HD||US4370761029
-DIS|6459|US2546871060
-BAC|10098|US0605051046
-INTC|270639|US4581401001
-AMD|4391|US0079031078
-NFLX|15124833|US64110L1061
-F|9599491|US3453708600
-T||US00206R1023
-IBM|8314|US4592001014
+SPY|SPDR S&P 500 ETF TRUST|ARCA|585|0.9|62|ETF|756733|US78462F1030
+QQQ|INVESCO QQQ TRUST SERIES 1|NASDAQ|512|1.2|41|ETF|320227571|US46090E1038
+IWM|ISHARES RUSSELL 2000 ETF|ARCA|222|1.3|29|ETF|9579970|US4642876555
+DIA|SPDR DJIA TRUST|ARCA|428|0.8|3|ETF|73128548|US78467X1090
+VTI|VANGUARD TOTAL STOCK MKT ETF|ARCA|290|0.9|3|ETF|12340041|US9229087690
+VOO|VANGUARD S&P 500 ETF|ARCA|538|0.9|6|ETF|136155102|US9229083632
+EFA|ISHARES MSCI EAFE ETF|ARCA|77|0.9|15|ETF||US4642874659
+EEM|ISHARES MSCI EMERGING MARKETS|ARCA|43|1.1|27|ETF||US4642872349
+TLT|ISHARES 20+ YEAR TREASURY BD|NASDAQ|89|0.9|38|ETF|15547841|US4642874329
+IEF|ISHARES 7-10 YEAR TREASURY B|NASDAQ|93|0.4|7|ETF||US4642874402
+SHY|ISHARES 1-3 YEAR TREASURY BO|NASDAQ|82|0.1|4|ETF||US4642874576
+BIL|SPDR BLOOMBERG 1-3 MONTH T-B|ARCA|91.5|0.02|8|ETF||
+LQD|ISHARES IBOXX INVESTMENT GRA|ARCA|108|0.4|25|ETF||US4642872422
+HYG|ISHARES IBOXX HIGH YLD CORP|ARCA|79|0.4|37|ETF|43652089|US4642885135
+GLD|SPDR GOLD SHARES|ARCA|246|1.0|9|ETF|51529211|US78463V1070
+SLV|ISHARES SILVER TRUST|ARCA|27|1.7|18|ETF|39039301|US46428Q1094
+USO|UNITED STATES OIL FUND LP|ARCA|74|1.9|4|ETF||
+VNQ|VANGUARD REAL ESTATE ETF|ARCA|90|1.1|4|ETF||US9229085538
+XLK|TECHNOLOGY SELECT SECT SPDR|ARCA|233|1.3|5|ETF||US81369Y8030
+XLF|FINANCIAL SELECT SECTOR SPDR|ARCA|48|1.0|37|ETF||US81369Y6059
+XLE|ENERGY SELECT SECTOR SPDR|ARCA|87|1.3|14|ETF||US81369Y5069
+XLV|HEALTH CARE SELECT SECTOR|ARCA|138|0.8|8|ETF||US81369Y2090
+AAPL|APPLE INC|NASDAQ|243|1.4|46|COMMON|265598|US0378331005
+MSFT|MICROSOFT CORP|NASDAQ|421|1.3|19|COMMON|272093|US5949181045
+NVDA|NVIDIA CORP|NASDAQ|137|2.6|210|COMMON|4815747|US67066G1040
+AMZN|AMAZON.COM INC|NASDAQ|222|1.6|37|COMMON|3691937|US0231351067
+GOOGL|ALPHABET INC-CL A|NASDAQ|192|1.6|26|COMMON|208813719|US02079K3059
+META|META PLATFORMS INC-CLASS A|NASDAQ|604|1.8|13|COMMON|107113386|US30303M1027
+TSLA|TESLA INC|NASDAQ|394|3.4|88|COMMON|76792991|US88160R1014
+AVGO|BROADCOM INC|NASDAQ|229|2.4|24|COMMON||US11135F1012
+BRK B|BERKSHIRE HATHAWAY INC-CL B|NYSE|453|0.9|4|COMMON|72063691|US0846707026
+JPM|JPMORGAN CHASE & CO|NYSE|241|1.3|9|COMMON|1520593|US46625H1005
+V|VISA INC-CLASS A SHARES|NYSE|314|1.1|6|COMMON|49462172|US92826C8394
+MA|MASTERCARD INC - A|NYSE|521|1.1|2.5|COMMON||US57636Q1040
+XOM|EXXON MOBIL CORP|NYSE|107|1.3|15|COMMON|13977|US30231G1022
+CVX|CHEVRON CORP|NYSE|147|1.2|8|COMMON||US1667641005
+UNH|UNITEDHEALTH GROUP INC|NYSE|512|1.6|4|COMMON||US91324P1021
+JNJ|JOHNSON & JOHNSON|NYSE|144|0.9|7|COMMON||US4781601046
+PG|PROCTER & GAMBLE CO/THE|NYSE|166|0.9|6|COMMON||US7427181091
+KO|COCA-COLA CO/THE|NYSE|62|0.8|15|COMMON||US1912161007
+PEP|PEPSICO INC|NASDAQ|149|0.9|6|COMMON||US7134481081
+WMT|WALMART INC|NYSE|91|1.1|17|COMMON|13824|US9311421039
+HD|HOME DEPOT INC|NYSE|389|1.2|3.5|COMMON||US4370761029
+DIS|WALT DISNEY CO/THE|NYSE|111|1.4|9|COMMON|6459|US2546871060
+BAC|BANK OF AMERICA CORP|NYSE|44|1.4|36|COMMON|10098|US0605051046
+INTC|INTEL CORP|NASDAQ|20|2.6|70|COMMON|270639|US4581401001
+AMD|ADVANCED MICRO DEVICES|NASDAQ|125|2.6|39|COMMON|4391|US0079031078
+NFLX|NETFLIX INC|NASDAQ|881|1.7|3.5|COMMON|15124833|US64110L1061
+F|FORD MOTOR CO|NYSE|9.9|1.8|54|COMMON|9599491|US3453708600
+T|AT&T INC|NYSE|22.7|1.2|33|COMMON||US00206R1023
+IBM|INTL BUSINESS MACHINES CORP|NYSE|224|1.3|4|COMMON|8314|US4592001014
 """
 
 # symbol, name, exchange, currency, price, volatility a day in %, millions a day, tick, farm, contract id, ISIN
@@ -177,124 +126,53 @@ _CRYPTO = (
 
 def usual(today: date) -> Iterator[Instrument]:
     """What the simulator trades by itself; futures expire on `today` or later."""
-    known = _identities()
     for number, line in enumerate(_STOCKS.strip().splitlines(), 1):
-        symbol, name, primary, price, daily, millions, kind = line.split("|")
-        trading_class = "NMS" if primary == "NASDAQ" else symbol.replace(" ", "")
-        yield Instrument(
-            con_id=known.get(symbol, (0, ""))[0] or 990_000_000 + number,
-            symbol=symbol,
-            name=name,
-            price=float(price),
-            daily=float(daily) / 100,
-            volume=int(float(millions) * 1_000_000),
-            primary=primary,
-            spread=max(1, round(float(price) / 250)),
-            farm="usfarm" if primary == "NASDAQ" else "usfarm.nj",
-            stock_type=kind,
-            industry="" if kind == "ETF" else "Simulated",
-            local_symbol=symbol,
-            trading_class=trading_class,
-            market_name=trading_class,
-            isin=known.get(symbol, (0, ""))[1] or invented_isin(symbol),
-        )
+        symbol, name, primary, price, daily, millions, kind, con_id, isin = line.split("|")
+        yield us_stock(
+            int(con_id or 990_000_000 + number), symbol, name, float(price), float(daily) / 100, _volume(millions),
+            primary, stock_type=kind, industry="" if kind == "ETF" else "Simulated", isin=isin or invented_isin(symbol),
+        )  # fmt: skip
     yield from _abroad()
     for symbol, name, exchange, level, daily_percent, con_id in _INDICES:
-        yield Instrument(
-            con_id=con_id,
-            symbol=symbol,
-            name=name,
-            price=level,
-            daily=daily_percent / 100,
-            volume=0,
-            sec_type="IND",
-            exchange=exchange,
-            local_symbol=symbol,
-            trading_class=symbol,
-            market_name=symbol,
-        )
+        yield _listed(con_id, symbol, name, level, daily_percent, 0, sec_type="IND", exchange=exchange)
     for base, quote, name, level, daily_percent, tick, decimals, con_id in _CURRENCIES:
-        yield Instrument(
-            con_id=con_id,
-            symbol=base,
-            name=name,
-            price=level,
-            daily=daily_percent / 100,
-            volume=0,
-            sec_type="CASH",
-            exchange="IDEALPRO",
-            currency=quote,
-            tick=tick,
-            decimals=decimals,
-            farm="cashfarm",
-            local_symbol=f"{base}.{quote}",
-            trading_class=f"{base}.{quote}",
-            market_name=f"{base}.{quote}",
+        pair = f"{base}.{quote}"
+        yield _listed(
+            con_id, base, name, level, daily_percent, 0, sec_type="CASH", exchange="IDEALPRO", currency=quote,
+            tick=tick, decimals=decimals, farm="cashfarm", local_symbol=pair, trading_class=pair, market_name=pair,
             market_rule=239,
-        )
+        )  # fmt: skip
     for symbol, name, level, daily_percent, tick, decimals, con_id in _CRYPTO:
-        yield Instrument(
-            con_id=con_id,
-            symbol=symbol,
-            name=name,
-            price=level,
-            daily=daily_percent / 100,
-            volume=2_000,
-            sec_type="CRYPTO",
-            exchange="PAXOS",
-            tick=tick,
-            decimals=decimals,
-            local_symbol=f"{symbol}.USD",
-            trading_class=symbol,
-            market_name=symbol,
-            market_rule=239,
-        )
+        yield _listed(
+            con_id, symbol, name, level, daily_percent, 2_000, sec_type="CRYPTO", exchange="PAXOS", tick=tick,
+            decimals=decimals, local_symbol=f"{symbol}.USD", market_rule=239,
+        )  # fmt: skip
     for kind, symbol, name, exchange, currency, level, daily_percent, volume, tick, decimals, farm, con_id in _OTHERS:
-        yield Instrument(
-            con_id=con_id,
-            symbol=symbol,
-            name=name,
-            price=level,
-            daily=daily_percent / 100,
-            volume=volume,
-            sec_type=kind,
-            exchange=exchange,
-            currency=currency,
-            tick=tick,
-            decimals=decimals,
-            farm=farm,
-            expiry="20341115" if kind == "BOND" else "",
-            local_symbol=symbol,
-            trading_class=symbol,
-            market_name=symbol,
-            called=symbol,
-        )
+        yield _listed(
+            con_id, symbol, name, level, daily_percent, volume, sec_type=kind, exchange=exchange, currency=currency,
+            tick=tick, decimals=decimals, farm=farm, expiry="20341115" if kind == "BOND" else "", called=symbol,
+        )  # fmt: skip
     for symbol, name, exchange, currency, level, daily_percent, volume, strike, right, multiplier, con_id in _WARRANTS:
-        expiry = f"{third_friday(today.year + 1, 12):%Y%m%d}"
-        yield Instrument(
-            con_id=con_id,
-            symbol=symbol,
-            name=name,
-            price=level,
-            daily=daily_percent / 100,
-            volume=volume,
-            sec_type="WAR",
-            exchange=exchange,
-            currency=currency,
-            farm="eufarm",
-            multiplier=multiplier,
-            expiry=expiry,
-            strike=strike,
-            right=right,
-            local_symbol=f"{symbol}W{con_id % 1000}",
-            trading_class=symbol,
-            market_name=symbol,
-            under_symbol=symbol,
-            under_sec_type="STK",
+        yield _listed(
+            con_id, symbol, name, level, daily_percent, volume, sec_type="WAR", exchange=exchange, currency=currency,
+            farm="eufarm", multiplier=multiplier, expiry=f"{third_friday(today.year + 1, 12):%Y%m%d}", strike=strike,
+            right=right, local_symbol=f"{symbol}W{con_id % 1000}", under_symbol=symbol, under_sec_type="STK",
             called=f"{symbol}:WAR",
-        )
+        )  # fmt: skip
     for number, future in enumerate(_FUTURES, 1):
         yield from _quarters(today, 990_300_000 + 100 * number, *future)
+
+
+def _listed(
+    con_id: int, symbol: str, name: str, price: float, daily_percent: float, volume: int, **more: Any
+) -> Instrument:
+    """An instrument whose local symbol, trading class and market are its symbol, if `more` does not say otherwise."""
+    names = {"local_symbol": symbol, "trading_class": symbol, "market_name": symbol}
+    return Instrument(con_id, symbol, name, price, daily_percent / 100, volume, **names | more)
+
+
+def _volume(millions: str) -> int:
+    return int(float(millions) * 1_000_000)
 
 
 def _quarters(
@@ -307,30 +185,15 @@ def _quarters(
     while found < 4:
         last = third_friday(year, month)
         if last >= today:
+            price, traded = level * (1 + 0.01 * found), max(1000, volume // 20**found)
             found += 1
-            yield Instrument(
-                con_id=ids + found,
-                symbol=symbol,
-                name=name,
-                price=level * (1 + 0.01 * (found - 1)),
-                daily=daily / 100,
-                volume=max(1000, volume // 20 ** (found - 1)),
-                sec_type="FUT",
-                exchange=exchange,
-                tick=tick,
-                farm="usfuture",
-                multiplier=multiplier,
-                expiry=f"{last:%Y%m%d}",
-                local_symbol=f"{symbol}{_MONTH_CODES[month - 1]}{year % 10}",
-                trading_class=symbol,
-                market_name=symbol,
-                under_symbol=under,
-                under_sec_type="IND" if under else "",
-                market_rule=67,
-                magnifier=_IN_CENTS.get(symbol, 1),
-                time_zone="US/Central",
-                expires_at="08:30:00 US/Central",
-            )
+            yield _listed(
+                ids + found, symbol, name, price, daily, traded, sec_type="FUT", exchange=exchange, tick=tick,
+                farm="usfuture", multiplier=multiplier, expiry=f"{last:%Y%m%d}",
+                local_symbol=f"{symbol}{_MONTH_CODES[month - 1]}{year % 10}", under_symbol=under,
+                under_sec_type="IND" if under else "", market_rule=67, magnifier=_IN_CENTS.get(symbol, 1),
+                time_zone="US/Central", expires_at="08:30:00 US/Central",
+            )  # fmt: skip
         year, month = (year, month + 3) if month < 12 else (year + 1, 3)
 
 
@@ -356,29 +219,9 @@ def _abroad() -> Iterator[Instrument]:
     """Stocks of other countries, and what US stocks are called there."""
     for number, line in enumerate(_ABROAD.strip().splitlines(), 1):
         symbol, name, exchange, currency, price, daily, millions, tick, farm, con_id, isin = line.split("|")
-        yield Instrument(
-            con_id=int(con_id or 990_400_000 + number),
-            symbol=symbol,
-            name=name,
-            price=float(price),
-            daily=float(daily) / 100,
-            volume=int(float(millions) * 1_000_000),
-            exchange=exchange,
-            primary=exchange,
-            currency=currency,
-            tick=float(tick),
-            decimals=len(tick.partition(".")[2]),
-            farm=farm,
-            stock_type="ETF" if exchange == "LSEETF" else "COMMON",
-            local_symbol=symbol,
-            trading_class=symbol,
-            market_name=symbol,
-            isin=isin,
-            called=f"{symbol}:{exchange}:{currency}",
-        )
-
-
-def _identities() -> dict[str, tuple[int, str]]:
-    """Contract id (0: none) and ISIN of the well-known, by symbol."""
-    rows = [line.split("|") for line in _IDENTITIES.strip().splitlines()]
-    return {symbol: (int(con_id or 0), isin) for symbol, con_id, isin in rows}
+        yield _listed(
+            int(con_id or 990_400_000 + number), symbol, name, float(price), float(daily), _volume(millions),
+            exchange=exchange, primary=exchange, currency=currency, tick=float(tick),
+            decimals=len(tick.partition(".")[2]), farm=farm, stock_type="ETF" if exchange == "LSEETF" else "COMMON",
+            isin=isin, called=f"{symbol}:{exchange}:{currency}",
+        )  # fmt: skip
