@@ -17,7 +17,7 @@ from messages.codec import decode_events, decode_ticks
 from messages.events import LinkEvent, Plan, PlannedSymbol
 from messages.ticks import Tick, ticks
 from messages.views import PriceTime, Quote
-from services.base.clock import SystemClock
+from services.base.clock import Clock, SystemClock
 from services.base.settings import load
 from services.gateway.service import Gateway
 from services.quotes.book import QuoteBook
@@ -44,13 +44,13 @@ class MemoryJournal:
 class LoopService:
     """What the gateway needs of a `Service`: sockets and timers are served by `turn`."""
 
-    def __init__(self, folder: Path, port: int, **settings: object) -> None:
+    def __init__(self, folder: Path, port: int, clock: Clock | None = None, **settings: object) -> None:
         env = {"IBSTREAM_DATA_ROOT": str(folder), "IBSTREAM_API_MODE": "ib", "IBSTREAM_IB_PORT": str(port)}
         env |= {f"IBSTREAM_{name.upper()}": str(value) for name, value in settings.items()}
         self.settings = load({"IBSTREAM_IB_BACKOFF_MAX": "0.5", "IBSTREAM_FLIGHT_RECORDER_MB": "0", **env})
         self.name = "gateway"
         self.pace = 0.0
-        self.clock = SystemClock()
+        self.clock = clock or SystemClock()
         self.metrics: dict[str, float] = {}
         self.publisher = SimpleNamespace(send=lambda topic, payload: None)
         self.journals: dict[str, MemoryJournal] = {}
@@ -101,8 +101,8 @@ class LoopService:
     def beat(self) -> None:
         """Nobody listens."""
 
-    def turn(self) -> None:
-        ready, writable, _ = select.select(list(self._readable), list(self._writable), [], 0.01)
+    def turn(self, wait: float = 0.01) -> None:
+        ready, writable, _ = select.select(list(self._readable), list(self._writable), [], wait)
         for fd in {*ready, *writable}:
             if fd in self._readable:
                 self._readable[fd]()
@@ -115,12 +115,21 @@ class LoopService:
 
 
 class GatewayLoop:
-    """A gateway with a plan of these symbols, connecting to a port of this host. Settings by their short name."""
+    """A gateway with a plan of these symbols, connecting to a port of this host. Settings by their short name.
+    `clock`: the one that it lives by, such as the simulated gateway's."""
 
-    def __init__(self, folder: Path, planned: Sequence[PlannedSymbol], port: int, **settings: object) -> None:
-        self.service = LoopService(folder, port, **settings)
+    def __init__(
+        self,
+        folder: Path,
+        planned: Sequence[PlannedSymbol],
+        port: int,
+        clock: Clock | None = None,
+        **settings: object,
+    ) -> None:
+        self.service = LoopService(folder, port, clock, **settings)
         self._gateway = Gateway(self.service)  # type: ignore[arg-type]
-        self.service.on_plan(Plan(1, 1, time.time_ns(), True, list(planned), allow_delayed=True))
+        self.plan = Plan(1, 1, self.service.clock.now(), True, list(planned), allow_delayed=True)
+        self.service.on_plan(self.plan)
 
     def __enter__(self) -> "GatewayLoop":
         return self

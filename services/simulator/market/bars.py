@@ -1,16 +1,17 @@
-"""Historical bars of invented prices: pure functions of seed, instrument and time, so they agree with what the
-live feed showed. Also reads IB's duration and bar-size words.
+"""Historical bars of invented prices. While the feed ran, minutes and what is coarser are of its very trades; all else
+is a pure function of seed, instrument and time, near to what was or would have been traded. Also reads IB's duration
+and bar-size words.
 """
 
 import re
 from collections.abc import Iterator
 from datetime import date, timedelta
-from typing import NamedTuple
 
 from services.base.clock import SECOND
 from services.simulator.market.contracts import Instrument
 from services.simulator.market.hours import MarketHours
-from services.simulator.market.prices import Day, session_day, traded, walk
+from services.simulator.market.prices import Day, OptionWalk, Walk, session_day, traded, walk
+from services.simulator.market.trades import MINUTE, Minutes, RawBar, merged
 
 MOST_BARS = 20_000
 MOST_SAMPLES = 60_000  # evaluations of the walk in one request: a fraction of a second
@@ -23,18 +24,6 @@ BAR_SECONDS = {
     "1 week": 7 * DAY, "1M": 30 * DAY, "1 month": 30 * DAY,
 }  # fmt: skip
 _UNITS = {"S": 1, "D": DAY, "W": 7 * DAY, "M": 30 * DAY, "Y": 365 * DAY}
-
-
-class RawBar(NamedTuple):
-    """A bar of real numbers: `start` in UTC nanoseconds, prices unrounded, volume in shares or contracts."""
-
-    start: int
-    open: float
-    high: float
-    low: float
-    close: float
-    volume: int
-    trades: int
 
 
 def parse_duration(text: str) -> int:
@@ -58,8 +47,16 @@ def bar_times(hours: MarketHours, sec_type: str, start: int, end: int, seconds: 
         day += timedelta(days=1)
 
 
-def bars(seed: int, instrument: Instrument, hours: MarketHours, start: int, end: int, seconds: int) -> list[RawBar]:
-    """The newest MOST_BARS bars in [start, end). The last one may be unfinished."""
+def bars(
+    seed: int,
+    instrument: Instrument,
+    hours: MarketHours,
+    start: int,
+    end: int,
+    seconds: int,
+    minutes: Minutes | None = None,
+) -> list[RawBar]:
+    """The newest MOST_BARS bars in [start, end). The last one may be unfinished. `minutes`: what the feed traded."""
     times = list(bar_times(hours, instrument.sec_type, start, end, seconds))[-MOST_BARS:]
     if not times:
         return []
@@ -67,14 +64,30 @@ def bars(seed: int, instrument: Instrument, hours: MarketHours, start: int, end:
     samples = max(1, min(12, MOST_SAMPLES // len(times)))
     made: list[RawBar] = []
     day = Day(0, 0, 0)
+    since = minutes.since if minutes is not None and minutes.since and seconds * SECOND >= MINUTE else end
     for begins, ends in times:
         ends = min(ends, end)
         if not day.start <= begins < day.end:
             day = session_day(hours, instrument.sec_type, begins)
-        path = [path_of.at(begins + (ends - begins) * n // samples) for n in range(samples + 1)]
-        volume = traded(instrument, day, ends) - traded(instrument, day, begins)
-        made.append(RawBar(begins, path[0], max(path), min(path), path[-1], volume, max(1, volume // 180)))
+        parts = [_walked(path_of, instrument, day, begins, min(ends, since), samples)] if begins < since else []
+        if since < ends and minutes is not None:
+            parts += minutes.within(max(begins, since - since % MINUTE), ends)
+        made.append(merged(parts, begins) or _still(begins, made[-1].close if made else path_of.at(begins)))
     return merge_days(made, hours, seconds) if seconds > DAY else made
+
+
+def _walked(
+    path_of: Walk | OptionWalk, instrument: Instrument, day: Day, begins: int, ends: int, samples: int
+) -> RawBar:
+    """A bar of what the price did, and of what is traded at that time of the day."""
+    path = [path_of.at(begins + (ends - begins) * n // samples) for n in range(samples + 1)]
+    volume = traded(instrument, day, ends) - traded(instrument, day, begins)
+    return RawBar(begins, path[0], max(path), min(path), path[-1], volume, max(1, volume // 180))
+
+
+def _still(start: int, price: float) -> RawBar:
+    """A bar in which nothing was traded."""
+    return RawBar(start, price, price, price, price, 0, 0)
 
 
 def merge_days(days: list[RawBar], hours: MarketHours, seconds: int) -> list[RawBar]:
@@ -84,15 +97,4 @@ def merge_days(days: list[RawBar], hours: MarketHours, seconds: int) -> list[Raw
         day: date = hours.local(bar.start).date()
         key = day.isocalendar()[:2] if seconds == 7 * DAY else (day.year, day.month)
         groups.setdefault(key, []).append(bar)
-    return [
-        RawBar(
-            group[-1].start,
-            group[0].open,
-            max(bar.high for bar in group),
-            min(bar.low for bar in group),
-            group[-1].close,
-            sum(bar.volume for bar in group),
-            sum(bar.trades for bar in group),
-        )
-        for group in groups.values()
-    ]
+    return [one for group in groups.values() if (one := merged(group, group[-1].start)) is not None]

@@ -9,12 +9,13 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from services.base.clock import MILLISECOND, SECOND
-from services.simulator.market.bars import RawBar, bars
+from services.simulator.market.bars import bars
 from services.simulator.market.contracts import Instrument
 from services.simulator.market.greeks import Worth
 from services.simulator.market.hours import MarketHours
 from services.simulator.market.past_ticks import PastTick, past_ticks
 from services.simulator.market.prices import Feed, Tick
+from services.simulator.market.trades import RawBar
 
 SLICE = 50 * MILLISECOND  # five slices make one aggregate; each symbol has its own slice
 SLICES = 5
@@ -58,7 +59,7 @@ class Source(Protocol):
 
     def advance(self, now: int) -> Iterator[tuple[Quotes, list[Tick]]]: ...
 
-    def bars(self, instrument: Instrument, start: int, end: int, seconds: int) -> list[RawBar]: ...
+    def bars(self, instrument: Instrument, start: int, end: int, seconds: int, trades: bool = True) -> list[RawBar]: ...
 
     def past_ticks(
         self, instrument: Instrument, start: int, end: int, most: int, first: bool
@@ -98,9 +99,13 @@ class Market:
     def time(self, now: int) -> int:
         return now
 
-    def bars(self, instrument: Instrument, start: int, end: int, seconds: int) -> list[RawBar]:
-        """History that agrees with the live prices."""
-        return bars(self._seed, instrument, self._hours, start, end, seconds)
+    def bars(self, instrument: Instrument, start: int, end: int, seconds: int, trades: bool = True) -> list[RawBar]:
+        """History that agrees with the live prices. `trades`: of what was traded, and not of the fair price alone."""
+        feed = self._feeds.get(instrument.con_id) if trades else None
+        if feed is not None and instrument.con_id not in self._active:
+            feed.refresh(self._last)
+        minutes = feed.minutes if feed is not None else None
+        return bars(self._seed, instrument, self._hours, start, end, seconds, minutes)
 
     def past_ticks(self, instrument: Instrument, start: int, end: int, most: int, first: bool) -> list[PastTick]:
         """At most `most` past ticks in [start, end), the first or the last of them."""

@@ -1,7 +1,8 @@
 """Invented prices: a random walk that can be asked for any moment, and the ticks that a quote makes of it.
 
 `Walk.at` is a pure function of seed, instrument and time, so history, a restart and the live stream agree.
-`Feed.step` turns it into tick messages as IB sends them: only what changed, each price followed by its size.
+`Feed.step` turns it into tick messages as IB sends them: only what changed, each price followed by its size. What it
+trades it notes, for history; trading goes on while nobody looks, and is made up when somebody does again.
 """
 
 import math
@@ -14,6 +15,7 @@ from services.simulator.market.contracts import Instrument
 from services.simulator.market.derived import ends_at
 from services.simulator.market.greeks import Worth, worth
 from services.simulator.market.hours import MarketHours
+from services.simulator.market.trades import MINUTE, Minutes
 
 PRICE, SIZE, GENERIC, STRING = 1, 2, 45, 46  # message ids of the four kinds of tick
 
@@ -35,6 +37,8 @@ _SIZES: dict[str, tuple[float, ...]] = {
     "CASH": (500_000, 1_000_000, 2_500_000), "CRYPTO": _COINS,
 }  # fmt: skip
 _LETTERS = "NPQZVU"
+_MINUTES_KEPT = 480  # of trades: a session, and its bars are what was traded in it
+_STEPS_MEANWHILE = 600  # at most, to make up what was traded while nobody looked
 
 
 class Tick(NamedTuple):
@@ -173,21 +177,41 @@ class Feed:
         self.volume: float = 0
         self.last_time = 0
         self.letters = (0, 0, 0)
+        self.minutes = Minutes(_MINUTES_KEPT)
+        self._at = 0  # up to which it has traded
 
     def price(self, ticks: int) -> str:
         return f"{ticks * self.instrument.tick:.{self.instrument.decimals}f}"
 
     def refresh(self, now: int) -> None:
         """Bring everything to `now` after a time in which nobody looked."""
-        self.day = session_day(self._hours, self.instrument.sec_type, now)
-        until = min(now, self.day.end)
+        day = session_day(self._hours, self.instrument.sec_type, now)
+        until = min(now, day.end)
+        if self.minutes.since and self._at >= day.start:
+            self._meanwhile(until)
+            return
+        if until - self._at > MINUTE:  # else it ran until the session began
+            self.minutes.begin(until)
+        self.day, self._at = day, until
         span = max(1, until - self.day.start)
         path = [self._level(self.day.start + span * n // 200) for n in range(201)]
         self.open, self.high, self.low = path[0], max(path), min(path)
         self.close = self._level(self.day.previous_end)
         self._quote(now if self._hours.is_open(self.instrument.sec_type, now) else until)
-        self._trade(until)
+        self._choose_last(until)
         self.volume = max(self.volume, traded(self.instrument, self.day, until))
+
+    def _meanwhile(self, until: int) -> None:
+        """Trade on, with a second between two steps, or more after a long time."""
+        if self.halted or until <= self._at:
+            return
+        pace = max(SECOND, (until - self._at) // _STEPS_MEANWHILE)
+        for at in range(self._at + pace, until + 1, pace):
+            self._at = at
+            if self._hours.is_open(self.instrument.sec_type, at):
+                self._quote(at)
+                if self.instrument.has_trades and self._random.random() < self._trade_chance:
+                    self._trade(at)
 
     def step(self, now: int) -> list[Tick]:
         """What one aggregate changes. Empty while the symbol is halted."""
@@ -195,6 +219,7 @@ class Feed:
             return []
         if now >= self.day.end:
             self._next_day(now)
+        self._at = now
         instrument, out = self.instrument, []
         was_bid, was_ask, was_letters = self.bid, self.ask, self.letters
         was_bid_size, was_ask_size = self.bid_size, self.ask_size
@@ -269,7 +294,7 @@ class Feed:
         if self._random.random() < 0.1:
             self.letters = (self._random.randrange(6), self._random.randrange(6), self._random.randrange(6))
 
-    def _trade(self, now: int) -> None:
+    def _choose_last(self, now: int) -> None:
         if not self.instrument.has_quotes:
             self.last = self._level(now)
         else:
@@ -278,17 +303,23 @@ class Feed:
         self.high, self.low = max(self.high, self.last), min(self.low, self.last)
         self.last_time = now
 
+    def _trade(self, now: int) -> None:
+        """A report of trades: the last of them, and how much was traded since the one before."""
+        self._choose_last(now)
+        before = self.volume
+        if self.instrument.volume:
+            self.volume = max(round(before + self.last_size, 6), traded(self.instrument, self.day, now))
+        self.minutes.note(now, self.last * self.instrument.tick, round(self.volume - before, 6))
+
     def _traded_ticks(self, now: int) -> list[Tick]:
-        was_last, was_high, was_low = self.last, self.high, self.low
+        was_last, was_high, was_low, was_volume = self.last, self.high, self.low, self.volume
         self._trade(now)
         out: list[Tick] = []
         if self.last != was_last:
             out.append(Tick(PRICE, LAST, self.price(self.last), self.last_size))
         out.append(Tick(SIZE, LAST_SIZE, "", self.last_size))
-        volume = max(round(self.volume + self.last_size, 6), traded(self.instrument, self.day, self.last_time))
-        if self.instrument.volume and volume != self.volume:
-            self.volume = volume
-            out.append(Tick(SIZE, VOLUME, "", volume))
+        if self.volume != was_volume:
+            out.append(Tick(SIZE, VOLUME, "", self.volume))
         if self.high != was_high:
             out.append(Tick(PRICE, HIGH, self.price(self.high)))
         if self.low != was_low:

@@ -4,8 +4,8 @@ data types): quotes, mid-points, volatilities. Pure.
 
 from math import sqrt
 
-from services.simulator.market.bars import RawBar
 from services.simulator.market.contracts import Instrument
+from services.simulator.market.trades import RawBar
 
 TRADES = frozenset({"TRADES", "ADJUSTED_LAST", "AGGTRADES"})
 QUOTES = frozenset({"MIDPOINT", "BID", "ASK", "BID_ASK"})

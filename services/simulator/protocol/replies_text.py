@@ -262,7 +262,11 @@ class TextReplies(OrderTextReplies):
         fields.append(len(bars))
         lot = round_lot if self.version < HMDS_IN_SHARES else 1
         for bar in bars:
-            fields += [bar.time, *(f"{price:.{decimals}f}" for price in bar[1:5]), bar.volume // lot]
+            fields += [
+                bar.time,
+                *(f"{price:.{decimals}f}" for price in bar[1:5]),
+                bar.volume if lot == 1 else bar.volume // lot,
+            ]
             fields.append(f"{bar.wap:.{decimals + 1}f}")
             if self.version < SYNT_REALTIME_BARS:
                 fields.append("false")

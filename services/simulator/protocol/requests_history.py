@@ -13,7 +13,8 @@ from services.simulator.market import bars
 from services.simulator.market.contracts import Instrument
 from services.simulator.market.hours import parse_moment
 from services.simulator.market.past_ticks import MOST, WINDOW
-from services.simulator.market.shown import QUOTES, SHOWN, VOLATILITIES, has, shown
+from services.simulator.market.shown import QUOTES, SHOWN, TRADES, VOLATILITIES, has, shown
+from services.simulator.market.trades import RawBar
 from services.simulator.protocol.requested import ById, HeadTimestamp, Histogram, HistoricalData, HistoricalTicks
 from services.simulator.protocol.requests_market import PAST, ignore, past_ticks_reply, resolve
 from services.simulator.protocol.rows import BarRow
@@ -61,7 +62,7 @@ def historical_data(core: Core, client: Client, asked: HistoricalData) -> None:
     if what == "SCHEDULE":
         _send_schedule(core, client, request, instrument, start, end)
         return
-    made = core.market.bars(instrument, start, end, seconds) if has(instrument, what) else []
+    made = core.market.bars(instrument, start, end, seconds, what in TRADES) if has(instrument, what) else []
     if not made:
         raise Refused(162, f"{SERVICE}HMDS query returned no data: {instrument.key}@{wanted.exchange} {what}")
     kept = KeptBars(instrument, seconds, what, asked.date_format)
@@ -104,7 +105,7 @@ def decimals_of(kept: KeptBars) -> int:
     return 6 if kept.what in VOLATILITIES else kept.instrument.decimals
 
 
-def bar_row(core: Core, client: Client, kept: KeptBars, bar: bars.RawBar) -> BarRow:
+def bar_row(core: Core, client: Client, kept: KeptBars, bar: RawBar) -> BarRow:
     """The bar as the request wants it shown and its time written."""
     tick = 10.0 ** -decimals_of(kept) if kept.what in VOLATILITIES else kept.instrument.tick
     bar = shown(bar, kept.instrument, kept.what)
@@ -115,7 +116,7 @@ def bar_row(core: Core, client: Client, kept: KeptBars, bar: bars.RawBar) -> Bar
         time = str(bar.start // SECOND)
     else:
         time = moment_text(core, client, bar.start)
-    average = (opened + high + low + close) / 4 if bar.volume >= 0 else -1.0
+    average = bar.average if bar.volume >= 0 else -1.0
     return BarRow(time, opened, high, low, close, bar.volume, average, bar.trades)
 
 
@@ -172,7 +173,7 @@ def histogram(core: Core, client: Client, asked: Histogram) -> None:
     rows: dict[str, int] = {}
     for bar in core.market.bars(instrument, start, end, 3600):
         price = f"{round(bar.close / instrument.tick) * instrument.tick:.{instrument.decimals}f}"
-        rows[price] = rows.get(price, 0) + bar.volume
+        rows[price] = rows.get(price, 0) + int(bar.volume)
     core.send(client, client.replies.histogram(request, sorted(rows.items())))
 
 
@@ -215,7 +216,9 @@ def send_kept_bars(core: Core) -> None:
         for request, kept in client.kept_bars.items():
             if not moves(core, kept.instrument) or core.world.farms["ushmds"] == "broken":
                 continue
-            made = core.market.bars(kept.instrument, end - 2 * kept.seconds * SECOND, end, kept.seconds)
+            made = core.market.bars(
+                kept.instrument, end - 2 * kept.seconds * SECOND, end, kept.seconds, kept.what in TRADES
+            )
             for bar in made[-1:]:
                 row = bar_row(core, client, kept, bar)
                 core.send(client, client.replies.historical_data_update(request, row, decimals_of(kept)))

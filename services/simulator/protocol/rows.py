@@ -18,7 +18,7 @@ class BarRow(NamedTuple):
     high: float
     low: float
     close: float
-    volume: int
+    volume: float
     wap: float
     trades: int
 

@@ -6,6 +6,7 @@ invented ones. The tape begins to run when a client has subscribed, and a second
 
 import struct
 from collections.abc import Callable, Iterator
+from itertools import groupby
 from math import isnan
 
 from messages.events import TickBlock
@@ -18,10 +19,10 @@ from messages.fields import (
     WIRE_TEXT_FIELDS,
 )
 from services.base.clock import SECOND, iso
-from services.simulator.market.bars import RawBar
 from services.simulator.market.contracts import Instrument
 from services.simulator.market.past_ticks import PastTick
 from services.simulator.market.prices import GENERIC, HALTED, PRICE, RT_VOLUME, SIZE, STRING, VOLUME, Tick
+from services.simulator.market.trades import MINUTE, Minutes, RawBar, merged
 from services.simulator.tape.tape import AnyTape
 from services.simulator.trouble.oddities import UNSET_SIZE
 
@@ -30,7 +31,6 @@ MOST_WAIT = 10 * SECOND
 MOST_ROWS = 4_000  # of a turn: some thirty milliseconds
 MOST_BACKLOG = 400_000  # bytes that may wait for a client before the fastest pace waits too
 OWN_FIELDS = 200
-MINUTE = 60 * SECOND
 
 _SIZE_FIELDS = frozenset(
     {0, 3, 5, 8, 21, 22, 27, 28, 29, 30, 34, 36, 61, 63, 64, 65, 69, 70, 71, 74, 86, 87, 89, 107, 108}
@@ -76,7 +76,7 @@ class RecordedFeed:
         self.data_type = 1
         self.last_time = 0
         self.invented = False  # the gateway filled in from history: no tick that IB sent
-        self.minutes: list[RawBar] = []
+        self.minutes = Minutes()
         self._now: dict[int, Tick] = {}
 
     def image(self) -> list[Tick]:
@@ -102,16 +102,7 @@ class RecordedFeed:
         if tick.field == HALTED:
             self.halted = 0  # a recorded halt shows by itself; this is for scenarios
         if tick.kind == PRICE and tick.field in _LAST:
-            self._trade(float(tick.text), tick.size, at)
-
-    def _trade(self, price: float, size: float, at: int) -> None:
-        start = at - at % MINUTE
-        if not self.minutes or self.minutes[-1].start < start:
-            self.minutes.append(RawBar(start, price, price, price, price, int(size), 1))
-            return
-        bar = self.minutes[-1]
-        high, low = max(bar.high, price), min(bar.low, price)
-        self.minutes[-1] = RawBar(bar.start, bar.open, high, low, price, bar.volume + int(size), bar.trades + 1)
+            self.minutes.note(at, float(tick.text), int(tick.size))
 
 
 class ReplayMarket:
@@ -176,22 +167,12 @@ class ReplayMarket:
             self.rows += block.count
             yield from self._runs(block)
 
-    def bars(self, instrument: Instrument, start: int, end: int, seconds: int) -> list[RawBar]:
+    def bars(self, instrument: Instrument, start: int, end: int, seconds: int, trades: bool = True) -> list[RawBar]:
         """What the tape has shown so far, in bars of whole minutes."""
         width = max(seconds, 60) * SECOND
-        made: list[RawBar] = []
-        for bar in self._feeds[instrument.con_id].minutes:
-            if not start - start % MINUTE <= bar.start < end:
-                continue
-            begins = bar.start - bar.start % width
-            if made and made[-1].start == begins:
-                one = made[-1]
-                high, low = max(one.high, bar.high), min(one.low, bar.low)
-                volume, trades = one.volume + bar.volume, one.trades + bar.trades
-                made[-1] = RawBar(begins, one.open, high, low, bar.close, volume, trades)
-            else:
-                made.append(bar._replace(start=begins))
-        return made
+        shown = self._feeds[instrument.con_id].minutes.within(start - start % MINUTE, end)
+        groups = groupby(shown, lambda bar: bar.start - bar.start % width)
+        return [bar for begins, group in groups if (bar := merged(group, begins)) is not None]
 
     def past_ticks(self, instrument: Instrument, start: int, end: int, most: int, first: bool) -> list[PastTick]:
         """None: the tape is told once, as it runs."""

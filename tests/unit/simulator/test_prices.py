@@ -10,6 +10,7 @@ from services.simulator.market import bars
 from services.simulator.market.contracts import Instrument, Master
 from services.simulator.market.hours import MarketHours
 from services.simulator.market.listed import usual
+from services.simulator.market.market import Market
 from services.simulator.market.prices import (
     ASK,
     ASK_SIZE,
@@ -25,6 +26,7 @@ from services.simulator.market.prices import (
     Tick,
     Walk,
 )
+from services.simulator.market.trades import Minutes
 from tests.unit.simulator.conversation import MONDAY_NOON
 
 MASTER = Master(usual(date(2026, 1, 5)))
@@ -119,6 +121,57 @@ def test_history_shows_what_was_live() -> None:
     seen = [float(tick.text) for ticks in run(feed, 240) for tick in ticks if tick.field == LAST]
     (bar,) = bars.bars(1, spy, HOURS, MONDAY_NOON, MONDAY_NOON + 60 * SECOND, 60)
     assert bar.low - 0.1 <= min(seen) <= max(seen) <= bar.high + 0.1
+
+
+def test_minutes_of_history_are_the_trades_that_were_told() -> None:
+    spy = next(one for one in MASTER if one.symbol == "SPY")
+    feed = fresh(spy)
+    before = feed.volume
+    told = [tick for ticks in run(feed, 4 * 120 - 1) for tick in ticks]
+    prices = [float(tick.text) for tick in told if tick.field == LAST]
+    first, second = bars.bars(1, spy, HOURS, MONDAY_NOON, MONDAY_NOON + 120 * SECOND, 60, feed.minutes)
+    assert (max(first.high, second.high), min(first.low, second.low)) == pytest.approx((max(prices), min(prices)))
+    assert second.close == pytest.approx(prices[-1])
+    assert first.volume + second.volume == feed.volume - before
+    (whole,) = bars.bars(1, spy, HOURS, MONDAY_NOON, MONDAY_NOON + 120 * SECOND, 120, feed.minutes)
+    assert whole[1:7] == (
+        first.open,
+        max(first.high, second.high),
+        min(first.low, second.low),
+        second.close,
+        first.volume + second.volume,
+        first.trades + second.trades,
+    )
+    assert whole.low < whole.average < whole.high
+
+
+def test_trading_goes_on_while_nobody_looks() -> None:
+    spy = next(one for one in MASTER if one.symbol == "SPY")
+    market = Market(1, 0, HOURS)
+    feed = market.activate(spy, MONDAY_NOON)
+    market.deactivate(spy)
+    volume, later = feed.volume, MONDAY_NOON + 179 * SECOND
+    list(market.advance(later))
+    made = market.bars(spy, MONDAY_NOON, later, 60)
+    assert len(made) == 3 and all(bar.trades > 20 for bar in made)
+    assert market.activate(spy, later) is feed
+    assert sum(bar.volume for bar in made) == feed.volume - volume
+    assert made[-1].close == pytest.approx(feed.last * spy.tick)
+
+
+def test_a_minute_without_a_trade_stands_still_and_old_minutes_are_the_walks() -> None:
+    spy = next(one for one in MASTER if one.symbol == "SPY")
+    minutes = Minutes(most=2)
+    minutes.begin(MONDAY_NOON)
+    for minute, price in ((0, 600.0), (1, 601.0), (3, 603.0)):
+        minutes.note(MONDAY_NOON + minute * 60 * SECOND, price, 5)
+    made = bars.bars(1, spy, HOURS, MONDAY_NOON, MONDAY_NOON + 240 * SECOND, 60, minutes)
+    assert [bar[1:7] for bar in made[1:]] == [
+        (601.0, 601.0, 601.0, 601.0, 5, 1),
+        (601.0, 601.0, 601.0, 601.0, 0, 0),
+        (603.0, 603.0, 603.0, 603.0, 5, 1),
+    ]
+    assert made[0] == bars.bars(1, spy, HOURS, MONDAY_NOON, MONDAY_NOON + 60 * SECOND, 60)[0]
 
 
 def test_a_halted_symbol_does_not_move() -> None:
