@@ -127,9 +127,9 @@ _CRYPTO = (
 def usual(today: date) -> Iterator[Instrument]:
     """What the simulator trades by itself; futures expire on `today` or later."""
     for number, line in enumerate(_STOCKS.strip().splitlines(), 1):
-        symbol, name, primary, price, daily, millions, kind, con_id, isin = line.split("|")
+        symbol, name, primary, price, daily, millions, kind, known, isin = line.split("|")
         yield us_stock(
-            int(con_id or 990_000_000 + number), symbol, name, float(price), float(daily) / 100, _volume(millions),
+            int(known or 990_000_000 + number), symbol, name, float(price), float(daily) / 100, _volume(millions),
             primary, stock_type=kind, industry="" if kind == "ETF" else "Simulated", isin=isin or invented_isin(symbol),
         )  # fmt: skip
     yield from _abroad()
