@@ -29,9 +29,10 @@ from messages.topics import LINK, PLAN, kind, shard
 from messages.views import Quote
 from services.base.clock import SECOND
 from services.quotes.alert_rules import ALL, Crosses, Moves, Rule, Silent, Spread, Stale, parse
+from services.quotes.extremes import Extremes
 from services.quotes.projection import Projection
 
-BUCKETS: Final = 300  # parts of a move's time: the oldest price in it is known to one of them
+MOVE_PARTS: Final = 300  # of a move's time: how old the oldest price in it is, is known to one of them
 UNWANTED: Final = frozenset({"stopped", "unplanned"})
 
 
@@ -43,7 +44,7 @@ class Watched(msgspec.Struct):
     wide: bool = False  # the spread is
     judged: int | None = None  # the silence, by its beginning, that has lasted long enough and was told
     told: int | None = None  # when it came last
-    buckets: list[tuple[int, float, float]] = []  # number, lowest, highest: of a move's time
+    extremes: Extremes = msgspec.field(default_factory=Extremes)  # of a move's time
 
 
 class SetAlert(msgspec.Struct):
@@ -295,12 +296,12 @@ def _crossed(watched: Watched, rule: Crosses, price: float | None) -> tuple[floa
 def _moved(watched: Watched, rule: Moves, price: float | None, time: int) -> tuple[float, str] | None:
     if price is None or price <= 0:
         return None
-    low, high = _window(watched, rule, price, time)
+    part = time // (int(rule.seconds * SECOND) // MOVE_PARTS)
+    low, high = watched.extremes.note(part, price, part - MOVE_PARTS)
     rise, fall = (price / low - 1) * 100, (1 - price / high) * 100
     if max(rise, fall) < rule.percent:
         return None
-    watched.buckets.clear()  # the next move is counted from here
-    watched.buckets.append((time // _step(rule), price, price))
+    watched.extremes.begin(part, price)  # the next move is counted from here
     way = f"rose {rise:.3g}%" if rise >= fall else f"fell {fall:.3g}%"
     return max(rise, fall), f"{way} within {rule.seconds:.12g} s: {rule.of} {price:.12g}"
 
@@ -347,20 +348,3 @@ def _spread(quote: Quote, *, percent: bool) -> float | None:
     if not percent:
         return round(width, 12)
     return width / middle * 100 if middle > 0 else None
-
-
-def _window(watched: Watched, rule: Moves, price: float, time: int) -> tuple[float, float]:
-    """The lowest and the highest price of the rule's time, this one among them."""
-    number, buckets = time // _step(rule), watched.buckets
-    while buckets and buckets[0][0] < number - BUCKETS:
-        del buckets[0]
-    if buckets and buckets[-1][0] == number:
-        _, low, high = buckets[-1]
-        buckets[-1] = (number, min(low, price), max(high, price))
-    else:
-        buckets.append((number, price, price))
-    return min(low for _, low, _ in buckets), max(high for _, _, high in buckets)
-
-
-def _step(rule: Moves) -> int:
-    return int(rule.seconds * SECOND) // BUCKETS

@@ -30,7 +30,7 @@ LAG: Final = SECOND // 2  # what is that old has been written by all
 LOOK_BACK: Final = 3600 * SECOND  # what came longer ago, while nobody looked, is news to nobody
 JOB_SECONDS: Final = 60.0  # the first look may fold an hour
 SAVE_NS: Final = 5 * SECOND
-VERSION: Final = 1  # raise it when a fold changes
+VERSION: Final = 2  # raise it when a fold changes
 
 Told = Callable[[list[AlertFired]], bool]
 
