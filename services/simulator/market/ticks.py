@@ -30,13 +30,7 @@ from services.simulator.market.prices import (
     VOLUME,
     Tick,
 )
-from services.simulator.protocol.versions import (
-    FRACTIONAL_LAST_SIZE,
-    MARKET_DATA_IN_SHARES,
-    PROTOBUF_MARKET_DATA,
-    RAW_MESSAGE_IDS,
-    VOLUMES_IN_SHARES,
-)
+from services.simulator.protocol import versions as v
 from services.simulator.protocol.wire import PROTOBUF_IDS
 
 DELAYED_FIELD = {
@@ -80,11 +74,11 @@ def form(version: int) -> Form:
     """Sizes: the names of server versions 159 and 220, and captured gateways, which sent the delayed volume in round
     lots at every version up to 225."""
     return Form(
-        protobuf=version >= PROTOBUF_MARKET_DATA,
-        raw_ids=version >= RAW_MESSAGE_IDS,
-        lots=version < MARKET_DATA_IN_SHARES,
-        volume_in_lots=version < VOLUMES_IN_SHARES,
-        whole=version < FRACTIONAL_LAST_SIZE,
+        protobuf=version >= v.PROTOBUF_MARKET_DATA,
+        raw_ids=version >= v.RAW_MESSAGE_IDS,
+        lots=version < v.MARKET_DATA_IN_SHARES,
+        volume_in_lots=version < v.VOLUMES_IN_SHARES,
+        whole=version < v.FRACTIONAL_LAST_SIZE,
     )
 
 

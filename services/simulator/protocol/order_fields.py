@@ -97,6 +97,24 @@ _PEG: list[Part] = [
     Group("conditions"),
 ]  # fmt: skip
 _BOX = names("startingPrice stockRefPrice delta stockRangeLower stockRangeUpper")
+_HEDGE: list[Part] = ["hedgeType", If(has("hedgeType"), names("hedgeParam"))]
+_DELTA_NEUTRAL = If(has("deltaNeutralOrderType"), names(
+    "deltaNeutralConId deltaNeutralSettlingFirm deltaNeutralClearingAccount deltaNeutralClearingIntent "
+    "deltaNeutralOpenClose deltaNeutralShortSale deltaNeutralShortSaleSlot deltaNeutralDesignatedLocation"
+))  # fmt: skip
+_MANAGED: list[Part] = [
+    Since(v.AUTO_PRICE_FOR_HEDGE, names("dontUseAutoPriceForHedge")),
+    Since(ORDER_CONTAINER, names("isOmsContainer")),
+    Since(v.D_PEG_ORDERS, names("discretionaryUpToLimitPrice")),
+    Since(v.PRICE_MGMT_ALGO, names("usePriceMgmtAlgo")),
+    Since(v.DURATION, names("duration")),
+    Since(v.POST_TO_ATS, names("postToAts")),
+    Since(v.AUTO_CANCEL_PARENT, names("autoCancelParent")),
+]
+_CUSTOMER: list[Part] = [
+    Since(v.CUSTOMER_ACCOUNT, names("customerAccount")),
+    Since(v.PROFESSIONAL_CUSTOMER, names("professionalCustomer")),
+]
 _PEG_OFFSETS = names("minTradeQty minCompeteSize competeAgainstBestOffset midOffsetAtWhole midOffsetAtHalf")
 
 PLACE_ORDER: Final[list[Part]] = [
@@ -108,11 +126,9 @@ PLACE_ORDER: Final[list[Part]] = [
     *names("shortSaleSlot designatedLocation exemptCode ocaType rule80A settlingFirm allOrNone minQty percentOffset"),
     "", "", "", "auctionStrategy", *_BOX,
     *names("overridePercentageConstraints volatility volatilityType deltaNeutralOrderType deltaNeutralAuxPrice"),
-    If(has("deltaNeutralOrderType"), names(
-        "deltaNeutralConId deltaNeutralSettlingFirm deltaNeutralClearingAccount deltaNeutralClearingIntent "
-        "deltaNeutralOpenClose deltaNeutralShortSale deltaNeutralShortSaleSlot deltaNeutralDesignatedLocation")),
+    _DELTA_NEUTRAL,
     *names("continuousUpdate referencePriceType trailStopPrice trailingPercent"), *_SCALE,
-    *names("scaleTable activeStartTime activeStopTime hedgeType"), If(has("hedgeType"), names("hedgeParam")),
+    *names("scaleTable activeStartTime activeStopTime"), *_HEDGE,
     *names("optOutSmartRouting clearingAccount clearingIntent notHeld"), Group("delta_neutral"), "algoStrategy",
     If(has("algoStrategy"), [Group("algoParams")]), *names("algoId whatIf"), Group("orderMiscOptions"),
     *names("solicited randomizeSize randomizePrice"),
@@ -124,13 +140,7 @@ PLACE_ORDER: Final[list[Part]] = [
     Since(v.CASH_QTY, names("cashQty")),
     Since(v.DECISION_MAKER, names("mifid2DecisionMaker mifid2DecisionAlgo")),
     Since(v.MIFID_EXECUTION, names("mifid2ExecutionTrader mifid2ExecutionAlgo")),
-    Since(v.AUTO_PRICE_FOR_HEDGE, names("dontUseAutoPriceForHedge")),
-    Since(ORDER_CONTAINER, names("isOmsContainer")),
-    Since(v.D_PEG_ORDERS, names("discretionaryUpToLimitPrice")),
-    Since(v.PRICE_MGMT_ALGO, names("usePriceMgmtAlgo")),
-    Since(v.DURATION, names("duration")),
-    Since(v.POST_TO_ATS, names("postToAts")),
-    Since(v.AUTO_CANCEL_PARENT, names("autoCancelParent")),
+    *_MANAGED,
     Since(ADVANCED_ORDER_REJECT, names("advancedErrorOverride")),
     Since(v.MANUAL_ORDER_TIME, names("manualOrderTime")),
     Since(v.PEGBEST_PEGMID_OFFSETS, [
@@ -138,8 +148,7 @@ PLACE_ORDER: Final[list[Part]] = [
         If(_PEG_BEST, names("minCompeteSize competeAgainstBestOffset")),
         If(_mid_offsets, names("midOffsetAtWhole midOffsetAtHalf")),
     ]),
-    Since(v.CUSTOMER_ACCOUNT, names("customerAccount")),
-    Since(v.PROFESSIONAL_CUSTOMER, names("professionalCustomer")),
+    *_CUSTOMER,
     Since(v.RFQ_FIELDS, [Until(v.UNDO_RFQ_FIELDS, ["", ""])]),
     Since(v.INCLUDE_OVERNIGHT, names("includeOvernight")),
     Since(CME_TAGGING_FIELDS, names("manualOrderIndicator")),
@@ -167,11 +176,9 @@ OPEN_ORDER: Final[list[Part]] = [
     Since(v.MODELS_SUPPORT, names("modelCode")), *names("goodTillDate rule80A"), *_SHORT, "auctionStrategy", *_BOX,
     *names("displaySize blockOrder sweepToFill allOrNone minQty ocaType"), 0, 0, "",
     *names("parentId triggerMethod"), *_VOLATILITY,
-    If(has("deltaNeutralOrderType"), names(
-        "deltaNeutralConId deltaNeutralSettlingFirm deltaNeutralClearingAccount deltaNeutralClearingIntent "
-        "deltaNeutralOpenClose deltaNeutralShortSale deltaNeutralShortSaleSlot deltaNeutralDesignatedLocation")),
+    _DELTA_NEUTRAL,
     *_TRAIL, *names("basisPoints basisPointsType"), Group("legs"), Group("smartComboRoutingParams"), *_SCALE,
-    "hedgeType", If(has("hedgeType"), names("hedgeParam")),
+    *_HEDGE,
     *names("optOutSmartRouting clearingAccount clearingIntent notHeld"), *_NEUTRAL, "whatIf", Group("state"),
     *names("randomizeSize randomizePrice"),
     Since(v.PEGGED_TO_BENCHMARK, [
@@ -181,16 +188,9 @@ OPEN_ORDER: Final[list[Part]] = [
     ]),
     Since(v.SOFT_DOLLAR_TIER, [Group("softDollarTier")]),
     Since(v.CASH_QTY, [Unset("cashQty")]),
-    Since(v.AUTO_PRICE_FOR_HEDGE, names("dontUseAutoPriceForHedge")),
-    Since(ORDER_CONTAINER, names("isOmsContainer")),
-    Since(v.D_PEG_ORDERS, names("discretionaryUpToLimitPrice")),
-    Since(v.PRICE_MGMT_ALGO, names("usePriceMgmtAlgo")),
-    Since(v.DURATION, names("duration")),
-    Since(v.POST_TO_ATS, names("postToAts")),
-    Since(v.AUTO_CANCEL_PARENT, names("autoCancelParent")),
+    *_MANAGED,
     Since(v.PEGBEST_PEGMID_OFFSETS, _PEG_OFFSETS),
-    Since(v.CUSTOMER_ACCOUNT, names("customerAccount")),
-    Since(v.PROFESSIONAL_CUSTOMER, names("professionalCustomer")),
+    *_CUSTOMER,
     Since(v.BOND_ACCRUED_INTEREST, names("bondAccruedInterest")),
     Since(v.INCLUDE_OVERNIGHT, names("includeOvernight")),
     Since(v.CME_TAGGING_FIELDS_IN_OPEN_ORDER, names("extOperator manualOrderIndicator")),
@@ -205,14 +205,13 @@ COMPLETED_ORDER: Final[list[Part]] = [
     If(has("deltaNeutralOrderType"), names(
         "deltaNeutralConId deltaNeutralShortSale deltaNeutralShortSaleSlot deltaNeutralDesignatedLocation")),
     *_TRAIL, Group("legs"), Group("smartComboRoutingParams"), *_SCALE,
-    "hedgeType", If(has("hedgeType"), names("hedgeParam")), *names("clearingAccount clearingIntent notHeld"),
+    *_HEDGE, *names("clearingAccount clearingIntent notHeld"),
     *_NEUTRAL, Group("status"), *names("randomizeSize randomizePrice"), *_PEG,
     Unset("trailStopPrice"), Unset("lmtPriceOffset"), Unset("cashQty"),
     *names("dontUseAutoPriceForHedge isOmsContainer autoCancelDate filledQuantity refFuturesConId autoCancelParent "
            "shareholder imbalanceOnly routeMarketableToBbo parentPermId"), Group("completed"),
     Since(v.PEGBEST_PEGMID_OFFSETS, _PEG_OFFSETS),
-    Since(v.CUSTOMER_ACCOUNT, names("customerAccount")),
-    Since(v.PROFESSIONAL_CUSTOMER, names("professionalCustomer")),
+    *_CUSTOMER,
     Since(v.SUBMITTER, names("submitter")),
 ]  # fmt: skip
 

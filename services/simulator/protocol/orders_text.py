@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from services.simulator.market.contracts import Instrument
+from services.simulator.protocol import order_versions as v
 from services.simulator.protocol.order_fields import (
     ALLOCATION,
     COMPLETED_ORDER,
@@ -21,38 +22,17 @@ from services.simulator.protocol.order_fields import (
     Since,
     Unset,
     Until,
-)
-from services.simulator.protocol.order_versions import (
-    API_BIND_ORDER,
-    FULL_ORDER_PREVIEW_FIELDS,
-    LAST_LIQUIDITY,
-    MARKET_CAP_PRICE,
-    MODELS_SUPPORT,
-    PENDING_PRICE_REVISION,
-    SUBMITTER,
-    WHAT_IF_EXT_FIELDS,
+    names,
 )
 from services.simulator.protocol.rows import ChargeRow, ExecutionRow, OrderRow, PositionRow, StatusRow
 from services.simulator.protocol.versions import ORDER_CONTAINER, REALIZED_PNL, UNREALIZED_PNL
 from services.simulator.protocol.wire import TextForm
 
 # Whole numbers that an official reader takes for unset if they are empty; all others it takes for 0.
-_MAY_BE_EMPTY = frozenset(
-    [
-        "minQty",
-        "basisPointsType",
-        "scaleInitLevelSize",
-        "scaleSubsLevelSize",
-        "scalePriceAdjustInterval",
-        "scaleInitPosition",
-        "scaleInitFillQty",
-        "duration",
-        "postToAts",
-        "minTradeQty",
-        "minCompeteSize",
-        "manualOrderIndicator",
-    ]
-)
+_MAY_BE_EMPTY = frozenset(names(
+    "minQty basisPointsType scaleInitLevelSize scaleSubsLevelSize scalePriceAdjustInterval scaleInitPosition "
+    "scaleInitFillQty duration postToAts minTradeQty minCompeteSize manualOrderIndicator"
+))  # fmt: skip
 _MARGINS = ("initMargin", "maintMargin", "equityWithLoan")
 
 
@@ -67,24 +47,24 @@ class OrderTextReplies(TextForm):
         return self._message(101, *fields, *_Writing(self.version, row).parts(COMPLETED_ORDER))
 
     def order_status(self, row: StatusRow) -> bytes:
-        fields: list[object] = [3, 6] if self.version < MARKET_CAP_PRICE else [3]
+        fields: list[object] = [3, 6] if self.version < v.MARKET_CAP_PRICE else [3]
         fields += [row.order_id, row.status, row.filled, row.remaining, repr(row.average), row.perm_id, row.parent_id,
                    repr(row.last), row.client_id, row.why_held]  # fmt: skip
-        return self._message(*fields, *([0.0] if self.version >= MARKET_CAP_PRICE else []))
+        return self._message(*fields, *([0.0] if self.version >= v.MARKET_CAP_PRICE else []))
 
     def execution(self, request: int, row: ExecutionRow) -> bytes:
         version = self.version
-        fields: list[object] = [11] if version >= LAST_LIQUIDITY else [11, 10]
+        fields: list[object] = [11] if version >= v.LAST_LIQUIDITY else [11, 10]
         fields += [request, row.order_id, *_contract(row.instrument, row.exchange), row.exec_id, row.time, row.account,
                    row.venue, row.side, row.size, repr(row.price), row.perm_id, row.client_id, 0, row.cumulative,
                    repr(row.average), row.order_ref, "", ""]  # fmt: skip
-        if version >= MODELS_SUPPORT:
+        if version >= v.MODELS_SUPPORT:
             fields.append("")
-        if version >= LAST_LIQUIDITY:
+        if version >= v.LAST_LIQUIDITY:
             fields.append(row.liquidity)
-        if version >= PENDING_PRICE_REVISION:
+        if version >= v.PENDING_PRICE_REVISION:
             fields.append(False)
-        if version >= SUBMITTER:
+        if version >= v.SUBMITTER:
             fields.append("")
         return self._message(*fields)
 
@@ -94,7 +74,7 @@ class OrderTextReplies(TextForm):
 
     def order_bound(self, perm_id: int, client_id: int, order_id: int) -> bytes:
         """Empty before 144: the message did not exist yet."""
-        return self._message(100, perm_id, client_id, order_id) if self.version >= API_BIND_ORDER else b""
+        return self._message(100, perm_id, client_id, order_id) if self.version >= v.API_BIND_ORDER else b""
 
     def position(self, account: str, row: PositionRow) -> bytes:
         found = row.instrument
@@ -204,13 +184,13 @@ class _Writing:
     def write_state(self) -> list[object]:
         state, money = self._state, self._money
         out: list[object] = [state.get("status", "")]
-        if self._version >= WHAT_IF_EXT_FIELDS:
+        if self._version >= v.WHAT_IF_EXT_FIELDS:
             out += [*money("Before"), *money("Change")]
         out += money("After")
         out += [text_of(float, name, state.get(name)) for name in (
             "commissionAndFees", "minCommissionAndFees", "maxCommissionAndFees")]  # fmt: skip
         out.append(state.get("commissionAndFeesCurrency", ""))
-        if self._version >= FULL_ORDER_PREVIEW_FIELDS:
+        if self._version >= v.FULL_ORDER_PREVIEW_FIELDS:
             out.append(state.get("marginCurrency", ""))
             out += [part for when in ("Before", "Change", "After") for part in money(f"{when}OutsideRTH")]
             out += [state.get("suggestedSize", ""), state.get("rejectReason", "")]

@@ -11,41 +11,27 @@ from google.protobuf.message import DecodeError
 from services.simulator.market.scans import Scan
 from services.simulator.protocol import ib
 from services.simulator.protocol import requested as asked
+from services.simulator.protocol import versions as v
 from services.simulator.protocol.read_contract import contract_of_protobuf as contract
 from services.simulator.protocol.read_order import place_order_protobuf
 from services.simulator.protocol.read_text import READERS as TEXT_READERS
-from services.simulator.protocol.versions import (
-    CANCEL_CONTRACT_DATA,
-    PROTOBUF_ACCOUNTS,
-    PROTOBUF_COMPLETED_ORDERS,
-    PROTOBUF_CONTRACTS,
-    PROTOBUF_HISTORY,
-    PROTOBUF_MARKET_DATA,
-    PROTOBUF_NEWS,
-    PROTOBUF_OPTIONS,
-    PROTOBUF_ORDERS,
-    PROTOBUF_REST,
-    PROTOBUF_SCANNER,
-    PROTOBUF_SYMBOLS,
-    RAW_MESSAGE_IDS,
-)
 from services.simulator.protocol.wire import BadRequest
 
 # From which server version on a client may send a message as protobuf: the official client's own table.
 SINCE: dict[int, int] = {
-    7: RAW_MESSAGE_IDS,
-    **dict.fromkeys((3, 4, 58), PROTOBUF_ORDERS),
-    **dict.fromkeys((5, 15, 16, 99), PROTOBUF_COMPLETED_ORDERS),
-    9: PROTOBUF_CONTRACTS,
-    **dict.fromkeys((1, 2, 10, 11, 59), PROTOBUF_MARKET_DATA),
-    **dict.fromkeys((6, 17, 61, 62, 63, 64, 74, 75, 76, 77), PROTOBUF_ACCOUNTS),
-    **dict.fromkeys((20, 25, 50, 51, 87, 88, 89, 90, 96, 97, 98), PROTOBUF_HISTORY),
-    **dict.fromkeys((12, 13, 84, 85, 86, 100, 101, 102, 103), PROTOBUF_NEWS),
-    **dict.fromkeys((22, 23, 24, 52, 53, 92, 93, 94, 95), PROTOBUF_SCANNER),
-    **dict.fromkeys((18, 19, 21, 54, 55, 56, 57), PROTOBUF_OPTIONS),
-    **dict.fromkeys((78, 79, 80, 81, 83, 91, 104), PROTOBUF_SYMBOLS),
-    **dict.fromkeys((8, 14, 49, 67, 68, 69, 70, 71, 82, 105), PROTOBUF_REST),
-    **dict.fromkeys((106, 107), CANCEL_CONTRACT_DATA),
+    7: v.RAW_MESSAGE_IDS,
+    **dict.fromkeys((3, 4, 58), v.PROTOBUF_ORDERS),
+    **dict.fromkeys((5, 15, 16, 99), v.PROTOBUF_COMPLETED_ORDERS),
+    9: v.PROTOBUF_CONTRACTS,
+    **dict.fromkeys((1, 2, 10, 11, 59), v.PROTOBUF_MARKET_DATA),
+    **dict.fromkeys((6, 17, 61, 62, 63, 64, 74, 75, 76, 77), v.PROTOBUF_ACCOUNTS),
+    **dict.fromkeys((20, 25, 50, 51, 87, 88, 89, 90, 96, 97, 98), v.PROTOBUF_HISTORY),
+    **dict.fromkeys((12, 13, 84, 85, 86, 100, 101, 102, 103), v.PROTOBUF_NEWS),
+    **dict.fromkeys((22, 23, 24, 52, 53, 92, 93, 94, 95), v.PROTOBUF_SCANNER),
+    **dict.fromkeys((18, 19, 21, 54, 55, 56, 57), v.PROTOBUF_OPTIONS),
+    **dict.fromkeys((78, 79, 80, 81, 83, 91, 104), v.PROTOBUF_SYMBOLS),
+    **dict.fromkeys((8, 14, 49, 67, 68, 69, 70, 71, 82, 105), v.PROTOBUF_REST),
+    **dict.fromkeys((106, 107), v.CANCEL_CONTRACT_DATA),
 }
 
 

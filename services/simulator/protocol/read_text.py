@@ -9,22 +9,11 @@ from typing import Any
 
 from services.simulator.market.scans import Scan
 from services.simulator.protocol import requested as asked
+from services.simulator.protocol import versions as v
 from services.simulator.protocol.order_fields import UNSET_INTEGER
 from services.simulator.protocol.order_versions import EXECUTION_DAYS
 from services.simulator.protocol.read_contract import contract_of_fields as contract
 from services.simulator.protocol.read_order import place_order
-from services.simulator.protocol.versions import (
-    CME_TAGGING_FIELDS,
-    HIGHEST,
-    LOWEST,
-    MKT_DEPTH_PRIM_EXCHANGE,
-    ORDER_CONTAINER,
-    SCANNER_GENERIC_OPTS,
-    SMART_COMPONENTS,
-    SMART_DEPTH,
-    SYNT_REALTIME_BARS,
-    TICK_BY_TICK_IGNORE_SIZE,
-)
 from services.simulator.protocol.wire import Fields
 
 UNSET_ABOVE = 1e300
@@ -48,8 +37,8 @@ def by_id_after_version(fields: Fields, version: int) -> asked.ById:
 def market_depth(fields: Fields, version: int) -> asked.MarketDepth:
     fields.skip()
     request = fields.number()
-    wanted = contract(fields, with_primary=version >= MKT_DEPTH_PRIM_EXCHANGE)
-    return asked.MarketDepth(request, wanted, fields.number(0), version >= SMART_DEPTH and fields.flag())
+    wanted = contract(fields, with_primary=version >= v.MKT_DEPTH_PRIM_EXCHANGE)
+    return asked.MarketDepth(request, wanted, fields.number(0), version >= v.SMART_DEPTH and fields.flag())
 
 
 def start_api(fields: Fields, version: int) -> asked.StartApi:
@@ -65,7 +54,7 @@ def market_data(fields: Fields, version: int) -> asked.MarketData:
     if fields.flag():
         fields.skip(3)  # delta neutral contract
     generic, snapshot = fields.text(), fields.flag()
-    regulatory = version >= SMART_COMPONENTS and fields.flag()
+    regulatory = version >= v.SMART_COMPONENTS and fields.flag()
     return asked.MarketData(request, wanted, generic, snapshot, regulatory)
 
 
@@ -81,7 +70,7 @@ def real_time_bars(fields: Fields, version: int) -> asked.RealTimeBars:
 
 def tick_by_tick(fields: Fields, version: int) -> asked.TickByTick:
     request, wanted, kind = fields.number(), contract(fields), fields.text()
-    return asked.TickByTick(request, wanted, kind, fields.number(0) if version >= TICK_BY_TICK_IGNORE_SIZE else 0)
+    return asked.TickByTick(request, wanted, kind, fields.number(0) if version >= v.TICK_BY_TICK_IGNORE_SIZE else 0)
 
 
 def contract_details(fields: Fields, version: int) -> asked.ContractDetails:
@@ -105,7 +94,7 @@ def market_rule(fields: Fields, version: int) -> asked.MarketRule:
 
 
 def historical_data(fields: Fields, version: int) -> asked.HistoricalData:
-    if version < SYNT_REALTIME_BARS:
+    if version < v.SYNT_REALTIME_BARS:
         fields.skip()
     request, wanted = fields.number(), contract(fields)
     fields.skip()  # include expired
@@ -114,7 +103,7 @@ def historical_data(fields: Fields, version: int) -> asked.HistoricalData:
     what, date_format = fields.text(), fields.number(1)
     if wanted.sec_type == "BAG":
         fields.skip(4 * fields.number(0))  # legs
-    keep = version >= SYNT_REALTIME_BARS and fields.flag()
+    keep = version >= v.SYNT_REALTIME_BARS and fields.flag()
     return asked.HistoricalData(request, wanted, end, bar, duration, what, date_format, keep)
 
 
@@ -152,13 +141,13 @@ def account_summary(fields: Fields, version: int) -> asked.AccountSummary:
 
 
 def scanner(fields: Fields, version: int) -> asked.Scanner:
-    if version < SCANNER_GENERIC_OPTS:
+    if version < v.SCANNER_GENERIC_OPTS:
         fields.skip()
     request, rows = fields.number(), fields.number(0)
     instrument, location, code = fields.text(), fields.text(), fields.text()
     above, below, volume = fields.decimal(), fields.decimal(), fields.number(0)
     filters = {}
-    if version >= SCANNER_GENERIC_OPTS:
+    if version >= v.SCANNER_GENERIC_OPTS:
         fields.skip(14)  # market value to type of stock
         filters = dict(one.split("=", 1) for one in fields.text().split(";") if "=" in one)
     bounds = _bound(above), _bound(below), _whole(volume)
@@ -195,7 +184,7 @@ def display_group_contract(fields: Fields, version: int) -> asked.DisplayGroupCo
 
 
 def cancel_order(fields: Fields, version: int) -> asked.ById:
-    return by_id(fields, version) if version >= CME_TAGGING_FIELDS else by_id_after_version(fields, version)
+    return by_id(fields, version) if version >= v.CME_TAGGING_FIELDS else by_id_after_version(fields, version)
 
 
 def executions(fields: Fields, version: int) -> asked.Executions:
@@ -264,11 +253,11 @@ READERS: dict[int, Reader] = {
 }
 
 _ID_FIRST_SINCE = {
-    **dict.fromkeys((*_ID_FIRST, 78, 81, 84, 86, 87, 88, 94, 96, 97), LOWEST),
-    3: ORDER_CONTAINER,
-    4: CME_TAGGING_FIELDS,
-    20: SYNT_REALTIME_BARS,
-    22: SCANNER_GENERIC_OPTS,
+    **dict.fromkeys((*_ID_FIRST, 78, 81, 84, 86, 87, 88, 94, 96, 97), v.LOWEST),
+    3: v.ORDER_CONTAINER,
+    4: v.CME_TAGGING_FIELDS,
+    20: v.SYNT_REALTIME_BARS,
+    22: v.SCANNER_GENERIC_OPTS,
 }  # all other requests begin with a version of their own
 
 
@@ -276,6 +265,6 @@ def request_id(kind: int, fields: list[str], version: int) -> int:
     """The id in a request that may be unknown or malformed, or -1."""
     if kind in (*_WITHOUT_ID, 6, 15, 59, 71, 91, 99):
         return -1
-    place = 0 if version >= _ID_FIRST_SINCE.get(kind, HIGHEST + 1) else 1
+    place = 0 if version >= _ID_FIRST_SINCE.get(kind, v.HIGHEST + 1) else 1
     text = fields[place] if place < len(fields) else ""
     return int(text) if re.fullmatch(r"-?[0-9]{1,10}", text) else -1

@@ -10,32 +10,9 @@ from services.simulator.market.depth import DepthRow
 from services.simulator.market.greeks import Worth
 from services.simulator.market.headlines import Headline
 from services.simulator.market.past_ticks import PastTick
+from services.simulator.protocol import versions as v
 from services.simulator.protocol.orders_text import OrderTextReplies
 from services.simulator.protocol.rows import BarRow, Hours, Verbatim
-from services.simulator.protocol.versions import (
-    ADVANCED_ORDER_REJECT,
-    AGG_GROUP,
-    BOND_ISSUERID,
-    BOND_TRADING_HOURS,
-    ENCODE_MSG_ASCII7,
-    ERROR_TIME,
-    FRACTIONAL_SIZE_SUPPORT,
-    HISTORICAL_DATA_END,
-    HMDS_IN_SHARES,
-    INELIGIBILITY_REASONS,
-    LAST_TRADE_DATE,
-    MARKET_RULES,
-    MD_SIZE_MULTIPLIER,
-    PRICE_BASED_VOLATILITY,
-    REAL_EXPIRATION_DATE,
-    SERVICE_DATA_TYPE,
-    SIZE_RULES,
-    SMART_COMPONENTS,
-    SMART_DEPTH,
-    STOCK_TYPE,
-    SYNT_REALTIME_BARS,
-    UNDERLYING_INFO,
-)
 
 ORDER_TYPES = "ACTIVETIM,LMT,MKT,STP"
 SNAPSHOT_PERMISSIONS = 4
@@ -50,19 +27,19 @@ class TextReplies(OrderTextReplies):
         """From 153 on the client undoes escapes in long names and error texts."""
         if isinstance(text, Verbatim):
             return text
-        return text.encode("unicode-escape").decode() if self.version >= ENCODE_MSG_ASCII7 else text
+        return text.encode("unicode-escape").decode() if self.version >= v.ENCODE_MSG_ASCII7 else text
 
     # --- connection ---
 
     def error(self, request: int, code: int, text: str, now_ms: int) -> bytes:
         """Code 0 stands for none: as protobuf, such a message was seen without the field."""
         fields: list[object] = [4]
-        if self.version < ERROR_TIME:
+        if self.version < v.ERROR_TIME:
             fields.append(2)
         fields += [request, code, self._escaped(text)]
-        if self.version >= ADVANCED_ORDER_REJECT:
+        if self.version >= v.ADVANCED_ORDER_REJECT:
             fields.append("")
-        if self.version >= ERROR_TIME:
+        if self.version >= v.ERROR_TIME:
             fields.append(now_ms)
         return self._message(*fields)
 
@@ -88,7 +65,7 @@ class TextReplies(OrderTextReplies):
 
     def tick_req_params(self, request: int, found: Instrument, bbo_exchange: str) -> bytes:
         """Empty before 114: the map of exchange letters that it points to did not exist yet."""
-        if self.version < SMART_COMPONENTS:
+        if self.version < v.SMART_COMPONENTS:
             return b""
         return self._message(81, request, found.tick_text, bbo_exchange, SNAPSHOT_PERMISSIONS)
 
@@ -101,10 +78,10 @@ class TextReplies(OrderTextReplies):
     def option_computation(self, request: int, field: int, found: Worth) -> bytes:
         """The model's price and greeks; the dividends' present value is 0."""
         fields: list[object] = [21]
-        if self.version < PRICE_BASED_VOLATILITY:
+        if self.version < v.PRICE_BASED_VOLATILITY:
             fields.append(6)
         fields += [request, field]
-        if self.version >= PRICE_BASED_VOLATILITY:
+        if self.version >= v.PRICE_BASED_VOLATILITY:
             fields.append(0)
         fields += [found.volatility, found.delta, found.price, 0.0, found.gamma, found.vega, found.theta, found.under]
         return self._message(*fields)
@@ -138,10 +115,10 @@ class TextReplies(OrderTextReplies):
         if found.sec_type == "BOND":
             return self._bond_details(request, found, exchange, hours)
         fields: list[object] = [10]
-        if version < SIZE_RULES:
+        if version < v.SIZE_RULES:
             fields.append(8)
         fields += [request, found.symbol, found.sec_type, found.expires]
-        if version >= LAST_TRADE_DATE:
+        if version >= v.LAST_TRADE_DATE:
             fields.append(found.expiry)
         fields += [
             f"{found.strike:g}",
@@ -153,7 +130,7 @@ class TextReplies(OrderTextReplies):
             found.trading_class,
         ]
         fields += [found.con_id, found.tick_text]
-        if MD_SIZE_MULTIPLIER <= version < SIZE_RULES:
+        if v.MD_SIZE_MULTIPLIER <= version < v.SIZE_RULES:
             fields.append(found.round_lot)
         fields += [found.multiplier, ORDER_TYPES, found.valid_exchanges, found.magnifier]
         fields.append(found.under_con_id)
@@ -167,21 +144,21 @@ class TextReplies(OrderTextReplies):
         ]
         fields += [hours.time_zone, hours.trading, hours.liquid, "", 0]
         fields += [len(found.sec_ids), *(text for pair in found.sec_ids for text in pair)]
-        if version >= AGG_GROUP:
+        if version >= v.AGG_GROUP:
             fields.append(1)
-        if version >= UNDERLYING_INFO:
+        if version >= v.UNDERLYING_INFO:
             fields += [found.under_symbol, found.under_sec_type]
-        if version >= MARKET_RULES:
+        if version >= v.MARKET_RULES:
             fields.append(found.market_rules)
-        if version >= REAL_EXPIRATION_DATE:
+        if version >= v.REAL_EXPIRATION_DATE:
             fields.append(found.expiry)
-        if version >= STOCK_TYPE:
+        if version >= v.STOCK_TYPE:
             fields.append(found.stock_type)
-        if FRACTIONAL_SIZE_SUPPORT <= version < SIZE_RULES:
+        if v.FRACTIONAL_SIZE_SUPPORT <= version < v.SIZE_RULES:
             fields.append(1)
-        if version >= SIZE_RULES:
+        if version >= v.SIZE_RULES:
             fields += [1, 1, found.round_lot]
-        if version >= INELIGIBILITY_REASONS:
+        if version >= v.INELIGIBILITY_REASONS:
             fields.append(0)
         return self._message(*fields)
 
@@ -189,22 +166,22 @@ class TextReplies(OrderTextReplies):
         """Bonds have a message of their own."""
         version = self.version
         fields: list[object] = [18]
-        if version < SIZE_RULES:
+        if version < v.SIZE_RULES:
             fields.append(6)
         fields += [request, found.symbol, found.sec_type, found.symbol, COUPON, found.expiry, "", "", "GOVT", "FIXED"]
         fields += [False, False, False, self._escaped(found.name), exchange, found.currency, found.market_name]
         fields += [found.trading_class, found.con_id, found.tick_text]
-        if MD_SIZE_MULTIPLIER <= version < SIZE_RULES:
+        if v.MD_SIZE_MULTIPLIER <= version < v.SIZE_RULES:
             fields.append(1)
         fields += [ORDER_TYPES, found.valid_exchanges, "", "", False, "", self._escaped(found.name)]
-        if version >= BOND_TRADING_HOURS:
+        if version >= v.BOND_TRADING_HOURS:
             fields += list(hours)
         fields += ["", 0, 0]
-        if version >= AGG_GROUP:
+        if version >= v.AGG_GROUP:
             fields.append(1)
-        if version >= MARKET_RULES:
+        if version >= v.MARKET_RULES:
             fields.append(found.market_rules)
-        if version >= SIZE_RULES:
+        if version >= v.SIZE_RULES:
             fields += [1, 1, 1]
         return self._message(*fields)
 
@@ -217,7 +194,7 @@ class TextReplies(OrderTextReplies):
             fields += [one.con_id, one.symbol, one.sec_type, one.primary or one.exchange, one.currency]
             derivatives = DERIVATIVES.get(one.sec_type, ())
             fields += [len(derivatives), *derivatives]
-            if self.version >= BOND_ISSUERID:
+            if self.version >= v.BOND_ISSUERID:
                 fields += [one.name, ""]
         return self._message(*fields)
 
@@ -244,7 +221,7 @@ class TextReplies(OrderTextReplies):
         fields: list[object] = [80, len(exchanges)]
         for exchange, sec_type in exchanges:
             fields += [exchange, sec_type]
-            fields += ["", "Deep2", 1] if self.version >= SERVICE_DATA_TYPE else [1]
+            fields += ["", "Deep2", 1] if self.version >= v.SERVICE_DATA_TYPE else [1]
         return self._message(*fields)
 
     # --- history ---
@@ -254,13 +231,13 @@ class TextReplies(OrderTextReplies):
     ) -> bytes:
         """The bars and, from 196 on, the end message that earlier versions carry in the same frame."""
         fields: list[object] = [17]
-        if self.version < SYNT_REALTIME_BARS:
+        if self.version < v.SYNT_REALTIME_BARS:
             fields.append(3)
         fields.append(request)
-        if self.version < HISTORICAL_DATA_END:
+        if self.version < v.HISTORICAL_DATA_END:
             fields += [start, end]
         fields.append(len(bars))
-        lot = round_lot if self.version < HMDS_IN_SHARES else 1
+        lot = round_lot if self.version < v.HMDS_IN_SHARES else 1
         for bar in bars:
             fields += [
                 bar.time,
@@ -268,11 +245,11 @@ class TextReplies(OrderTextReplies):
                 bar.volume if lot == 1 else bar.volume // lot,
             ]
             fields.append(f"{bar.wap:.{decimals + 1}f}")
-            if self.version < SYNT_REALTIME_BARS:
+            if self.version < v.SYNT_REALTIME_BARS:
                 fields.append("false")
             fields.append(bar.trades)
         data = self._message(*fields)
-        if self.version >= HISTORICAL_DATA_END:
+        if self.version >= v.HISTORICAL_DATA_END:
             data += self._message(108, request, start, end)
         return data
 
@@ -362,7 +339,7 @@ class TextReplies(OrderTextReplies):
         change: list[object] = [row.operation, row.side, row.level.price, f"{row.level.size:.10g}"]
         if not row.smart:
             return self._message(12, 1, request, row.place, *change)
-        since: list[object] = [True] if self.version >= SMART_DEPTH else []
+        since: list[object] = [True] if self.version >= v.SMART_DEPTH else []
         return self._message(13, 1, request, row.place, row.level.maker, *change, *since)
 
     def news_providers(self, providers: Sequence[tuple[str, str]]) -> bytes:
