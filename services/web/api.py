@@ -24,6 +24,7 @@ from messages.control import (
 from messages.errors import IbStreamError
 from messages.events import MarketDataType, Plan
 from messages.views import Quote, Status
+from services.base.settings_rules import candle_intervals
 from services.base.symbols import MAX_NOTATION, name_of
 from services.web import schema
 from services.web.backend import Backend
@@ -342,6 +343,7 @@ def _past(router: APIRouter, backend: Backend) -> None:
         name, now = _name(symbol), backend.clock.now()
         first, last = asked_time(begin, end, interval, now)
         found = await backend.read(lambda: read_candles(backend.settings.journal_dir, name, interval, first, last, now))
+        found.live = interval in candle_intervals(backend.settings)
         return found.as_csv() if format == "csv" else json_response(encode_json(found))
 
     @router.get(

@@ -99,6 +99,7 @@ CANDLES_EXAMPLE: Final[dict[str, Any]] = {
     ],
     "more": False,
     "note": None,
+    "live": True,
 }
 CANDLES_CSV_EXAMPLE: Final = (
     "symbol,interval,start,end,session,hours,open,high,low,close,volume,vwap,trades,coverage,blind,filled,source,"
@@ -181,13 +182,15 @@ class SparklinesView(msgspec.Struct):
 
 
 class CandlesView(msgspec.Struct):
-    """`more`: there are later ones in the time that was asked for. `note`: what of it is not there any more."""
+    """`more`: there are later ones in the time that was asked for. `note`: what of it is not there any more. `live`:
+    those of this interval are published, and come in the event stream to whoever asks for them."""
 
     symbol: str
     interval: Interval
     candles: list[Candle]
     more: bool
     note: str | None
+    live: bool = False
 
 
 class GapView(msgspec.Struct):

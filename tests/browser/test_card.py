@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import pytest
 from playwright.sync_api import Locator, expect
 
+from tests.browser.card import CardPage
 from tests.browser.conftest import OpenPage
 from tests.process.pipeline import Pipeline
 from tests.support import eventually
@@ -29,6 +30,12 @@ def timed(timings: dict[str, float], name: str) -> Iterator[None]:
     started = time.monotonic()
     yield
     timings[name] = round(time.monotonic() - started, 2)
+
+
+def candles_asked(card: CardPage) -> list[str]:
+    """The addresses of all questions for candles so far."""
+    names: list[str] = card.page.evaluate("performance.getEntriesByType('resource').map(each => each.name)")
+    return [name for name in names if "/candles?" in name]
 
 
 def test_quotes_move(stream: Pipeline, open_page: OpenPage) -> None:
@@ -53,11 +60,14 @@ def test_candles_are_drawn_and_grow_and_their_numbers_are_under_the_pointer(
     card.open_symbol("SPY")
     chart = card.page.get_by_role("img", name=re.compile(r"SPY, \d+ candles of 1 min: from \d"))
     expect(chart).to_be_visible()
+    for _ in range(3):
+        first = chart.evaluate(PICTURE)
+        eventually(lambda: chart.evaluate(PICTURE) != first, message="the chart moves")  # noqa: B023
+    assert len(candles_asked(card)) <= 2, "what follows is pushed"
     card.page.get_by_role("group", name="Length of a candle").get_by_role("button", name="1 s").click()
     chart = card.page.get_by_role("img", name=re.compile(r"SPY, \d+ candles of 1 s: from \d"))
     expect(chart).to_be_visible()
-    first = chart.evaluate(PICTURE)
-    eventually(lambda: chart.evaluate(PICTURE) != first, message="the chart moves")
+    expect(card.page.get_by_text("Not kept up to date.")).to_be_visible()  # seconds are not published by themselves
     place = chart.bounding_box()
     assert place is not None
     card.page.mouse.move(place["x"] + place["width"] * 0.85, place["y"] + place["height"] / 2)
@@ -66,6 +76,23 @@ def test_candles_are_drawn_and_grow_and_their_numbers_are_under_the_pointer(
     expect(card.row("SPY").locator("svg path").first).to_be_attached()
     card.screenshot("chart")
     assert card.errors == []
+
+
+def test_an_open_chart_goes_on_after_the_backend_was_away(own_stream: Pipeline, open_page: OpenPage) -> None:
+    card = open_page(own_stream)
+    card.open_symbol("SPY")
+    chart = card.page.get_by_role("img", name=re.compile(r"SPY, \d+ candles of 1 min: from \d"))
+    expect(chart).to_be_visible()
+    eventually(
+        lambda: len(candles_asked(card)) == 2, message="the stream brings candles, and what came before is known"
+    )
+    own_stream.kill("web")
+    expect(card.badge).to_have_text("Backend away")
+    own_stream.start("web")
+    eventually(lambda: len(candles_asked(card)) >= 3, 30, "what was missed is asked for")
+    first = chart.evaluate(PICTURE)
+    eventually(lambda: chart.evaluate(PICTURE) != first, message="the chart moves again")
+    assert all("from=" in url for url in candles_asked(card)[1:])
 
 
 def test_a_price_alert_is_set_comes_and_is_removed(own_stream: Pipeline, open_page: OpenPage) -> None:

@@ -59,6 +59,17 @@ setInterval(() => {
   for (const client of clients) send(client, 'status', status())
 }, 500)
 
+setInterval(() => {
+  for (const client of clients) {
+    const pushed = client.candles.flatMap((name) => {
+      const [interval, symbol] = name.split(/\.(.*)/)
+      const book = market.books.get(symbol)
+      return book ? candlesOf(book, interval, Date.now() - 60_000).slice(-2) : []
+    })
+    if (pushed.length > 0) send(client, 'candles', pushed)
+  }
+}, 1_000)
+
 function setScene(name) {
   scene.name = name
   dress(market, name, Date.now(), started)
@@ -81,10 +92,11 @@ async function bodyOf(request) {
   return chunks.length > 0 ? JSON.parse(Buffer.concat(chunks).toString()) : {}
 }
 
-function events(response) {
+function events(response, query) {
   response.writeHead(200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store' })
   send(response, 'status', status())
   send(response, 'quotes', quotes())
+  response.candles = (query.get('candles') ?? '').split(',').filter(Boolean)
   clients.add(response)
   response.on('close', () => clients.delete(response))
 }
@@ -99,6 +111,7 @@ function candles(response, query) {
     candles: candlesOf(book, interval, Date.parse(query.get('from') ?? '') || 0),
     more: false,
     note: null,
+    live: true,
   })
 }
 
@@ -202,7 +215,7 @@ async function answer(request, response) {
   const project = pathname.match(/\/projects\/(\d+)\/snapshots$/)
   if (project) return json(response, 200, snapshotsOf(Number(project[1])))
   if (route === `POST ${API}/plan`) return preview(request, response)
-  if (route === `GET ${API}/events`) return events(response)
+  if (route === `GET ${API}/events`) return events(response, searchParams)
   if (route === `POST ${API}/start`) return start(request, response)
   if (route === `POST ${API}/stop`) return stop(response)
   return page(pathname, response)

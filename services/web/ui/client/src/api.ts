@@ -7,11 +7,13 @@ import type {
   AcceptedView,
   AlertsView,
   Candle,
+  CandlesView,
   Gap,
   HistoryPoint,
   LinkPoint,
   Plan,
   ProjectChoice,
+  QualityReport,
   Quote,
   SnapshotChoice,
   SparklineSeries,
@@ -31,7 +33,8 @@ export interface ApiOptions {
 }
 
 export interface Api {
-  readonly eventsUrl: string
+  /** Of the event stream, with the candles `{interval}.{SYMBOL}` that are asked for: `1m.SPY`. */
+  eventsUrl(candles?: Iterable<string>): string
   /** Set by every answer. */
   readonly clock: ServerClock
   readonly fetch: typeof fetch
@@ -44,12 +47,17 @@ export interface Api {
   gaps(): Promise<{ gaps: Gap[]; link: LinkPoint[] }>
   history(symbol: string, minutes: number): Promise<HistoryPoint[]>
   sparklines(symbols: readonly string[], minutes: number): Promise<SparklineSeries[]>
-  /** Oldest first; times as the web API takes them. Without a beginning some hundreds, by the interval. */
+  /**
+   * Oldest first; times as the web API takes them. Without a beginning some hundreds, by the interval. `live`: those
+   * to come can be had in the event stream.
+   */
   candles(
     symbol: string,
     interval: Candle['interval'],
     range?: { from?: string; to?: string },
-  ): Promise<Candle[]>
+  ): Promise<CandlesView>
+  /** What the data of a day (UTC, `2026-01-05`) is worth; of today, so far, without one. */
+  quality(day?: string): Promise<QualityReport>
   /** The price alerts that are set, and those that came. */
   alerts(): Promise<AlertsView>
   /** Sets one, in words: `SPY rises above 600`. Its id. */
@@ -95,7 +103,10 @@ export function createApi(base: string, options: ApiOptions = {}): Api {
   }
 
   return {
-    eventsUrl: `${root}/events`,
+    eventsUrl: (candles = []) => {
+      const wanted = [...candles].join()
+      return `${root}/events${wanted && `?${new URLSearchParams({ candles: wanted })}`}`
+    },
     clock,
     fetch: send,
     headers,
@@ -117,8 +128,9 @@ export function createApi(base: string, options: ApiOptions = {}): Api {
     },
     candles: async (symbol, interval, range = {}) => {
       const query = new URLSearchParams({ symbol, interval, ...range })
-      return ((await call(`/candles?${query}`)) as { candles?: Candle[] }).candles ?? []
+      return (await call(`/candles?${query}`)) as CandlesView
     },
+    quality: (day = '') => call(`/quality?${new URLSearchParams({ day })}`) as Promise<QualityReport>,
     alerts: async () => {
       const answer = (await call('/alerts')) as Partial<AlertsView>
       return { alerts: answer.alerts ?? [], recent: answer.recent ?? [] }

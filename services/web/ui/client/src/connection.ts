@@ -13,11 +13,13 @@ export type ConnectionState =
   | { phase: 'away'; since: number; retryAt: number; code: string }
 
 export interface ConnectionOptions {
-  url: string
+  /** Asked before each attempt. */
+  url(): string
   headers(): Record<string, string>
   onState(state: ConnectionState): void
   onEvent(event: string, data: string): void
-  onOpen(): void
+  /** `again`: by `reopen`, and nothing was missed: the events go on where they were. */
+  onOpen(again: boolean): void
   clock: ServerClock
   fetch?: typeof fetch | undefined
   random?: () => number
@@ -28,6 +30,8 @@ export interface Connection {
   close(): void
   /** Try again at once, if it is away. */
   retryNow(): void
+  /** Change over to the address of now, if it is open; else the next attempt does. */
+  reopen(): void
   /** Give the line back until `wake`: nobody looks. */
   rest(): void
   wake(): void
@@ -45,6 +49,7 @@ export function openConnection(options: ConnectionOptions): Connection {
   const silenceMs = options.silenceMs ?? SILENCE_MS
   let closed = false
   let resting = false
+  let opened = false
   let lastId = ''
   let failures = 0
   let awaySince: number | undefined
@@ -54,24 +59,26 @@ export function openConnection(options: ConnectionOptions): Connection {
   function failed(code: string, controller: AbortController): void {
     if (closed || resting || attempt !== controller) return
     attempt = undefined
+    opened = false
     awaySince ??= Date.now()
     const ceiling = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** failures)
     failures += 1
     const wait = ceiling * (0.5 + random() / 2)
     options.onState({ phase: 'away', since: awaySince, retryAt: Date.now() + wait, code })
-    pause = setTimeout(connect, wait)
+    pause = setTimeout(() => void connect(), wait)
   }
 
-  async function connect(): Promise<void> {
+  async function connect(again = false): Promise<void> {
     clearTimeout(pause)
     attempt?.abort()
     const controller = new AbortController()
     attempt = controller
-    if (awaySince === undefined) options.onState({ phase: 'connecting' })
+    opened = false
+    if (awaySince === undefined && !again) options.onState({ phase: 'connecting' })
     let watchdog = setTimeout(() => controller.abort(), silenceMs)
     const sent = options.clock.read()
     try {
-      const response = await send(options.url, {
+      const response = await send(options.url(), {
         headers: {
           ...options.headers(),
           Accept: 'text/event-stream',
@@ -84,7 +91,7 @@ export function openConnection(options: ConnectionOptions): Connection {
       if (!response.body) throw new ApiError('backend_away', 'empty answer')
       if (closed || attempt !== controller) return
       options.clock.answered(response.headers, sent)
-      opened()
+      begun(again && lastId !== '')
       await read(response.body, controller, () => {
         clearTimeout(watchdog)
         watchdog = setTimeout(() => controller.abort(), silenceMs)
@@ -98,11 +105,12 @@ export function openConnection(options: ConnectionOptions): Connection {
     }
   }
 
-  function opened(): void {
+  function begun(again: boolean): void {
     failures = 0
     awaySince = undefined
-    options.onState({ phase: 'open', since: Date.now() })
-    options.onOpen()
+    opened = true
+    if (!again) options.onState({ phase: 'open', since: Date.now() })
+    options.onOpen(again)
   }
 
   async function read(
@@ -138,11 +146,16 @@ export function openConnection(options: ConnectionOptions): Connection {
 
   return {
     retryNow,
+    reopen() {
+      if (opened) void connect(true)
+      else if (attempt && !resting) void connect() // on the way to the old address
+    },
     rest() {
       resting = true
       clearTimeout(pause)
       attempt?.abort()
       attempt = undefined
+      opened = false
     },
     wake() {
       resting = false

@@ -20,7 +20,7 @@ export async function* follow(api: Api, symbols: ReadonlySet<string>): AsyncGene
   let wake = () => {}
 
   const line = openConnection({
-    url: api.eventsUrl,
+    url: () => api.eventsUrl(),
     headers: () => api.headers(),
     clock: api.clock,
     fetch: api.fetch,

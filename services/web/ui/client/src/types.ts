@@ -64,13 +64,17 @@ export interface Candle {
   complete: boolean
 }
 
-/** `more`: there are later ones in the time that was asked for. `note`: what of it is not there any more. */
+/**
+ * `more`: there are later ones in the time that was asked for. `note`: what of it is not there any more. `live`:
+ * those of this interval are published, and come in the event stream to whoever asks for them.
+ */
 export interface CandlesView {
   symbol: string
   interval: '15m' | '1d' | '1h' | '1m' | '1s' | '5m' | '5s'
   candles: Candle[]
   more: boolean
   note: string | null
+  live?: boolean
 }
 
 /**

@@ -25,7 +25,7 @@ function rig(options: Partial<ConnectionOptions> = {}) {
     return new Response(body)
   })
   const connection = openConnection({
-    url: '/events',
+    url: () => '/events',
     headers: () => ({ Authorization: 'Bearer secret' }),
     onState: (state) => states.push(state),
     onEvent: (event, data) => events.push([event, data]),
@@ -177,6 +177,37 @@ describe('the event stream', () => {
     open.connection.wake()
     await settle()
     expect(open.fetch).toHaveBeenCalledTimes(2)
+    expect(open.states.at(-1)).toMatchObject({ phase: 'open' })
+  })
+
+  it('changes over to another address without a word, and goes on after the last event', async () => {
+    const opened: boolean[] = []
+    let address = '/events'
+    open = rig({ url: () => address, onOpen: (again) => opened.push(again) })
+    await settle()
+    open.write('id: 7\nevent: quotes\ndata: []\n\n')
+    await settle()
+    const states = open.states.length
+    address = '/events?candles=1m.SPY'
+    open.connection.reopen()
+    await settle()
+    expect(open.fetch.mock.calls.at(-1)?.[0]).toBe(address)
+    expect(open.requests[1]?.get('Last-Event-ID')).toBe('7')
+    expect(open.states.length).toBe(states)
+    expect(opened).toEqual([false, true])
+    open.write('event: candles\ndata: [1]\n\n')
+    await settle()
+    expect(open.events.at(-1)).toEqual(['candles', '[1]'])
+  })
+
+  it('tells that it is away when the other address is refused', async () => {
+    open = rig()
+    await settle()
+    open.plan.push(Response.json({ detail: { code: 'invalid_request', message: 'No.' } }, { status: 400 }))
+    open.connection.reopen()
+    await settle()
+    expect(open.states.at(-1)).toMatchObject({ phase: 'away', code: 'invalid_request' })
+    await vi.advanceTimersByTimeAsync(1_000)
     expect(open.states.at(-1)).toMatchObject({ phase: 'open' })
   })
 })

@@ -1,39 +1,31 @@
-// One symbol's candles with their volume: the past from the backend, the newest looked at again and again. Where the
+// One symbol's candles with their volume: the past from the backend, and those to come as they are pushed. Where the
 // price could not be trusted the ground is shaded, what IB's history filled is hollow, and simulated prices are
 // marked as such across the picture.
 
 import type { Candle } from '@ibstream/client'
 import {
+  type CandlestickData,
   CandlestickSeries,
   ColorType,
   CrosshairMode,
   createChart,
+  type HistogramData,
   HistogramSeries,
   type IChartApi,
   type ISeriesApi,
   type UTCTimestamp,
+  type WhitespaceData,
 } from 'lightweight-charts'
 import { useCallback, useEffect, useMemo, useRef, useState } from 'react'
 import styles from './CandleChart.module.css'
-import {
-  hasPrices,
-  INTERVALS,
-  type Interval,
-  isBlind,
-  isFilled,
-  LOOK_SECONDS,
-  merged,
-  summaryOf,
-  timeOf,
-} from './candleData'
+import { hasPrices, INTERVALS, type Interval, isBlind, isFilled, summaryOf, timeOf } from './candleData'
+import { type CandleNews, feedCandles } from './candleFeed'
 import { useCard, useStore } from './hooks'
 import { type Memory, useRemembered } from './memory'
 import { fill, word } from './strings'
 
 const HEIGHT = 280
 const SHOWN = 120 // candles at first
-
-type Load = 'loading' | 'ready' | 'failed'
 
 interface CandleChartProps {
   symbol: string
@@ -44,7 +36,7 @@ interface CandleChartProps {
 export function CandleChart({ symbol, decimals, memory }: CandleChartProps) {
   const { strings, format } = useCard()
   const [interval, setInterval] = useRemembered(memory, 'interval', asInterval, '1m')
-  const { candles, load, retry } = useCandles(symbol, interval)
+  const { candles, load, live, retry } = useCandles(symbol, interval)
   const [pointed, setPointed] = useState<Candle>()
   const mock = useStore(`quote:${symbol}`, (s) => s.quote(symbol)?.source === 'mock')
   const read = pointed ?? candles.at(-1)
@@ -90,6 +82,14 @@ export function CandleChart({ symbol, decimals, memory }: CandleChartProps) {
           </span>
         )}
         {load === 'ready' && !summary && <span className={styles.note}>{strings.chart.empty}</span>}
+        {load === 'ready' && !live && (
+          <span className={styles.note} title={strings.chart.stillHelp}>
+            {strings.chart.still}{' '}
+            <button type="button" className={styles.link} onClick={retry}>
+              {strings.chart.retry}
+            </button>
+          </span>
+        )}
         <a className={styles.by} href="https://www.tradingview.com/" target="_blank" rel="noreferrer">
           {strings.chart.by}
         </a>
@@ -157,43 +157,26 @@ function Readout({
   )
 }
 
+const NO_CANDLES: CandleNews = { candles: [], load: 'loading', live: false }
+
 /** The candles of a symbol, kept up to date while they are shown. */
 function useCandles(symbol: string, interval: Interval) {
-  const { api } = useCard()
-  const [candles, setCandles] = useState<readonly Candle[]>([])
-  const [load, setLoad] = useState<Load>('loading')
+  const { api, store } = useCard()
+  const [news, setNews] = useState(NO_CANDLES)
   const [attempt, setAttempt] = useState(0)
   // biome-ignore lint/correctness/useExhaustiveDependencies: `attempt` asks again
-  useEffect(() => {
-    let known: readonly Candle[] = []
-    let timer: ReturnType<typeof setTimeout> | undefined
-    let current = true
-    setCandles([])
-    setLoad('loading')
-    const look = async () => {
-      try {
-        const from = known.at(-2)?.start ?? known.at(-1)?.start
-        const came = await api.candles(symbol, interval, from === undefined ? {} : { from })
-        if (!current) return
-        known = merged(known, came)
-        setCandles(known)
-        setLoad('ready')
-      } catch {
-        if (!current) return
-        if (known.length === 0) {
-          setLoad('failed')
-          return
-        }
-      }
-      timer = setTimeout(look, LOOK_SECONDS[interval] * 1000)
-    }
-    void look()
-    return () => {
-      current = false
-      clearTimeout(timer)
-    }
-  }, [api, symbol, interval, attempt])
-  return { candles, load, retry: () => setAttempt((n) => n + 1) }
+  useEffect(
+    () =>
+      feedCandles(
+        {
+          ask: (from) => api.candles(symbol, interval, from === undefined ? {} : { from }),
+          follow: (ear) => store.followCandles(`${interval}.${symbol}`, ear),
+        },
+        setNews,
+      ),
+    [api, store, symbol, interval, attempt],
+  )
+  return { ...news, retry: () => setAttempt((n) => n + 1) }
 }
 
 interface PlotProps {
@@ -292,10 +275,12 @@ function Plot({ candles, decimals, seconds, daily, onPoint }: PlotProps) {
   }, [decimals, seconds, daily, format, theme, onPoint])
 
   useEffect(() => {
-    const first = latest.current.length === 0
+    const before = latest.current
+    const first = before.length === 0
     latest.current = candles
     if (!drawn.current) return
-    draw(drawn.current, candles)
+    if (isNewestAlone(before, candles)) drawNewest(drawn.current, candles)
+    else draw(drawn.current, candles)
     if (first && candles.length > 0) {
       drawn.current.chart
         .timeScale()
@@ -306,30 +291,53 @@ function Plot({ candles, decimals, seconds, daily, onPoint }: PlotProps) {
   return <div ref={box} className={styles.plot} />
 }
 
+/** Whether nothing is different but the newest candle, or one more: the usual case, many times a minute. */
+function isNewestAlone(before: readonly Candle[], now: readonly Candle[]): boolean {
+  const more = now.length - before.length
+  const same = before.length - (more === 0 ? 1 : 0)
+  return (
+    before.length > 0 && (more === 0 || more === 1) && before.every((one, i) => i >= same || one === now[i])
+  )
+}
+
+function drawNewest({ price, volume, shade, colours }: Drawn, candles: readonly Candle[]): void {
+  const newest = candles.at(-1)
+  if (!newest) return
+  price.update(pricesOf(newest))
+  volume.update(volumeOf(newest, colours))
+  shade.update(shadeOf(newest, colours))
+}
+
 function draw({ price, volume, shade, colours }: Drawn, candles: readonly Candle[]): void {
-  price.setData(
-    candles.map((candle) => {
-      const time = timeOf(candle) as UTCTimestamp
-      if (!hasPrices(candle)) return { time }
-      const { open, high, low, close } = candle
-      const hollow = isFilled(candle) ? { color: 'transparent' } : {}
-      return { time, open, high, low, close, ...hollow }
-    }),
-  )
-  volume.setData(
-    candles.map((candle) => {
-      const time = timeOf(candle) as UTCTimestamp
-      if (candle.volume == null) return { time }
-      const rises = (candle.close ?? 0) >= (candle.open ?? 0)
-      return { time, value: candle.volume, color: rises ? colours.upSoft : colours.downSoft }
-    }),
-  )
-  shade.setData(
-    candles.map((candle) => ({
-      time: timeOf(candle) as UTCTimestamp,
-      ...(isBlind(candle) ? { value: 1, color: colours.blind } : {}),
-    })),
-  )
+  price.setData(candles.map(pricesOf))
+  volume.setData(candles.map((candle) => volumeOf(candle, colours)))
+  shade.setData(candles.map((candle) => shadeOf(candle, colours)))
+}
+
+function pricesOf(candle: Candle): CandlestickData<UTCTimestamp> | WhitespaceData<UTCTimestamp> {
+  const time = timeOf(candle) as UTCTimestamp
+  if (!hasPrices(candle)) return { time }
+  const { open, high, low, close } = candle
+  const hollow = isFilled(candle) ? { color: 'transparent' } : {}
+  return { time, open, high, low, close, ...hollow }
+}
+
+function volumeOf(
+  candle: Candle,
+  colours: Colours,
+): HistogramData<UTCTimestamp> | WhitespaceData<UTCTimestamp> {
+  const time = timeOf(candle) as UTCTimestamp
+  if (candle.volume == null) return { time }
+  const rises = (candle.close ?? 0) >= (candle.open ?? 0)
+  return { time, value: candle.volume, color: rises ? colours.upSoft : colours.downSoft }
+}
+
+function shadeOf(
+  candle: Candle,
+  colours: Colours,
+): HistogramData<UTCTimestamp> | WhitespaceData<UTCTimestamp> {
+  const time = timeOf(candle) as UTCTimestamp
+  return isBlind(candle) ? { time, value: 1, color: colours.blind } : { time }
 }
 
 interface Colours {

@@ -6,17 +6,6 @@ export type Interval = Candle['interval']
 
 export const INTERVALS: readonly Interval[] = ['1s', '5s', '1m', '5m', '15m', '1h', '1d']
 
-/** Seconds between two looks at the newest candle. */
-export const LOOK_SECONDS: Record<Interval, number> = {
-  '1s': 1,
-  '5s': 2,
-  '1m': 2,
-  '5m': 5,
-  '15m': 5,
-  '1h': 10,
-  '1d': 10,
-}
-
 /** Kept in the picture; older ones leave it. */
 export const MOST_CANDLES = 3_000
 const WHOLE = 0.995 // of an interval: less is shaded
@@ -27,6 +16,13 @@ export function merged(known: readonly Candle[], came: readonly Candle[]): reado
   if (!first) return known
   const before = known.filter((candle) => candle.start < first.start)
   return [...before, ...came].slice(-MOST_CANDLES)
+}
+
+/** Those known with one that was pushed, in its place by time. */
+export function updated(known: readonly Candle[], candle: Candle): readonly Candle[] {
+  const after = known.findLastIndex((one) => one.start < candle.start) + 1
+  const same = known[after]?.start === candle.start ? 1 : 0
+  return [...known.slice(0, after), candle, ...known.slice(after + same)].slice(-MOST_CANDLES)
 }
 
 /** Whether part of its time was blind. Of one under way, the part that is over counts. */

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { heedAttention } from '../../src/card/attention'
 
 function rig() {
-  const line = { close: vi.fn(), retryNow: vi.fn(), rest: vi.fn(), wake: vi.fn() }
+  const line = { close: vi.fn(), retryNow: vi.fn(), reopen: vi.fn(), rest: vi.fn(), wake: vi.fn() }
   return { line, ignore: heedAttention(line) }
 }
 

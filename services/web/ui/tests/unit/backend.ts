@@ -25,6 +25,7 @@ export class FakeBackend {
   gaps: Gap[] = []
   link: LinkPoint[] = []
   candles: Candle[] = []
+  live = true
   alerts: AlertsView = { alerts: [], recent: [] }
   calls: Call[] = []
   /** Answers in place of the ordinary ones, by `METHOD /path`. */
@@ -46,7 +47,7 @@ export class FakeBackend {
     return this.streams.size
   }
 
-  emit(event: 'status' | 'quotes', data: unknown): void {
+  emit(event: 'status' | 'quotes' | 'candles', data: unknown): void {
     this.id += 1
     this.write(`id: ${this.id}\nevent: ${event}\ndata: ${JSON.stringify(data)}\n\n`)
   }
@@ -97,7 +98,7 @@ export class FakeBackend {
     if (route === 'GET /plan') return Response.json(this.plan)
     if (route === 'GET /gaps') return Response.json({ gaps: this.gaps, link: this.link })
     if (route === 'GET /sparklines') return Response.json({ series: [] })
-    if (route === 'GET /candles') return Response.json({ symbol: '', candles: this.candles })
+    if (route === 'GET /candles') return Response.json({ symbol: '', candles: this.candles, live: this.live })
     if (route === 'GET /alerts') return Response.json(this.alerts)
     if (route === 'POST /start' || route === 'POST /stop') return Response.json({ seq: 1 })
     return Response.json({ detail: 'Not Found' }, { status: 404 })

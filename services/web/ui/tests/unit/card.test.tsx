@@ -396,6 +396,39 @@ describe('quotes', () => {
     expect(screen.queryByText(/benchmark/)).toBeNull()
   })
 
+  it('has the candles of an open chart pushed, and no more once it is closed', async () => {
+    const minute = { symbol: 'SPY', interval: '1m', coverage: 1, high: 501, low: 498, open: 499 } as const
+    const first = { ...minute, start: '2026-01-05T14:30:00Z', end: '2026-01-05T14:31:00Z' }
+    backend.candles = [{ ...first, close: 499.5, complete: false }]
+    await open()
+    const asked = () => backend.called('GET /events').at(-1)?.query.get('candles')
+    const button = await screen.findByRole('button', { name: 'SPY: show chart and details' })
+    await userEvent.click(button)
+    await screen.findByRole('img', { name: /1 candles of 1 min: from 499.00 to 499.50/ })
+    await waitFor(() => expect(asked()).toBe('1m.SPY'))
+    await waitFor(() => expect(backend.called('GET /candles').length).toBe(2)) // what came before it was listened to
+    backend.emit('candles', [{ ...first, close: 500.25, complete: false }])
+    await screen.findByRole('img', { name: /1 candles of 1 min: from 499.00 to 500.25/ })
+    expect(backend.called('GET /candles').length).toBe(2)
+    expect(backend.listeners).toBe(1)
+    await userEvent.click(button)
+    await waitFor(() => expect(asked()).toBeNull())
+  })
+
+  it('goes on with quotes when candles are not pushed any more', async () => {
+    await open()
+    backend.answers.set('GET /events', ({ query }) =>
+      query.has('candles')
+        ? Response.json({ detail: { code: 'invalid_request', message: 'No.' } }, { status: 400 })
+        : new Response(new ReadableStream(), { headers: { 'Content-Type': 'text/event-stream' } }),
+    )
+    await userEvent.click(await screen.findByRole('button', { name: 'SPY: show chart and details' }))
+    await screen.findByText(en.chart.still, { exact: false })
+    await waitFor(() => expect(backend.called('GET /events').at(-1)?.query.has('candles')).toBe(false), {
+      timeout: 3_000,
+    })
+  })
+
   it('shows greeks and what generic ticks brought', async () => {
     const model = { implied_volatility: 0.3125, delta: 0.51, gamma: 0.0125, underlying: 500.5 }
     const generic = {

@@ -3,7 +3,7 @@
 import { cleanup, configure } from '@testing-library/react'
 import { afterEach, vi } from 'vitest'
 
-const series = () => ({ setData() {}, priceScale: () => ({ applyOptions() {} }) })
+const series = () => ({ setData() {}, update() {}, priceScale: () => ({ applyOptions() {} }) })
 vi.mock('lightweight-charts', () => ({
   CandlestickSeries: {},
   HistogramSeries: {},

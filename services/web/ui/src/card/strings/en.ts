@@ -371,6 +371,8 @@ export const en = {
     empty: 'No prices in this time.',
     failed: 'The chart could not be loaded.',
     retry: 'Load again',
+    still: 'Not kept up to date.',
+    stillHelp: 'Candles of this length are not published (IBSTREAM_CANDLES).',
     open: 'O',
     high: 'H',
     low: 'L',

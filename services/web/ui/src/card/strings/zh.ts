@@ -373,6 +373,8 @@ export const zh: Strings = {
     empty: '这段时间没有价格。',
     failed: '图表加载失败。',
     retry: '重新加载',
+    still: '不会自动更新。',
+    stillHelp: '该周期的K线未发布(IBSTREAM_CANDLES)。',
     open: '开',
     high: '高',
     low: '低',
