@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 def params(on: Director, order: Params = "second") -> Undo:
     """tickReqParams (81) comes before marketDataType (58), after it, or never."""
     on.core.world.params = order
-    return partial(_usual_params, on)
+    return partial(_as_usual, on, "params")
 
 
 @step
 def late_ticks(on: Director, seconds: float = 0.5) -> Undo:
     """Ticks go on for so long after a cancel."""
     on.core.world.late_ticks = seconds
-    return partial(_no_late_ticks, on)
+    return partial(_as_usual, on, "late_ticks")
 
 
 @step
@@ -38,14 +38,14 @@ def notices(on: Director, ok: str = "", idle: str = "", broken: str = "") -> Und
     on.core.world.notices = tuple(
         (farm.strip(), state) for state, farms in states.items() for farm in farms.split(",") if farm.strip()
     )
-    return partial(_usual_notices, on)
+    return partial(_as_usual, on, "notices")
 
 
 @step
 def session_zone(on: Director, zone: str = "Hongkong") -> Undo:
     """The times of bars are in the zone of the session, not of the exchange."""
     on.core.world.session_zone = zone
-    return partial(_usual_zone, on)
+    return partial(_as_usual, on, "session_zone")
 
 
 @check_of("session_zone")
@@ -58,7 +58,7 @@ def _known_zone(on: Director, arguments: Mapping[str, Any]) -> None:
 def fractional(on: Director) -> Undo:
     """Last sizes of US stocks have a fraction of a share, from server version 222 on."""
     on.core.world.fractional = True
-    return partial(_whole, on)
+    return partial(_as_usual, on, "fractional")
 
 
 @step
@@ -66,39 +66,15 @@ def lots(on: Director) -> Undo:
     """IB's setting "market data in lots for US stocks" is on: sizes and volumes of lines that are subscribed from now
     on are in hundreds of shares. Bars stay in shares."""
     on.core.world.lots = True
-    return partial(_in_shares, on)
+    return partial(_as_usual, on, "lots")
 
 
 @step
 def empty_hours(on: Director) -> Undo:
     """The trading hours of contract details begin with an empty segment."""
     on.core.world.empty_hours = True
-    return partial(_usual_hours, on)
+    return partial(_as_usual, on, "empty_hours")
 
 
-def _usual_params(on: Director) -> None:
-    on.core.world.params = World().params
-
-
-def _no_late_ticks(on: Director) -> None:
-    on.core.world.late_ticks = 0.0
-
-
-def _usual_notices(on: Director) -> None:
-    on.core.world.notices = None
-
-
-def _usual_zone(on: Director) -> None:
-    on.core.world.session_zone = ""
-
-
-def _whole(on: Director) -> None:
-    on.core.world.fractional = False
-
-
-def _in_shares(on: Director) -> None:
-    on.core.world.lots = False
-
-
-def _usual_hours(on: Director) -> None:
-    on.core.world.empty_hours = False
+def _as_usual(on: Director, habit: str) -> None:
+    setattr(on.core.world, habit, getattr(World(), habit))

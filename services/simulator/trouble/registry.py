@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from services.simulator.client import Subscription
+from services.simulator.market import market_data
+from services.simulator.trouble.world import Entitlement, World
 
 if TYPE_CHECKING:
     from services.simulator.trouble.scenario import Director
@@ -32,6 +34,41 @@ def check_of(name: str) -> Callable[[Check], Check]:
         return function
 
     return keep
+
+
+def end_step(
+    name: str, told: str, marks: Callable[[World], set[str] | dict[str, Any]], anew: bool = False
+) -> Callable[[Director, str], None]:
+    """The step of this name that ends what symbols are marked with; with `anew`, their lines are told everything."""
+
+    def end(on: Director, symbol: str) -> None:
+        marked = marks(on.core.world)
+        for key in on.keys(symbol):
+            marked.discard(key) if isinstance(marked, set) else marked.pop(key, None)
+        if anew:
+            tell_anew(on, symbol)
+
+    end.__name__, end.__doc__ = name, told
+    return step(end)
+
+
+def tell_anew(on: Director, symbol: str) -> None:
+    for one in subscriptions(on, symbol):
+        one.image_due = True
+
+
+def entitle(on: Director, symbol: str, entitlement: Entitlement) -> None:
+    """What the account may see of these symbols; open lines hear of it."""
+    on.core.world.entitlements |= dict.fromkeys(on.keys(symbol), entitlement)
+    for one in subscriptions(on, symbol):
+        market_data.refuse(on.core, one, entitlement)
+
+
+def lose_lines(on: Director, symbol: str, code: int, text: str) -> None:
+    """IB drops the lines of these symbols, with an error."""
+    for one in subscriptions(on, symbol):
+        on.core.error(one.client, one.request, code, text)
+        market_data.lose(on.core, one)
 
 
 def subscriptions(on: Director, symbol: str = "") -> list[Subscription]:

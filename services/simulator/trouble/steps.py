@@ -17,7 +17,7 @@ from services.simulator.market import market_data
 from services.simulator.market.hours import Span
 from services.simulator.market.prices import GENERIC, HALTED, Tick
 from services.simulator.trouble import burst as bytes_of
-from services.simulator.trouble.registry import Undo, revive, step, subscriptions
+from services.simulator.trouble.registry import Undo, end_step, entitle, lose_lines, revive, step, subscriptions
 from services.simulator.trouble.steps_contracts import one_listing
 from services.simulator.trouble.world import HISTORY_FARM, SEC_DEF_FARM, Entitlement, World
 
@@ -276,16 +276,11 @@ def kill_line(on: Director, symbol: str) -> None:
 def reject(on: Director, symbol: str) -> Undo:
     """200: these symbols do not exist any more."""
     on.core.world.rejected |= on.keys(symbol)
-    for one in subscriptions(on, symbol):
-        on.core.error(one.client, one.request, 200, market_data.NOT_FOUND)
-        market_data.lose(on.core, one)
+    lose_lines(on, symbol, 200, market_data.NOT_FOUND)
     return partial(accept, on, symbol)
 
 
-@step
-def accept(on: Director, symbol: str) -> None:
-    """End `reject`."""
-    on.core.world.rejected -= on.keys(symbol)
+accept = end_step("accept", "End `reject`.", lambda world: world.rejected)
 
 
 @step
@@ -295,19 +290,13 @@ def not_entitled(
     """The account may not see the live prices of these symbols. With `delayed`, it may see delayed ones (10167 for
     clients that ask for type 3 or 4), else they get 10168, or 10089 alone. 10090 and 10091: only bid and ask are
     missing."""
-    entitlement = Entitlement(code, delayed)
-    for key in on.keys(symbol):
-        on.core.world.entitlements[key] = entitlement
-    for one in subscriptions(on, symbol):
-        market_data.refuse(on.core, one, entitlement)
+    entitle(on, symbol, Entitlement(code, delayed))
     return partial(entitled, on, symbol)
 
 
-@step
-def entitled(on: Director, symbol: str) -> None:
-    """End `not_entitled`; open lines notice when subscribed anew."""
-    for key in on.keys(symbol):
-        on.core.world.entitlements.pop(key, None)
+entitled = end_step(
+    "entitled", "End `not_entitled`; open lines notice when subscribed anew.", lambda world: world.entitlements
+)
 
 
 @step
@@ -326,10 +315,8 @@ def resume(on: Director, symbol: str) -> None:
 @step
 def bust(on: Director, symbol: str) -> None:
     """10225: a bust event deactivates the lines of these symbols; subscribe anew."""
-    for one in subscriptions(on, symbol):
-        text = "Bust event occurred, current subscription is deactivated. Please resubscribe."
-        on.core.error(one.client, one.request, 10225, text)
-        market_data.lose(on.core, one)
+    text = "Bust event occurred, current subscription is deactivated. Please resubscribe."
+    lose_lines(on, symbol, 10225, text)
 
 
 @step

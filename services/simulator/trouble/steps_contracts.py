@@ -11,7 +11,7 @@ from services.simulator.core import farm_message
 from services.simulator.market import market_data
 from services.simulator.market.identity import derived_id
 from services.simulator.trouble.faults import Answer, Asked, Details
-from services.simulator.trouble.registry import Undo, check_of, step, subscriptions
+from services.simulator.trouble.registry import Undo, check_of, end_step, lose_lines, step, tell_anew
 from services.simulator.trouble.world import SEC_DEF_FARM
 
 if TYPE_CHECKING:
@@ -23,8 +23,7 @@ def reroute(on: Director, symbol: str, to: str) -> Undo:
     """91 (92 for depth): market data of these symbols is to be asked for as `to`, by contract id and exchange; nothing
     else comes."""
     target = next(iter(on.instruments(to)))
-    for key in on.keys(symbol):
-        on.core.world.faults.reroutes[key] = (target.con_id, target.exchange)
+    on.core.world.faults.reroutes |= dict.fromkeys(on.keys(symbol), (target.con_id, target.exchange))
     return partial(no_reroute, on, symbol)
 
 
@@ -34,11 +33,7 @@ def _target(on: Director, arguments: Mapping[str, Any]) -> None:
         raise ValueError("`to` is one symbol")
 
 
-@step
-def no_reroute(on: Director, symbol: str) -> None:
-    """End `reroute`."""
-    for key in on.keys(symbol):
-        on.core.world.faults.reroutes.pop(key, None)
+no_reroute = end_step("no_reroute", "End `reroute`.", lambda world: world.faults.reroutes)
 
 
 @step
@@ -86,16 +81,11 @@ def reset_over(on: Director) -> None:
 def expire(on: Director, symbol: str) -> Undo:
     """A future's last day is over: 200 for its lines and all requests, but for details that include the expired."""
     on.core.world.faults.expired |= on.keys(symbol)
-    for one in subscriptions(on, symbol):
-        on.core.error(one.client, one.request, 200, market_data.NOT_FOUND)
-        market_data.lose(on.core, one)
+    lose_lines(on, symbol, 200, market_data.NOT_FOUND)
     return partial(unexpire, on, symbol)
 
 
-@step
-def unexpire(on: Director, symbol: str) -> None:
-    """End `expire`."""
-    on.core.world.faults.expired -= on.keys(symbol)
+unexpire = end_step("unexpire", "End `expire`.", lambda world: world.faults.expired)
 
 
 @step
@@ -120,8 +110,7 @@ def odd_details(
 ) -> Undo:
     """Contract details without hours and time zone (`bare`), with another name of their zone or primary exchange (any
     text: `CST (China Standard Time)`, `ISLAND`), or with a long name that is sent as it is, valid escape or not."""
-    for key in on.keys(symbol):
-        on.core.world.faults.details[key] = Details(bare, zone, primary, long_name)
+    on.core.world.faults.details |= dict.fromkeys(on.keys(symbol), Details(bare, zone, primary, long_name))
     return partial(even_details, on, symbol)
 
 
@@ -131,28 +120,16 @@ def _is_odd(on: Director, arguments: Mapping[str, Any]) -> None:
         raise ValueError("it wants one of bare, zone, primary and long_name")
 
 
-@step
-def even_details(on: Director, symbol: str) -> None:
-    """End `odd_details`."""
-    for key in on.keys(symbol):
-        on.core.world.faults.details.pop(key, None)
+even_details = end_step("even_details", "End `odd_details`.", lambda world: world.faults.details)
 
 
 @step
 def magnify(on: Director, symbol: str, magnifier: int = 100) -> Undo:
     """Live prices of these symbols are told in this part of the currency (100: cents), and details say so in their
     price magnifier."""
-    for key in on.keys(symbol):
-        on.core.world.faults.magnifiers[key] = magnifier
-    for one in subscriptions(on, symbol):
-        one.image_due = True
+    on.core.world.faults.magnifiers |= dict.fromkeys(on.keys(symbol), magnifier)
+    tell_anew(on, symbol)
     return partial(no_magnify, on, symbol)
 
 
-@step
-def no_magnify(on: Director, symbol: str) -> None:
-    """End `magnify`."""
-    for key in on.keys(symbol):
-        on.core.world.faults.magnifiers.pop(key, None)
-    for one in subscriptions(on, symbol):
-        one.image_due = True
+no_magnify = end_step("no_magnify", "End `magnify`.", lambda world: world.faults.magnifiers, anew=True)

@@ -22,7 +22,7 @@ from services.simulator.market.prices import (
     VOLUME,
 )
 from services.simulator.trouble.faults import Asked
-from services.simulator.trouble.registry import Undo, check_of, step, subscriptions
+from services.simulator.trouble.registry import Undo, check_of, end_step, entitle, step, subscriptions
 from services.simulator.trouble.world import Entitlement
 
 if TYPE_CHECKING:
@@ -34,28 +34,17 @@ FIELDS = {
 }  # fmt: skip
 
 
-def tell_anew(on: Director, symbol: str) -> None:
-    for one in subscriptions(on, symbol):
-        one.image_due = True
-
-
 @step
 def advisory(on: Director, symbol: str, code: Literal[10089, 10091] = 10089, before: bool = False) -> Undo:
     """354 for live prices; for a client that asks for type 3 or 4 the delayed ones flow, and with them, `before` the
     market data type or after it, comes an error that elsewhere is a refusal."""
-    entitlement = Entitlement(354, delayed=True, advisory=code, before=before)
-    for key in on.keys(symbol):
-        on.core.world.entitlements[key] = entitlement
-    for one in subscriptions(on, symbol):
-        market_data.refuse(on.core, one, entitlement)
+    entitle(on, symbol, Entitlement(354, delayed=True, advisory=code, before=before))
     return partial(no_advisory, on, symbol)
 
 
-@step
-def no_advisory(on: Director, symbol: str) -> None:
-    """End `advisory`; open lines notice when subscribed anew."""
-    for key in on.keys(symbol):
-        on.core.world.entitlements.pop(key, None)
+no_advisory = end_step(
+    "no_advisory", "End `advisory`; open lines notice when subscribed anew.", lambda world: world.entitlements
+)
 
 
 @step
@@ -97,10 +86,11 @@ def image_only(on: Director, symbol: str) -> Undo:
     return partial(more_than_image, on, symbol)
 
 
-@step
-def more_than_image(on: Director, symbol: str) -> None:
-    """End `image_only`; lines that are dead stay so until subscribed anew."""
-    on.core.world.faults.image_only -= on.keys(symbol)
+more_than_image = end_step(
+    "more_than_image",
+    "End `image_only`; lines that are dead stay so until subscribed anew.",
+    lambda world: world.faults.image_only,
+)
 
 
 @step
@@ -110,10 +100,7 @@ def quiet(on: Director, symbol: str) -> Undo:
     return partial(lively, on, symbol)
 
 
-@step
-def lively(on: Director, symbol: str) -> None:
-    """End `quiet`."""
-    on.core.world.faults.quiet -= on.keys(symbol)
+lively = end_step("lively", "End `quiet`.", lambda world: world.faults.quiet)
 
 
 @step
@@ -125,34 +112,24 @@ def withdraw(on: Director, symbol: str) -> Undo:
     return partial(offer, on, symbol)
 
 
-@step
-def offer(on: Director, symbol: str) -> None:
-    """End `withdraw`: bid and ask are back."""
-    on.core.world.faults.withdrawn -= on.keys(symbol)
-    tell_anew(on, symbol)
+offer = end_step("offer", "End `withdraw`: bid and ask are back.", lambda world: world.faults.withdrawn, anew=True)
 
 
 @step
 def extra_field(on: Director, symbol: str) -> Undo:
     """Ticks have one field more than documented: an empty one in text, one of an unknown number in protobuf."""
-    for key in on.keys(symbol):
-        on.core.world.faults.bent[key] = "extra"
+    on.core.world.faults.bent |= dict.fromkeys(on.keys(symbol), "extra")
     return partial(straight, on, symbol)
 
 
 @step
 def missing_field(on: Director, symbol: str, how: Literal["empty", "short"] = "empty") -> Undo:
     """The last field of each price tick, its attributes, is `empty`, or it is not there at all (`short`)."""
-    for key in on.keys(symbol):
-        on.core.world.faults.bent[key] = how
+    on.core.world.faults.bent |= dict.fromkeys(on.keys(symbol), how)
     return partial(straight, on, symbol)
 
 
-@step
-def straight(on: Director, symbol: str) -> None:
-    """End `extra_field` and `missing_field`."""
-    for key in on.keys(symbol):
-        on.core.world.faults.bent.pop(key, None)
+straight = end_step("straight", "End `extra_field` and `missing_field`.", lambda world: world.faults.bent)
 
 
 @step
@@ -162,11 +139,7 @@ def cross(on: Director, symbol: str) -> Undo:
     return partial(uncross, on, symbol)
 
 
-@step
-def uncross(on: Director, symbol: str) -> None:
-    """End `cross`: everything is told anew."""
-    on.core.world.faults.crossed -= on.keys(symbol)
-    tell_anew(on, symbol)
+uncross = end_step("uncross", "End `cross`: everything is told anew.", lambda world: world.faults.crossed, anew=True)
 
 
 @step
@@ -176,23 +149,14 @@ def stick(on: Director, symbol: str) -> Undo:
     return partial(unstick, on, symbol)
 
 
-@step
-def unstick(on: Director, symbol: str) -> None:
-    """End `stick`: everything is told anew."""
-    on.core.world.faults.stuck -= on.keys(symbol)
-    tell_anew(on, symbol)
+unstick = end_step("unstick", "End `stick`: everything is told anew.", lambda world: world.faults.stuck, anew=True)
 
 
 @step
 def outliers(on: Director, symbol: str, factor: float = 1.1) -> Undo:
     """Before each last price comes one that is `factor` times as large."""
-    for key in on.keys(symbol):
-        on.core.world.faults.outliers[key] = factor
+    on.core.world.faults.outliers |= dict.fromkeys(on.keys(symbol), factor)
     return partial(no_outliers, on, symbol)
 
 
-@step
-def no_outliers(on: Director, symbol: str) -> None:
-    """End `outliers`."""
-    for key in on.keys(symbol):
-        on.core.world.faults.outliers.pop(key, None)
+no_outliers = end_step("no_outliers", "End `outliers`.", lambda world: world.faults.outliers)
