@@ -35,7 +35,7 @@ def run(
 
 def simulate(context: typer.Context) -> None:
     """The gateway simulator alone, for any IB client: `ibstream simulate --port 7497`; `--help` lists its options."""
-    from services.simulator.__main__ import main
+    from services.simulator.service import main
 
     sys.argv[1:] = context.args
     raise typer.Exit(main())

@@ -2,7 +2,7 @@
 
 import sys
 
-import services.base.lean  # noqa: F401 - before what it makes lighter
+import services.base.first  # noqa: F401 - before all else
 from services.gateway.service import Gateway
 from services.runtime.process import main
 

@@ -1,6 +1,6 @@
 """`python -m services.planner`: the process that decides which symbols to watch."""
 
-import services.base.lean  # noqa: F401 - before what it makes lighter
+import services.base.first  # noqa: F401 - before all else
 from services.planner.service import build
 from services.runtime.process import main
 

@@ -1,6 +1,6 @@
 """`python -m services.relay`: the process that connects machines over NATS JetStream."""
 
-import services.base.lean  # noqa: F401 - before what it makes lighter
+import services.base.first  # noqa: F401 - before all else
 from services.relay.service import build
 from services.runtime.process import main
 

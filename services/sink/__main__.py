@@ -1,6 +1,6 @@
 """`python -m services.sink`: the process that keeps the files."""
 
-import services.base.lean  # noqa: F401 - before what it makes lighter
+import services.base.first  # noqa: F401 - before all else
 from services.runtime.process import main
 from services.sink.service import build
 

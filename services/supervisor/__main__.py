@@ -1,6 +1,6 @@
 """`python -m services.supervisor`: the process that watches the others and holds what is wanted."""
 
-import services.base.lean  # noqa: F401 - before what it makes lighter
+import services.base.first  # noqa: F401 - before all else
 from services.runtime.process import main
 from services.supervisor.service import build
 

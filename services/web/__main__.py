@@ -1,6 +1,6 @@
 """`python -m services.web`: the process that serves the page and the HTTP API."""
 
-import services.base.lean  # noqa: F401 - before what it makes lighter
+import services.base.first  # noqa: F401 - before all else
 from services.runtime.process import main
 from services.web.service import build
 
