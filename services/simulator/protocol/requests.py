@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from services.simulator.client import Client
@@ -17,24 +16,18 @@ from services.simulator.protocol import (
     requests_orders,
     requests_reference,
 )
+from services.simulator.protocol.handlers import HANDLERS
 from services.simulator.protocol.wire import BadRequest, Envelope, Fields
 from services.simulator.refused import Refused
 
 if TYPE_CHECKING:
     from services.simulator.core import Core
 
-Handler = Callable[["Core", Client, Any], None]
-"""Takes a request of `requested.py`, the one that the readers make of its message."""
-
-HANDLERS: dict[int, Handler] = {
-    **requests_market.HANDLERS,
-    **requests_depth.HANDLERS,
-    **requests_news.HANDLERS,
-    **requests_reference.HANDLERS,
-    **requests_history.HANDLERS,
-    **requests_account.HANDLERS,
-    **requests_orders.HANDLERS,
-}
+# importing them fills HANDLERS
+_ANSWERED_BY = (
+    requests_account, requests_depth, requests_history, requests_market, requests_news, requests_orders,
+    requests_reference,
+)  # fmt: skip
 
 
 def read(envelope: Envelope, version: int) -> Any:

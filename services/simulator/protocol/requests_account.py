@@ -6,12 +6,12 @@ Positions are told when they change, profit once a second, figures within a seco
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from services.base.clock import SECOND
 from services.base.simulated import SIMULATED_ACCOUNT
 from services.simulator.client import Client
+from services.simulator.protocol.handlers import handles
 from services.simulator.protocol.requested import AccountSummary, AccountUpdates, ById, Nothing, ProfitOf
 from services.simulator.protocol.rows import PositionRow
 from services.simulator.refused import invalid
@@ -26,10 +26,12 @@ ACCOUNT = SIMULATED_ACCOUNT
 UPDATES_EVERY = 180 * SECOND
 
 
+@handles(17)
 def managed_accounts(core: Core, client: Client, asked: Nothing) -> None:
     core.send(client, client.replies.managed_accounts(ACCOUNT))
 
 
+@handles(8)
 def next_ids(core: Core, client: Client, asked: Nothing) -> None:
     core.send(client, client.replies.next_valid_id(core.desk.next_id(client.client_id)))
 
@@ -37,6 +39,7 @@ def next_ids(core: Core, client: Client, asked: Nothing) -> None:
 # --- what the account is worth ---
 
 
+@handles(6)
 def account_updates(core: Core, client: Client, asked: AccountUpdates) -> None:
     client.watching.updates = None
     if not asked.subscribe:
@@ -47,22 +50,26 @@ def account_updates(core: Core, client: Client, asked: AccountUpdates) -> None:
     core.send(client, client.replies.account_download_end(ACCOUNT))
 
 
+@handles(76)
 def account_updates_multi(core: Core, client: Client, asked: ById) -> None:
     client.watching.updates_multi[asked.request] = {}
     _send_updates_multi(core, client, asked.request, core.desk.account.everything())
     core.send(client, client.replies.account_update_multi_end(asked.request))
 
 
+@handles(77)
 def cancel_updates_multi(core: Core, client: Client, asked: ById) -> None:
     client.watching.updates_multi.pop(asked.request, None)
 
 
+@handles(62)
 def account_summary(core: Core, client: Client, asked: AccountSummary) -> None:
     client.watching.summaries[asked.request] = (asked.tags, {})
     _send_summary(core, client, asked.request)
     core.send(client, client.replies.account_summary_end(asked.request))
 
 
+@handles(63)
 def cancel_summary(core: Core, client: Client, asked: ById) -> None:
     client.watching.summaries.pop(asked.request, None)
 
@@ -102,6 +109,7 @@ def _changed(told: dict[tuple[str, str], str], values: list[Value]) -> list[Valu
 # --- what it holds ---
 
 
+@handles(61)
 def positions(core: Core, client: Client, asked: Nothing) -> None:
     client.watching.positions = True
     for one in core.desk.account.held():
@@ -109,10 +117,12 @@ def positions(core: Core, client: Client, asked: Nothing) -> None:
     core.send(client, client.replies.position_end())
 
 
+@handles(64)
 def cancel_positions(core: Core, client: Client, asked: Nothing) -> None:
     client.watching.positions = False
 
 
+@handles(74)
 def positions_multi(core: Core, client: Client, asked: ById) -> None:
     client.watching.positions_multi.add(asked.request)
     for one in core.desk.account.held():
@@ -120,6 +130,7 @@ def positions_multi(core: Core, client: Client, asked: ById) -> None:
     core.send(client, client.replies.position_multi_end(asked.request))
 
 
+@handles(75)
 def cancel_positions_multi(core: Core, client: Client, asked: ById) -> None:
     client.watching.positions_multi.discard(asked.request)
 
@@ -150,20 +161,24 @@ def _portfolio(core: Core) -> dict[int, PositionRow]:
 # --- what it gained ---
 
 
+@handles(92)
 def pnl(core: Core, client: Client, asked: ById) -> None:
     client.watching.profit[asked.request] = None
     _send_profit(core, client)
 
 
+@handles(93)
 def cancel_pnl(core: Core, client: Client, asked: ById) -> None:
     client.watching.profit.pop(asked.request, None)
 
 
+@handles(94)
 def pnl_single(core: Core, client: Client, asked: ProfitOf) -> None:
     client.watching.profit_of[asked.request] = (asked.con_id, None)
     _send_profit(core, client)
 
 
+@handles(95)
 def cancel_pnl_single(core: Core, client: Client, asked: ById) -> None:
     client.watching.profit_of.pop(asked.request, None)
 
@@ -210,41 +225,21 @@ def turn(core: Core) -> None:
 # --- what there is not ---
 
 
+@handles(80)
 def family_codes(core: Core, client: Client, asked: Nothing) -> None:
     core.send(client, client.replies.family_codes(ACCOUNT))
 
 
+@handles(79)
 def soft_dollar_tiers(core: Core, client: Client, asked: ById) -> None:
     core.send(client, client.replies.soft_dollar_tiers(asked.request))
 
 
+@handles(104)
 def user_info(core: Core, client: Client, asked: ById) -> None:
     core.send(client, client.replies.user_info(asked.request))
 
 
+@handles(18, 19)
 def advisor(core: Core, client: Client, asked: Nothing) -> None:
     raise invalid("not a financial advisor account")
-
-
-HANDLERS: dict[int, Callable[[Core, Client, Any], None]] = {
-    6: account_updates,
-    8: next_ids,
-    17: managed_accounts,
-    18: advisor,
-    19: advisor,
-    61: positions,
-    62: account_summary,
-    63: cancel_summary,
-    64: cancel_positions,
-    74: positions_multi,
-    75: cancel_positions_multi,
-    76: account_updates_multi,
-    77: cancel_updates_multi,
-    79: soft_dollar_tiers,
-    80: family_codes,
-    92: pnl,
-    93: cancel_pnl,
-    94: pnl_single,
-    95: cancel_pnl_single,
-    104: user_info,
-}

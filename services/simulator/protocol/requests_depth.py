@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from services.simulator.client import Client, DepthLine
 from services.simulator.market import market_data
 from services.simulator.market.depth import SERVED, Book, DepthRow, Level, book
+from services.simulator.protocol.handlers import handles
 from services.simulator.protocol.requested import ById, MarketDepth
 from services.simulator.protocol.requests_history import moves
 from services.simulator.protocol.requests_market import resolve
@@ -23,6 +23,7 @@ STEP_SECONDS = 1.0
 INSERT, UPDATE, DELETE = 0, 1, 2
 
 
+@handles(10)
 def market_depth(core: Core, client: Client, asked: MarketDepth) -> None:
     request = asked.request
     instrument = resolve(core, asked.contract)
@@ -41,6 +42,7 @@ def market_depth(core: Core, client: Client, asked: MarketDepth) -> None:
     _step(core, client, request, client.depth[request])
 
 
+@handles(11)
 def cancel_market_depth(core: Core, client: Client, asked: ById) -> None:
     if client.depth.pop(asked.request, None) is None:
         raise Refused(310, f"Can't find the subscribed market depth with tickerId:{asked.request}")
@@ -71,6 +73,3 @@ def _tell(
     for place in range(len(before) - 1, len(after) - 1, -1):
         row = DepthRow(place, DELETE, side, before[place], line.smart)
         core.send(client, client.replies.market_depth(request, row))
-
-
-HANDLERS: dict[int, Callable[[Core, Client, Any], None]] = {10: market_depth, 11: cancel_market_depth}

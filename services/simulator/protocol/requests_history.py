@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from services.base.clock import SECOND
@@ -15,8 +14,9 @@ from services.simulator.market.hours import parse_moment
 from services.simulator.market.past_ticks import MOST, WINDOW
 from services.simulator.market.shown import QUOTES, SHOWN, TRADES, VOLATILITIES, has, shown
 from services.simulator.market.trades import RawBar
+from services.simulator.protocol.handlers import handles
 from services.simulator.protocol.requested import ById, HeadTimestamp, Histogram, HistoricalData, HistoricalTicks
-from services.simulator.protocol.requests_market import PAST, ignore, past_ticks_reply, resolve
+from services.simulator.protocol.requests_market import PAST, past_ticks_reply, resolve
 from services.simulator.protocol.rows import BarRow
 from services.simulator.protocol.versions import INSTRUMENT_TIMEZONE
 from services.simulator.refused import Refused, invalid
@@ -31,6 +31,7 @@ FIRST_DATA = datetime(2004, 1, 23, 14, 30)
 SERVICE = "Historical Market Data Service error message:"
 
 
+@handles(20)
 def historical_data(core: Core, client: Client, asked: HistoricalData) -> None:
     replies, world = client.replies, core.world
     request, wanted, what = asked.request, asked.contract, asked.what
@@ -151,6 +152,7 @@ def _send_schedule(core: Core, client: Client, request: int, instrument: Instrum
     core.send(client, client.replies.historical_schedule(request, first, last, hours.time_zone, rows))
 
 
+@handles(25)
 def cancel_historical_data(core: Core, client: Client, asked: ById) -> None:
     """All requests are answered at once: only one that is kept up to date is there to cancel."""
     request = asked.request
@@ -158,6 +160,7 @@ def cancel_historical_data(core: Core, client: Client, asked: ById) -> None:
         raise Refused(366, f"No historical data query found for ticker id:{request}")
 
 
+@handles(87)
 def head_timestamp(core: Core, client: Client, asked: HeadTimestamp) -> None:
     resolve(core, asked.contract)
     seconds = int(FIRST_DATA.replace(tzinfo=UTC).timestamp())
@@ -165,6 +168,7 @@ def head_timestamp(core: Core, client: Client, asked: HeadTimestamp) -> None:
     core.send(client, client.replies.head_timestamp(asked.request, text))
 
 
+@handles(88)
 def histogram(core: Core, client: Client, asked: Histogram) -> None:
     request = asked.request
     instrument = resolve(core, asked.contract)
@@ -177,6 +181,7 @@ def histogram(core: Core, client: Client, asked: Histogram) -> None:
     core.send(client, client.replies.histogram(request, sorted(rows.items())))
 
 
+@handles(96)
 def historical_ticks(core: Core, client: Client, asked: HistoricalTicks) -> None:
     """From `start` on or, without one, until `end`."""
     request = asked.request
@@ -226,15 +231,3 @@ def send_kept_bars(core: Core) -> None:
 
 def moves(core: Core, instrument: Instrument) -> bool:
     return core.world.flows(instrument) and core.world.hours.is_open(instrument.sec_type, core.now)
-
-
-HANDLERS: dict[int, Callable[[Core, Client, Any], None]] = {
-    20: historical_data,
-    25: cancel_historical_data,
-    87: head_timestamp,
-    88: histogram,
-    89: ignore,
-    90: ignore,
-    96: historical_ticks,
-    107: ignore,
-}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from services.simulator.client import Client
@@ -10,6 +10,7 @@ from services.simulator.market import generic_ticks, market_data
 from services.simulator.market.contracts import Instrument, Wanted
 from services.simulator.market.past_ticks import MOST, WINDOW, PastTick
 from services.simulator.market.shown import has
+from services.simulator.protocol.handlers import handles
 from services.simulator.protocol.requested import (
     ById,
     MarketData,
@@ -37,6 +38,7 @@ def resolve(core: Core, wanted: Wanted) -> Instrument:
     raise Refused(200, text)
 
 
+@handles(1)
 def market_data_request(core: Core, client: Client, asked: MarketData) -> None:
     request, wanted = asked.request, asked.contract
     if wanted.sec_type == "BAG":
@@ -53,16 +55,19 @@ def market_data_request(core: Core, client: Client, asked: MarketData) -> None:
         market_data.subscribe(core, client, request, instrument, generic, asked.snapshot)
 
 
+@handles(2)
 def cancel_market_data(core: Core, client: Client, asked: ById) -> None:
     market_data.cancel(core, client, asked.request)
 
 
+@handles(59)
 def market_data_type(core: Core, client: Client, asked: MarketDataType) -> None:
     if asked.kind not in (1, 2, 3, 4):
         raise invalid(f"{asked.kind} is not a market data type")
     client.data_type = asked.kind
 
 
+@handles(50)
 def real_time_bars(core: Core, client: Client, asked: RealTimeBars) -> None:
     request = asked.request
     instrument = resolve(core, asked.contract)
@@ -73,10 +78,12 @@ def real_time_bars(core: Core, client: Client, asked: RealTimeBars) -> None:
     client.real_time_bars[request] = (instrument, asked.what)
 
 
+@handles(51)
 def cancel_real_time_bars(core: Core, client: Client, asked: ById) -> None:
     client.real_time_bars.pop(asked.request, None)
 
 
+@handles(97)
 def tick_by_tick(core: Core, client: Client, asked: TickByTick) -> None:
     request, kind = asked.request, asked.kind
     instrument = resolve(core, asked.contract)
@@ -101,20 +108,11 @@ def past_ticks_reply(
     return client.replies.historical_ticks(request, found)
 
 
+@handles(98)
 def cancel_tick_by_tick(core: Core, client: Client, asked: ById) -> None:
     client.tick_by_tick.pop(asked.request, None)
 
 
+@handles(12, 13, 14, 53, 56, 57, 89, 90, 101, 103, 106, 107)
 def ignore(core: Core, client: Client, asked: Any) -> None:
     """A cancel of something that never runs here."""
-
-
-HANDLERS: dict[int, Callable[[Core, Client, Any], None]] = {
-    1: market_data_request,
-    2: cancel_market_data,
-    50: real_time_bars,
-    51: cancel_real_time_bars,
-    59: market_data_type,
-    97: tick_by_tick,
-    98: cancel_tick_by_tick,
-}

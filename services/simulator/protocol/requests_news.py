@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from services.base.clock import SECOND
 from services.simulator.client import Client
 from services.simulator.market import headlines, scans
 from services.simulator.market.contracts import Wanted
+from services.simulator.protocol.handlers import handles
 from services.simulator.protocol.requested import (
     ById,
     DisplayGroup,
@@ -20,7 +20,7 @@ from services.simulator.protocol.requested import (
     Scanner,
 )
 from services.simulator.protocol.requests_history import parse_end
-from services.simulator.protocol.requests_market import ignore, resolve
+from services.simulator.protocol.requests_market import resolve
 from services.simulator.refused import Refused, invalid
 
 if TYPE_CHECKING:
@@ -32,10 +32,12 @@ GROUPS = "1|2|3|4|5|6|7"
 NO_CONTRACT = "none"
 
 
+@handles(85)
 def news_providers(core: Core, client: Client, asked: Nothing) -> None:
     core.send(client, client.replies.news_providers(list(headlines.PROVIDERS.items())))
 
 
+@handles(86)
 def historical_news(core: Core, client: Client, asked: HistoricalNews) -> None:
     instrument = resolve(core, Wanted(asked.con_id, "", "", "", "", "", "", "", ""))
     providers = asked.providers.replace(",", "+").split("+")
@@ -62,6 +64,7 @@ def _news_time(text: str, core: Core) -> int:
     return parse_end(text, core)
 
 
+@handles(84)
 def news_article(core: Core, client: Client, asked: NewsArticle) -> None:
     text = headlines.article(asked.provider, asked.article)
     if text is None:
@@ -69,10 +72,12 @@ def news_article(core: Core, client: Client, asked: NewsArticle) -> None:
     core.send(client, client.replies.news_article(asked.request, text))
 
 
+@handles(24)
 def scanner_parameters(core: Core, client: Client, asked: Nothing) -> None:
     core.send(client, client.replies.scanner_parameters(scans.parameters()))
 
 
+@handles(22)
 def scanner(core: Core, client: Client, asked: Scanner) -> None:
     if (wrong := scans.refusal(asked.scan)) is not None:
         raise invalid(wrong)
@@ -82,6 +87,7 @@ def scanner(core: Core, client: Client, asked: Scanner) -> None:
     _scan(core, client, asked.request, asked.scan)
 
 
+@handles(23)
 def cancel_scanner(core: Core, client: Client, asked: ById) -> None:
     client.scans.pop(asked.request, None)
 
@@ -106,10 +112,12 @@ def _seen(core: Core) -> list[scans.Seen]:
     return found
 
 
+@handles(67)
 def display_groups(core: Core, client: Client, asked: ById) -> None:
     core.send(client, client.replies.display_groups(asked.request, GROUPS))
 
 
+@handles(68)
 def follow_group(core: Core, client: Client, asked: DisplayGroup) -> None:
     if str(asked.group) not in GROUPS.split("|"):
         raise invalid(f"there is no display group {asked.group}")
@@ -118,10 +126,12 @@ def follow_group(core: Core, client: Client, asked: DisplayGroup) -> None:
     core.send(client, client.replies.display_group_updated(asked.request, shown))
 
 
+@handles(70)
 def leave_group(core: Core, client: Client, asked: ById) -> None:
     client.groups.pop(asked.request, None)
 
 
+@handles(69)
 def show_in_group(core: Core, client: Client, asked: DisplayGroupContract) -> None:
     """All who follow the group hear of its new contract."""
     group = client.groups.get(asked.request)
@@ -132,19 +142,3 @@ def show_in_group(core: Core, client: Client, asked: DisplayGroupContract) -> No
         for request, followed in other.groups.items():
             if followed == group:
                 core.send(other, other.replies.display_group_updated(request, asked.contract))
-
-
-HANDLERS: dict[int, Callable[[Core, Client, Any], None]] = {
-    12: ignore,
-    13: ignore,
-    22: scanner,
-    23: cancel_scanner,
-    24: scanner_parameters,
-    67: display_groups,
-    68: follow_group,
-    69: show_in_group,
-    70: leave_group,
-    84: news_article,
-    85: news_providers,
-    86: historical_news,
-}

@@ -6,7 +6,6 @@ manual orders once they are bound. Everybody may ask for the open and the comple
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from services.base.simulated import SIMULATED_ACCOUNT
 from services.simulator.client import Client
 from services.simulator.market.hours import parse_moment
 from services.simulator.protocol import requests_account
+from services.simulator.protocol.handlers import handles
 from services.simulator.protocol.requested import (
     AutoOpenOrders,
     ById,
@@ -41,6 +41,7 @@ MANUAL_REQUEST = -1  # the request id of an execution that nobody asked for
 # --- what clients ask ---
 
 
+@handles(3)
 def place(core: Core, client: Client, asked: PlaceOrder) -> None:
     if core.config.read_only:
         raise invalid(READ_ONLY)
@@ -53,6 +54,7 @@ def place(core: Core, client: Client, asked: PlaceOrder) -> None:
     deliver(core)
 
 
+@handles(4)
 def cancel(core: Core, client: Client, asked: ById) -> None:
     if core.config.read_only:
         raise invalid(READ_ONLY)
@@ -60,15 +62,18 @@ def cancel(core: Core, client: Client, asked: ById) -> None:
     deliver(core)
 
 
+@handles(58)
 def cancel_all(core: Core, client: Client, asked: Nothing) -> None:
     core.desk.cancel_all()
     deliver(core)
 
 
+@handles(21)
 def exercise(core: Core, client: Client, asked: ById) -> None:
     raise invalid("the simulator exercises no options")
 
 
+@handles(5)
 def open_orders(core: Core, client: Client, asked: Nothing) -> None:
     """This client's. Asking binds what was placed by hand to client 0."""
     if client.client_id == MANUAL:
@@ -77,16 +82,19 @@ def open_orders(core: Core, client: Client, asked: Nothing) -> None:
     _send_open(core, client, [one for one in core.desk.open_orders() if one.client_id == client.client_id])
 
 
+@handles(16)
 def all_open_orders(core: Core, client: Client, asked: Nothing) -> None:
     _send_open(core, client, core.desk.open_orders())
 
 
+@handles(15)
 def auto_open_orders(core: Core, client: Client, asked: AutoOpenOrders) -> None:
     if client.client_id != MANUAL:
         raise invalid("only the client with id 0 can bind manual orders")
     core.desk.binds = asked.bind
 
 
+@handles(99)
 def completed_orders(core: Core, client: Client, asked: CompletedOrders) -> None:
     for one in core.desk.completed_orders():
         if not (asked.api_only and one.client_id == MANUAL and one.order_id == UNBOUND):
@@ -94,6 +102,7 @@ def completed_orders(core: Core, client: Client, asked: CompletedOrders) -> None
     core.send(client, client.replies.completed_orders_end())
 
 
+@handles(7)
 def executions(core: Core, client: Client, asked: Executions) -> None:
     """Today's, of all clients, that pass the filter; with the commission of each."""
     try:
@@ -262,16 +271,3 @@ def _side(one: Working) -> str:
 def _traded_on(one: Working) -> str:
     """A smart order is executed on an exchange: here on the contract's primary one."""
     return one.exchange if one.exchange != "SMART" else one.instrument.primary or one.exchange
-
-
-HANDLERS: dict[int, Callable[[Core, Client, Any], None]] = {
-    3: place,
-    4: cancel,
-    5: open_orders,
-    7: executions,
-    15: auto_open_orders,
-    16: all_open_orders,
-    21: exercise,
-    58: cancel_all,
-    99: completed_orders,
-}

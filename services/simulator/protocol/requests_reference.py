@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from services.simulator.client import Client
 from services.simulator.market.contracts import SMART_COMPONENTS, Instrument, Wanted
 from services.simulator.market.derived import expirations, strikes
 from services.simulator.market.market_data import NOT_FOUND
+from services.simulator.protocol.handlers import handles
 from services.simulator.protocol.requested import (
     ById,
     ContractDetails,
@@ -18,7 +18,7 @@ from services.simulator.protocol.requested import (
     OptionCalculation,
     OptionParams,
 )
-from services.simulator.protocol.requests_market import ignore, resolve
+from services.simulator.protocol.requests_market import resolve
 from services.simulator.refused import Refused, invalid
 from services.simulator.trouble.answers import answered, described
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 MARKET_RULES = {67: "0.25", 239: "0.00005", 635: "0.0001", 2806: "0.25"}  # every other rule is that of a US stock
 
 
+@handles(9)
 def contract_details(core: Core, client: Client, asked: ContractDetails) -> None:
     request, wanted = asked
     if core.world.farms["secdefil"] == "broken" and not core.world.faults.refusing:
@@ -51,10 +52,12 @@ def rows_of(found: Instrument, wanted: Wanted) -> list[str]:
     return found.valid_exchanges.split(",")
 
 
+@handles(81)
 def matching_symbols(core: Core, client: Client, asked: MatchingSymbols) -> None:
     core.send(client, client.replies.symbol_samples(asked.request, core.master.search(asked.pattern)))
 
 
+@handles(78)
 def option_params(core: Core, client: Client, asked: OptionParams) -> None:
     request, symbol, sec_type = asked
     wanted = Wanted(0, symbol, sec_type or "STK", "", "", "", "USD", "", "")
@@ -65,60 +68,44 @@ def option_params(core: Core, client: Client, asked: OptionParams) -> None:
     core.send(client, client.replies.option_params_end(request))
 
 
+@handles(83)
 def smart_components(core: Core, client: Client, asked: ById) -> None:
     core.send(client, client.replies.smart_components(asked.request, SMART_COMPONENTS))
 
 
+@handles(91)
 def market_rule(core: Core, client: Client, asked: MarketRule) -> None:
     if asked.rule <= 0:
         raise invalid(f"unknown market rule {asked.rule}")
     core.send(client, client.replies.market_rule(asked.rule, MARKET_RULES.get(asked.rule, "0.01")))
 
 
+@handles(82)
 def depth_exchanges(core: Core, client: Client, asked: Nothing) -> None:
     core.send(client, client.replies.depth_exchanges([("NASDAQ", "STK"), ("ARCA", "STK")]))
 
 
+@handles(49)
 def current_time(core: Core, client: Client, asked: Nothing) -> None:
     core.send(client, client.replies.current_time(core.clock // 1_000_000_000))
 
 
+@handles(105)
 def current_time_in_millis(core: Core, client: Client, asked: Nothing) -> None:
     core.send(client, client.replies.current_time_in_millis(core.clock // 1_000_000))
 
 
+@handles(52)
 def fundamental_data(core: Core, client: Client, asked: ById) -> None:
     raise Refused(430, "We are sorry, but fundamentals data for the security is not available.")
 
 
+@handles(100, 102)
 def wall_street_horizon(core: Core, client: Client, asked: ById) -> None:
     raise Refused(10276, "News feed is not allowed.")
 
 
+@handles(54, 55)
 def option_calculation(core: Core, client: Client, asked: OptionCalculation) -> None:
     resolve(core, asked.contract)
     raise invalid("only an option has an implied volatility and a model price")
-
-
-HANDLERS: dict[int, Callable[[Core, Client, Any], None]] = {
-    9: contract_details,
-    14: ignore,
-    49: current_time,
-    52: fundamental_data,
-    53: ignore,
-    54: option_calculation,
-    55: option_calculation,
-    56: ignore,
-    57: ignore,
-    78: option_params,
-    81: matching_symbols,
-    82: depth_exchanges,
-    83: smart_components,
-    91: market_rule,
-    100: wall_street_horizon,
-    101: ignore,
-    102: wall_street_horizon,
-    103: ignore,
-    105: current_time_in_millis,
-    106: ignore,
-}
