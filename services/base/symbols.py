@@ -6,7 +6,7 @@ name that it returns is safe as a file name anywhere, and parsing a name gives t
 
 import re
 from collections.abc import Mapping
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -232,27 +232,21 @@ def _roll_days(contract: Contract, text: str) -> int:
     return int(text)
 
 
+_ALIKE: Final = tuple(name for name in Contract.__struct_fields__ if name in PlannedSymbol.__struct_fields__)
+"""What a contract and its place in a plan call the same; only the two symbols are told otherwise."""
+
+
 def planned(contract: Contract, reason: str, priority: int = 0) -> PlannedSymbol:
     """The contract as a plan has it."""
-    return PlannedSymbol(
-        symbol=contract.name,
-        reason=reason,
-        priority=priority,
-        sec_type=contract.sec_type,
-        exchange=contract.exchange,
-        currency=contract.currency,
-        primary_exchange=contract.primary_exchange,
-        local_symbol=contract.local_symbol,
-        last_trade_date=contract.last_trade_date,
-        ib_symbol=contract.ib_symbol if contract.ib_symbol != contract.name else "",
-        strike=contract.strike,
-        right=contract.right,
-        trading_class=contract.trading_class,
-        con_id=contract.con_id,
-        sec_id=contract.sec_id,
-        roll=contract.roll,
-        roll_days=contract.roll_days,
-    )
+    alike: dict[str, Any] = {name: getattr(contract, name) for name in _ALIKE}
+    alike["ib_symbol"] = contract.ib_symbol if contract.ib_symbol != contract.name else ""
+    return PlannedSymbol(symbol=contract.name, reason=reason, priority=priority, **alike)
+
+
+def contract_from_plan(planned: PlannedSymbol) -> Contract:
+    """The contract behind a place in a plan."""
+    alike: dict[str, Any] = {name: getattr(planned, name) for name in _ALIKE}
+    return Contract(name=planned.symbol, **alike | {"ib_symbol": planned.ib_symbol or planned.symbol})
 
 
 def name_of(text: str) -> str:

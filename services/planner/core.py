@@ -13,7 +13,7 @@ from messages.control import Start
 from messages.errors import IbStreamError
 from messages.events import CutSymbol, Plan, PlannedChain, PlannedSymbol
 from services.base import generic_ticks
-from services.base.symbols import Contract, identified, name_of, override, parse, planned
+from services.base.symbols import Contract, contract_from_plan, identified, name_of, override, parse, planned
 from services.planner.config import ALL, ProjectConfig, Theme
 from services.planner.items import Item, Member
 
@@ -398,26 +398,9 @@ def answer_of(plan: Plan) -> Answer:
 
 
 def _candidate(planned: PlannedSymbol) -> Candidate:
-    contract = Contract(
-        name=planned.symbol,
-        ib_symbol=planned.ib_symbol or planned.symbol,
-        exchange=planned.exchange,
-        currency=planned.currency,
-        sec_type=planned.sec_type,
-        primary_exchange=planned.primary_exchange,
-        local_symbol=planned.local_symbol,
-        last_trade_date=planned.last_trade_date,
-        strike=planned.strike,
-        right=planned.right,
-        trading_class=planned.trading_class,
-        con_id=planned.con_id,
-        sec_id=planned.sec_id,
-        roll=planned.roll,
-        roll_days=planned.roll_days,
-    )
     tier = _BENCHMARK if planned.reason.startswith(("benchmark", "risk_off")) else _FIRST
     return Candidate(
-        contract,
+        contract_from_plan(planned),
         planned.reason,
         (tier, planned.priority),
         planned.generic_ticks,
