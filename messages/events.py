@@ -137,7 +137,29 @@ class ContractRolled(Event, tag="contract_rolled", frozen=True):
     old_local_symbol: str
     old_contract_month: str
     old_last_trade_date: str
-    roll_days: int  # the rule: so many days before its last trade date a month counts no more
+    roll_days: int  # so many days before its last trade date a month counts no more, by whatever rule
+    rule: Literal["days", "volume"] = "days"  # why it rolled: the calendar, or the new month traded more
+    day: str = ""  # by volume: the whole day that was compared, YYYYMMDD
+    volume: float = 0.0  # by volume: contracts of the new month that day
+    old_volume: float = 0.0  # and of the old one
+
+
+class MonthVolume(msgspec.Struct, frozen=True):
+    """What one month of a future traded in a day, in contracts."""
+
+    con_id: int
+    local_symbol: str
+    contract_month: str  # YYYYMM
+    volume: float
+
+
+class MonthsTraded(Event, tag="months_traded", frozen=True):
+    """The months of a future that rolls by volume, on the newest whole day that IB has bars of: the front month of the
+    day first. Months of which that day is not known are not there."""
+
+    symbol: str
+    day: str  # YYYYMMDD
+    months: list[MonthVolume]
 
 
 class Bar(msgspec.Struct, array_like=True, frozen=True):
@@ -287,6 +309,7 @@ LinkEvent = (
     | IbError
     | ContractQualified
     | ContractRolled
+    | MonthsTraded
     | BarsReceived
     | GapOpened
     | GapClosed
@@ -358,6 +381,7 @@ class PlannedSymbol(msgspec.Struct, frozen=True, omit_defaults=True):
     chain: str = ""  # the symbol to whose chain this option belongs: it follows that one's price
     roll: Literal["", "front", "second"] = ""  # of a future: its month follows from the day
     roll_days: int = -1  # days before its last trade date on which a month gives way; -1: as the gateway is set
+    roll_by: Literal["", "days", "volume"] = ""  # the rule by which it does; empty: as the gateway is set
 
 
 class PlannedChain(msgspec.Struct, frozen=True, omit_defaults=True):

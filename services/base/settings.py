@@ -107,6 +107,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     roll_days: Annotated[int, Meta(ge=0, le=366)] = _field(
         5, "days before its last trade date on which the month of a future that rolls (FUT:front) gives way to the next"
     )
+    roll_by: Literal["days", "volume"] = _field(
+        "days", "rule of futures that roll: days, or volume: sooner, once a later month traded more in a whole day"
+    )
     # the plan
     database_url: Secret = _field("", "SQLAlchemy URL of the projects' database; empty: SQLite demo in the data root")
     database_timeout: Seconds = _field(5.0, "seconds that a database query may take")

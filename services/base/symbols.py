@@ -62,6 +62,7 @@ class Contract(msgspec.Struct, frozen=True, gc=False):
     sec_id: str = ""  # `ISIN:US0378331005`: what IB is asked for in place of the symbol
     roll: Literal["", "front", "second"] = ""  # of a future whose month follows from the day
     roll_days: int = -1  # days before its last trade date on which a month gives way; -1: not said
+    roll_by: Literal["", "days", "volume"] = ""  # the rule by which it does; empty: not said
 
 
 def parse(text: str) -> Contract:
@@ -174,8 +175,8 @@ def override(contract: Contract, change: object) -> Contract:
     """The contract with what a project's configuration says of it; its name stays.
 
     `change` is a notation (`BMW:IBIS:EUR`), or a map with any of `ib_symbol`, `exchange`, `currency`,
-    `sec_type`, `primary_exchange`, `local_symbol`, `last_trade_date`, `strike`, `right`, `trading_class` and
-    `roll_days`; or with what identifies it: `con_id`, `isin`, `cusip` or `figi`.
+    `sec_type`, `primary_exchange`, `local_symbol`, `last_trade_date`, `strike`, `right`, `trading_class`,
+    `roll_days` and `roll_by`; or with what identifies it: `con_id`, `isin`, `cusip` or `figi`.
 
     Raises IbStreamError `invalid_symbol`.
     """
@@ -204,6 +205,8 @@ def override(contract: Contract, change: object) -> Contract:
         changes["strike"] = float(str(changes["strike"]))
     if "roll_days" in changes:
         changes["roll_days"] = _roll_days(contract, str(changes["roll_days"]))
+    if "roll_by" in changes:
+        changes["roll_by"] = _roll_by(contract, str(changes["roll_by"]))
     return _checked(msgspec.structs.replace(contract, **changes), contract.name)
 
 
@@ -230,6 +233,14 @@ def _roll_days(contract: Contract, text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,3}", text) or int(text) > MAX_ROLL_DAYS:
         raise _invalid(contract.name, f"its override has roll_days that are no number of 0 to {MAX_ROLL_DAYS}")
     return int(text)
+
+
+def _roll_by(contract: Contract, text: str) -> str:
+    if not contract.roll:
+        raise _invalid(contract.name, "its override has roll_by, and it does not roll")
+    if text.lower() not in ("days", "volume"):
+        raise _invalid(contract.name, f"its override has a roll_by that is neither days nor volume: {_short(text)}")
+    return text.lower()
 
 
 _ALIKE: Final = tuple(name for name in Contract.__struct_fields__ if name in PlannedSymbol.__struct_fields__)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from messages.control import RefreshPlan
-from messages.events import ContractQualified, ContractRolled
+from messages.events import ContractQualified, ContractRolled, MonthsTraded
 from services.simulator.market.listed import usual
 from services.simulator.market.prices import Walk
 from tests.process.pipeline import Pipeline
@@ -59,3 +59,39 @@ def test_a_future_rolls_by_the_users_rule_and_its_file_keeps_its_name(
         listed = {one.con_id: one for one in usual(datetime.now(UTC).date())}
         fair = Walk(1, listed[rolled.con_id]).at(time.time_ns())
         assert after["last"] == pytest.approx(fair, abs=5)
+
+
+@pytest.mark.parametrize("version", [226, 176])
+def test_a_future_rolls_once_the_next_month_traded_more(
+    pipeline: Callable[..., Pipeline], tmp_path: Path, version: int
+) -> None:
+    user = UserDatabase("sqlite", None, tmp_path)
+    user.project()
+    by_volume = {"roll_by": "volume", "roll_days": 0}
+    second = "ES:CME:USD:FUT:second"
+    user.config({"symbols": [LINE, second, "ZC:CBOT:USD:FUT:front"], "contracts": {LINE: by_volume}})
+    running = pipeline(start=False, database_url=user.url, project_id=1, roll_by="volume", roll_days=1)
+    running.arguments["simulator"] += ["--server-version", str(version), "--scenario", "volumes_cross"]
+    with running:
+        rolls = eventually(lambda: _rolls(running) if len(_rolls(running)) == 2 else None, 60.0)
+        months = [one for one in usual(datetime.now(UTC).date()) if one.symbol == "ES"]
+        front = rolls[NAME]
+        assert (front.rule, front.old_con_id, front.con_id) == ("volume", months[0].con_id, months[1].con_id)
+        assert front.volume > front.old_volume > 0 and len(front.day) == 8
+        assert rolls["ES_CME_USD_FUT_SECOND"].con_id == months[2].con_id
+        told = [each for each in running.link_events() if isinstance(each, MonthsTraded)]
+        assert {each.symbol for each in told} == {*rolls, "ZC_CBOT_USD_FUT_FRONT"}  # corn stays: its front trades most
+        running.await_status("connected")
+        after = eventually(lambda: _current(running, months[1].local_symbol), 40.0)
+        assert after["contract_month"] == months[1].expiry[:6]
+        assert after["last"] == pytest.approx(Walk(1, months[1]).at(time.time_ns()), abs=5)
+
+
+def _rolls(running: Pipeline) -> dict[str, ContractRolled]:
+    return {each.symbol: each for each in running.link_events() if isinstance(each, ContractRolled)}
+
+
+def _current(running: Pipeline, local_symbol: str) -> Any:
+    quote = running.quote(NAME)
+    whole = quote is not None and not quote["stale"] and "last" in quote and quote["local_symbol"] == local_symbol
+    return quote if whole else None

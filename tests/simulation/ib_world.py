@@ -72,6 +72,7 @@ class World:
         self.quotes = QuoteCheck() if quotes else None  # holds quotes against what brought them, at each step
         self.sizes: dict[str, dict[int, float]] = {}  # what a stream brings beside prices and volume, by field
         self.day_volume: dict[str, float] = {}  # of the day's bar, in shares
+        self.month_volumes: dict[int, dict[int, float]] = {}  # of months of a future, by contract id: days' bars
         self.partial: set[str] = set()  # of these only the last price comes, by whatever way
         # knobs
         self.up = True  # the port accepts
@@ -114,7 +115,7 @@ class World:
         self.used_ids: set[int] = set()
         self.later: list[tuple[int, fx.Event]] = []
         self.message_times: deque[int] = deque()
-        self.history_times: deque[tuple[int, tuple[str, int, str, str]]] = deque()
+        self.history_times: deque[tuple[int, tuple[str, int, int, str, str]]] = deque()
         self.history_open: set[int] = set()
         self.price: Counter[str] = Counter()  # moves at each turn of a symbol that is not quiet
         # what the core said and did
@@ -471,7 +472,7 @@ class World:
         self._soon(0.2, fx.ContractEnd(req_id))
 
     def _history(self, effect: fx.History) -> None:
-        key = (effect.planned.symbol, effect.end, effect.duration, effect.what_to_show)
+        key = (effect.planned.symbol, effect.con_id, effect.end, effect.duration, effect.what_to_show)
         while self.history_times and self.history_times[0][0] <= self.now - 600 * SECOND:
             self.history_times.popleft()
         for at, other in self.history_times:
@@ -496,7 +497,8 @@ class World:
         minute = 60 * SECOND
         if effect.bar_size == "1 day":
             volume = self.day_volume.get(effect.planned.symbol, 0.0)
-            bars = [Bar(self.now - self.now % (86400 * SECOND), 1.0, 1.0, 1.0, 1.0, volume)]
+            days = self.month_volumes.get(effect.con_id, {self.now - self.now % (86400 * SECOND): volume})
+            bars = [Bar(day, 1.0, 1.0, 1.0, 1.0, traded) for day, traded in days.items() if day <= end]
             self._soon(0.5, fx.BarsSeen(effect.req_id, bars))
             self._soon(0.5, fx.BarsEnd(effect.req_id))
             return

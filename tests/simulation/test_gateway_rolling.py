@@ -5,7 +5,7 @@ from typing import Literal
 
 import pytest
 
-from messages.events import ContractQualified, ContractRolled, GapFilled, PlannedSymbol
+from messages.events import ContractQualified, ContractRolled, GapFilled, MonthsTraded, PlannedSymbol
 from tests.simulation.ib_world import OPEN_DAYS, SECOND, ZONE, World, fx
 
 MINUTE = 60.0
@@ -139,3 +139,94 @@ def test_when_no_month_is_left_the_old_one_is_served_no_longer() -> None:
     since, world.listings[FRONT] = world.now, MONTHS
     world.until(lambda: world.state(FRONT) == "live", within=900)
     assert set(asked(world, since)) == {12}
+
+
+# --- by volume ---
+
+DAY = 86_400 * SECOND
+MONDAY = int(datetime(2026, 9, 21, tzinfo=UTC).timestamp()) * SECOND
+LATER = [month(12, "20261218", DAYS), month(3, "20270319", DAYS), month(6, "20270618", DAYS)]
+
+
+def by_volume(roll: Literal["front", "second"] = "front", start: int = MONDAY + 20 * 3600 * SECOND) -> World:
+    """A Monday evening; the months are far from their last trade dates, and the first one trades most."""
+    world = World(["SPY"], start=start)
+    world.market_open = lambda symbol: symbol == FRONT
+    world.contracts[FRONT] = PlannedSymbol(FRONT, "", 1, "FUT", "CME", ib_symbol="ES", roll=roll, roll_by="volume")
+    world.listings[FRONT] = LATER
+    world.ambiguous.add(FRONT)
+    for each, volume in zip(LATER, (1000.0, 300.0, 5.0), strict=True):
+        world.month_volumes[each.con_id] = {MONDAY - 3 * DAY: volume, MONDAY: volume / 2}
+    world.plan(["SPY", FRONT])
+    world.until(lambda: world.state(FRONT) == "live", within=10)
+    world.pace = 3 * SECOND  # hours and days pass
+    return world
+
+
+def bars_asked(world: World, since: int = 0) -> list[int]:
+    return [each.con_id for each in world.of(fx.History, since) if each.bar_size == "1 day"]
+
+
+@pytest.mark.parametrize(("roll", "before", "after"), [("front", 12, 3), ("second", 3, 6)])
+def test_it_rolls_on_the_day_after_the_next_month_traded_more(
+    roll: Literal["front", "second"], before: int, after: int
+) -> None:
+    world = by_volume(roll)
+    world.until(lambda: world.of(MonthsTraded), within=60)
+    (told,) = world.of(MonthsTraded)
+    assert (told.day, [each.volume for each in told.months]) == ("20260918", [1000.0, 300.0, 5.0])
+    world.month_volumes[12][MONDAY], world.month_volumes[3][MONDAY] = 400.0, 700.0  # while the day runs: nothing yet
+    world.run(3 * 3600)
+    assert asked(world) == [before] and len(bars_asked(world)) == 3
+    world.until(lambda: world.of(ContractRolled), within=2 * 3600)
+    assert world.now < MONDAY + DAY + 1900 * SECOND
+    (rolled,) = world.of(ContractRolled)
+    assert (rolled.rule, rolled.day, rolled.old_con_id, rolled.con_id) == ("volume", "20260921", before, after)
+    if roll == "front":
+        assert (rolled.old_volume, rolled.volume) == (400.0, 700.0)
+    world.until(lambda: world.state(FRONT) == "live", within=10)
+    assert asked(world) == [before, after] and len(bars_asked(world)) == 6
+
+
+def test_it_never_rolls_back_nor_after_a_restart() -> None:
+    world = by_volume()
+    world.month_volumes[3][MONDAY] = 700.0
+    world.until(lambda: world.of(ContractRolled), within=5 * 3600)
+    world.month_volumes[12][MONDAY + DAY], world.month_volumes[3][MONDAY + DAY] = 9000.0, 1.0
+    world.run(3600)
+    since = world.now
+    world.restart_core()
+    world.until(lambda: world.state(FRONT) == "live", within=30)
+    assert bars_asked(world, since) == []  # the day's were told
+    world.run(24 * 3600)
+    assert set(asked(world, since)) == {3} and len(world.of(ContractRolled)) == 1
+    assert 12 not in bars_asked(world, since)
+
+
+def test_without_bars_of_the_front_month_the_calendar_alone_decides() -> None:
+    world = by_volume()
+    world.history_refusal = "HMDS query returned no data"
+    since = world.now
+    world.run(6 * 3600)
+    assert world.of(ContractRolled) == [] and world.state(FRONT) == "live"
+    assert len(bars_asked(world, since)) <= 3 * 6  # once an hour
+    world.history_refusal, world.history_silent = None, True
+    world.run(3 * 3600)
+    world.history_silent = False
+    world.month_volumes[12] = {MONDAY: float("nan")}
+    world.month_volumes[3] = {MONDAY: 700.0}
+    world.run(2 * 3600)
+    assert world.of(ContractRolled) == []
+    world.month_volumes[12] = {MONDAY: 400.0}
+    world.until(lambda: world.of(ContractRolled), within=2 * 3600)
+
+
+def test_by_volume_too_it_gives_way_days_before_its_end() -> None:
+    world = rolling()
+    world.contracts[FRONT] = PlannedSymbol(FRONT, "", 1, "FUT", "CME", ib_symbol="ES", roll="front", roll_by="volume")
+    for each, volume in zip(MONTHS, (1000.0, 300.0, 5.0), strict=True):
+        world.month_volumes[each.con_id] = {MIDNIGHT - 2 * DAY: volume}
+    world.plan(["SPY", FRONT])
+    world.until(lambda: world.of(ContractRolled), within=700)
+    (rolled,) = world.of(ContractRolled)
+    assert (rolled.rule, rolled.day, rolled.con_id) == ("days", "", 12)

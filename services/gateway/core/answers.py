@@ -11,6 +11,7 @@ from services.gateway.core.deadlines import NEVER, ns
 from services.gateway.core.fine_data import FINE
 from services.gateway.core.governor import Kind, Request
 from services.gateway.core.ib_errors import IbCode
+from services.gateway.core.month_volumes import PURPOSE as MONTHS
 from services.gateway.core.symbol import Advisory, Route, Symbol
 
 if TYPE_CHECKING:
@@ -88,6 +89,8 @@ class Answers:
             self.core.gaps.filled(symbol, request, bars)
         elif request.purpose == "volume":
             self.core.unit_check.bars_came(symbol, bars)
+        elif request.purpose == MONTHS:
+            self.core.month_volumes.came(symbol, request, bars)
         else:
             self.core.ladder.history_came(symbol, bars)
         self.core.context.touch(symbol)
@@ -229,6 +232,8 @@ class Answers:
     def _ask_bars_again(self, request: Request, symbol: Symbol) -> None:
         if request.purpose == "gap_fill":
             self.core.gaps.fill_soon(symbol.name)
+        elif request.purpose == MONTHS:
+            self.core.month_volumes.came(symbol, request, [])
         else:
             symbol.bars.asked_at = 0
 
@@ -239,7 +244,7 @@ class Answers:
         again."""
         now = self.core.context.now
         wake = self._judge_advisory(symbol)
-        for request in (symbol.requests.details, symbol.requests.history):
+        for request in (symbol.requests.details, symbol.requests.history, symbol.requests.month_bars):
             if request is None or not request.sent_at:
                 continue
             due = request.give_up_at or request.sent_at + NO_ANSWER
@@ -251,7 +256,7 @@ class Answers:
                 self.core.contracts.failed(request, symbol)
                 continue
             self._bars.pop(request.req_id, None)
-            if request.give_up_at:
+            if request.give_up_at or request.purpose == MONTHS:
                 self._ask_bars_again(request, symbol)
             elif request.purpose == "gap_fill":
                 self.core.gaps.failed(symbol)

@@ -20,7 +20,7 @@ from services.gateway.core.governor import Request
 from services.gateway.core.ib_errors import IbCode
 from services.gateway.core.listings import choose, listed_on, same_exchange
 from services.gateway.core.requests import Requests
-from services.gateway.core.rolling import Month, choose_month, rolls
+from services.gateway.core.rolling import ByVolume, Month, choose_month, rolls
 from services.gateway.core.symbol import Rejection, Symbol
 
 ASK_AGAIN: Final = ns(3600)
@@ -106,7 +106,8 @@ class Contracts:
         answers = self._answers.pop(request.req_id, [])
         if not answers:
             return False
-        choice, rolls_at = self._choose(answers, symbol)
+        month = self._choose(answers, symbol)
+        choice = month.choice
         if choice.contract is None:
             symbol.contract.undecided = True
             if rolls(symbol.planned):
@@ -122,14 +123,14 @@ class Contracts:
         rolled = known is not None and rolls(symbol.planned) and known.con_id != event.con_id
         if rolled:
             assert known is not None
-            self._roll(symbol, known, event)
+            self._roll(symbol, known, event, month.by_volume)
         if event != known:
             self.context.emit(event)
         if symbol.contract.con_id and symbol.contract.con_id != event.con_id:
             self.requests.cancel(symbol.requests.stream)  # what streams is another contract
         symbol.contract.undecided = False
         symbol.know(event, _hours(event))
-        symbol.contract.rolls_at = rolls_at
+        symbol.contract.rolls_at, symbol.contract.rivals = month.until, month.rivals
         if rolled:
             self.context.roll(symbol, self.context.now + ROLL_PAUSE)
         elif symbol.price.contract_told:
@@ -143,13 +144,20 @@ class Contracts:
         planned = symbol.planned
         if not rolls(planned):
             return Month(choose(answers, planned), 0)
-        return choose_month(answers, planned, self._roll_days(planned), self.context.now)
+        by_volume = None
+        if (planned.roll_by or self.context.settings.roll_by) == "volume":
+            memory, name = self.context.memory, symbol.name
+            before = memory.rolled_by_volume.get(name)
+            by_volume = ByVolume(memory.traded.get(name), before.last_trade_date if before is not None else "")
+        return choose_month(answers, planned, self._roll_days(planned), self.context.now, by_volume)
 
     def _roll_days(self, planned: PlannedSymbol) -> int:
         return planned.roll_days if planned.roll_days >= 0 else self.context.settings.roll_days
 
-    def _roll(self, symbol: Symbol, old: ContractQualified, new: ContractQualified) -> None:
-        """Say it, and let go of all that is the old month's."""
+    def _roll(self, symbol: Symbol, old: ContractQualified, new: ContractQualified, by_volume: bool) -> None:
+        """Say it and why, and let go of all that is the old month's."""
+        traded = self.context.memory.traded.get(symbol.name) if by_volume else None
+        volumes = {month.con_id: month.volume for month in traded.months} if traded is not None else {}
         self.context.emit(
             ContractRolled(
                 symbol=symbol.name,
@@ -162,6 +170,10 @@ class Contracts:
                 old_contract_month=old.contract_month,
                 old_last_trade_date=old.last_trade_date,
                 roll_days=self._roll_days(symbol.planned),
+                rule="volume" if by_volume else "days",
+                day=traded.day if traded is not None else "",
+                volume=volumes.get(new.con_id, 0.0),
+                old_volume=volumes.get(old.con_id, 0.0),
             )
         )
         self.requests.abandon(symbol)

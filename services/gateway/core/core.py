@@ -30,6 +30,7 @@ from services.gateway.core.lines import Lines
 from services.gateway.core.link import FarmChange, Link, LinkStep
 from services.gateway.core.link_silence import Silence
 from services.gateway.core.memory import Memory
+from services.gateway.core.month_volumes import MonthVolumes
 from services.gateway.core.recovery import Recovery
 from services.gateway.core.requests import Requests
 from services.gateway.core.symbol import Cut, Price, Symbol
@@ -68,6 +69,7 @@ class GatewayCore:
         self.ladder = Ladder(context, pace, self.requests, self.link, self.farms)
         self.gaps = Gaps(context, self.requests)
         self.unit_check = UnitCheck(context, self.requests)
+        self.month_volumes = MonthVolumes(context, self.requests)
         self.answers = Answers(self)
         self.errors = ErrorLog(context)
         self.plan: Plan | None = None
@@ -413,6 +415,7 @@ class GatewayCore:
                 wake,
                 self.contracts.check(symbol),
                 self.chains.check(symbol),
+                self.month_volumes.check(symbol),
                 self.fine_data.check(symbol),
                 self.recovery.check(symbol),
             )

@@ -70,10 +70,14 @@ class Request:
     duration: str = ""
     bar_size: str = "1 min"
     what_to_show: str = "TRADES"
+    month: int = 0  # history: the id of the contract, where it is another one than the symbol's
 
     @property
-    def history_key(self) -> tuple[str, int, str, str, str]:
-        return (self.symbol, self.end, self.duration, self.bar_size, self.what_to_show)
+    def history_key(self) -> "HistoryKey":
+        return (self.symbol, self.month, self.end, self.duration, self.bar_size, self.what_to_show)
+
+
+HistoryKey = tuple[str, int, int, str, str, str]
 
 
 class Governor:
@@ -228,7 +232,7 @@ class HistoryBudget:
         self.parked: list[tuple[int, int, tuple[int, int, Request]]] = []
         self._sent: deque[tuple[int, int]] = deque()  # time, weight
         self._weight = 0
-        self._same: dict[tuple[str, int, str, str, str], int] = {}
+        self._same: dict[HistoryKey, int] = {}
         self._contract: dict[tuple[str, str], deque[int]] = {}
         self._paused_until = 0
 

@@ -11,10 +11,12 @@ from messages.events import (
     Bar,
     BarsReceived,
     ContractQualified,
+    ContractRolled,
     GapClosed,
     GapFilled,
     GapOpened,
     LineLimitLearned,
+    MonthsTraded,
     OptionsCentred,
     OptionsListed,
     SymbolChanged,
@@ -35,6 +37,9 @@ class Memory:
         self.unfilled: dict[str, list[GapClosed]] = {}  # by symbol, oldest first
         self.options: dict[str, OptionsListed] = {}  # by underlying
         self.centres: dict[str, float] = {}  # the strike nearest to its price
+        self.traded: dict[str, MonthsTraded] = {}  # of futures that roll by volume
+        self.traded_time: dict[str, int] = {}  # when that was told, UTC ns
+        self.rolled_by_volume: dict[str, ContractRolled] = {}  # the last time
         self.priced: set[str] = set()  # symbols that ever had a price
         self.streamed: set[str] = set()  # symbols whose stream was trusted at the end
         self.streamed_until = 0
@@ -52,6 +57,11 @@ class Memory:
             case ContractQualified():
                 self.contracts[event.symbol] = event
                 self.contract_time[event.symbol] = time
+            case MonthsTraded():
+                self.traded[event.symbol] = event
+                self.traded_time[event.symbol] = time
+            case ContractRolled() if event.rule == "volume":
+                self.rolled_by_volume[event.symbol] = event
             case LineLimitLearned():
                 self.line_limit = event.limit
             case OptionsListed():

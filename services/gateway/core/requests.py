@@ -98,6 +98,11 @@ class Requests:
         symbol.requests.history = request
         self.governor.submit(request)
 
+    def submit_month_bars(self, symbol: Symbol, request: Request) -> None:
+        """Asks for bars of a month of a future that rolls, be it the symbol's or not."""
+        symbol.requests.month_bars = request
+        self.governor.submit(request)
+
     # --- ending ---
 
     def cancel(self, request: Request | None) -> None:
@@ -127,6 +132,7 @@ class Requests:
             held.options,
             held.tick_by_tick,
             held.bars,
+            held.month_bars,
         ):
             self.cancel(request)
         self.cancelled = {req_id: name for req_id, name in self.cancelled.items() if name != symbol.name}
@@ -186,7 +192,7 @@ class Requests:
         request.req_id = self._next_id
         self.by_id[request.req_id] = request
         self.context.touch(symbol)
-        request.con_id = symbol.contract.con_id
+        request.con_id = request.month or symbol.contract.con_id
         planned = symbol.planned
         out = self.context.out
         if request.kind is Kind.STREAM:
@@ -214,7 +220,7 @@ class Requests:
                     request.duration,
                     request.bar_size,
                     request.what_to_show,
-                    symbol.contract.con_id,
+                    request.con_id,
                 )
             )
 

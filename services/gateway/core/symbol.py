@@ -73,6 +73,7 @@ class OpenRequests:
     options: Request | None = None
     tick_by_tick: Request | None = None
     bars: Request | None = None
+    month_bars: Request | None = None
 
     def fine(self, kind: Kind) -> Request | None:
         return self.tick_by_tick if kind is Kind.TICK_BY_TICK else self.bars
@@ -190,6 +191,7 @@ class Contract:
     listing: str | None = None  # which of several contracts it is, and by what rule
     undecided: bool = False  # the plan's demand was not met, or is ambiguous: no subscription before details settle it
     rolls_at: int = 0  # of a future that rolls: from when on another month is meant
+    rivals: tuple[ContractQualified, ...] = ()  # of one that rolls by volume: its front month, and those after it
     route: Route | None = None  # a CFD's market data is that of its stock
 
 

@@ -55,6 +55,7 @@ class Faults:
     magnifiers: dict[str, int] = field(default_factory=dict)
     bent: dict[str, Bend] = field(default_factory=dict)  # ticks with a field more or less
     details: dict[str, Details] = field(default_factory=dict)
+    volumes_crossed: set[str] = field(default_factory=set)  # futures whose first two months changed places
     twins: list[Instrument] = field(default_factory=list)  # the second listings
     expired: set[str] = field(default_factory=set)
     refusing: bool = False  # 200 for everything that is asked

@@ -18,7 +18,7 @@ from services.simulator.market.hours import Span
 from services.simulator.market.prices import GENERIC, HALTED, Tick
 from services.simulator.trouble import burst as bytes_of
 from services.simulator.trouble.registry import Undo, end_step, entitle, lose_lines, revive, step, subscriptions
-from services.simulator.trouble.steps_contracts import one_listing
+from services.simulator.trouble.steps_contracts import one_listing, uncross_volumes
 from services.simulator.trouble.world import HISTORY_FARM, SEC_DEF_FARM, Entitlement, World
 
 if TYPE_CHECKING:
@@ -413,6 +413,8 @@ def calm(on: Director) -> None:
     hear(on)
     speak(on)
     one_listing(on)
+    for root in tuple(world.faults.volumes_crossed):
+        uncross_volumes(on, root)
     for farm in [name for name, state in world.farms.items() if state == "broken"]:
         farm_up(on, farm)
     if not world.ib_link:

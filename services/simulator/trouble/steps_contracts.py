@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from services.simulator.core import farm_message
 from services.simulator.market import market_data
+from services.simulator.market.contracts import Instrument
 from services.simulator.market.identity import derived_id
 from services.simulator.trouble.faults import Answer, Asked, Details
 from services.simulator.trouble.registry import Undo, check_of, end_step, lose_lines, step, tell_anew
@@ -133,3 +134,39 @@ def magnify(on: Director, symbol: str, magnifier: int = 100) -> Undo:
 
 
 no_magnify = end_step("no_magnify", "End `magnify`.", lambda world: world.faults.magnifiers, anew=True)
+
+
+@step
+def cross_volumes(on: Director, root: str = "ES") -> Undo:
+    """The front month of these futures and the one after it change places in what they trade a day: in history, and in
+    lines that are subscribed from then on."""
+    if root not in on.core.world.faults.volumes_crossed:
+        on.core.world.faults.volumes_crossed.add(root)
+        _change_places(on, root)
+    return partial(uncross_volumes, on, root)
+
+
+@check_of("cross_volumes")
+def _has_two_months(on: Director, arguments: Mapping[str, Any]) -> None:
+    if len(_months(on, arguments.get("root", "ES"))) < 2:
+        raise ValueError("`root` is the symbol of futures with several months, such as ES")
+
+
+@step
+def uncross_volumes(on: Director, root: str = "ES") -> None:
+    """End `cross_volumes`."""
+    if root in on.core.world.faults.volumes_crossed:
+        on.core.world.faults.volumes_crossed.discard(root)
+        _change_places(on, root)
+
+
+def _change_places(on: Director, root: str) -> None:
+    front, after = _months(on, root)[:2]
+    for one, other in ((front, after), (after, front)):
+        on.core.master.remove(one)
+        on.core.master.add(replace(one, volume=other.volume))
+
+
+def _months(on: Director, root: str) -> list[Instrument]:
+    futures = [one for one in on.core.master if one.sec_type == "FUT" and one.symbol == root]
+    return sorted(futures, key=lambda one: one.expiry)

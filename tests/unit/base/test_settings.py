@@ -48,6 +48,7 @@ WRONG: dict[str, list[str]] = {
     "gap_fill": ["perhaps"],
     "reset_windows": ["always", "daily 25:00-26:00", "xyz 01:00-02:00", "daily 1:00-2:00"],
     "roll_days": ["-1", "367", "volume"],
+    "roll_by": ["5", "open interest"],
     "reset_time_zone": ["Mars/Olympus", "../etc/passwd", "New York"],
     "database_url": ["oracle://x", "mydatabase", "projects.sqlite", "user:secret@host/db"],
     "database_timeout": ["0", "five"],

@@ -65,11 +65,17 @@ def test_a_future_that_rolls_has_no_month_and_may_have_a_rule_of_its_own() -> No
     assert (second.roll, second.last_trade_date, second.local_symbol, second.roll_days) == ("second", "", "", -1)
     assert override(second, {"roll_days": 8, "trading_class": "ES"}).roll_days == 8
     assert override(parse("ES"), "ES:CME:USD:FUT:front").roll == "front"
-    for change in ({"roll_days": -1}, {"roll_days": 367}, {"last_trade_date": "202612"}, {"sec_type": "STK"}):
+    assert override(second, {"roll_by": "Volume"}).roll_by == "volume"
+    for change in ({"roll_by": "open interest"}, {"roll_days": -1}, {"roll_days": 367}):
+        with pytest.raises(IbStreamError):
+            override(second, change)
+    for change in ({"last_trade_date": "202612"}, {"sec_type": "STK"}):
         with pytest.raises(IbStreamError):
             override(second, change)
     with pytest.raises(IbStreamError, match="it does not roll"):
         override(parse("ES:CME:USD:FUT:202612"), {"roll_days": 8})
+    with pytest.raises(IbStreamError, match="it does not roll"):
+        override(parse("ES:CME:USD:FUT:202612"), {"roll_by": "volume"})
     with pytest.raises(IbStreamError, match="ES:CME:USD:FUT:front"):
         parse("ES:CME:USD:FUT")
 

@@ -353,6 +353,7 @@ export interface PlannedSymbol {
   chain?: string
   roll?: '' | 'front' | 'second'
   roll_days?: number
+  roll_by?: '' | 'days' | 'volume'
 }
 
 /** A price alert that is set. */
