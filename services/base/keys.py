@@ -18,7 +18,6 @@ from typing import Literal, NamedTuple, get_args
 
 import zmq
 import zmq.auth
-from zmq.auth.thread import ThreadAuthenticator
 
 from messages.errors import IbStreamError
 from services.base.settings import Settings
@@ -82,6 +81,8 @@ class Guard:
         self._directory = settings.keys_path
         self._seen: object = None
         self._allowed: dict[Role, dict[bytes, bool]] = {role: {} for role in ROLES}
+        from zmq.auth.thread import ThreadAuthenticator  # it needs asyncio, which most services never load
+
         self._authenticator = ThreadAuthenticator(context)
         self._authenticator.start()
         self.check()

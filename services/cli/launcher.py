@@ -26,7 +26,8 @@ from services.runtime.respawn import die_with_parent
 PATIENCE: Final = 4.5  # seconds from the first signal until what is left is killed
 TICK: Final = 0.5  # seconds between two looks around, when nothing happens
 CHUNK: Final = 1 << 16
-SIDE: Final = ("web",)  # whose end ends nothing else
+SIDE: Final = ("web",)  # whose end ends nothing else, and whose start waits until the others have said something:
+SIDE_PATIENCE: Final = 1.0  # seconds at most. Its imports are the longest, and no price is to wait for them
 LAST: Final = ("simulator",)  # asked to end when the others have: nobody sees a connection lost in a clean stop
 TWICE: Final = 0.3  # seconds: a Ctrl-C so soon after the first is the same one, passed on by a wrapper as well
 ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -52,6 +53,7 @@ class _Running:
         self.output = self.process.stdout.fileno()
         os.set_blocking(self.output, False)
         self._rest = b""
+        self.spoke = False
 
     def lines(self) -> list[bytes] | None:
         """The whole lines that have come; None once there will be no more."""
@@ -73,16 +75,19 @@ class _Running:
 
 class Launcher:
     def __init__(self, commands: Mapping[str, str], env: Mapping[str, str], banner: str = "") -> None:
-        self._commands = commands
+        self._first = {name: command for name, command in commands.items() if name not in SIDE}
         self._env = env
         self._banner = banner
         self._running: dict[str, _Running] = {}
+        self._later = {name: command for name, command in commands.items() if name in SIDE}
+        self._later_at = 0.0  # monotonic seconds
         self._ending = False
         self._last_asked = False
         self._asked = 0.0  # when all were asked to end, monotonic seconds
         self._code = 0
         self._parent = os.getppid()
         self._output_open = True
+        self._colours = get_colours()
         self._printer = Printer(sys.stdout, width=max(map(len, (*commands, "system"))))
         self._poll = select.poll()
         self._woken, bell = os.pipe()
@@ -101,8 +106,9 @@ class Launcher:
             self._poll.register(self._woken, select.POLLIN)
             self._poll.register(sys.stdout.fileno(), 0)  # its errors are told of without asking
             self._say(self._banner)
-            self._start()
-            while any(running.process.returncode is None for running in self._running.values()):
+            self._start(self._first)
+            self._later_at = time.monotonic() + SIDE_PATIENCE
+            while self._later or any(running.process.returncode is None for running in self._running.values()):
                 self._turn()
             for running in self._running.values():
                 self._pass_on(running)
@@ -112,11 +118,10 @@ class Launcher:
             self._let_go_of_output()
         return self._code
 
-    def _start(self) -> None:
-        colours = get_colours()
-        for name, command in self._commands.items():
+    def _start(self, commands: Mapping[str, str]) -> None:
+        for name, command in commands.items():
             try:
-                running = _Running(name, command, self._env, next(colours))
+                running = _Running(name, command, self._env, next(self._colours))
             except OSError as error:
                 self._say(f"{name} cannot be started: {error.strerror}; ending the others")
                 self._end(1)
@@ -127,8 +132,19 @@ class Launcher:
                 running.signal(signal.SIGTERM)
                 break
 
+    def _start_later(self) -> None:
+        """What begins when the others have said something, at the latest SIDE_PATIENCE after them."""
+        if time.monotonic() >= self._later_at or all(running.spoke for running in self._running.values()):
+            later, self._later = self._later, {}
+            self._start(later)
+
     def _turn(self) -> None:
-        ready = dict(self._poll.poll(TICK * 1000))
+        if self._ending:
+            self._later = {}
+        if self._later:
+            self._start_later()
+        wait = min(TICK, max(0.0, self._later_at - time.monotonic())) if self._later else TICK
+        ready = dict(self._poll.poll(wait * 1000))
         if ready.pop(self._woken, 0):
             os.read(self._woken, 4096)
         if ready.pop(sys.stdout.fileno(), 0) and self._output_open:
@@ -191,6 +207,7 @@ class Launcher:
     def _pass_on(self, running: _Running) -> bool:
         """Print what a command has said; False once it says no more."""
         while lines := running.lines():
+            running.spoke = True
             for line in lines:
                 self._print(line, running.name, running.colour)
         return lines is not None

@@ -16,10 +16,9 @@ from honcho.environ import parse_procfile
 
 from messages.errors import IbStreamError
 from messages.topics import sharded
-from services.base.lock import OwnedLock, holder
+from services.base.lock import OwnedLock, holder, prepare_run_dir
 from services.base.settings import Settings, load, with_env_file
-from services.cli.settings import summary_text
-from services.runtime.bus import prepare_run_dir
+from services.cli.summary import summary_text
 
 LEAVING: Final = 5.0  # seconds in which the services of a run that was killed must have gone
 

@@ -1,14 +1,11 @@
 """`ibstream settings`: every setting, what it is, and whether the environment is right. Starts nothing."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from services.cli import output as tools
 from services.cli.table import Table
-
-if TYPE_CHECKING:
-    from services.base.settings import Settings
 
 ENV_HEAD = """\
 # The settings of ibstream, each with its default. Copy this to .env beside the Procfile, or name it as systemd's
@@ -35,6 +32,8 @@ def settings(
         return
     where = tools.settings()
     if summary:
+        from services.cli.summary import summary_text
+
         typer.echo(summary_text(where))
         return
     from services.base.settings import HELP, PREFIX, SECRETS, Settings
@@ -68,23 +67,6 @@ def env_file() -> str:
     for field, text in HELP.items():
         parts.append(f"# {text}\n# {expectation(field)}\n#{PREFIX}{field.upper()}={_text(getattr(defaults, field))}\n")
     return "\n".join(parts)
-
-
-def summary_text(where: "Settings") -> str:
-    from services.base.settings_rules import parse_gateways
-
-    gateway = "built-in simulator, invented prices" if where.api_mode == "mock" else "IB gateway"
-    source = f"  settings also from:         {where.env_file}\n" if where.env_file else ""
-    several = [f"{name} {found.host}:{found.port}" for name, found in parse_gateways(where).items()]
-    host, port = where.gateway_addresses[0]
-    return (
-        f"ibstream: {gateway} at {', '.join(several) or f'{host}:{port}'}\n"
-        f"  prices and status as files: {where.stream_dir}\n"
-        f"  page:                       {where.page_url}\n"
-        f"{source}"
-        f"  in another terminal:        .venv/bin/ibstream status --watch\n"
-        f"  Ctrl-C ends everything."
-    )
 
 
 def _text(value: object) -> str:

@@ -4,9 +4,7 @@ Events go out on one XPUB socket a service and may be dropped for a slow subscri
 truth, see follow.py); a send never blocks. Commands are request/reply with a deadline.
 """
 
-import os
 import socket as os_socket
-import stat
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from time import monotonic
@@ -30,6 +28,7 @@ from messages.control import (
 from messages.errors import CODES, IbStreamError
 from messages.topics import SIDE_SERVICES
 from services.base import keys
+from services.base.lock import prepare_run_dir
 from services.base.settings import Settings
 from services.runtime.connections import ConnectionMonitor
 
@@ -55,19 +54,6 @@ def _log() -> Any:
     import structlog
 
     return structlog.get_logger()
-
-
-def prepare_run_dir(settings: Settings) -> Path:
-    """The folder of sockets and locks: made 0700. Raises IbStreamError when it belongs to somebody else."""
-    path = settings.run_path
-    path.mkdir(parents=True, exist_ok=True, mode=0o700)
-    found = path.stat()
-    mode = stat.S_IMODE(found.st_mode)
-    if os.getuid() not in (found.st_uid, 0):
-        raise IbStreamError("invalid_setting", f"the run directory {path} (mode {mode:o}) belongs to somebody else")
-    if mode != 0o700:
-        path.chmod(0o700)
-    return path
 
 
 _PORT_OFFSET = {"events": 0, "replay": 1, "control": 2}

@@ -33,12 +33,12 @@ from messages.views import Heartbeat, PriceTime
 from services.base import keys, logs
 from services.base.clock import SystemClock
 from services.base.files import private_folder
-from services.base.lock import OwnedLock
+from services.base.lock import OwnedLock, prepare_run_dir
 from services.base.settings import Settings, load
 from services.journal import JournalWriter
 from services.journal.cursor import Cursor
 from services.runtime.background import Background
-from services.runtime.bus import LOOK_SECONDS, PlainSocket, Publisher, Server, Subscriber, prepare_run_dir
+from services.runtime.bus import LOOK_SECONDS, PlainSocket, Publisher, Server, Subscriber
 from services.runtime.follow import FileSource, Follower
 from services.runtime.replay_endpoint import RemoteSource, ReplayServer
 from services.runtime.timers import Timers

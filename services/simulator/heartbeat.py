@@ -12,9 +12,9 @@ from messages.codec import encode
 from messages.topics import events_endpoint, heartbeat_topic
 from messages.views import Heartbeat
 from services.base.clock import SystemClock
-from services.base.lock import OwnedLock
+from services.base.lock import OwnedLock, prepare_run_dir
 from services.base.settings import Settings
-from services.runtime.bus import PlainSocket, Publisher, prepare_run_dir
+from services.runtime.bus import PlainSocket, Publisher
 from services.runtime.timers import LoopLag
 from services.simulator.core import Core
 

@@ -126,16 +126,17 @@ def test_output_that_nobody_takes_does_not_keep_it_from_ending(launch: Callable[
     eventually(made.ended, STOP_SECONDS)
 
 
+def launcher(procfile: dict[str, str]) -> subprocess.Popen[str]:
+    program = (
+        f"import os, sys; from services.cli.launcher import Launcher; sys.exit(Launcher({procfile}, os.environ).run())"
+    )
+    return subprocess.Popen([sys.executable, "-c", program], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
+
+
 def commands(*names: str) -> subprocess.Popen[str]:
     """The launcher with commands that say when they begin, and when they end: half a second after they are asked."""
     script = "trap 'sleep 0.5; echo ended; exit 0' TERM; echo began; while :; do sleep 0.05; done"
-    program = "import os, sys; from services.cli.launcher import Launcher; sys.exit(Launcher({}, os.environ).run())"
-    made = subprocess.Popen(
-        [sys.executable, "-c", program.format(dict.fromkeys(names, script))],
-        cwd=REPOSITORY,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    made = launcher(dict.fromkeys(names, script))
     assert made.stdout is not None
     for _ in names:
         while "began" not in made.stdout.readline():
@@ -150,6 +151,22 @@ def test_the_simulator_ends_after_those_that_are_connected_to_it() -> None:
     ended = [line.split()[1] for line in said.splitlines() if line.endswith("ended")]
     assert sorted(ended[:2]) == ["gateway", "sink"]
     assert ended[2:] == ["simulator"]
+    assert made.returncode == 0
+
+
+@pytest.mark.parametrize("others", ["sleep 0.3; echo began; sleep 60", "sleep 60"], ids=["speaking", "silent"])
+def test_the_page_waits_for_those_that_bring_prices_but_not_for_ever(others: str) -> None:
+    made = launcher({"web": "echo began; sleep 60", "gateway": others, "sink": others})
+    assert made.stdout is not None
+    said = []
+    while "web" not in said:
+        line = made.stdout.readline()
+        assert line, "it ended"
+        if line.endswith("began\n"):
+            said.append(line.split()[1])
+    assert sorted(said[:-1]) == (["gateway", "sink"] if "echo" in others else [])
+    made.send_signal(signal.SIGINT)
+    made.communicate(timeout=STOP_SECONDS)
     assert made.returncode == 0
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import zmq
 
+from services.base.lock import prepare_run_dir
 from services.base.settings import Settings
 from services.runtime import bus
-from services.runtime.bus import Publisher, Subscriber, prepare_run_dir
+from services.runtime.bus import Publisher, Subscriber
 from tests.support import eventually
 
 

@@ -14,8 +14,9 @@ from messages.control import Accepted, Failed, GetStatus, ReplayReply, ReplayReq
 from messages.errors import IbStreamError
 from messages.events import Block
 from messages.topics import LINK, SUPERVISOR_CONTROL, replay_endpoint
+from services.base.lock import prepare_run_dir
 from services.base.settings import Settings
-from services.runtime.bus import address, prepare_run_dir, request
+from services.runtime.bus import address, request
 from services.runtime.follow import Follower
 from services.runtime.replay_endpoint import RemoteSource
 from tests.journals import events_block

@@ -13,10 +13,11 @@ from messages.events import EventBlock, LinkChanged, SymbolChanged
 from messages.fields import BID
 from messages.topics import LINK, TICKS, replay_endpoint
 from services.base.clock import SECOND
+from services.base.lock import prepare_run_dir
 from services.base.settings import Settings
 from services.gateway.wire.columns import Columns
 from services.quotes.replay import FilePast, RemotePast
-from services.runtime.bus import prepare_run_dir, request
+from services.runtime.bus import request
 from services.runtime.replay_endpoint import ReplayServer
 from tests.journals import DAY, NOON, open_writer
 
