@@ -182,6 +182,6 @@ def _framed(batch: pa.RecordBatch, name: str, gateway: pa.Array) -> pa.Array:
     """A column of the frame: ids of fields by their names, and the gateway of all rows."""
     if name == "gateway":
         nothing = pa.Array.from_buffers(pa.int16(), batch.num_rows, [None, pa.py_buffer(bytes(2 * batch.num_rows))])
-        return pa.DictionaryArray.from_arrays(nothing, gateway)
+        return pa.DictionaryArray.from_arrays(nothing, gateway, safe=False)
     column = batch.column(name)
-    return pa.DictionaryArray.from_arrays(column.cast(pa.int16()), _NAMES) if name == "field" else column
+    return pa.DictionaryArray.from_arrays(column.cast(pa.int16()), _NAMES, safe=False) if name == "field" else column

@@ -1,6 +1,8 @@
 """Recorded ticks as data frames: Parquet to Arrow, to polars, and one-minute candles by SQL, beside the same from the
 archive's plain Parquet files with the library alone."""
 
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -10,7 +12,6 @@ from typing import Any
 import duckdb
 import numpy as np
 import polars as pl
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 import ibstream
@@ -84,15 +85,36 @@ def written(root: Path, ticks: int) -> None:
 
 
 def streamed(root: Path) -> Sample:
-    """Every batch is looked at and dropped; with the most that Arrow held."""
-    held, count, before = 0, 0, pa.total_allocated_bytes()
+    """Every batch is looked at and dropped."""
     with timed(0) as sample:
-        for batch in ibstream.open_data(root).ticks():
-            count += batch.num_rows
-            held = max(held, pa.total_allocated_bytes() - before)
-    sample.count = count
-    sample.extra = {"held_mb": held / 1e6}
+        sample.count = sum(batch.num_rows for batch in ibstream.open_data(root).ticks())
     return sample
+
+
+PEAK = """
+import sys
+import duckdb, ibstream, polars, pyarrow.parquet
+def peak():
+    with open("/proc/self/status") as told:
+        return next(int(line.split()[1]) for line in told if line.startswith("VmHWM")) / 1024
+data = ibstream.open_data(sys.argv[1])
+data.ticks(end=1).read_all()
+before = peak()
+read = {
+    "batches": lambda: sum(batch.num_rows for batch in data.ticks()),
+    "polars": lambda: polars.DataFrame(data.ticks()),
+    "candles": lambda: data.duckdb().sql(sys.argv[3]).fetchall(),
+}[sys.argv[2]]
+kept = read()
+print(peak() - before)
+"""
+
+
+def peak_mb(root: Path, what: str) -> str:
+    """Megabytes by which a process of its own grows at most that reads all: `batches`, `polars` or `candles`."""
+    sql = CANDLES.format(ticks="ticks", last="field = 'last'")
+    command = [sys.executable, "-c", PEAK, str(root), what, sql]
+    return f"{float(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout):.0f}"
 
 
 def plain(path: str) -> Sample:
@@ -152,6 +174,12 @@ def main(short: bool) -> None:
             ),
         }
         assert len(frame) == ticks
+        peaks = {
+            "batches of Arrow, archived day": peak_mb(root, "batches"),
+            "batches of Arrow, day in SQLite": peak_mb(live, "batches"),
+            "frame of polars, archived day": peak_mb(root, "polars"),
+            "one-minute candles, SQL on `ticks`, archived day": peak_mb(root, "candles"),
+        }
         samples = in_turn(cases, rounds)
     rows_shown = [
         [
@@ -160,10 +188,11 @@ def main(short: bool) -> None:
             spread(taken),
             f"{median(taken, lambda sample: sample.wall):.2f}",
             f"{median(taken, cpu_ns):.0f}",
-            f"{median(taken, lambda sample: sample.extra['held_mb']):.0f}" if "held_mb" in taken[0].extra else "",
+            peaks.get(name, ""),
         ]
         for name, taken in samples.items()
     ]
-    columns = ["", "thousand ticks/s", "low to high", "seconds", "CPU ns a tick", "MB held"]
+    columns = ["", "thousand ticks/s", "low to high", "seconds", "CPU ns a tick", "MB at most"]
     title = f"{ticks:,} archived ticks ({few:,} in SQLite) as data frames, medians of {rounds} rounds"
-    report("frames", title, columns, rows_shown, samples)
+    notes = ["MB at most: by how much a process of its own grows that does this, after its imports."]
+    report("frames", title, columns, rows_shown, samples, notes)
