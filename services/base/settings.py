@@ -124,6 +124,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         200, "least milliseconds between two writes of one symbol's file"
     )
     file_writes_per_second: Count = _field(1000, "most symbol files written a second, all symbols together")
+    sink_nice: Annotated[int, Meta(ge=0, le=19)] = _field(
+        3, "niceness of the sink: on busy cores the gateway goes first; more costs prices where programs fill all cores"
+    )
     candles: str = _field(
         "1m 5m 15m 1h 1d", "intervals of the candles that are published, of 1s 5s 1m 5m 15m 1h 1d; empty: none"
     )

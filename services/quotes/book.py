@@ -178,6 +178,11 @@ class QuoteBook:
         state = self._symbols.get(symbol)
         return state.cells if state is not None else {}
 
+    def is_priced(self, symbol: str) -> bool:
+        """Whether it has had a price."""
+        state = self._symbols.get(symbol)
+        return state is not None and state.priced
+
     def price_time(self, symbol: str) -> int:
         """UTC nanoseconds of `timestamp`; 0 when there was no price yet."""
         state = self._symbols.get(symbol)

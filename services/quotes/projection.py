@@ -106,6 +106,10 @@ class Projection:
         """Symbols that ever had a tick, sorted."""
         return sorted({symbol for book in self._books.values() for symbol in book.symbols()})
 
+    def is_priced(self, symbol: str) -> bool:
+        """Whether it has a quote: any gateway has said something of its price."""
+        return any(book.is_priced(symbol) for book in self._books.values())
+
     def quote(self, symbol: str) -> Quote | None:
         """The current quote, or None as long as IB has never said anything of the symbol's price."""
         gateway = self._priced_by(symbol)
@@ -158,7 +162,7 @@ class Projection:
         gateway says of yesterday's close, before it has a price of now, replaces no price of now."""
         if len(self._books) == 1:  # most often: nothing to compare
             ((gateway, book),) = self._books.items()
-            return gateway if book.price_time(symbol) else None
+            return gateway if book.is_priced(symbol) else None
         planned = self._planned.get(symbol)
         found = [(book.price_rank(symbol), gateway == planned, gateway) for gateway, book in self._books.items()]
         (_, time), _, gateway = max(found, default=((False, 0), False, ""))

@@ -7,7 +7,7 @@ and cursors are saved together about once a second, so a restart costs the tail 
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -28,6 +28,7 @@ from services.quotes.checkpoints import newest_checkpoint
 from services.quotes.projection import Projection, file_bytes
 from services.quotes.status_fallback import StatusKeeper
 from services.runtime.bus import is_listening
+from services.runtime.niceness import Breath, be_nice
 from services.runtime.process import Service
 from services.sink.candles import Candles
 from services.sink.core import Conflator
@@ -54,6 +55,7 @@ CLOSE_SECONDS = 2.0  # for the last files
 
 def build(service: Service) -> None:
     service.pace = TURN_SECONDS
+    be_nice(service.settings.sink_nice)
     Sink(service).start()
 
 
@@ -93,6 +95,7 @@ class Sink:
         self._caught_up = False
         self._progress = (-1, self._clock.monotonic())  # events applied when last behind, and since when as many
         self._published = 0
+        self._quotes: dict[str, Quote] = {}  # as they are until they change: a renewal only tells another moment
         self._paths: dict[str, Path] = {}  # of symbols' files: making one costs as much as a quote
 
     def start(self) -> None:
@@ -154,10 +157,8 @@ class Sink:
             return self._alive.wait(at)
         self._retry(at)
         self._review_vouching(at, now)
-        self._conflator.mark(self._projection.changed)
-        self._projection.changed.clear()
-        for symbol in self._conflator.take(at):
-            self._put(symbol)
+        self._take_changes()
+        self._put(self._conflator.take(at))
         self._write_status(at)
         self._service.problem = self._files.problem
         self._tell_when_whole(at)
@@ -249,18 +250,36 @@ class Sink:
         self._files.withdraw("unplanned", known=set(symbols))
         log.info("caught_up", symbols=len(symbols), cursors={s: c.seq for s, c in self._cursors().items()})
 
-    def _put(self, symbol: str) -> None:
-        quote = self._projection.quote(symbol)
-        if quote is None:
-            return
-        quote = self._shown(quote)
-        self._service.publisher.set_last(quote_topic(symbol), encode(quote))
-        self._published += 1
+    def _take_changes(self) -> None:
+        changed = self._projection.changed
+        self._conflator.mark(changed)
+        for symbol in changed:
+            self._quotes.pop(symbol, None)
+        changed.clear()
+
+    def _put(self, symbols: Iterable[str]) -> None:
+        """All topics first, so that the bus's thread and those of its listeners wake once for them; then the files."""
+        quotes = [self._shown(quote) for symbol in symbols if (quote := self._quote(symbol)) is not None]
+        for quote in quotes:
+            self._service.publisher.set_last(quote_topic(quote.symbol), encode(quote))
+        self._published += len(quotes)
+        breath = Breath()
+        for quote in quotes:
+            breath.draw()
+            if self._files.write(self._path(quote.symbol), file_bytes(quote)):
+                self._landed.add(quote.symbol)
+
+    def _quote(self, symbol: str) -> Quote | None:
+        quote = self._quotes.get(symbol) or self._projection.quote(symbol)
+        if quote is not None:
+            self._quotes[symbol] = quote
+        return quote
+
+    def _path(self, symbol: str) -> Path:
         path = self._paths.get(symbol)
         if path is None:
             path = self._paths[symbol] = self._files.folder / file_name(symbol)
-        if self._files.write(path, file_bytes(quote)):
-            self._landed.add(symbol)
+        return path
 
     def _write_status(self, at: float) -> None:
         self._alive.check(at)
@@ -307,7 +326,7 @@ class Sink:
         vouched = self._landed.intersection(chain(self._polled, *self._vouched.values()))
         projection = self._projection
         current = (symbol for symbol in projection.symbols() if not projection.overlay(symbol)[0])
-        return sum(symbol not in vouched and projection.quote(symbol) is not None for symbol in current)
+        return sum(symbol not in vouched and projection.is_priced(symbol) for symbol in current)
 
     def _count(self) -> None:
         self._service.metrics.update(
@@ -343,9 +362,9 @@ class Sink:
         if self._caught_up:
             self._ended = True
             vouched = list(chain(self._polled, *self._vouched.values()))
-            drained = self._conflator.drain()
-            for symbol in dict.fromkeys([*vouched, *self._projection.changed, *drained]):
-                self._put(symbol)
+            self._take_changes()
+            for symbol in dict.fromkeys([*vouched, *self._conflator.drain()]):
+                self._put([symbol])
                 if self._clock.monotonic() > deadline:
                     log.warning("files_left_behind")  # the next start brings them in line
                     break

@@ -1,8 +1,10 @@
 """The sink as a real process, fed by stand-ins for its neighbours: what other programs find on the disk."""
 
 import json
+import os
 import shutil
 import signal
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -253,3 +255,15 @@ def test_a_second_sink_on_the_same_data_root_is_refused(bench):
     output = second.communicate(timeout=20)[0]
     assert second.returncode == 3
     assert "ib_stream_lock_busy" in output
+
+
+def test_gives_way_to_the_gateway(bench):
+    """With all of its threads: the bus's too."""
+    begin(bench, ["SPY"])
+    last(bench, "SPY", 500.0)
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    process = bench.spawn("sink", IBSTREAM_SINK_NICE="7")
+    bench.until(lambda: read(bench, "SPY").get("last") == 500.0)
+    threads = [int(task.name) for task in Path(f"/proc/{process.pid}/task").iterdir()]
+    assert len(threads) > 1
+    assert {os.getpriority(os.PRIO_PROCESS, thread) for thread in threads} == {max(own, 7)}

@@ -58,6 +58,7 @@ WRONG: dict[str, list[str]] = {
     "refresh_interval": ["4.9", "0", "often"],
     "file_interval_ms": ["-1", "60001", "x"],
     "file_writes_per_second": ["0"],
+    "sink_nice": ["-1", "20", "x"],
     "candles": ["1m 2m", "minute", "1M"],
     "gather_ms": ["-1", "1001", "50.5"],
     "journal_commit_ms": ["0", "60001"],
