@@ -84,52 +84,29 @@ SOURCES: Final = {
 
 MARKET_DATA_TYPES: Final = {1: "realtime", 2: "frozen", 3: "delayed", 4: "delayed_frozen"}
 
-QUOTE_FIELD: Final[dict[int, str]] = {
-    BID_SIZE: "bid_size",
-    BID: "bid",
-    ASK: "ask",
-    ASK_SIZE: "ask_size",
-    LAST: "last",
-    LAST_SIZE: "last_size",
-    HIGH: "high",
-    LOW: "low",
-    VOLUME: "volume",
-    CLOSE: "close",
-    OPEN: "open",
-    LAST_TIME: "exchange_time",
+DELAYED_TWIN: Final = {
+    BID: DELAYED_BID, ASK: DELAYED_ASK, LAST: DELAYED_LAST, BID_SIZE: DELAYED_BID_SIZE, ASK_SIZE: DELAYED_ASK_SIZE,
+    LAST_SIZE: DELAYED_LAST_SIZE, HIGH: DELAYED_HIGH, LOW: DELAYED_LOW, VOLUME: DELAYED_VOLUME, CLOSE: DELAYED_CLOSE,
+    OPEN: DELAYED_OPEN, LAST_TIME: DELAYED_LAST_TIME, HALTED: DELAYED_HALTED,
+}  # fmt: skip
+"""The field that says the same of delayed data."""
+
+_LIVE: Final = {
+    BID_SIZE: "bid_size", BID: "bid", ASK: "ask", ASK_SIZE: "ask_size", LAST: "last", LAST_SIZE: "last_size",
+    HIGH: "high", LOW: "low", VOLUME: "volume", CLOSE: "close", OPEN: "open", LAST_TIME: "exchange_time",
     HALTED: "halted",
-    DELAYED_BID: "bid",
-    DELAYED_ASK: "ask",
-    DELAYED_LAST: "last",
-    DELAYED_BID_SIZE: "bid_size",
-    DELAYED_ASK_SIZE: "ask_size",
-    DELAYED_LAST_SIZE: "last_size",
-    DELAYED_HIGH: "high",
-    DELAYED_LOW: "low",
-    DELAYED_VOLUME: "volume",
-    DELAYED_CLOSE: "close",
-    DELAYED_OPEN: "open",
-    DELAYED_LAST_TIME: "exchange_time",
-    DELAYED_HALTED: "halted",
-    MARKET_DATA_TYPE: "market_data_type",
-    SOURCE: "source",
-    CURRENCY: "currency",
-    EXCHANGE: "exchange",
-    FIELDS_SINCE: "since",
-    PRICE_MAGNIFIER: "price_magnifier",
-    MULTIPLIER: "multiplier",
-    LOCAL_SYMBOL: "local_symbol",
+}  # fmt: skip
+_OWN: Final = {
+    MARKET_DATA_TYPE: "market_data_type", SOURCE: "source", CURRENCY: "currency", EXCHANGE: "exchange",
+    FIELDS_SINCE: "since", PRICE_MAGNIFIER: "price_magnifier", MULTIPLIER: "multiplier", LOCAL_SYMBOL: "local_symbol",
     CONTRACT_MONTH: "contract_month",
-}
+}  # fmt: skip
+
+QUOTE_FIELD: Final[dict[int, str]] = _LIVE | {DELAYED_TWIN[field]: name for field, name in _LIVE.items()} | _OWN
 """The quote field that a tick field sets. Other ticks are journalled, and leave the quote alone."""
 
 SIZE_FIELD: Final[dict[int, str]] = {
-    BID: "bid_size",
-    ASK: "ask_size",
-    LAST: "last_size",
-    DELAYED_BID: "bid_size",
-    DELAYED_ASK: "ask_size",
-    DELAYED_LAST: "last_size",
+    field: f"{QUOTE_FIELD[field]}_size" for price in (BID, ASK, LAST) for field in (price, DELAYED_TWIN[price])
 }
 """The size field that travels with a price tick."""
 

@@ -9,21 +9,13 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import NamedTuple
 
+from messages.fields import DELAYED_TWIN
 from services.simulator.market.contracts import Instrument
 from services.simulator.market.prices import (
-    ASK,
     ASK_SIZE,
-    BID,
     BID_SIZE,
-    CLOSE,
     GENERIC,
-    HALTED,
-    HIGH,
-    LAST,
     LAST_SIZE,
-    LAST_TIME,
-    LOW,
-    OPEN,
     PRICE,
     SIZE,
     STRING,
@@ -33,10 +25,6 @@ from services.simulator.market.prices import (
 from services.simulator.protocol import versions as v
 from services.simulator.protocol.wire import PROTOBUF_IDS
 
-DELAYED_FIELD = {
-    BID: 66, ASK: 67, LAST: 68, BID_SIZE: 69, ASK_SIZE: 70, LAST_SIZE: 71, HIGH: 72, LOW: 73, VOLUME: 74,
-    CLOSE: 75, OPEN: 76, LAST_TIME: 88, HALTED: 90,
-}  # fmt: skip
 _KINDS = (PRICE, SIZE, GENERIC, STRING)
 _TICK_VERSION = 6
 _LOTS = {BID_SIZE, ASK_SIZE, LAST_SIZE}
@@ -101,9 +89,9 @@ def encode(ticks: Iterable[Tick], form: Form, instrument: Instrument, *, delayed
         elif stock and form.lots and (kind == PRICE or field in _LOTS):
             size = int(-(-size // lot))
         if delayed:
-            if field not in DELAYED_FIELD:
+            if field not in DELAYED_TWIN:
                 continue
-            field = DELAYED_FIELD[field]
+            field = DELAYED_TWIN[field]
         out.append((kind, write(kind, field, text, size, mask)))
     return out
 

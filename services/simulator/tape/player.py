@@ -35,34 +35,10 @@ OWN_FIELDS = 200
 _SIZE_FIELDS = frozenset(
     {0, 3, 5, 8, 21, 22, 27, 28, 29, 30, 34, 36, 61, 63, 64, 65, 69, 70, 71, 74, 86, 87, 89, 107, 108}
 )  # IB's tick ids that travel in tickSize (TWS API documentation, available tick types)
-_PRICE_FIELDS = frozenset(
-    {
-        1,
-        2,
-        4,
-        6,
-        7,
-        9,
-        14,
-        *range(15, 21),
-        35,
-        37,
-        50,
-        51,
-        52,
-        57,
-        66,
-        67,
-        68,
-        72,
-        73,
-        75,
-        76,
-        78,
-        *range(92, 100),
-        *range(101, 107),
-    }
-)
+_PRICE_FIELDS = frozenset({
+    1, 2, 4, 6, 7, 9, 14, *range(15, 21), 35, 37, 50, 51, 52, 57, 66, 67, 68, 72, 73, 75, 76, 78, *range(92, 100),
+    *range(101, 107),
+})  # fmt: skip
 _VOLUMES = {VOLUME, 74}
 _BID, _ASK, _LAST = (1, 66), (2, 67), (4, 68)
 
