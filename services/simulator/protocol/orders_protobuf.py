@@ -52,12 +52,12 @@ class OrderProtobufReplies:
 
     def position(self, account: str, row: PositionRow) -> bytes:
         made = ib.Position(account=account, position=row.quantity, avgCost=row.average_cost)
-        _fill_contract(made.contract, row.instrument, row.instrument.primary or row.instrument.exchange)
+        _fill_contract(made.contract, row.instrument, row.exchange)
         return _frame(61, made)
 
     def position_multi(self, request: int, account: str, row: PositionRow) -> bytes:
         made = ib.PositionMulti(reqId=request, account=account, position=row.quantity, avgCost=row.average_cost)
-        _fill_contract(made.contract, row.instrument, row.instrument.primary or row.instrument.exchange)
+        _fill_contract(made.contract, row.instrument, row.exchange)
         return _frame(71, made)
 
     def portfolio_value(self, account: str, row: PositionRow) -> bytes:

@@ -78,12 +78,12 @@ class OrderTextReplies(TextForm):
 
     def position(self, account: str, row: PositionRow) -> bytes:
         found = row.instrument
-        fields = _contract(found, found.primary or found.exchange)
+        fields = _contract(found, row.exchange)
         return self._message(61, 3, account, *fields, row.quantity, repr(row.average_cost))
 
     def position_multi(self, request: int, account: str, row: PositionRow) -> bytes:
         found = row.instrument
-        fields = _contract(found, found.primary or found.exchange)
+        fields = _contract(found, row.exchange)
         return self._message(71, 1, request, account, *fields, row.quantity, repr(row.average_cost), "")
 
     def portfolio_value(self, account: str, row: PositionRow) -> bytes:

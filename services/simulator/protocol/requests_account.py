@@ -111,6 +111,11 @@ def _changed(told: dict[tuple[str, str], str], values: list[Value]) -> list[Valu
 
 @handles(61)
 def positions(core: Core, client: Client, asked: Nothing) -> None:
+    refusal = core.world.faults.positions
+    if refusal is not None:
+        if refusal.message:
+            core.error(client, -1, refusal.code, refusal.message)
+        return
     client.watching.positions = True
     for one in core.desk.account.held():
         core.send(client, client.replies.position(ACCOUNT, row_of(core, one)))

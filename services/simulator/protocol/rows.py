@@ -97,3 +97,9 @@ class PositionRow(NamedTuple):
     average_cost: float
     unrealized: float
     realized: float
+
+    @property
+    def exchange(self) -> str:
+        """As positions name it: of futures none, since some trade on several (TWS API documentation, "Positions")."""
+        found = self.instrument
+        return "" if found.sec_type in ("FUT", "FOP") else found.primary or found.exchange

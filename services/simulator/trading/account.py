@@ -102,6 +102,14 @@ class Account:
     def held(self) -> list[Position]:
         return [one for one in self.ledger.positions.values() if one.quantity]
 
+    def hold(self, instrument: Instrument, quantity: Decimal) -> None:
+        """Have so many, as if they had been traded at the last price (before there is one, at 1), free of charge."""
+        known = self.ledger.positions.get(instrument.con_id)
+        price = self._price(instrument)
+        self.ledger.positions.setdefault(instrument.con_id, Position(instrument))
+        if change := quantity - (known.quantity if known is not None else ZERO):
+            self.ledger.trade(instrument, change, Decimal(1) if price is None else price, ZERO)
+
     def price(self, position: Position) -> Decimal:
         """What a position is valued at: its last price, before there is one what it has cost."""
         found = self._price(position.instrument)

@@ -59,6 +59,7 @@ class Faults:
     twins: list[Instrument] = field(default_factory=list)  # the second listings
     expired: set[str] = field(default_factory=set)
     refusing: bool = False  # 200 for everything that is asked
+    positions: Answer | None = None  # in place of what the account holds; without a message: nothing
     greeting: Greeting | None = None
     language: Language = "en"
     clock_offset: float = 0.0  # seconds that the gateway's clock is ahead

@@ -1,19 +1,23 @@
-"""Steps about orders: what somebody does by hand in the gateway itself, and orders that are rejected."""
+"""Steps about orders and positions: what somebody does by hand in the gateway itself, and what is refused."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
+from services.simulator.protocol.requests_account import position_changed
 from services.simulator.protocol.requests_orders import deliver
 from services.simulator.refused import Refused
 from services.simulator.trading.order import check_contract, order_of
+from services.simulator.trouble.faults import Answer
 from services.simulator.trouble.registry import Undo, check_of, step
 
 if TYPE_CHECKING:
     from services.simulator.trouble.scenario import Director
 
+NO_POSITIONS = "Error validating request: the accounts' positions are not told to this client"
 _PRICES = {"limit": "lmtPrice", "stop": "auxPrice"}
 
 
@@ -72,3 +76,25 @@ def accept_orders(on: Director, symbol: str) -> None:
     """End `reject_orders`."""
     for key in on.keys(symbol):
         on.core.desk.rejects.pop(key, None)
+
+
+@step
+def hold(on: Director, symbol: str, quantity: int = 100) -> None:
+    """The account has so many of these symbols, short if below 0, none with 0: without an order, and told at once to
+    whoever asked for positions."""
+    for instrument in on.instruments(symbol):
+        on.core.desk.account.hold(instrument, Decimal(quantity))
+        position_changed(on.core, instrument.con_id)
+
+
+@step
+def refuse_positions(on: Director, code: int = 321, message: str = "", silent: bool = False) -> Undo:
+    """Who asks what the account holds gets this error; with `silent` no answer at all."""
+    on.core.world.faults.positions = Answer(code, "" if silent else message or NO_POSITIONS, True)
+    return partial(tell_positions, on)
+
+
+@step
+def tell_positions(on: Director) -> None:
+    """End `refuse_positions`."""
+    on.core.world.faults.positions = None
