@@ -233,6 +233,32 @@ class OptionsCentred(Event, tag="options_centred", frozen=True):
     strike: float
 
 
+class HeldContract(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A contract of which an account holds some, long or short, as IB names it. How many, at what cost and in which
+    account is not passed on."""
+
+    con_id: int
+    symbol: str
+    sec_type: str
+    currency: str
+    exchange: str = ""  # empty: IB did not say
+    local_symbol: str = ""
+    last_trade_date: str = ""
+    strike: float = 0.0
+    right: str = ""
+    trading_class: str = ""
+
+
+class PositionsChanged(Event, tag="positions_changed", frozen=True):
+    """What the accounts of a gateway hold, where IBSTREAM_POSITIONS has it asked: complete each time, so the newest one
+    is all that a consumer needs. With a `reason` it is what was known last, and may have changed since."""
+
+    held: list[HeldContract]
+    as_of: int  # UTC nanoseconds: when IB last said so; 0: never
+    reason: str | None = None  # link_down, refused, no_answer, unreadable, too_many, off
+    message: str | None = None
+
+
 class LineLimitLearned(Event, tag="line_limit_learned", frozen=True):
     """IB said 101: no more than `limit` market data lines may be open."""
 
@@ -317,6 +343,7 @@ LinkEvent = (
     | LineLimitLearned
     | OptionsListed
     | OptionsCentred
+    | PositionsChanged
 )
 ControlEvent = (
     StreamStarted
@@ -382,6 +409,7 @@ class PlannedSymbol(msgspec.Struct, frozen=True, omit_defaults=True):
     roll: Literal["", "front", "second"] = ""  # of a future: its month follows from the day
     roll_days: int = -1  # days before its last trade date on which a month gives way; -1: as the gateway is set
     roll_by: Literal["", "days", "volume"] = ""  # the rule by which it does; empty: as the gateway is set
+    held: bool = False  # an account of the gateways has a position in it
 
 
 class PlannedChain(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -59,6 +59,7 @@ class Quote(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     gateway: str | None = None  # where there are several: whose price it is, and so whose epoch and seq
     greeks: Greeks | None = None  # of an option
     generic: GenericTicks | None = None  # what its generic ticks brought
+    held: bool | None = None  # true where an account has a position in it, with IBSTREAM_POSITIONS; else absent
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -120,6 +121,7 @@ class SymbolStatus(msgspec.Struct, frozen=True, kw_only=True):
         msgspec.UNSET
     )  # what to look at in its data of today (UTC), as in the quality
     # report; empty: nothing was found; absent: nobody has looked
+    held: bool | msgspec.UnsetType = msgspec.UNSET  # true where an account has a position in it; else absent
 
 
 class LockOwner(msgspec.Struct, frozen=True, kw_only=True):

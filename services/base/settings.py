@@ -90,6 +90,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     flight_recorder_mb: Annotated[int, Meta(ge=0, le=1024)] = _field(
         32, "megabytes of raw gateway traffic kept for after a fault; 0: none"
     )
+    positions: Literal["off", "mark", "plan"] = _field(
+        "off",
+        "ask IB what its accounts hold; mark: planned symbols that are held come first, and are marked; plan: what is"
+        " held and not planned is planned too",
+    )
     allow_delayed: bool = _field(True, "use delayed prices, marked as such, where the live ones are not entitled")
     # what fresh means
     stale_after: Seconds = _field(15.0, "seconds of silence after which a liquid symbol is checked and called stale")
@@ -167,6 +172,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # alerts
     alert_urls: Secret = _field("", "apprise URLs, separated by spaces, told of degraded, disconnected and recovered")
     alert_min_interval: Seconds = _field(300.0, "least seconds between two alerts of one kind")
+    held_alert_interval: Seconds = _field(
+        300.0, "least seconds between two alerts that a held symbol has no current price; needs IBSTREAM_POSITIONS"
+    )
     quality_seconds: Annotated[float, Meta(ge=0)] = _field(
         60.0, "seconds between two looks at the quality of what comes in, for metrics and alerts; 0: none"
     )

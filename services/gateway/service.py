@@ -338,6 +338,10 @@ class Gateway:
                 self._request(lambda ib: ib.set_market_data_type(data_type))
             case fx.AskTime():
                 self._ask_time()
+            case fx.AskPositions():
+                self._request(OfficialClient.positions)
+            case fx.CancelPositions():
+                self._request(OfficialClient.cancel_positions)
             case fx.ReadStream(req_id):
                 self._official.inputs.append(fx.StreamRead(req_id, self._router.values_of(req_id)))
             case _:

@@ -18,6 +18,7 @@ from messages.events import (
     GapClosed,
     GapFilled,
     GapOpened,
+    HeldContract,
     IbError,
     LinkChanged,
     Plan,
@@ -107,6 +108,9 @@ class World:
         self.clock_ahead = 0  # seconds
         self.picture_only: set[str] = set()  # prices come when they are subscribed, and then none; snapshots are empty
         self.market_open: Callable[[str], bool] = lambda symbol: True
+        self.positions: dict[tuple[str, HeldContract], float] = {}  # quantities, by account
+        self.positions_answer: fx.Event | None = None  # in place of what is held
+        self.positions_silent = False
         # the gateway's side
         self.port: int | None = None
         self.ready = False
@@ -414,9 +418,28 @@ class World:
                 self._details(req_id, planned)
             case fx.History():
                 self._history(effect)
+            case fx.AskPositions():
+                self._positions()
             case _:
                 pass
         return None
+
+    def hold(self, account: str, contract: HeldContract, quantity: float) -> None:
+        """A trade somewhere else: whoever has asked for positions is told."""
+        self.positions[account, contract] = quantity
+        if self.ready and self.ib_link and self.of(fx.AskPositions):
+            self.tell(fx.PositionSeen(account, contract, quantity != 0))
+
+    def _positions(self) -> None:
+        if self.positions_silent:
+            return
+        if self.positions_answer is not None:
+            self._soon(0.25, self.positions_answer)
+            return
+        for (account, contract), quantity in self.positions.items():
+            if quantity:
+                self._soon(0.25, fx.PositionSeen(account, contract, True))
+        self._soon(0.5, fx.PositionsEnd())
 
     def _subscribe(self, req_id: int, symbol: str, snapshot: bool) -> fx.Event | None:
         if symbol in self.unknown:

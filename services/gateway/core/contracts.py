@@ -263,7 +263,7 @@ def same_contract(one: PlannedSymbol, other: PlannedSymbol) -> bool:
     return all(
         getattr(one, field) == getattr(other, field)
         for field in PlannedSymbol.__struct_fields__
-        if field not in ("reason", "priority", "gateway", "home", *_WISHES)
+        if field not in ("reason", "priority", "held", "gateway", "home", *_WISHES)
     )
 
 

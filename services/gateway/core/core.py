@@ -31,6 +31,7 @@ from services.gateway.core.link import FarmChange, Link, LinkStep
 from services.gateway.core.link_silence import Silence
 from services.gateway.core.memory import Memory
 from services.gateway.core.month_volumes import MonthVolumes
+from services.gateway.core.positions import Positions
 from services.gateway.core.recovery import Recovery
 from services.gateway.core.requests import Requests
 from services.gateway.core.symbol import Cut, Price, Symbol
@@ -72,6 +73,7 @@ class GatewayCore:
         self.month_volumes = MonthVolumes(context, self.requests)
         self.answers = Answers(self)
         self.errors = ErrorLog(context)
+        self.positions = Positions(context, self.requests)
         self.plan: Plan | None = None
 
     def handle(self, event: fx.Event, now: int) -> list[fx.Effect]:
@@ -117,6 +119,12 @@ class GatewayCore:
                 self.silence.time_seen(seconds)
             case fx.IbErrorSeen():
                 self._error_seen(event)
+            case fx.PositionSeen():
+                self.positions.seen(event)
+            case fx.PositionUnreadable():
+                self.positions.unreadable()
+            case fx.PositionsEnd():
+                self.positions.ended()
             case _:
                 self._answer_seen(event)
 
@@ -131,8 +139,10 @@ class GatewayCore:
                 self.answers.rerouted(event)
             case fx.ContractSeen(req_id, details):
                 self.contracts.seen(req_id, details)
+                self.positions.details_seen(req_id, details)
             case fx.ContractEnd():
                 self.answers.contract_end(event)
+                self.positions.details_ended(event.req_id)
             case fx.SnapshotEnd():
                 self.answers.snapshot_end(event)
             case fx.BarsSeen():
@@ -184,6 +194,8 @@ class GatewayCore:
                 self.unit_check.due()
             case "errors":
                 self.errors.due()
+            case "positions":
+                self.positions.due(name)
             case "rejected":
                 self.contracts.retry(self.symbols[name])
                 self.lines.unbalanced = True
@@ -282,6 +294,9 @@ class GatewayCore:
                 self.answers.connection_lost()
                 self.farms.connection_lost()
                 self.competing.connection_lost()
+                self.positions.connection_lost()
+            elif step is LinkStep.IB_LOST:
+                self.positions.interrupted()
             elif step is LinkStep.DATA_LOST:
                 for symbol in self.symbols.values():
                     self.answers.forget_stream(symbol)
@@ -291,6 +306,7 @@ class GatewayCore:
             if step in (LinkStep.UP, LinkStep.DATA_LOST, LinkStep.DATA_KEPT):
                 self.contracts.link_healed()
                 self.lines.unbalanced = True
+                self.positions.connected()
             if step is LinkStep.UP:
                 for name in self.context.memory.unfilled.keys() & self.symbols.keys():
                     self.gaps.fill_soon(name)
@@ -387,6 +403,8 @@ class GatewayCore:
                 self._farms_changed(self.link.farms_listed(event.message))
         elif request is not None:
             self.answers.refused(request, self.symbols[request.symbol], entry, event.message)
+        elif self.positions.refused(event, entry):
+            pass
         elif entry.reaction == "competing":
             for other in self.symbols.values():
                 if other.requests.stream is not None:

@@ -13,7 +13,7 @@ def ns(seconds: float) -> int:
     return int(seconds * SECOND)
 
 
-Part = Literal["symbol", "link", "silence", "competing", "lines", "fill", "units", "rejected", "errors"]
+Part = Literal["symbol", "link", "silence", "competing", "lines", "fill", "units", "rejected", "errors", "positions"]
 """Whose deadline it is."""
 
 Key = tuple[Part, str]

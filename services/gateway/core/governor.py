@@ -39,13 +39,16 @@ class Kind(IntEnum):
     CANCEL_HISTORY = 2
     CANCEL_TICK_BY_TICK = 3
     CANCEL_BARS = 4
-    STREAM = 5
-    SNAPSHOT = 6
-    DETAILS = 7
-    TICK_BY_TICK = 8
-    BARS = 9
-    OPTIONS = 10
-    HISTORY = 11
+    CANCEL_POSITIONS = 5
+    POSITIONS = 6
+    STREAM = 7
+    SNAPSHOT = 8
+    DETAILS = 9
+    HELD_DETAILS = 10
+    TICK_BY_TICK = 11
+    BARS = 12
+    OPTIONS = 13
+    HISTORY = 14
 
 
 @dataclass(slots=True, eq=False)

@@ -14,7 +14,7 @@ What the adapter guarantees:
 
 import msgspec
 
-from messages.events import Bar, ContractQualified, LinkEvent, Plan, PlannedSymbol
+from messages.events import Bar, ContractQualified, HeldContract, LinkEvent, Plan, PlannedSymbol
 
 NAN = float("nan")
 
@@ -162,6 +162,22 @@ class OptionParamsEnd(Input, frozen=True):
     req_id: int
 
 
+class PositionSeen(Input, frozen=True):
+    """An account holds some of a contract, or none any more. The account's name goes no further than the core."""
+
+    account: str
+    contract: HeldContract
+    held: bool
+
+
+class PositionUnreadable(Input, frozen=True):
+    """A position came, and nobody can tell which."""
+
+
+class PositionsEnd(Input, frozen=True):
+    """All that is held was told; what comes from now on are changes."""
+
+
 class CurrentTimeSeen(Input, frozen=True):
     """The gateway's clock: it answers. `seconds` since 1970."""
 
@@ -199,6 +215,8 @@ Answer = (
 )
 """What comes for one request alone."""
 
+Position = PositionSeen | PositionUnreadable | PositionsEnd
+
 Event = (
     PlanChanged
     | Timer
@@ -211,6 +229,7 @@ Event = (
     | TicksSeen
     | IbErrorSeen
     | CurrentTimeSeen
+    | Position
     | Answer
 )
 
@@ -343,6 +362,14 @@ class SetMarketDataType(Output, frozen=True):
     data_type: int
 
 
+class AskPositions(Output, frozen=True):
+    """reqPositions: of all accounts, with what changes later."""
+
+
+class CancelPositions(Output, frozen=True):
+    """cancelPositions."""
+
+
 class AskTime(Output, frozen=True):
     """reqCurrentTime."""
 
@@ -384,6 +411,8 @@ Effect = (
     | CancelHistory
     | SetMarketDataType
     | AskTime
+    | AskPositions
+    | CancelPositions
     | ReadStream
     | Emit
     | EmitTicks

@@ -9,7 +9,7 @@ from typing import Final
 
 from services.gateway.core.context import Context
 from services.gateway.core.deadlines import NEVER, SECOND, ns
-from services.gateway.core.governor import Request
+from services.gateway.core.governor import Kind, Request
 from services.gateway.core.link import Link, LinkStep
 from services.gateway.core.recovery import Recovery
 from services.gateway.core.requests import Requests
@@ -132,13 +132,13 @@ class Silence:
     def _ask_time(self) -> None:
         """Is anybody there? One question at a time."""
         if self._time is None:
-            self._time = self.requests.time()
+            self._time = self.requests.bare(Kind.TIME)
             self._set_deadline("time", self.context.now + self.pace.answer)
 
     def _ask_for_clock(self) -> None:
         """Do the clocks differ? No answer is no harm."""
         if self._clock is None:
-            self._clock = self.requests.time()
+            self._clock = self.requests.bare(Kind.TIME)
         self._set_deadline("clock", self.context.now + CLOCK_EVERY)
 
     def _judge_time(self, asked: Request) -> LinkStep | None:

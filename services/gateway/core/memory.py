@@ -19,6 +19,7 @@ from messages.events import (
     MonthsTraded,
     OptionsCentred,
     OptionsListed,
+    PositionsChanged,
     SymbolChanged,
 )
 
@@ -40,6 +41,7 @@ class Memory:
         self.traded: dict[str, MonthsTraded] = {}  # of futures that roll by volume
         self.traded_time: dict[str, int] = {}  # when that was told, UTC ns
         self.rolled_by_volume: dict[str, ContractRolled] = {}  # the last time
+        self.positions: PositionsChanged | None = None
         self.priced: set[str] = set()  # symbols that ever had a price
         self.streamed: set[str] = set()  # symbols whose stream was trusted at the end
         self.streamed_until = 0
@@ -68,6 +70,8 @@ class Memory:
                 self.options[event.symbol] = event
             case OptionsCentred():
                 self.centres[event.symbol] = event.strike
+            case PositionsChanged():
+                self.positions = event
             case BarsReceived() if event.bars:
                 self._apply_bars(event)
             case GapOpened():

@@ -13,9 +13,11 @@ from services.gateway.core.deadlines import SECOND
 from services.gateway.core.generic_wishes import GenericWishes
 from services.gateway.core.governor import Governor, Kind, Request
 from services.gateway.core.interface import (
+    AskPositions,
     AskTime,
     CancelHistory,
     CancelMktData,
+    CancelPositions,
     CancelRealTimeBars,
     CancelTickByTick,
     ContractDetails,
@@ -35,6 +37,13 @@ _CANCEL: Final = {
     Kind.TICK_BY_TICK: Kind.CANCEL_TICK_BY_TICK,
     Kind.BARS: Kind.CANCEL_BARS,
 }
+_BARE: Final[dict[Kind, AskTime | AskPositions | CancelPositions]] = {
+    Kind.TIME: AskTime(),
+    Kind.POSITIONS: AskPositions(),
+    Kind.CANCEL_POSITIONS: CancelPositions(),
+}
+"""Of no symbol, and without an id."""
+
 FIRST_IDS: Final = 1_000_000_000  # ids start at 1000 times the seconds, modulo this: above any of an earlier run
 
 
@@ -46,6 +55,7 @@ class Requests:
         rate = min(settings.ib_message_rate, max(LEAST_LINES, settings.ib_line_limit) // 2)
         self.governor = Governor(rate, limit)
         self.by_id: dict[int, Request] = {}  # each of a symbol that is planned, which holds it
+        self.held: dict[int, int] = {}  # details of what is held, by their id: the contract's
         self.data_type = 1  # what the plan asks for
         self.wishes = GenericWishes(settings.ib_generic_ticks)
         self.cancelled: dict[int, str] = {}  # streams given up since the last ticks, and their symbols
@@ -79,10 +89,15 @@ class Requests:
         else:
             symbol.requests.bars = request
 
-    def time(self) -> Request:
-        request = Request(Kind.TIME)
+    def bare(self, kind: Kind) -> Request:
+        """One that is of no symbol and has no id: the time, or positions."""
+        request = Request(kind)
         self.governor.submit(request)
         return request
+
+    def held_details(self, con_id: int) -> None:
+        """Details of a contract that is held: it is no symbol of ours, or not yet."""
+        self.governor.submit(Request(Kind.HELD_DETAILS, con_id=con_id))
 
     def _make(self, kind: Kind, symbol: Symbol, purpose: str = "", priority: int | None = None) -> Request:
         data_type = max(3, self.data_type) if symbol.feed.delayed else self.data_type
@@ -150,6 +165,7 @@ class Requests:
 
     def connection_lost(self) -> None:
         self.by_id.clear()
+        self.held.clear()
         self.governor.connection_lost()
         for symbol in self.context.symbols.values():
             symbol.requests = OpenRequests()
@@ -172,8 +188,17 @@ class Requests:
             out(SetMarketDataType(request.data_type))
             self.governor.data_type = request.data_type
         request.sent_at = self.context.now
-        if request.kind is Kind.TIME:
-            out(AskTime())
+        if request.kind in _BARE:
+            out(_BARE[request.kind])
+            return
+        if request.kind is Kind.HELD_DETAILS:
+            self._next_id += 1
+            self.held[self._next_id] = request.con_id
+            out(
+                ContractDetails(
+                    self._next_id, PlannedSymbol("", "", 0, sec_type="", exchange="", con_id=request.con_id)
+                )
+            )
             return
         if request.kind is Kind.CANCEL:
             out(CancelMktData(request.req_id))

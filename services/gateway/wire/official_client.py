@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
-from math import nan
+from math import isfinite, nan
 from typing import Any
 
 import structlog
@@ -61,10 +61,21 @@ from services.gateway.core.interface import (
     MarketDataTypeSeen,
     OptionParamsEnd,
     OptionParamsSeen,
+    PositionSeen,
+    PositionsEnd,
+    PositionUnreadable,
     Ready,
     RerouteSeen,
 )
-from services.gateway.wire.official_values import UNSET_SIZE, bar_time, contract_of, number_of, qualified, size_of
+from services.gateway.wire.official_values import (
+    UNSET_SIZE,
+    bar_time,
+    contract_of,
+    held_contract,
+    number_of,
+    qualified,
+    size_of,
+)
 
 log = structlog.get_logger()
 
@@ -225,6 +236,12 @@ class OfficialClient(EWrapper):  # type: ignore[misc]
     def ask_time(self) -> None:
         self._client.reqCurrentTime()
 
+    def positions(self) -> None:
+        self._client.reqPositions()
+
+    def cancel_positions(self) -> None:
+        self._client.cancelPositions()
+
     # --- messages ---
 
     def interpret(self, frame: bytes) -> None:
@@ -246,7 +263,11 @@ class OfficialClient(EWrapper):  # type: ignore[misc]
                 self._interpret_text(body.split(b"\0")[:-1], message_id)
         except Exception as error:  # the official decoder raises whatever its parsing meets
             self.malformed += 1
-            log.warning("message_malformed", message_id=message_id, size=len(frame), error=str(error)[:200])
+            told = str(error)[:200]
+            if message_id == IN.POSITION_DATA:  # whatever it says may be of the account
+                told = type(error).__name__
+                self.inputs.append(PositionUnreadable())
+            log.warning("message_malformed", message_id=message_id, size=len(frame), error=told)
         self._tell_price(nan)
 
     def _split(self, frame: bytes) -> tuple[int, bytes]:
@@ -465,6 +486,21 @@ class OfficialClient(EWrapper):  # type: ignore[misc]
             )
             for one in contractDescriptions or ()
         ]
+
+    def positionProtoBuf(self, position: Any) -> None:
+        """Comes before `position`, which does not come for one without a contract. Raises ValueError."""
+        if not position.HasField("contract"):
+            raise ValueError("a position without a contract")
+
+    def position(self, account: str, contract: Any, position: Any, avgCost: float) -> None:
+        """Which contract, and whether any of it is held: how many and at what cost ends here. Raises ValueError."""
+        held = held_contract(contract)
+        if held.con_id <= 0 or not held.symbol or not isfinite(position) or position == UNSET_SIZE:
+            raise ValueError("a position without a contract or a quantity")
+        self.inputs.append(PositionSeen(account, held, position != 0))
+
+    def positionEnd(self) -> None:
+        self.inputs.append(PositionsEnd())
 
     def currentTime(self, time: int) -> None:
         self.inputs.append(CurrentTimeSeen(int(time)))

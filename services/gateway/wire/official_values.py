@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ibapi.contract import Contract
 
-from messages.events import ContractQualified, PlannedSymbol
+from messages.events import ContractQualified, HeldContract, PlannedSymbol
 from services.base.clock import SECOND
 from services.base.symbols import WITH_STRIKE
 
@@ -39,7 +39,7 @@ def contract_of(planned: PlannedSymbol, con_id: int) -> Contract:
     what IB named in a reroute: its id and exchange alone."""
     contract = Contract()
     if not planned.sec_type:
-        contract.conId, contract.exchange = con_id, planned.exchange
+        contract.conId, contract.exchange = con_id or planned.con_id, planned.exchange
         return contract
     if planned.local_symbol and planned.sec_type in NAMED_LOCALLY:  # which says all: IB takes it without the rest
         contract.localSymbol, contract.secType, contract.conId = planned.local_symbol, planned.sec_type, con_id
@@ -83,6 +83,22 @@ def bar_time(text: str) -> int:
     except (ZoneInfoNotFoundError, OSError):
         raise ValueError(f"{text!r} is in an unknown time zone") from None
     return int(moment.replace(tzinfo=known).timestamp()) * SECOND
+
+
+def held_contract(contract: Any) -> HeldContract:
+    """The contract of a position."""
+    return HeldContract(
+        con_id=int(contract.conId),
+        symbol=contract.symbol or "",
+        sec_type=contract.secType or "",
+        currency=contract.currency or "",
+        exchange=contract.exchange or "",
+        local_symbol=contract.localSymbol or "",
+        last_trade_date=contract.lastTradeDateOrContractMonth or "",
+        strike=number_of(contract.strike),
+        right=(contract.right or "")[:1].replace("0", "").replace("?", ""),
+        trading_class=contract.tradingClass or "",
+    )
 
 
 def qualified(details: Any, round_lot: float) -> ContractQualified:

@@ -83,6 +83,8 @@ WRONG: dict[str, list[str]] = {
     "web_token": ["with space", "umlaut-ä"],
     "web_origins": ["desk.example", "https://desk.example/path", "*"],
     "alert_urls": ["someone@example.org", "json://ok.example nonsense"],
+    "positions": ["true", "all"],
+    "held_alert_interval": ["0", "often"],
     "alert_min_interval": ["0", "x"],
     "quality_seconds": ["-1", "x"],
     "sim_host": ["0.0.0.0", "192.168.1.5", "example.org"],

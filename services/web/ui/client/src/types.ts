@@ -354,6 +354,7 @@ export interface PlannedSymbol {
   roll?: '' | 'front' | 'second'
   roll_days?: number
   roll_by?: '' | 'days' | 'volume'
+  held?: boolean
 }
 
 /** A price alert that is set. */
@@ -434,6 +435,7 @@ export interface Quote {
   gateway?: string | null
   greeks?: Greeks | null
   generic?: GenericTicks | null
+  held?: boolean | null
 }
 
 export interface QuotesView {
@@ -554,6 +556,7 @@ export interface SymbolStatus {
   streaming?: boolean
   gateway?: string
   marks?: ('blind' | 'clock' | 'crossed' | 'locked' | 'off_bars' | 'outliers' | 'slow' | 'split' | 'stuck' | 'zero_prices')[]
+  held?: boolean
 }
 
 /**
