@@ -49,6 +49,10 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
     tick_by_tick: str = ""
     real_time_bars: str = ""
 
+    @property
+    def held(self) -> bool:
+        return self.importance[0] == HELD
+
 
 class Answer(msgspec.Struct, frozen=True):
     """Everything that could be planned for a request, most important first, each name once."""
@@ -90,6 +94,7 @@ class Selection(msgspec.Struct, frozen=True):
 # --- from sources to candidates ----------------------------------------------------------------------------
 
 # Tiers: the head of an Importance.
+HELD = -1.0  # before all others (held.py)
 _BENCHMARK, _RISK_OFF, _FIRST, _SECOND, _UNDERLYING, OPTIONS = 0.0, 1.0, 2.0, 3.0, 4.0, 5.0
 _LAST = float("inf")  # of what was not given
 
@@ -354,7 +359,8 @@ def select(answer: Answer, limits: Limits, incumbents: frozenset[str] = frozense
         warnings.append(f"{unlisted} more symbols are cut and not listed: {limits.words}")
     lost = [c.contract.name for c in ranked if c.importance[0] < _FIRST and c.contract.name not in chosen]
     if lost:
-        warnings.append(f"not even the benchmark and risk-off symbols fit: {', '.join(lost[:10])}; {limits.words}")
+        first = "what is held, the benchmark" if any(c.held for c in ranked) else "the benchmark"
+        warnings.append(f"not even {first} and risk-off symbols fit: {', '.join(lost[:10])}; {limits.words}")
     return Selection(symbols, cut, warnings)
 
 
@@ -382,6 +388,7 @@ def _planned(candidate: Candidate, priority: int) -> PlannedSymbol:
         chain=candidate.chain,
         tick_by_tick=candidate.tick_by_tick,
         real_time_bars=candidate.real_time_bars,
+        held=candidate.held,
     )
 
 
@@ -389,12 +396,24 @@ def answer_of(plan: Plan) -> Answer:
     """The candidates of a plan made earlier, so that a limit learned later can cut it without the database."""
     listed = sorted([*plan.symbols, *(c.contract for c in plan.cut if c.contract)], key=lambda s: s.priority)
     return Answer(
-        candidates=tuple(_candidate(planned) for planned in listed if not planned.chain),
+        candidates=tuple(_candidate(planned) for planned in map(_as_if_not_held, listed) if _is_named(planned)),
         chains=tuple(plan.chains),
         project_id=plan.project_id,
         project_name=plan.project_name,
         decision_snapshot_id=plan.decision_snapshot_id,
     )
+
+
+def _as_if_not_held(planned: PlannedSymbol) -> PlannedSymbol:
+    """What is held is told by the gateways anew; one that is planned for nothing else has no reason then."""
+    if not planned.held:
+        return planned
+    return msgspec.structs.replace(planned, held=False, reason=planned.reason.partition("; ")[2])
+
+
+def _is_named(planned: PlannedSymbol) -> bool:
+    """Neither the options of a chain nor what is only held: both are found anew for each plan."""
+    return bool(planned.reason) and not planned.chain
 
 
 def _candidate(planned: PlannedSymbol) -> Candidate:

@@ -42,7 +42,7 @@ from services.runtime.process import Service
 
 log = structlog.get_logger()
 
-STATE_VERSION = 4  # raise it when the fold changes: the streams are folded again then
+STATE_VERSION = 5  # raise it when the fold changes: the streams are folded again then
 SAVE_SECONDS = 5.0
 HEALTH_SECONDS = 0.25  # between two looks at which of several gateways have failed
 
@@ -74,6 +74,7 @@ class Planner:
                 line_limits=settings.line_limits,
                 refresh_interval=settings.refresh_interval,
                 allow_delayed=settings.allow_delayed,
+                positions=settings.positions,
             ),
             self._saved.folded,
             self._last_plan(),

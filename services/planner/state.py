@@ -8,6 +8,7 @@ plan stays in force, with the problem written on it, and reads go on until one s
 
 import math
 from datetime import UTC, datetime
+from typing import Literal
 
 import msgspec
 
@@ -15,6 +16,8 @@ from messages.control import Start
 from messages.errors import IbStreamError
 from messages.events import (
     AnyEvent,
+    ContractQualified,
+    HeldContract,
     LineLimitLearned,
     LinkChanged,
     OptionsCentred,
@@ -22,18 +25,21 @@ from messages.events import (
     Plan,
     PlannedSymbol,
     PlanRefreshRequested,
+    PositionsChanged,
     SymbolChanged,
 )
 from messages.topics import CONTROL, shard
 from services.base.clock import SECOND
 from services.base.wanted import Wanted
 from services.planner.chains import is_option, with_chains
-from services.planner.core import Answer, Limits, answer_of, select
+from services.planner.core import Answer, Limits, Selection, answer_of, select
 from services.planner.health import Health, LinkFact, fold_link
+from services.planner.held import with_held
 from services.planner.placement import Place, place
 
 NO_CONTRACT = 200  # IB's code
 RETRY_SECONDS = 5.0  # between reads while they fail
+SHOWN = 10  # symbols named in a warning
 
 
 class Defaults(msgspec.Struct, frozen=True):
@@ -44,6 +50,7 @@ class Defaults(msgspec.Struct, frozen=True):
     line_limits: dict[str, int] = msgspec.field(default_factory=lambda: {"": 100})
     refresh_interval: float = 60.0
     allow_delayed: bool = True
+    positions: Literal["off", "mark", "plan"] = "off"
 
 
 class Read(msgspec.Struct, frozen=True):
@@ -72,6 +79,8 @@ class Folded(msgspec.Struct):
     options: dict[str, OptionsListed] = {}  # by underlying
     centres: dict[str, float] = {}  # the strike nearest to its price
     missing: set[str] = set()  # options that IB does not know, since it listed any
+    con_ids: dict[str, int] = {}  # IB's ids of symbols
+    held: dict[str, list[HeldContract]] = {}  # by gateway
 
     @property
     def request(self) -> Start | None:
@@ -86,6 +95,7 @@ class Folded(msgspec.Struct):
         else:
             self.line_limits.pop(shard(stream), None)
             self.links.pop(shard(stream), None)
+            self.held.pop(shard(stream), None)
             self.options.clear()
             self.centres.clear()
             self.missing.clear()
@@ -138,9 +148,21 @@ class PlannerState:
             if event.code == NO_CONTRACT and is_option(event.symbol) and event.symbol not in self.folded.missing:
                 self.folded.missing.add(event.symbol)
                 self._recut = True
+        elif isinstance(event, ContractQualified):
+            self._qualified(event)
+        elif isinstance(event, PositionsChanged):
+            self._recut = self._recut or event.held != self.folded.held.get(gateway, [])
+            self.folded.held[gateway] = event.held
         elif isinstance(event, LinkChanged) and self._several:
             links = self.folded.links
             links[gateway] = fold_link(links.get(gateway, LinkFact()), event, epoch, time)
+
+    def _qualified(self, event: ContractQualified) -> None:
+        before = self.folded.con_ids.get(event.symbol, 0)
+        if before != event.con_id:
+            self.folded.con_ids[event.symbol] = event.con_id
+            ids = {one.con_id for held in self.folded.held.values() for one in held}
+            self._recut = self._recut or not ids.isdisjoint((before, event.con_id))
 
     def on_beat(self, gateway: str, epoch: int, now: int) -> None:
         """A heartbeat of one of several gateways; `epoch` is that of its link stream."""
@@ -246,6 +268,8 @@ class PlannerState:
         today = f"{datetime.fromtimestamp(now / SECOND, UTC):%Y%m%d}"
         answer = with_chains(answer, self.folded.options, self.folded.centres, today, self.folded.missing)
         selection = select(answer, limits, incumbents)
+        if self._defaults.positions != "off":
+            selection = self._first_what_is_held(answer, selection, limits, incumbents)
         return msgspec.structs.replace(
             self._blank(request, now),
             symbols=selection.symbols,
@@ -256,6 +280,21 @@ class PlannerState:
             warnings=selection.warnings,
             chains=list(answer.chains),
         )
+
+    def _first_what_is_held(
+        self, answer: Answer, before: Selection, limits: Limits, incumbents: frozenset[str]
+    ) -> Selection:
+        """The selection with what is held before all else; it says what has no place for that. `before`: without."""
+        held = [one for positions in self.folded.held.values() for one in positions]
+        found = with_held(answer, held, self.folded.con_ids, add=self._defaults.positions == "plan")
+        selection = select(found, limits, incumbents)
+        streamed = {symbol.symbol for symbol in selection.symbols}
+        displaced = [symbol.symbol for symbol in before.symbols if symbol.symbol not in streamed]
+        if displaced:
+            more = f" and {len(displaced) - SHOWN} more" if len(displaced) > SHOWN else ""
+            names = ", ".join(displaced[:SHOWN]) + more
+            selection.warnings.append(f"what is held takes the place of {names}: {limits.words}")
+        return selection
 
     def _blank(self, request: Start, now: int) -> Plan:
         return Plan(

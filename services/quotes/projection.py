@@ -57,6 +57,7 @@ class Projection:
         self._books: dict[str, QuoteBook] = {}  # by gateway, as all that follow
         self._links: dict[str, _Link] = {}
         self._planned: dict[str, str] = {}  # symbols, and their gateway
+        self._held: set[str] = set()
         self._plan_started = False
         self._wanted = False
         self._down: set[str] = set()
@@ -97,7 +98,7 @@ class Projection:
         elif kind(stream) == LINK:
             self._links.pop(shard(stream), None)
         elif stream == PLAN:
-            self._planned, self._plan_started = {}, False
+            self._planned, self._held, self._plan_started = {}, set(), False
         else:
             self._wanted = False
             self._down.clear()
@@ -117,7 +118,9 @@ class Projection:
             return None
         stale, reason = self.overlay(symbol)
         quote = self._books[gateway].quote(symbol, stale=stale, reason=reason)
-        return msgspec.structs.replace(quote, gateway=gateway) if gateway and quote is not None else quote
+        if quote is None or not (gateway or symbol in self._held):
+            return quote
+        return msgspec.structs.replace(quote, gateway=gateway or None, held=symbol in self._held or None)
 
     def rows(self, stream: str, symbol: str) -> Mapping[int, Cell]:
         """The last row of each field that a stream of ticks told of a symbol."""
@@ -191,10 +194,13 @@ class Projection:
     def _apply_plan(self, plan: Plan) -> None:
         planned = {cut.symbol: cut.gateway for cut in plan.cut}
         planned |= {symbol.symbol: symbol.gateway for symbol in plan.symbols}
+        held = {symbol.symbol for symbol in plan.symbols if symbol.held}
+        held |= {cut.symbol for cut in plan.cut if cut.contract is not None and cut.contract.held}
         if plan.started != self._plan_started:
             self.changed.update(self.symbols())
         self.changed.update(symbol for symbol, _ in planned.items() ^ self._planned.items())
-        self._planned, self._plan_started = planned, plan.started
+        self.changed.update(held ^ self._held)
+        self._planned, self._held, self._plan_started = planned, held, plan.started
 
     def _apply_control(self, block: EventBlock) -> None:
         before = (self._wanted, set(self._down))
@@ -217,6 +223,7 @@ class Projection:
             books={gateway: book.dump() for gateway, book in self._books.items()},
             links=self._links,
             planned=self._planned,
+            held=sorted(self._held),
             plan_started=self._plan_started,
             wanted=self._wanted,
             down=sorted(self._down),
@@ -236,6 +243,7 @@ class Projection:
         projection.times = saved.times
         projection._links = saved.links
         projection._planned, projection._plan_started = saved.planned, saved.plan_started
+        projection._held = set(saved.held)
         projection._wanted, projection._down = saved.wanted, set(saved.down)
         return projection, saved.cursors
 
@@ -258,6 +266,7 @@ class _Saved(msgspec.Struct, kw_only=True):
     books: dict[str, bytes]
     links: dict[str, _Link]
     planned: dict[str, str]
+    held: list[str] = []
     plan_started: bool
     wanted: bool
     down: list[str]
