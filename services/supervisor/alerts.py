@@ -4,9 +4,10 @@
 a bounded queue: a slow mail server never holds up the supervisor. Off while IBSTREAM_ALERT_URLS is empty.
 """
 
+import math
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 import structlog
@@ -17,10 +18,11 @@ log = structlog.get_logger()
 
 SETTLE_SECONDS: Final = 5.0  # a trouble that is over sooner is told to nobody
 QUEUE: Final = 100
+MOST_NAMED: Final = 20  # symbols in one alert
 
 
 class Alert(NamedTuple):
-    kind: str  # degraded, disconnected, recovered, price, quality
+    kind: str  # degraded, disconnected, recovered, held, held_again, price, quality
     title: str
     text: str
 
@@ -80,6 +82,46 @@ class AlertPolicy:
         return Alert(kind, title, text)
 
 
+class HeldAlerts:
+    """Which alerts come of symbols that are held and have no current price. Called with them and their reasons, in
+    words, about once a second; times are seconds on a clock that never goes back.
+
+    One is told once it has lasted `SETTLE_SECONDS`, with others that have, and its end once it was told. Between two
+    alerts at least `min_interval` seconds pass: what comes meanwhile is told then, if it still is so.
+    """
+
+    def __init__(self, min_interval: float) -> None:
+        self._min_interval = min_interval
+        self._sent = -math.inf
+        self._since: dict[str, float] = {}
+        self._told: set[str] = set()
+
+    def decide(self, bad: Mapping[str, str], expected: bool, now: float) -> Alert | None:
+        """`expected`: IB's own reset, which is told to nobody."""
+        self._since = {symbol: self._since.get(symbol, now) for symbol in bad}
+        if expected or now - self._sent < self._min_interval:
+            return None
+        news = [symbol for symbol, since in self._since.items() if now - since >= SETTLE_SECONDS]
+        news = [symbol for symbol in news if symbol not in self._told]
+        over = self._told - bad.keys()
+        if not news and not over:
+            return None
+        self._sent = now
+        self._told = (self._told - over) | set(news)
+        back = f"with a price again: {', '.join(sorted(over)[:MOST_NAMED])}" if over else ""
+        if not news:
+            return Alert("held_again", "ibstream: what is held has prices again", back)
+        lines = [f"{symbol}: {bad[symbol]}" for symbol in news[:MOST_NAMED]]
+        more = len(news) - len(lines)
+        lines += [f"and {more} more"] * bool(more) + [back] * bool(back)
+        title = (
+            f"{news[0]} is held and has no current price"
+            if len(news) == 1
+            else (f"{len(news)} symbols are held and have no current price")
+        )
+        return Alert("held", f"ibstream: {title}", "\n".join(lines))
+
+
 class Messenger:
     """Sends alerts, in a thread. Raises IbStreamError `invalid_setting` when it is made with URLs it cannot use."""
 
@@ -135,6 +177,8 @@ def _apprise(urls: list[str]) -> Callable[[Alert], bool]:
         "degraded": apprise.NotifyType.WARNING,
         "disconnected": apprise.NotifyType.FAILURE,
         "recovered": apprise.NotifyType.SUCCESS,
+        "held": apprise.NotifyType.FAILURE,
+        "held_again": apprise.NotifyType.SUCCESS,
         "price": apprise.NotifyType.INFO,
         "quality": apprise.NotifyType.WARNING,
     }

@@ -41,7 +41,7 @@ from services.quotes.alert_rules import MAX_SECONDS, parse
 from services.supervisor import status
 from services.supervisor.facts import AlertFact, Facts
 from services.supervisor.heartbeats import Watch
-from services.supervisor.verdict import Limits, Verdict, judge, limits_at, touched_sentence
+from services.supervisor.verdict import Limits, Verdict, held_without_price, judge, limits_at, touched_sentence
 
 STALL_NS: Final = SECOND
 FILES_PATIENCE: Final = 3.0  # seconds for which the sink may vouch for fewer prices than are current
@@ -199,6 +199,10 @@ class Supervisor:
     def touched(self, now: int) -> str:
         """How many of the planned symbols are in trouble, in words for people."""
         return touched_sentence(self.facts, self.watch, self._limits(now))
+
+    def held_without_price(self, now: int) -> dict[str, str]:
+        """Symbols that an account holds and that have no current price, each with the reason."""
+        return held_without_price(self.facts, self.watch, self._limits(now))
 
     def _good_until(self, now: int) -> int | None:
         """Until when this supervisor vouches for its status; None when its last look was not just now."""

@@ -23,6 +23,7 @@ from messages.events import (
     LinkChanged,
     Plan,
     PlannedSymbol,
+    PositionsChanged,
     ServiceChanged,
     StatusChanged,
     SymbolChanged,
@@ -34,7 +35,7 @@ from services.base.clock import iso
 from services.base.wanted import Wanted
 from services.journal.cursor import Cursor
 
-VERSION: Final = 7  # raise it when a fold changes: saved facts are then folded again from the journal
+VERSION: Final = 8  # raise it when a fold changes: saved facts are then folded again from the journal
 
 NOTICES: Final = 200  # alerts that are remembered
 
@@ -64,6 +65,7 @@ class LinkFacts(msgspec.Struct, kw_only=True):
     failure: LinkChanged | None = None  # why the link is not ready, once it was tried or lost
     farms: dict[str, str] = {}
     symbols: dict[str, SymbolFact] = {}
+    positions: PositionsChanged | None = None  # also of a process that is gone: the next one knows no better
 
     @property
     def ready(self) -> bool:
@@ -92,6 +94,8 @@ class LinkFacts(msgspec.Struct, kw_only=True):
                 known = self.symbols.get(event.symbol)
                 kept = known is not None and known.said.state == event.state
                 self.symbols[event.symbol] = SymbolFact(event, known.since if kept and known else time)
+            case PositionsChanged():
+                self.positions = event
             case _:
                 pass
 

@@ -37,12 +37,13 @@ from services.journal.cursor import Cursor
 from services.runtime.bus import request
 from services.runtime.follow import FileSource, Follower
 from services.runtime.process import Service
-from services.supervisor.alerts import Alert, AlertPolicy, Installation, Messenger
+from services.supervisor.alerts import Alert, AlertPolicy, HeldAlerts, Installation, Messenger
 from services.supervisor.core import Record, Supervisor, Validate
 from services.supervisor.facts import VERSION, Facts
 from services.supervisor.housekeeping import Housekeeping
 from services.supervisor.price_alerts import PriceAlerts
 from services.supervisor.quality import Findings, QualityAlerts, QualityWatch, metrics_of
+from services.supervisor.verdict import words_of
 
 log = structlog.get_logger()
 
@@ -65,6 +66,7 @@ class SupervisorService:
         self._lock = self._lock_data_root()
         self._messenger = Messenger(settings.alert_urls) if settings.alert_urls else None
         self._alerts = AlertPolicy(settings.alert_min_interval)
+        self._held_alerts = HeldAlerts(settings.held_alert_interval)
         self._installation = Installation(socket.gethostname(), str(settings.root), settings.page_url)
         self._journal = service.journal(CONTROL)
         self._state_path = settings.state_dir / "supervisor.state"
@@ -236,6 +238,8 @@ class SupervisorService:
         if at >= self._alert_due:
             self._alert_due = at + PUBLISH_SECONDS
             self._alert(at)
+            if self._settings.positions != "off":
+                self._look_at_held(now, at)
             self._look_for_price_alerts(now, at)
             self._quality.look(now, at)
 
@@ -248,6 +252,16 @@ class SupervisorService:
             self._messenger.send(self._installation.signed(alert, self._core.touched(self._service.clock.now())))
         self._service.metrics["alerts_sent_total"] = self._messenger.sent
         self._service.metrics["alerts_failed_total"] = self._messenger.failed
+
+    def _look_at_held(self, now: int, at: float) -> None:
+        bad = {symbol: words_of(why) for symbol, why in self._core.held_without_price(now).items()}
+        self._service.metrics["held_without_price"] = float(len(bad))
+        alert = self._held_alerts.decide(bad, self._core.outage_expected, at)
+        if alert is None:
+            return
+        log.warning("held", text=alert.text)
+        if self._messenger is not None:
+            self._messenger.send(self._installation.signed(alert, "`ibstream status` says more"))
 
     def _look_for_price_alerts(self, now: int, at: float) -> None:
         alerts = self._core.facts.alerts.values()

@@ -6,7 +6,7 @@ is well) are left out.
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import UNSET
 
@@ -23,6 +23,14 @@ Marks = Mapping[str, list[Mark]]
 """What to look at in the data of each symbol; one that is missing was not looked at."""
 
 STATE_SOURCE: dict[str, PriceSource] = {"snapshot": "ib_snapshot", "history": "ib_history"}
+
+POSITION_WORDS: Final = {
+    "link_down": "there is no connection that would tell of changes",
+    "refused": "IB refuses to tell what the accounts hold",
+    "no_answer": "IB does not tell what the accounts hold",
+    "unreadable": "not all that IB told of them can be read",
+    "too_many": "there are more than are told",
+}
 
 
 def build(
@@ -66,7 +74,7 @@ def build(
         links={name: link for name in several if (link := _link(facts.link_of(name)))} if several else UNSET,
         plan_problem=plan.problem if plan is not None else None,
         plan_problem_code=plan.problem_code if plan is not None else None,
-        warnings=[*_warnings(plan), *_clocks(facts)] if facts.wanted.request is not None else [],
+        warnings=[*_warnings(plan), *_positions(facts), *_clocks(facts)] if facts.wanted.request is not None else [],
         good_until=iso(good_until) if good_until is not None else None,
     )
 
@@ -115,6 +123,7 @@ def _symbol_status(
         streaming=streamed and (said is None or said.state != "over_limit"),
         gateway=planned.gateway or UNSET,
         marks=marks.get(name, UNSET),
+        held=is_held(planned) or UNSET,
     )
 
 
@@ -169,6 +178,25 @@ def _link(of: LinkFacts) -> LinkStatus | None:
         farms=of.farms,
         clock_skew=link.clock_skew,
     )
+
+
+def is_held(planned: PlannedSymbol | CutSymbol) -> bool:
+    contract = planned.contract if isinstance(planned, CutSymbol) else planned
+    return contract is not None and contract.held
+
+
+def _positions(facts: Facts) -> list[str]:
+    """Where what is held may be another by now."""
+    found = []
+    for name, of in sorted(facts.links.items()):
+        positions = of.positions
+        if positions is None or positions.reason in (None, "off"):
+            continue
+        whose = f"positions of {name}" if name else "positions"
+        known = f"are as of {iso(positions.as_of)}" if positions.as_of else "are not known"
+        words = POSITION_WORDS.get(positions.reason, positions.reason.replace("_", " "))
+        found.append(f"{whose} {known}: {words}{f' ({positions.message})' if positions.message else ''}")
+    return found
 
 
 def _clocks(facts: Facts) -> list[str]:

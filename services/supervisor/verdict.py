@@ -50,6 +50,7 @@ WORDS: Final = {
     "link_silent": "no symbol at all gets prices",
     "feed_dead": "a feed is dead although it is subscribed",
     "symbols_empty": "the plan has no symbols",
+    "service_down": "the gateway service is not running",
 }
 
 
@@ -178,6 +179,39 @@ def trouble(plan: Plan, planned: PlannedSymbol, facts: Facts, limits: Limits) ->
     return said.reason or ("stale" if said.state == "live" else said.state)
 
 
+def words_of(reason: str) -> str:
+    """A reason for people."""
+    return WORDS.get(reason, reason.replace("_", " "))
+
+
+def held_without_price(facts: Facts, watch: Watch, limits: Limits) -> dict[str, str]:
+    """Symbols that an account holds and that have no current price though their market is open, each with the reason.
+    One that waits for its first price has a moment for it."""
+    plan = facts.plan
+    if facts.wanted.request is None or plan is None or not plan.started:
+        return {}
+    down = {shard(name) for name in watch.missing() if kind(name) == "gateway"}
+    cut = [one.contract for one in plan.cut if one.contract is not None]
+    found = {}
+    for planned in (one for one in (*plan.symbols, *cut) if one.held):
+        why = "service_down" if planned.gateway in down else _without_price(plan, planned, facts, limits)
+        if why is not None:
+            found[planned.symbol] = why
+    return found
+
+
+def _without_price(plan: Plan, planned: PlannedSymbol, facts: Facts, limits: Limits) -> str | None:
+    fact = facts.fact(planned)
+    if fact is None or fact.said.state == "closed":
+        return None
+    said = fact.said
+    if said.state == "pending" and limits.now - fact.since <= SILENCE_FACTOR * limits.stale_after:
+        return None
+    if said.stale:
+        return said.reason or said.state
+    return "no_ticks" if trouble(plan, planned, facts, limits) == "no_ticks" else None
+
+
 def touched_sentence(facts: Facts, watch: Watch, limits: Limits) -> str:
     """How many symbols have no good price of their own stream, and which, the most important first."""
     plan = facts.plan
@@ -225,13 +259,13 @@ def _behind_sentence(behind: dict[str, dict[str, int]]) -> str:
 
 
 def _link_sentence(reason: str, detail: str | None) -> str:
-    words = WORDS.get(reason, reason.replace("_", " "))
+    words = words_of(reason)
     return f"{words}: {detail}" if detail else words
 
 
 def _symbols_sentence(bad: dict[str, str], reason: str, planned: int) -> str:
     first = [symbol for symbol, why in bad.items() if why == reason]
-    words = WORDS.get(reason, reason.replace("_", " "))
+    words = words_of(reason)
     sentence = f"{len(bad)} of {planned} symbols not live: {words} ({_names(first)})"
     others = len(bad) - len(first)
     return f"{sentence}; {others} for other reasons" if others else sentence

@@ -1,0 +1,77 @@
+"""What one holds comes first: from the account's positions to the plan, the file and the alert, on real processes, with
+the protocol of today and an old one."""
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.base.simulated import SIMULATED_ACCOUNT
+from services.simulator.market.listed import usual
+from tests.process.inbox import Inbox, opened
+from tests.process.pipeline import Pipeline
+from tests.process.simulators import Controller
+from tests.process.user_database import UserDatabase
+from tests.support import eventually
+
+
+@pytest.fixture
+def inbox() -> Iterator[Inbox]:
+    with opened() as server:
+        yield server
+
+
+@pytest.mark.parametrize("version", [226, 176])
+def test_what_is_held_comes_first_from_the_account_to_plan_file_and_alert(
+    pipeline: Callable[..., Pipeline], inbox: Inbox, tmp_path: Path, version: int
+) -> None:
+    user = UserDatabase("sqlite", None, tmp_path)
+    user.project()
+    user.config({"symbols": ["SPY", "QQQ", "IWM", "AAPL"]})
+    p = pipeline(
+        start=False, database_url=user.url, project_id=1, max_symbols=4, positions="plan",
+        alert_urls=inbox.url, held_alert_interval=1, alert_min_interval=600, stale_after=2, link_stale_after=60,
+        reset_windows="", file_interval_ms=20,
+    )  # fmt: skip
+    control = tmp_path / "control"
+    p.arguments["simulator"] += ["--server-version", str(version), "--control", str(control)]
+    future = next(one for one in usual(datetime.now(UTC).date()) if one.key.startswith("ES") and one.sec_type == "FUT")
+
+    def planned() -> list[tuple[str, str]]:
+        told = json.loads(p.cli("plan", "--json").stdout or "{}")
+        return [(one["symbol"], one["reason"]) for one in told.get("symbols", ())]
+
+    def marked(name: str) -> Any:
+        quote = p.quote(name)
+        return quote if quote is not None and not quote["stale"] and quote.get("held") else None
+
+    with p:
+        p.await_status("connected")
+        assert [name for name, _ in planned()] == ["SPY", "QQQ", "IWM", "AAPL"]
+        with Controller(control) as simulator:
+            month = f"ES_CME_USD_FUT_{future.expiry}"
+            for symbol, quantity in (("AAPL,NVDA", 137), (future.key, -2)):
+                assert simulator(do="hold", symbol=symbol, quantity=quantity)["ok"]
+            eventually(lambda: planned()[3:] == [("SPY", "project symbol")])
+            assert planned()[:3] == [("AAPL", "held; project symbol"), (month, "held"), ("NVDA", "held")]
+
+            for name in ("AAPL", "NVDA", month):
+                assert eventually(lambda name=name: marked(name))["held"] is True
+            assert "held" not in (p.quote("SPY") or {})
+            status = p.await_status("connected")
+            assert {name for name, symbol in status.symbols.items() if symbol.held is True} == {"AAPL", "NVDA", month}
+            assert any("what is held takes the place of QQQ, IWM" in warning for warning in status.warnings)
+
+            assert simulator(do="starve", symbol="NVDA,SPY")["ok"]
+            eventually(lambda: "ibstream: NVDA is held and has no current price" in inbox.titles)
+            assert simulator(do="hold", symbol=f"AAPL,NVDA,{future.key}", quantity=0)["ok"]
+            eventually(lambda: [name for name, _ in planned()] == ["SPY", "QQQ", "IWM", "AAPL"])
+            eventually(lambda: "held" not in (p.quote("AAPL") or {"held": True}))
+        p.stop()
+    for stream in ("link", "plan", "control"):
+        for path in (p.settings.journal_dir / stream).glob("*.sqlite*"):
+            assert SIMULATED_ACCOUNT.encode() not in path.read_bytes()
+    assert not [name for name in p.services if name != "simulator" and SIMULATED_ACCOUNT in p.log(name)]
