@@ -8,7 +8,7 @@ The streams are folded each on its own, so it does not matter how they interleav
 
 Nothing is altered or left out for what is found. Marks, and what sets them:
 
-    blind        less than 99 % of the planned time was covered
+    blind        less than 99 % of the planned time was covered, and ten seconds of it or more were not
     crossed      the bid stood above the ask for a second in all, or ten times
     locked       the bid was the ask for a tenth of the time in which it ticked
     outliers     a price more than 0.5 % and ten usual steps from its neighbours, which are near each other
@@ -36,6 +36,7 @@ from services.quotes.gaps import Gap, GapFold
 from services.quotes.quality_checks import CLOCK_STEPS, HOUR, MINUTE, Checks, TickChecks
 
 COVERED: Final = 0.99
+BLIND_SECONDS: Final = 10.0  # what a subscription begins with is no fault
 CROSSED_SECONDS: Final = 1.0
 CROSSED_TIMES: Final = 10
 LOCKED_SHARE: Final = 0.1
@@ -226,7 +227,7 @@ class QualityFold:
         return compared, outside
 
     def _marks(self, row: SymbolQuality, checks: Checks | None) -> Iterator[Mark]:
-        if row.coverage is not None and row.coverage < COVERED:
+        if row.coverage is not None and row.coverage < COVERED and _blind_seconds(row) >= BLIND_SECONDS:
             yield "blind"
         if row.crossed_seconds >= CROSSED_SECONDS or row.crossed >= CROSSED_TIMES:
             yield "crossed"
@@ -246,6 +247,10 @@ class QualityFold:
             yield "clock"
         if row.split is not None:
             yield "split"
+
+
+def _blind_seconds(row: SymbolQuality) -> float:
+    return sum(part.seconds for part in row.blind)
 
 
 def slow_hours(row: SymbolQuality, passed: int) -> list[int]:

@@ -307,6 +307,18 @@ def test_a_reader_that_goes_on_for_hours_keeps_no_more_than_its_span_needs(tmp_p
         writer.close()
 
 
+@pytest.mark.parametrize(("wait", "marks"), [(9, []), (11, ["blind"])])
+def test_what_a_subscription_begins_with_is_not_called_blind(wait: int, marks: list[str]) -> None:
+    fold = QualityFold(START, START + DAY)
+    fold.apply("control", events(StreamStarted(project_id=1), time=NOW))
+    fold.apply("plan", plan("SPY", time=NOW))
+    fold.apply("link", events(SymbolChanged("SPY", "live", stale=False), time=NOW + wait * SECOND))
+    fold.apply("ticks", ticks([("SPY", LAST, 100.0, 1.0)], time=NOW + 100 * SECOND))
+    (found,) = fold.report().symbols
+    assert found.coverage == 1 - wait / 100
+    assert found.marks == marks
+
+
 def test_a_clock_that_was_off_for_an_hour_is_seen_in_a_day_of_good_ones() -> None:
     def told(ahead: float, since: int) -> list[list[Any]]:
         times = (NOW // SECOND + since + number for number in range(40))

@@ -111,7 +111,8 @@ def test_a_look_tells_the_marks_of_the_day_and_saves_what_it_read(tmp_path: Path
 
     for second, (bid, ask) in enumerate([(100.0, 100.1), (100.2, 100.1), (100.2, 100.1), (100.0, 100.1)]):
         writers["ticks"].ticks([("SPY", BID, bid, 1.0), ("SPY", ASK, ask, 1.0)], time=NOW + second * SECOND)
-    first = look(10)
+    writers["ticks"].ticks([("SPY", BID, 100.0, 1.0)], time=NOW + 15 * SECOND)
+    first = look(20)
     assert "crossed" in first.marks["SPY"]
     assert first.marks["QQQ"] == ["blind"]  # planned, and nothing came
     assert "crossed" in first.lately.symbols[-1].marks
