@@ -1,14 +1,15 @@
 """The card's development backend: the HTTP contract over any number of invented symbols, without a pipeline."""
 
+import json
 import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import httpx
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import UI
 from tests.support import eventually, free_port, missing
@@ -47,12 +48,30 @@ def _answers(address: str) -> bool:
         return False
 
 
-def page_cost(browser: Browser, address: str, seconds: float, *, scrolling: bool = False) -> dict[str, float]:
+def with_columns(page: Page, columns: Sequence[str]) -> None:
+    """Have the page find these columns added, as a person left them. Before it is opened."""
+    kept = json.dumps(json.dumps(list(columns)))
+    page.add_init_script(f"localStorage.setItem('ibstream.columns', {kept})")
+
+
+def page_cost(
+    browser: Browser,
+    address: str,
+    seconds: float,
+    *,
+    scrolling: bool = False,
+    columns: Sequence[str] = (),
+    symbol: str = "",
+) -> dict[str, float]:
     """What the page costs once it is there: milliseconds of its main thread for each second, frames a second, and
-    the size of the document. `scrolling` turns the wheel all the while."""
+    the size of the document. `scrolling` turns the wheel all the while; `columns` are added to the table; the chart of
+    `symbol` is open."""
     page = browser.new_page(viewport={"width": 1280, "height": 860})
     try:
-        page.goto(address)
+        with_columns(page, columns)
+        page.goto(f"{address}/#{symbol}" if symbol else address)
+        if symbol:
+            expect(page.get_by_role("img", name=symbol)).to_be_visible()
         expect(page.locator('tr[data-symbol][data-good="true"]').first).to_be_visible()
         expect(page.locator("tr[data-symbol] svg path").first).to_be_attached()
         session = page.context.new_cdp_session(page)

@@ -5,13 +5,15 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, expect
 
 from tests.browser.card import CardPage
-from tests.browser.conftest import OpenPage
-from tests.process.pipeline import Pipeline
+from tests.browser.conftest import OpenPage, await_page
+from tests.browser.test_accessibility import violations
+from tests.process.pipeline import ALL, Pipeline
 from tests.support import eventually
 
 EXPIRED_MS = 5_300  # five seconds, and what it takes to look from outside
@@ -93,6 +95,40 @@ def test_an_open_chart_goes_on_after_the_backend_was_away(own_stream: Pipeline, 
     first = chart.evaluate(PICTURE)
     eventually(lambda: chart.evaluate(PICTURE) != first, message="the chart moves again")
     assert all("from=" in url for url in candles_asked(card)[1:])
+
+
+def test_wrong_prices_are_marked_and_stand_in_the_days_report(tmp_path: Path, open_page: OpenPage) -> None:
+    simulator = {"simulator": ["--pipeline", "--rate", "400", "--scenario", "bad_prices"]}
+    with Pipeline(tmp_path, ALL, {"quality_seconds": 1}, simulator) as pipeline:
+        await_page(pipeline)
+        card = open_page(pipeline)
+        expect(card.cell("SPY", "quality")).to_contain_text("crossed", timeout=60_000)
+        expect(card.cell("AAPL", "quality")).to_contain_text("outliers", timeout=60_000)
+        card.open_symbol("SPY")
+        expect(card.page.get_by_role("list", name="Data quality")).to_contain_text("The bid stood above the ask.")
+        panel = card.page.get_by_test_id("quality")
+        panel.get_by_text("Data quality").first.click()
+        expect(panel.get_by_role("row", name="SPY")).to_contain_text("crossed")
+        expect(panel.get_by_role("row", name="AAPL")).to_contain_text(
+            re.compile(r"[\d.]+ between [\d.]+ and [\d.]+ at")
+        )
+        assert violations(card) == []
+        card.screenshot("quality")
+        assert card.errors == []
+
+
+def test_added_columns_are_there_again(stream: Pipeline, open_page: OpenPage) -> None:
+    card = open_page(stream)
+    card.page.get_by_text("Columns", exact=True).click()
+    card.page.get_by_role("checkbox", name="Spread").check()
+    card.page.get_by_role("checkbox", name="Exchange").check()
+    card.screenshot("columns")
+    card.page.reload()
+    expect(card.cell("SPY", "spread")).to_have_text(re.compile(r"^0\.\d\d$"))
+    with card.page.expect_download() as saved:
+        card.button("CSV").click()
+    assert saved.value.path().read_text().splitlines()[0].endswith(",marks,spread")
+    assert card.errors == []
 
 
 def test_a_price_alert_is_set_comes_and_is_removed(own_stream: Pipeline, open_page: OpenPage) -> None:

@@ -2,7 +2,7 @@
 
 from playwright.sync_api import Browser, expect
 
-from tests.browser.dev_backend import dev_backend, page_cost
+from tests.browser.dev_backend import dev_backend, page_cost, with_columns
 from tests.browser.test_accessibility import violations_on
 
 FEW, MANY = 28, 1000
@@ -52,6 +52,37 @@ def test_far_rows_are_reached_by_wheel_keyboard_and_link(browser: Browser) -> No
         assert len(lines) == MANY + 1
         assert lines[1].startswith("SPY,live,yes,")
         assert errors == []
+        page.close()
+
+
+def test_columns_that_were_added_cost_little_and_scroll_in_their_box(browser: Browser) -> None:
+    columns = ["spread", "local_symbol", "delta", "implied_volatility", "vwap", "shortable_shares", "open", "high"]
+    with dev_backend(MANY) as address:
+        plain = page_cost(browser, address, SECONDS)
+        added = page_cost(browser, address, SECONDS, columns=columns, symbol="SPY")
+        assert added["nodes"] < 2 * plain["nodes"]
+        page = browser.new_page(viewport={"width": 1280, "height": 860})
+        with_columns(page, columns)
+        page.goto(address)
+        rows = page.locator("tr[data-symbol]")
+        expect(rows.first).to_be_visible()
+        page.locator("tbody button").first.focus()
+        page.keyboard.press("End")
+        last = page.locator('tr[data-symbol="SYM999"]')
+        expect(last).to_be_in_viewport()
+        assert rows.count() < 80
+        expect(page.locator('th[data-column="symbol"]').first).to_be_in_viewport()  # the head stays above
+        box = page.locator("table").locator("..")
+        box.evaluate("box => box.scrollTo({ left: 10_000 })")
+        expect(last.locator('[data-column="delta"]')).to_have_text("0.5200")
+        expect(last.locator('[data-column="delta"]')).to_be_in_viewport()
+        expect(last.get_by_role("button")).to_be_in_viewport()  # and the name at the side
+        assert violations_on(page) == []
+        with page.expect_download() as saved:
+            page.get_by_role("button", name="CSV").click()
+        head, first, *_ = saved.value.path().read_text().splitlines()
+        assert head.endswith("marks,spread,local_symbol,implied_volatility,delta,vwap,shortable_shares")
+        assert ",0.21,0.52," in first
         page.close()
 
 

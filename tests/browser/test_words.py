@@ -5,6 +5,7 @@ import re
 import pytest
 
 from messages.errors import CODES
+from messages.quality import MARKS
 from services.gateway.core.ib_errors import TABLE
 from services.gateway.core.symbol_state import REASONS
 from services.supervisor.verdict import WORDS
@@ -34,3 +35,8 @@ def test_errors_of_a_command(language: str) -> None:
     of_the_command_line = {"gateway_unreachable", "program_unreachable"}
     codes = CODES.keys() | {code for code in HTTP_CODES.values() if code not in ("method_not_allowed",)}
     assert codes - about_files - of_the_command_line - {"request_too_large"} - words(language, "error") == set()
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_marks_of_the_quality(language: str) -> None:
+    assert words(language, "mark") == words(language, "markHelp") == set(MARKS)

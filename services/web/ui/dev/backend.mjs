@@ -9,7 +9,7 @@ import { extname, join, normalize } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { candlesOf, Market } from './market.mjs'
 import { previewOf, projectsOf, refusalOf, snapshotsOf } from './projects.mjs'
-import { dress, linkHistory, planOf, statusOf } from './scenes.mjs'
+import { dress, linkHistory, planOf, qualityOf, statusOf } from './scenes.mjs'
 
 const PORT = Number(process.env.PORT ?? 8766)
 const STATIC = fileURLToPath(new URL('../../static', import.meta.url))
@@ -207,6 +207,7 @@ async function answer(request, response) {
   if (route === `GET ${API}/plan`) return json(response, 200, planOf(market, scene))
   if (route === `GET ${API}/gaps`) return json(response, 200, linkHistory(market, scene, Date.now()))
   if (route === `GET ${API}/candles`) return candles(response, searchParams)
+  if (route === `GET ${API}/quality`) return json(response, 200, qualityOf(market, searchParams.get('day')))
   if (route === `GET ${API}/alerts`) return json(response, 200, { alerts, recent: [] })
   if (route === `POST ${API}/alerts`) return addAlert(request, response)
   if (route.startsWith(`DELETE ${API}/alerts/`)) return removeAlert(response, Number(route.split('/').at(-1)))

@@ -86,6 +86,36 @@ const SUMMARY = {
   stopped: ['stopped'],
 }
 
+/** Most symbols are good; a few have something to look at. */
+function marksOf(number) {
+  if (number % 11 === 4) return ['crossed', 'outliers']
+  return number % 17 === 9 ? ['blind'] : []
+}
+
+/** What the data of the day is worth. */
+export function qualityOf(market, day) {
+  const start = `${day || new Date().toISOString().slice(0, 10)}T00:00:00.000000Z`
+  let number = 0
+  const symbols = [...market.books].map(([symbol, { quote }]) => {
+    number += 1
+    const marks = marksOf(number)
+    const odd = { time: quote.timestamp, field: 'last', price: quote.last * 1.1 }
+    return {
+      symbol,
+      marks,
+      ticks: 4_812 * number,
+      coverage: marks.includes('blind') ? 0.912 : 1,
+      blind: marks.includes('blind') ? [{ reason: 'farm_down', seconds: 431 }] : [],
+      crossed: marks.includes('crossed') ? 3 : 0,
+      crossed_seconds: marks.includes('crossed') ? 2.5 : 0,
+      outliers: marks.includes('outliers') ? 1 : 0,
+      worst_outliers: marks.includes('outliers') ? [{ ...odd, before: quote.last, after: quote.last }] : [],
+      clock_seconds: 0.1,
+    }
+  })
+  return { start, end: start, until: new Date().toISOString(), symbols }
+}
+
 export function statusOf(market, { name, started, project = 1 }, now) {
   const [status, reason = null, message = null] = SUMMARY[name] ?? SUMMARY.mock
   const symbols = {}
@@ -97,6 +127,7 @@ export function statusOf(market, { name, started, project = 1 }, now) {
       age: (now - Date.parse(book.quote.timestamp)) / 1000,
       why: priority < 1 ? 'benchmark' : `decision_snapshot 12, rank ${priority}`,
       priority: priority++,
+      marks: marksOf(priority),
     }
   }
   const streaming = Object.keys(symbols).filter(

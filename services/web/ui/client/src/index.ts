@@ -6,7 +6,7 @@
 //
 // `createApi`, `openConnection` and `ServerClock` are what it is made of, for programs that keep a view of their own.
 
-import type { Quote, Status } from './types.js'
+import type { Quote, Status, SymbolQuality } from './types.js'
 
 export { type Api, type ApiOptions, createApi } from './api.js'
 export { Client, connect } from './client.js'
@@ -33,3 +33,4 @@ export type * from './types.js'
 export type PriceSource = NonNullable<Quote['source']>
 export type MarketDataType = NonNullable<Quote['market_data_type']>
 export type StatusWord = Status['status']
+export type Mark = NonNullable<SymbolQuality['marks']>[number]

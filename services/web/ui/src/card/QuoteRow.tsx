@@ -3,10 +3,13 @@
 
 import type { Quote } from '@ibstream/client'
 import { memo, useEffect, useLayoutEffect, useRef } from 'react'
+import { groupsOf } from './columns'
+import { type ExtraColumn, extraText } from './extraColumns'
 import { type Change, changeOf, decimalsOf } from './format'
 import { ageOf, alsoType, rowState, STATE_TONE, sourceOf } from './health'
 import { useBeat, useCard, useStore } from './hooks'
 import { ToneIcon } from './Icon'
+import { QualityMark } from './QualityMark'
 import styles from './QuoteTable.module.css'
 import { Sparkline } from './Sparkline'
 import { SymbolDetail } from './SymbolDetail'
@@ -18,6 +21,7 @@ interface QuoteRowProps {
   contact: boolean
   open: boolean
   tabbable: boolean
+  extras: readonly ExtraColumn[]
   onToggle(symbol: string): void
 }
 
@@ -38,6 +42,7 @@ export const QuoteRow = memo(function QuoteRow({
   contact,
   open,
   tabbable,
+  extras,
   onToggle,
 }: QuoteRowProps) {
   const { strings, format } = useCard()
@@ -66,8 +71,10 @@ export const QuoteRow = memo(function QuoteRow({
           <span className={styles.chevron} aria-hidden="true" />
           {symbol}
         </button>
+        {groupsOf(planned?.why).includes('held') && <span className={styles.held}>{strings.group.held}</span>}
         <span className={styles.narrow}>
           <SourceBadge quote={quote} /> <StateBadge state={state} /> <Age quote={quote} />
+          <QualityMark marks={planned?.marks} />
         </span>
       </th>
       <td data-column="trend">
@@ -98,6 +105,14 @@ export const QuoteRow = memo(function QuoteRow({
       </td>
       <td data-column="source">
         <SourceBadge quote={quote} />
+      </td>
+      {extras.map((column) => (
+        <td key={column.id} data-column={column.id} data-numeric={column.kind !== 'text'} data-extra>
+          {(quote && extraText(column, column.value(quote), format, decimals)) || strings.none}
+        </td>
+      ))}
+      <td data-column="quality">
+        <QualityMark marks={planned?.marks} />
       </td>
       <td data-column="state">
         <StateBadge

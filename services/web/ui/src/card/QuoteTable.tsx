@@ -2,9 +2,19 @@
 // only rows in sight are there. Arrow keys walk from row to row, so that the table is one stop of the Tab key.
 
 import { type SortingState, useTable } from '@tanstack/react-table'
-import { type RefObject, useEffect, useMemo, useRef, useState } from 'react'
-import { columns, features, groupsOf, headerText, NUMERIC, OPTIONAL, type RowData, SORTABLE } from './columns'
+import { type CSSProperties, type RefObject, useEffect, useMemo, useRef, useState } from 'react'
+import {
+  columnsWith,
+  features,
+  groupsOf,
+  headerText,
+  NUMERIC,
+  OPTIONAL,
+  type RowData,
+  SORTABLE,
+} from './columns'
 import { csvOf, download } from './csv'
+import { EXTRAS, type ExtraColumn, extrasOf } from './extraColumns'
 import { rowState } from './health'
 import { useBeat, useCard, useHealth, useStore } from './hooks'
 import { type Memory, useRemembered } from './memory'
@@ -34,6 +44,9 @@ export function QuoteTable({ memory, symbol: linked, onSymbol }: QuoteTableProps
   const [sorting, setSorting] = useRemembered(memory, 'sort', asSorting, [])
   const [compact, setCompact] = useRemembered(memory, 'compact', asFlag, false)
   const [hidden, setHidden] = useRemembered(memory, 'hidden', asHidden, [])
+  const [added, setAdded] = useRemembered(memory, 'columns', asAdded, [])
+  const extras = useMemo(() => extrasOf(added), [added])
+  const columns = useMemo(() => columnsWith(extras), [extras])
   const [chosenGroup, setGroup] = useRemembered(memory, 'group', asState, null)
   const groups = useMemo(() => [...new Set(rows.flatMap((row) => row.groups))].sort(), [rows])
   const group = chosenGroup !== null && groups.includes(chosenGroup) ? chosenGroup : undefined
@@ -62,7 +75,7 @@ export function QuoteTable({ memory, symbol: linked, onSymbol }: QuoteTableProps
 
   const element = useRef<HTMLTableElement>(null)
   const body = useRef<HTMLTableSectionElement>(null)
-  const { visible, rowPx } = useLayout(element, `${compact} ${hidden}`, rows.length > 0)
+  const { visible, rowPx } = useLayout(element, `${compact} ${hidden} ${added}`, rows.length > 0)
   const focus = useRowFocus(body, order, rowPx)
   const { open, toggle } = useOpenSymbols(linked, onSymbol, rows, (symbol) => {
     setFilter('')
@@ -74,6 +87,7 @@ export function QuoteTable({ memory, symbol: linked, onSymbol }: QuoteTableProps
   const save = () => {
     const text = csvOf(
       shown.map((row) => row.original),
+      extras,
       (symbol) => (contact ? store.goodUntil(symbol) : 0),
       store.now(),
     )
@@ -100,7 +114,7 @@ export function QuoteTable({ memory, symbol: linked, onSymbol }: QuoteTableProps
           onChange={(next) => setOnly(next ?? null)}
         />
         <GroupSelect groups={groups} group={group} onChange={(next) => setGroup(next ?? null)} />
-        <SortSelect sorting={sorting} onChange={setSorting} />
+        <SortSelect sorting={sorting} added={added} onChange={setSorting} />
         {data.length < rows.length && (
           <span className={styles.showing}>
             {fill(strings.table.showing, {
@@ -109,51 +123,55 @@ export function QuoteTable({ memory, symbol: linked, onSymbol }: QuoteTableProps
             })}
           </span>
         )}
-        <ColumnMenu hidden={hidden} onChange={setHidden} />
+        <ColumnMenu hidden={hidden} onChange={setHidden} added={added} onAdd={setAdded} />
         <Actions compact={compact} onCompact={setCompact} onSave={data.length > 0 ? save : undefined} />
       </div>
-      <table ref={element} className={styles.table} aria-rowcount={items.length + 1}>
-        <caption className={styles.srOnly}>{strings.table.caption}</caption>
-        <thead>
-          <tr aria-rowindex={1}>
-            {headers.map(({ column: header }) => {
-              const { id } = header
-              const sorted = header.getIsSorted()
-              const text = headerText(id, strings)
-              return (
-                <th
-                  key={id}
-                  scope="col"
-                  data-column={id}
-                  data-numeric={NUMERIC.has(id)}
-                  aria-sort={sorted === 'asc' ? 'ascending' : sorted === 'desc' ? 'descending' : undefined}
-                >
-                  {header.getCanSort() ? (
-                    <button type="button" onClick={header.getToggleSortingHandler()}>
-                      {text}
-                      <span className={styles.arrow} aria-hidden="true">
-                        {sorted === 'asc' ? '▲' : sorted === 'desc' ? '▼' : ''}
-                      </span>
-                    </button>
-                  ) : (
-                    text
-                  )}
-                </th>
-              )
-            })}
-          </tr>
-        </thead>
-        <Rows
-          body={body}
-          items={items}
-          open={open}
-          focus={focus}
-          rowPx={rowPx}
-          columns={visible}
-          contact={contact}
-          onToggle={toggle}
-        />
-      </table>
+      <div className={styles.box} data-wide={extras.length > 0} style={widthOf(extras)}>
+        <table ref={element} className={styles.table} aria-rowcount={items.length + 1}>
+          <caption className={styles.srOnly}>{strings.table.caption}</caption>
+          <thead>
+            <tr aria-rowindex={1}>
+              {headers.map(({ column: header }) => {
+                const { id } = header
+                const sorted = header.getIsSorted()
+                const text = headerText(id, strings)
+                return (
+                  <th
+                    key={id}
+                    scope="col"
+                    data-column={id}
+                    data-numeric={NUMERIC.has(id)}
+                    data-extra={EXTRAS.some((extra) => extra.id === id) || undefined}
+                    aria-sort={sorted === 'asc' ? 'ascending' : sorted === 'desc' ? 'descending' : undefined}
+                  >
+                    {header.getCanSort() ? (
+                      <button type="button" onClick={header.getToggleSortingHandler()}>
+                        {text}
+                        <span className={styles.arrow} aria-hidden="true">
+                          {sorted === 'asc' ? '▲' : sorted === 'desc' ? '▼' : ''}
+                        </span>
+                      </button>
+                    ) : (
+                      text
+                    )}
+                  </th>
+                )
+              })}
+            </tr>
+          </thead>
+          <Rows
+            body={body}
+            items={items}
+            open={open}
+            focus={focus}
+            rowPx={rowPx}
+            columns={visible}
+            contact={contact}
+            extras={extras}
+            onToggle={toggle}
+          />
+        </table>
+      </div>
       {data.length === 0 && <Empty filtered={rows.length > 0} />}
     </div>
   )
@@ -167,11 +185,12 @@ interface RowsProps {
   rowPx: number
   columns: number
   contact: boolean
+  extras: readonly ExtraColumn[]
   onToggle(symbol: string): void
 }
 
 /** The rows in sight: a component of its own, so that scrolling renders nothing else. */
-function Rows({ body, items, open, focus, rowPx, columns, contact, onToggle }: RowsProps) {
+function Rows({ body, items, open, focus, rowPx, columns, contact, extras, onToggle }: RowsProps) {
   const kept = items.flatMap((item, index) => (item.symbol === focus.active ? [index] : []))
   const { drawn, rest, measure } = useDrawnRows(body, items, rowPx, kept)
   return (
@@ -197,6 +216,7 @@ function Rows({ body, items, open, focus, rowPx, columns, contact, onToggle }: R
             contact={contact}
             open={open.has(symbol)}
             tabbable={symbol === focus.active}
+            extras={extras}
             onToggle={onToggle}
           />
         )
@@ -220,6 +240,7 @@ function useRows(contact: boolean): RowData[] {
         quote: store.quote(symbol),
         state: rowState(store.state(symbol), store.quote(symbol), contact, store.good(symbol)),
         groups: groupsOf(store.state(symbol)?.why),
+        marks: store.state(symbol)?.marks,
       })),
     [store, symbols, beat, contact],
   )
@@ -257,14 +278,14 @@ function useLayout(
   dress: string, // density and hidden columns
   filled: boolean,
 ): { visible: number; rowPx: number } {
-  const [layout, setLayout] = useState({ visible: columns.length as number, rowPx: ROW_PX })
+  const [layout, setLayout] = useState({ visible: OPTIONAL.length + 3, rowPx: ROW_PX })
   // biome-ignore lint/correctness/useExhaustiveDependencies: both change the height of a row
   useEffect(() => {
     const element = table.current
     if (!element) return
     const look = () => {
-      const headers = [...element.querySelectorAll<HTMLElement>('thead th')]
-      const visible = headers.filter((header) => header.offsetWidth > 0).length || columns.length
+      const headers = [...element.querySelectorAll<HTMLElement>(':scope > thead th')]
+      const visible = headers.filter((header) => header.offsetWidth > 0).length || headers.length
       const rowPx = element.querySelector<HTMLElement>('tr[data-symbol]')?.offsetHeight || ROW_PX
       setLayout((old) => (old.visible === visible && old.rowPx === rowPx ? old : { visible, rowPx }))
     }
@@ -290,12 +311,25 @@ function asHidden(kept: unknown): string[] | undefined {
   return Array.isArray(kept) ? OPTIONAL.filter((id) => kept.includes(id)) : undefined
 }
 
+const ADDED_PX = 96
+const LONGER_PX: Record<string, number> = { local_symbol: 170 } // as in the stylesheet
+
+/** For the stylesheet: how much room the added columns take. */
+function widthOf(extras: readonly ExtraColumn[]): CSSProperties {
+  const added = extras.reduce((sum, { id }) => sum + (LONGER_PX[id] ?? ADDED_PX), 0)
+  return { '--added': `${added}px` } as CSSProperties
+}
+
+function asAdded(kept: unknown): string[] | undefined {
+  return Array.isArray(kept) ? extrasOf(kept).map(({ id }) => id) : undefined
+}
+
 function asFlag(kept: unknown): boolean | undefined {
   return typeof kept === 'boolean' ? kept : undefined
 }
 
 function asSorting(kept: unknown): SortingState | undefined {
   const [first] = Array.isArray(kept) ? (kept as Partial<SortingState[number]>[]) : []
-  if (!first?.id || !SORTABLE.includes(first.id)) return undefined
+  if (!first?.id || !(SORTABLE.includes(first.id) || extrasOf([first.id]).length > 0)) return undefined
   return [{ id: first.id, desc: first.desc === true }]
 }

@@ -10,6 +10,7 @@ import { Card } from './hooks'
 import { LinkStrip } from './LinkStrip'
 import { Metrics } from './Metrics'
 import type { Memory } from './memory'
+import { QualityPanel } from './QualityPanel'
 import { QuoteTable } from './QuoteTable'
 import { ServicePanel } from './ServicePanel'
 import { Announcer, Headline, MockNotice } from './StatusHeader'
@@ -85,6 +86,7 @@ export function StreamCard({
           <LinkStrip />
           <QuoteTable memory={memory} symbol={symbol} onSymbol={onSymbol} />
           <AlertsPanel />
+          <QualityPanel />
           <ServicePanel />
           <Announcer />
         </div>

@@ -5,6 +5,7 @@ import { CandleChart } from './CandleChart'
 import { ageOf } from './health'
 import { useBeat, useCard } from './hooks'
 import { GenericFacts, GreeksTable } from './MoreFacts'
+import { MarkList } from './QualityMark'
 import { SourceBadge, StateBadge } from './QuoteRow'
 import styles from './SymbolDetail.module.css'
 import { fill, word } from './strings'
@@ -61,6 +62,7 @@ export function SymbolDetail({ symbol, quote, planned, state, decimals }: Symbol
             {planned?.code != null && <code>{fill(detail.ibCode, { code: planned.code })}</code>}
           </p>
         )}
+        {planned?.marks && planned.marks.length > 0 && <MarkList marks={planned.marks} />}
         <dl className={styles.facts}>
           {facts.map(([label, value]) => (
             <div key={label}>

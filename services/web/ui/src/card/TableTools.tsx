@@ -1,8 +1,9 @@
 // What stands above the quotes: filter, states to choose from, sorting on a narrow card, density, and the file.
 
 import type { SortingState } from '@tanstack/react-table'
-import { useId } from 'react'
+import { useId, useState } from 'react'
 import { headerText, NUMERIC, OPTIONAL, SORTABLE } from './columns'
+import { EXTRA_GROUPS, EXTRAS } from './extraColumns'
 import { useCard } from './hooks'
 import styles from './QuoteTable.module.css'
 import { word } from './strings'
@@ -66,11 +67,12 @@ export function StateChips({ counts, total, only, onChange }: StateChipsProps) {
 
 interface SortSelectProps {
   sorting: SortingState
+  added: readonly string[]
   onChange(sorting: SortingState): void
 }
 
 /** On a narrow card most headers are hidden: the same sorting from a list. */
-export function SortSelect({ sorting, onChange }: SortSelectProps) {
+export function SortSelect({ sorting, added, onChange }: SortSelectProps) {
   const { strings } = useCard()
   const id = useId()
   return (
@@ -86,7 +88,7 @@ export function SortSelect({ sorting, onChange }: SortSelectProps) {
         }}
       >
         <option value="">{strings.table.planOrder}</option>
-        {SORTABLE.map((name) => (
+        {[...SORTABLE, ...added].map((name) => (
           <option key={name} value={name}>
             {headerText(name, strings)}
           </option>
@@ -125,30 +127,65 @@ export function GroupSelect({ groups, group, onChange }: GroupSelectProps) {
 interface ColumnMenuProps {
   hidden: readonly string[]
   onChange(hidden: string[]): void
+  added: readonly string[]
+  onAdd(added: string[]): void
 }
 
-/** Which columns are shown; the card hides some more where it is narrow. */
-export function ColumnMenu({ hidden, onChange }: ColumnMenuProps) {
+/** Which columns are shown, by what they are about; the card hides some more where it is narrow. */
+export function ColumnMenu({ hidden, onChange, added, onAdd }: ColumnMenuProps) {
+  const { strings } = useCard()
+  const [open, setOpen] = useState(false)
+  return (
+    <details className={styles.columnMenu} onToggle={(event) => setOpen(event.currentTarget.open)}>
+      <summary>{strings.table.columns}</summary>
+      {open && (
+        <div className={styles.columnGroups}>
+          <Choices
+            title={strings.columnGroup.quote}
+            ids={OPTIONAL}
+            chosen={OPTIONAL.filter((id) => !hidden.includes(id))}
+            onChange={(chosen) => onChange(OPTIONAL.filter((id) => !chosen.includes(id)))}
+          />
+          {EXTRA_GROUPS.map((group) => (
+            <Choices
+              key={group}
+              title={word(strings.columnGroup, group)}
+              ids={EXTRAS.filter((column) => column.group === group).map(({ id }) => id)}
+              chosen={added}
+              onChange={onAdd}
+            />
+          ))}
+        </div>
+      )}
+    </details>
+  )
+}
+
+interface ChoicesProps {
+  title: string
+  ids: readonly string[]
+  chosen: readonly string[]
+  onChange(chosen: string[]): void
+}
+
+function Choices({ title, ids, chosen, onChange }: ChoicesProps) {
   const { strings } = useCard()
   return (
-    <details className={styles.columnMenu}>
-      <summary>{strings.table.columns}</summary>
-      <fieldset>
-        <legend className={styles.srOnly}>{strings.table.columns}</legend>
-        {OPTIONAL.map((id) => (
-          <label key={id}>
-            <input
-              type="checkbox"
-              checked={!hidden.includes(id)}
-              onChange={(event) =>
-                onChange(event.target.checked ? hidden.filter((one) => one !== id) : [...hidden, id])
-              }
-            />
-            {headerText(id, strings)}
-          </label>
-        ))}
-      </fieldset>
-    </details>
+    <fieldset>
+      <legend>{title}</legend>
+      {ids.map((id) => (
+        <label key={id}>
+          <input
+            type="checkbox"
+            checked={chosen.includes(id)}
+            onChange={(event) =>
+              onChange(event.target.checked ? [...chosen, id] : chosen.filter((one) => one !== id))
+            }
+          />
+          {headerText(id, strings)}
+        </label>
+      ))}
+    </fieldset>
   )
 }
 

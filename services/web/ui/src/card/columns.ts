@@ -1,13 +1,14 @@
 // The quote table's columns: how each sorts, and what its header says. Ids are the columns' names in the
 // stylesheet, which hides some on a narrow card.
 
-import type { Quote } from '@ibstream/client'
+import type { Mark, Quote } from '@ibstream/client'
 import {
   createColumnHelper,
   createSortedRowModel,
   rowSortingFeature,
   tableFeatures,
 } from '@tanstack/react-table'
+import { EXTRAS, type ExtraColumn } from './extraColumns'
 import { changeOf } from './format'
 import { sourceOf } from './health'
 import { SERIES_MINUTES } from './series'
@@ -18,6 +19,8 @@ export interface RowData {
   quote: Quote | undefined
   state: string
   groups: readonly string[]
+  /** What to look at in the symbol's data of today; undefined: nobody has looked. */
+  marks: readonly Mark[] | undefined
 }
 
 export const features = tableFeatures({ rowSortingFeature, sortedRowModel: createSortedRowModel() })
@@ -25,7 +28,7 @@ const column = createColumnHelper<typeof features, RowData>()
 const byText = { sortFn: textOrder, sortUndefined: 'last' } as const
 const byNumber = { sortFn: numberOrder, sortUndefined: 'last', sortDescFirst: true } as const
 
-export const columns = column.columns([
+const own = column.columns([
   column.accessor('symbol', { id: 'symbol', ...byText }),
   column.display({ id: 'trend' }),
   column.accessor((row) => row.quote?.last ?? undefined, { id: 'last', ...byNumber }),
@@ -40,11 +43,34 @@ export const columns = column.columns([
     sortDescFirst: false,
   }),
   column.accessor((row) => sourceOf(row.quote), { id: 'source', ...byText }),
+])
+const last = column.columns([
+  column.accessor((row) => row.marks?.length, { id: 'quality', ...byNumber }),
   column.accessor('state', { id: 'state', ...byText }),
 ])
 
+/** The table's columns, with those that a person added. */
+export function columnsWith(extras: readonly ExtraColumn[]) {
+  const added = extras.map(({ id, kind, value }) =>
+    column.accessor((row) => (row.quote && value(row.quote)) ?? undefined, {
+      id,
+      ...(kind === 'text' ? byText : byNumber),
+    }),
+  )
+  return [...own, ...column.columns(added), ...last]
+}
+
 /** Columns that a person may leave out. */
-export const OPTIONAL = ['trend', 'change', 'percent', 'bidAsk', 'volume', 'age', 'source'] as const
+export const OPTIONAL = [
+  'trend',
+  'change',
+  'percent',
+  'bidAsk',
+  'volume',
+  'age',
+  'source',
+  'quality',
+] as const
 
 /** The first words of what planned a symbol: `benchmark; decision_snapshot 12, rank 3` has two. */
 export function groupsOf(why: string | null | undefined): string[] {
@@ -55,13 +81,21 @@ export function groupsOf(why: string | null | undefined): string[] {
 }
 
 /** Columns that can be sorted by. */
-export const SORTABLE: readonly string[] = columns
+export const SORTABLE: readonly string[] = [...own, ...last]
   .filter((col) => 'accessorKey' in col || 'accessorFn' in col)
   .map((col) => String(col.id))
-export const NUMERIC: ReadonlySet<string> = new Set(['last', 'change', 'percent', 'volume', 'age'])
+export const NUMERIC: ReadonlySet<string> = new Set([
+  'last',
+  'change',
+  'percent',
+  'volume',
+  'age',
+  ...EXTRAS.filter(({ kind }) => kind !== 'text').map(({ id }) => id),
+])
 
 export function headerText(id: string, strings: Strings): string {
   if (id === 'trend') return fill(strings.table.trend, { minutes: SERIES_MINUTES })
+  if (EXTRAS.some((extra) => extra.id === id)) return word({ ...strings.detail, ...strings.more }, id)
   return word(strings.table, id)
 }
 

@@ -1,6 +1,7 @@
 // The quotes that are shown, as a file for a spreadsheet. Pure, but for the last function, which hands it over.
 
 import type { RowData } from './columns'
+import type { ExtraColumn } from './extraColumns'
 import { changeOf } from './format'
 
 const FIELDS = [
@@ -22,10 +23,20 @@ const FIELDS = [
   'good_until',
 ] as const
 
-/** A header, and a line a row in the order given. `usable` tells whether the price was good at `now` (UTC ms). */
-export function csvOf(rows: readonly RowData[], goodUntil: (symbol: string) => number, now: number): string {
-  const header = ['symbol', 'state', 'usable', 'change', 'change_percent', ...FIELDS]
-  const lines = rows.map(({ symbol, quote, state }) => {
+/**
+ * A header, and a line a row in the order given. `usable` tells whether the price was good at `now` (UTC ms); `marks`
+ * what to look at in the data of today, `none` where nothing was found; then the columns that a person added.
+ */
+export function csvOf(
+  rows: readonly RowData[],
+  extras: readonly ExtraColumn[],
+  goodUntil: (symbol: string) => number,
+  now: number,
+): string {
+  const added = extras.filter(({ id }) => !FIELDS.some((field) => field === id))
+  const names = added.map(({ id }) => id)
+  const header = ['symbol', 'state', 'usable', 'change', 'change_percent', ...FIELDS, 'marks', ...names]
+  const lines = rows.map(({ symbol, quote, state, marks }) => {
     const until = goodUntil(symbol)
     const change = changeOf(quote)
     const own = { ...quote, good_until: until > 0 ? new Date(until).toISOString() : undefined }
@@ -37,6 +48,8 @@ export function csvOf(rows: readonly RowData[], goodUntil: (symbol: string) => n
       rounded(change?.value),
       rounded(change?.percent),
       ...FIELDS.map((f) => own[f]),
+      marks && (marks.join(' ') || 'none'),
+      ...added.map(({ value }) => quote && value(quote)),
     ]
   })
   return [header, ...lines].map((cells) => `${cells.map(cellText).join(',')}\r\n`).join('')

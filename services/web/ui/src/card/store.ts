@@ -514,7 +514,8 @@ function sameState(a: SymbolStatus | undefined, b: SymbolStatus): boolean {
     a.why === b.why &&
     a.priority === b.priority &&
     a.market_data_type === b.market_data_type &&
-    a.streaming === b.streaming
+    a.streaming === b.streaming &&
+    String(a.marks) === String(b.marks)
   )
 }
 

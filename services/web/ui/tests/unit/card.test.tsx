@@ -1,6 +1,6 @@
 // The card as a person meets it, over a backend in memory.
 
-import { act, render, screen, waitFor, within } from '@testing-library/react'
+import { act, fireEvent, render, screen, waitFor, within } from '@testing-library/react'
 import userEvent from '@testing-library/user-event'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { languages, StreamCard, type StreamCardProps } from '../../src/card'
@@ -475,12 +475,98 @@ describe('quotes', () => {
     }
     await open({ memory })
     await userEvent.click(screen.getByText(en.table.columns, { selector: 'summary' }))
-    await userEvent.click(screen.getByRole('checkbox', { name: en.table.volume }))
+    await userEvent.click(await screen.findByRole('checkbox', { name: en.table.volume }))
     const quotes = document.querySelector('[data-hidden]')
     expect(quotes?.getAttribute('data-hidden')).toBe('volume')
     await userEvent.selectOptions(screen.getByLabelText(en.table.group), 'benchmark')
     expect(order()).toEqual(['SPY'])
     expect([kept.get('hidden'), kept.get('group')]).toEqual(['["volume"]', '"benchmark"'])
+  })
+
+  it('has columns to add, by what they are about, sorts by them and finds them again', async () => {
+    const kept = new Map([['columns', '["delta","not_ours"]']])
+    const memory = {
+      read: (key: string) => kept.get(key) ?? null,
+      write: (key: string, value: string) => void kept.set(key, value),
+    }
+    backend.quotes = [
+      quoteOf('SPY', 500, { local_symbol: 'ESH6', greeks: { model: { delta: 0.25 } } }),
+      quoteOf('QQQ', 400, { greeks: { bid: { delta: 0.5 }, ask: { delta: 0.75 } } }),
+      quoteOf('AAPL', 200, { generic: { shortable_shares: 1250 } }),
+    ]
+    await open({ memory })
+    const cell = (symbol: string, column: string) =>
+      document.querySelector(`tr[data-symbol="${symbol}"] [data-column="${column}"]`)?.textContent
+    await waitFor(() => expect(cell('SPY', 'delta')).toBe('0.2500'))
+    expect([cell('QQQ', 'delta'), cell('AAPL', 'delta')]).toEqual(['0.6250', en.none])
+    await userEvent.click(screen.getByText(en.table.columns, { selector: 'summary' }))
+    const contract = await screen.findByRole('group', { name: en.columnGroup.contract })
+    await userEvent.click(within(contract).getByRole('checkbox', { name: en.more.local_symbol }))
+    const ticks = screen.getByRole('group', { name: en.columnGroup.generic })
+    await userEvent.click(within(ticks).getByRole('checkbox', { name: en.more.shortable_shares }))
+    expect([cell('SPY', 'local_symbol'), cell('AAPL', 'shortable_shares')]).toEqual(['ESH6', '1,250'])
+    expect(JSON.parse(kept.get('columns') ?? '')).toEqual(['delta', 'local_symbol', 'shortable_shares'])
+    await userEvent.click(screen.getByRole('button', { name: en.more.delta }))
+    await waitFor(() => expect(order()).toEqual(['QQQ', 'SPY', 'AAPL']))
+  })
+
+  it('marks symbols with something to look at, and says what, and marks the held ones', async () => {
+    backend.status.symbols = {
+      SPY: { state: 'live', why: 'held; benchmark', marks: ['crossed', 'clock'] },
+      QQQ: { state: 'live', marks: [] },
+      AAPL: { state: 'live' },
+    }
+    await open()
+    const mark = (symbol: string) =>
+      document.querySelector(`tr[data-symbol="${symbol}"] td[data-column="quality"]`)?.textContent
+    await waitFor(() => expect(mark('SPY')).toBe(' 2To look at today: crossed, clock'))
+    expect([mark('QQQ'), mark('AAPL')]).toEqual([en.quality.good, ''])
+    expect(document.querySelector('tr[data-symbol="SPY"] th')?.textContent).toContain(en.group.held)
+    expect(screen.getByText('1 of 2 symbols to look at today')).toBeTruthy()
+    await userEvent.click(await screen.findByRole('button', { name: 'SPY: show chart and details' }))
+    const list = screen.getByRole('list', { name: en.quality.title })
+    expect(list.textContent).toContain(en.markHelp.clock)
+    act(() =>
+      backend.setStatus({ symbols: { ...backend.status.symbols, SPY: { state: 'live', marks: [] } } }),
+    )
+    await waitFor(() => expect(mark('SPY')).toBe(en.quality.good))
+  })
+
+  it('shows the report of a day, those with marks first of all', async () => {
+    const odd = {
+      time: '2026-01-05T15:10:02.250000Z',
+      field: 'last',
+      price: 701.5,
+      before: 687.1,
+      after: 687.2,
+    }
+    const symbols = [
+      {
+        symbol: 'SPY',
+        ticks: 481203,
+        coverage: 0.98765,
+        marks: ['outliers', 'blind'],
+        worst_outliers: [odd],
+      },
+      { symbol: 'QQQ', ticks: 5, marks: [] },
+    ]
+    backend.answers.set('GET /quality', ({ query }) =>
+      query.get('day') === '2026-01-04'
+        ? Response.json({ detail: { code: 'past_deleted', message: 'gone' } }, { status: 410 })
+        : Response.json({ start: '', end: '', until: '2026-01-05T21:00:00.250000Z', symbols }),
+    )
+    await open()
+    const panel = screen.getByTestId('quality')
+    expect(backend.called('GET /quality').length).toBe(0)
+    await userEvent.click(within(panel).getByText(en.quality.title))
+    const row = await within(panel).findByRole('row', { name: /SPY/ })
+    expect(row.textContent).toContain('Last 701.5 between 687.1 and 687.2 at 15:10:02')
+    expect(row.textContent).toContain('98.76 %')
+    expect(within(panel).queryByText('QQQ')).toBeNull()
+    await userEvent.click(within(panel).getByLabelText(en.quality.all))
+    expect(within(panel).getByRole('row', { name: /QQQ/ }).textContent).toContain(en.quality.good)
+    fireEvent.change(within(panel).getByLabelText(en.quality.day), { target: { value: '2026-01-04' } })
+    await within(panel).findByRole('alert')
   })
 
   it('sets, shows and removes price alerts, and says the backend’s refusal', async () => {

@@ -5,6 +5,7 @@ import userEvent from '@testing-library/user-event'
 import { beforeEach, describe, expect, it, vi } from 'vitest'
 import { languages, StreamCard, type StreamCardProps } from '../../src/card'
 import { csvOf } from '../../src/card/csv'
+import { extrasOf } from '../../src/card/extraColumns'
 import { FakeBackend, quoteOf, statusOf } from './backend'
 
 const { en } = languages
@@ -167,13 +168,16 @@ describe('the file of what is shown', () => {
       bid: 500.09,
       timestamp: '2026-03-04T09:59:59Z',
       exchange: 'A,"B"',
+      local_symbol: 'ESH6',
+      greeks: { model: { delta: 0.25 } },
     })
     const text = csvOf(
       [
-        { symbol: 'SPY', quote: good, state: 'live', groups: [] },
-        { symbol: 'QQQ', quote: quoteOf('QQQ', 400, { stale: true }), state: 'stale', groups: [] },
-        { symbol: 'NEW', quote: undefined, state: 'pending', groups: [] },
+        { symbol: 'SPY', quote: good, state: 'live', groups: [], marks: ['crossed', 'stuck'] },
+        { symbol: 'QQQ', quote: quoteOf('QQQ', 400, { stale: true }), state: 'stale', groups: [], marks: [] },
+        { symbol: 'NEW', quote: undefined, state: 'pending', groups: [], marks: undefined },
       ],
+      extrasOf(['delta', 'local_symbol', 'close']),
       (symbol) => (symbol === 'SPY' ? now + 5_000 : 0),
       now,
     )
@@ -182,10 +186,11 @@ describe('the file of what is shown', () => {
       'symbol,state,usable,change,change_percent,source,market_data_type,last',
     )
     expect(lines[0]).toBe(
-      'SPY,live,yes,0.1,0.02,ib_stream,realtime,500.1,500.09,300,500.11,200,,,,500,1000,,"A,""B""",2026-03-04T09:59:59Z,2026-03-04T10:00:05.000Z',
+      'SPY,live,yes,0.1,0.02,ib_stream,realtime,500.1,500.09,300,500.11,200,,,,500,1000,,"A,""B""",2026-03-04T09:59:59Z,2026-03-04T10:00:05.000Z,crossed stuck,ESH6,0.25',
     )
-    expect(lines[1]).toMatch(/^QQQ,stale,no,300,300,/)
-    expect(lines[2]).toBe(`NEW,pending,no${','.repeat(18)}`)
+    expect(header).toMatch(/,good_until,marks,local_symbol,delta$/) // close stands in it anyway
+    expect(lines[1]).toMatch(/^QQQ,stale,no,300,300,.*,none,,$/)
+    expect(lines[2]).toBe(`NEW,pending,no${','.repeat(21)}`)
     expect(lines[3]).toBe('')
   })
 
