@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Generic, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -38,21 +38,24 @@ GONE: Final = ("supervisor_unreachable", "planner_unreachable")
 BEATS: Final = 3  # heartbeats of the sink after which a current value that did not come will not: a second
 
 
-class BusFeed:
-    """Topic `quote.*` of the sink. A new subscriber gets the current values at once."""
+class BusFeed(Generic[T]):
+    """Topics of the sink, or all that begin with `prefix`. A new subscriber gets the current values at once."""
 
-    def __init__(self, context: "zmq.Context[Any]", settings: Settings, symbols: Iterable[str]) -> None:
-        topics = [quote_topic(symbol) for symbol in symbols] or [QUOTE_PREFIX]
-        self._exact = frozenset(topics) if QUOTE_PREFIX not in topics else None  # a topic is a prefix on the wire
-        self._subscriber = Subscriber(context, settings, [events_endpoint("sink")], topics)
+    def __init__(
+        self, context: "zmq.Context[Any]", settings: Settings, topics: list[str], prefix: str,
+        decode: Callable[[bytes], T],
+    ) -> None:  # fmt: skip
+        self._exact = frozenset(topics)  # a topic is a prefix on the wire
+        self._decode = decode
+        self._subscriber = Subscriber(context, settings, [events_endpoint("sink")], topics or [prefix])
 
-    def poll(self, seconds: float) -> list[Quote]:
+    def poll(self, seconds: float) -> list[T]:
         self._subscriber.socket.poll(int(seconds * 1000))
         found = []
         for topic, payload in self._subscriber.drain():
-            if self._exact is None or topic in self._exact:
+            if not self._exact or topic in self._exact:
                 try:
-                    found.append(decode_quote(payload))
+                    found.append(self._decode(payload))
                 except msgspec.MsgspecError:
                     self._subscriber.malformed += 1
         return found
@@ -98,32 +101,6 @@ class HeldQuotes:
                 except msgspec.MsgspecError:
                     raise Unreachable("what answers is no sink of this version", "unreachable") from None
                 self._latest[quote.symbol] = quote
-
-    def close(self) -> None:
-        self._subscriber.close()
-
-
-class CandleBusFeed:
-    """Topics `candle.{interval}.{SYMBOL}` of the sink. A new subscriber gets the newest candles."""
-
-    def __init__(
-        self, context: "zmq.Context[Any]", settings: Settings, symbols: Iterable[str], interval: Interval
-    ) -> None:
-        topics = [candle_topic(interval, symbol) for symbol in symbols]
-        self._exact = frozenset(topics)  # a topic is a prefix on the wire
-        everything = [candle_topic(interval, "")]
-        self._subscriber = Subscriber(context, settings, [events_endpoint("sink")], topics or everything)
-
-    def poll(self, seconds: float) -> list[Candle]:
-        self._subscriber.socket.poll(int(seconds * 1000))
-        found = []
-        for topic, payload in self._subscriber.drain():
-            if not self._exact or topic in self._exact:
-                try:
-                    found.append(decode_candle(payload))
-                except msgspec.MsgspecError:
-                    self._subscriber.malformed += 1
-        return found
 
     def close(self) -> None:
         self._subscriber.close()
@@ -186,14 +163,16 @@ class BusTransport:
                 raise Unreachable(error.message, "unreachable") from None
             raise CommandRefused(error.message, error.code) from None
 
-    def follow(self, symbols: Iterable[str]) -> BusFeed:
-        return BusFeed(self.context, self.settings, symbols)
+    def follow(self, symbols: Iterable[str]) -> BusFeed[Quote]:
+        topics = [quote_topic(symbol) for symbol in symbols]
+        return BusFeed(self.context, self.settings, topics, QUOTE_PREFIX, decode_quote)
 
     def past_candles(self, symbol: str, interval: Interval, begin: int, end: int) -> Iterator[Candle]:
         raise IbstreamError("candles of the past need a data root or HTTP: the bus has live ones", "invalid_request")
 
-    def follow_candles(self, symbols: Iterable[str], interval: Interval) -> CandleBusFeed:
-        return CandleBusFeed(self.context, self.settings, symbols, interval)
+    def follow_candles(self, symbols: Iterable[str], interval: Interval) -> BusFeed[Candle]:
+        topics = [candle_topic(interval, symbol) for symbol in symbols]
+        return BusFeed(self.context, self.settings, topics, candle_topic(interval, ""), decode_candle)
 
     def close(self) -> None:
         if self._quotes is not None:
@@ -210,20 +189,22 @@ class FileTransport(BusTransport):
         self._begin(kept | {"IBSTREAM_DATA_ROOT": str(root)}, timeout)
 
     def quote(self, symbol: str) -> Quote | None:
-        path = self.settings.stream_dir / f"{symbol}.json"
-        try:
-            return _quote_file(path.read_bytes())
-        except FileNotFoundError:
-            return None
-        except (OSError, msgspec.MsgspecError) as error:
-            raise Unreachable(f"{path} cannot be read: {error}", "unreachable") from None
+        return self._read(f"{symbol}.json", _quote_file)
 
     def status(self) -> Status:
-        path = self.settings.stream_dir / "_status.json"
+        status = self._read("_status.json", _status_file)
+        if status is None:
+            path = self.settings.stream_dir / "_status.json"
+            raise Unreachable(f"there is no {path}: ibstream never ran on this data root", "unreachable")
+        return status
+
+    def _read(self, name: str, decode: Callable[[bytes], T]) -> T | None:
+        """What a file of the stream's folder holds; None where there is none."""
+        path = self.settings.stream_dir / name
         try:
-            return _status_file(path.read_bytes())
+            return decode(path.read_bytes())
         except FileNotFoundError:
-            raise Unreachable(f"there is no {path}: ibstream never ran on this data root", "unreachable") from None
+            return None
         except (OSError, msgspec.MsgspecError) as error:
             raise Unreachable(f"{path} cannot be read: {error}", "unreachable") from None
 

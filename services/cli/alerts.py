@@ -1,6 +1,6 @@
 """`ibstream alerts`: price alerts, set with the supervisor, and what would have come of them in the past."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -10,8 +10,10 @@ from services.cli.options import FromOption, ToOption
 from services.cli.table import Table
 
 if TYPE_CHECKING:
-    from messages.control import AlertsReply, AnyMessage
+    from messages.control import AnyMessage
     from messages.events import AlertFired
+
+T = TypeVar("T")
 
 JsonOption = Annotated[bool, typer.Option("--json", help="As JSON, with the fields of the HTTP endpoints.")]
 PauseOption = Annotated[float, typer.Option(help="Seconds: least time between two alerts for one symbol.")]
@@ -39,9 +41,9 @@ def show(context: typer.Context, json: JsonOption = False) -> None:
     """
     if context.invoked_subcommand is not None:
         return
-    from messages.control import ListAlerts
+    from messages.control import AlertsReply, ListAlerts
 
-    reply = _reply(_ask(ListAlerts()))
+    reply = _ask(ListAlerts(), AlertsReply)
     if json:
         tools.print_json({"alerts": reply.alerts, "recent": reply.recent})
         return
@@ -78,9 +80,7 @@ def add(
     """
     from messages.control import Accepted, AddAlert
 
-    reply = _ask(AddAlert(rule=rule, pause=pause, note=note))
-    if not isinstance(reply, Accepted):
-        raise IbStreamError("invalid_request", f"the supervisor answered {type(reply).__name__}")
+    reply = _ask(AddAlert(rule=rule, pause=pause, note=note), Accepted)
     if json:
         tools.print_json({"id": reply.seq})
     else:
@@ -92,9 +92,9 @@ def remove(
     json: JsonOption = False,
 ) -> None:
     """Remove an alert. Fails with alert_not_found (exit 19)."""
-    from messages.control import RemoveAlert
+    from messages.control import Accepted, RemoveAlert
 
-    _ask(RemoveAlert(id=number))
+    _ask(RemoveAlert(id=number), Accepted)
     if json:
         tools.print_json({"id": number})
     else:
@@ -148,15 +148,7 @@ def _as_notice(event: "AlertFired") -> object:
     return plain | {"time": iso(plain.pop("at"))}
 
 
-def _ask(command: "AnyMessage") -> "AnyMessage":
+def _ask(command: "AnyMessage", answer: "type[T]") -> "T":
     from messages.topics import SUPERVISOR_CONTROL
 
-    return tools.ask(tools.settings(), SUPERVISOR_CONTROL, command)
-
-
-def _reply(reply: "AnyMessage") -> "AlertsReply":
-    from messages.control import AlertsReply
-
-    if not isinstance(reply, AlertsReply):
-        raise IbStreamError("invalid_request", f"the supervisor answered {type(reply).__name__}")
-    return reply
+    return tools.ask(tools.settings(), SUPERVISOR_CONTROL, command, answer)

@@ -3,7 +3,7 @@
 Imports nothing heavy at the top: every command pays for it.
 """
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from messages.errors import IbStreamError
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from messages.control import AnyMessage, Start
     from messages.views import Status
     from services.base.settings import Settings
+
+T = TypeVar("T")
 
 WORD_STYLE: Final = {
     "connected": "bold green",
@@ -58,17 +60,22 @@ def console() -> "Console":
     return Console(soft_wrap=True, highlight=False)  # the terminal wraps what is long; nothing is cut
 
 
-def ask(where: "Settings", endpoint: str, message: "AnyMessage", timeout: float = 5.0) -> "AnyMessage":
+def ask(where: "Settings", endpoint: str, message: "AnyMessage", answer: "type[T]", timeout: float = 5.0) -> "T":
     """Send a command and wait for the answer. A local service that does not run is not waited for.
 
-    Raises IbStreamError: what a `Failed` says, `supervisor_unreachable` or `planner_unreachable`.
+    Raises IbStreamError: what a `Failed` says, `supervisor_unreachable` or `planner_unreachable`; `invalid_request`
+    where something else than an `answer` comes.
     """
     from services.runtime.bus import is_listening, request, unreachable
 
     local = endpoint.partition(".")[0] not in where.peers
     if local and not is_listening(where.run_path / endpoint):
         raise unreachable(where, endpoint)
-    return request(where, endpoint, message, timeout=timeout)
+    reply = request(where, endpoint, message, timeout=timeout)
+    if not isinstance(reply, answer):
+        service = endpoint.partition(".")[0]
+        raise IbStreamError("invalid_request", f"the {service} answered {type(reply).__name__}")
+    return reply
 
 
 def get_status(where: "Settings") -> "Status":
@@ -76,10 +83,7 @@ def get_status(where: "Settings") -> "Status":
     from messages.control import GetStatus, StatusReply
     from messages.topics import SUPERVISOR_CONTROL
 
-    reply = ask(where, SUPERVISOR_CONTROL, GetStatus())
-    if not isinstance(reply, StatusReply):
-        raise IbStreamError("invalid_request", f"the supervisor answered {type(reply).__name__} to get_status")
-    return reply.status
+    return ask(where, SUPERVISOR_CONTROL, GetStatus(), StatusReply).status
 
 
 def print_json(value: object) -> None:

@@ -73,10 +73,8 @@ def _compute(
     from messages.topics import PLANNER_CONTROL
 
     wanted = tools.start_request(project, snapshot, symbols, max_symbols)
-    reply = tools.ask(where, PLANNER_CONTROL, ComputePlan(request=wanted), timeout=where.database_timeout + 5)
-    if not isinstance(reply, PlanReply):
-        raise IbStreamError("invalid_request", f"the planner answered {type(reply).__name__} to compute_plan")
-    return reply.plan
+    patience = where.database_timeout + 5
+    return tools.ask(where, PLANNER_CONTROL, ComputePlan(request=wanted), PlanReply, patience).plan
 
 
 def _last(where: "Settings") -> "Plan":
@@ -96,14 +94,14 @@ def _refreshed(where: "Settings") -> "Plan":
     """Ask for a refresh and wait for the plan that answers it."""
     import time
 
-    from messages.control import RefreshPlan
+    from messages.control import Accepted, RefreshPlan
     from messages.topics import SUPERVISOR_CONTROL
     from services.runtime.bus import unreachable
 
     before = _last(where)
     if not before.started:
         raise IbStreamError("invalid_request", "the stream is stopped, so there is nothing to refresh")
-    tools.ask(where, SUPERVISOR_CONTROL, RefreshPlan())
+    tools.ask(where, SUPERVISOR_CONTROL, RefreshPlan(), Accepted)
     deadline = time.monotonic() + where.database_timeout + 5
     while time.monotonic() < deadline:
         found = _last(where)

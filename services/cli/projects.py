@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from messages.errors import IbStreamError
 from services.cli import output as tools
 from services.cli.table import Table
 
@@ -37,19 +36,17 @@ def projects(
 
     where = tools.settings()
     question = ListProjects() if project is None else ListSnapshots(project_id=project)
-    reply = tools.ask(where, PLANNER_CONTROL, question, timeout=where.database_timeout + 5)
-    match reply:
-        case ProjectsReply() if json:
-            tools.print_json({"projects": reply.projects, "more": reply.more})
-        case SnapshotsReply() if json:
-            tools.print_json({"snapshots": reply.snapshots, "more": reply.more})
-        case ProjectsReply():
-            _show_projects(reply.projects)
-        case SnapshotsReply():
-            _show_snapshots(reply.snapshots)
-        case _:
-            raise IbStreamError("invalid_request", f"the planner answered {type(reply).__name__}")
-    if not json and isinstance(reply, ProjectsReply | SnapshotsReply) and reply.more:
+    expected: type[ProjectsReply | SnapshotsReply] = ProjectsReply if project is None else SnapshotsReply
+    reply = tools.ask(where, PLANNER_CONTROL, question, expected, where.database_timeout + 5)
+    if json:
+        listed = {"projects": reply.projects} if isinstance(reply, ProjectsReply) else {"snapshots": reply.snapshots}
+        tools.print_json({**listed, "more": reply.more})
+        return
+    if isinstance(reply, ProjectsReply):
+        _show_projects(reply.projects)
+    else:
+        _show_snapshots(reply.snapshots)
+    if reply.more:
         typer.echo("there are older ones, which are not listed", err=True)
 
 

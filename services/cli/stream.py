@@ -9,7 +9,7 @@ from services.cli import output as tools
 from services.cli.table import Table
 
 if TYPE_CHECKING:
-    from messages.control import AnyMessage
+    from messages.control import Accepted
 
 ProjectOption = Annotated[int | None, typer.Option(help="Project whose symbols to stream.", show_default=False)]
 SnapshotOption = Annotated[
@@ -67,13 +67,14 @@ def start(
     Fails with ib_stream_lock_busy (exit 3) when the stream is started already, and with a code of its own for
     an unknown project, snapshot or symbol: the stream then stays as it was.
     """
+    from messages.control import Accepted
     from messages.topics import SUPERVISOR_CONTROL
 
     where = tools.settings()
     wanted = tools.start_request(
         project, decision_snapshot, symbols, max_symbols, market_data_type, refresh_interval, generic_ticks
     )
-    reply = tools.ask(where, SUPERVISOR_CONTROL, wanted, timeout=where.database_timeout + 10)
+    reply = tools.ask(where, SUPERVISOR_CONTROL, wanted, Accepted, timeout=where.database_timeout + 10)
     if json:
         _print_accepted(reply)
     else:
@@ -88,19 +89,15 @@ def stop(json: JsonOption = False) -> None:
     from messages.control import Accepted, Stop
     from messages.topics import SUPERVISOR_CONTROL
 
-    reply = tools.ask(tools.settings(), SUPERVISOR_CONTROL, Stop())
+    reply = tools.ask(tools.settings(), SUPERVISOR_CONTROL, Stop(), Accepted)
     if json:
         _print_accepted(reply)
     else:
-        typer.echo("stopped" if isinstance(reply, Accepted) and reply.changed else "it was stopped already")
+        typer.echo("stopped" if reply.changed else "it was stopped already")
 
 
-def _print_accepted(reply: "AnyMessage") -> None:
-    """The answer as the HTTP API gives it. Raises IbStreamError `invalid_request` for any other."""
-    from messages.control import Accepted
-
-    if not isinstance(reply, Accepted):
-        raise IbStreamError("invalid_request", f"the supervisor answered {type(reply).__name__}")
+def _print_accepted(reply: "Accepted") -> None:
+    """The answer as the HTTP API gives it."""
     tools.print_json({"accepted": True, "changed": reply.changed, "seq": reply.seq})
 
 
