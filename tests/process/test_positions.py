@@ -75,3 +75,35 @@ def test_what_is_held_comes_first_from_the_account_to_plan_file_and_alert(
         for path in (p.settings.journal_dir / stream).glob("*.sqlite*"):
             assert SIMULATED_ACCOUNT.encode() not in path.read_bytes()
     assert not [name for name in p.services if name != "simulator" and SIMULATED_ACCOUNT in p.log(name)]
+
+
+def test_positions_that_are_refused_stay_as_they_were_and_the_status_says_as_of_when(
+    pipeline: Callable[..., Pipeline], tmp_path: Path
+) -> None:
+    p = pipeline(start=False, positions="mark", ib_backoff_max=1)
+    control = tmp_path / "control"
+    p.arguments["simulator"] += ["--control", str(control)]
+
+    def held() -> set[str]:
+        status = p.status()
+        return {name for name, symbol in status.symbols.items() if symbol.held is True} if status else set()
+
+    def said(words: str) -> bool:
+        status = p.status()
+        return status is not None and any(words in warning for warning in status.warnings)
+
+    with p:
+        p.await_status("connected")
+        with Controller(control) as simulator:
+            assert simulator(do="hold", symbol="QQQ,NVDA")["ok"]
+            eventually(lambda: "QQQ" in held())
+            shown = held()
+            assert simulator(do="refuse_positions", code=10999, message="not for you")["ok"]
+            assert simulator(do="drop")["ok"]
+            eventually(lambda: said("IB refuses to tell what the accounts hold (10999: not for you)"))
+            assert said("positions are as of 20") and held() == shown
+            p.restart("gateway")
+            p.restart("planner")
+            eventually(lambda: said("(10999: not for you)"))
+            assert held() == shown
+            p.await_status("connected")

@@ -60,6 +60,17 @@ def _time(at: float) -> int:
     return NOW + int(at * SECOND)
 
 
+def test_the_list_of_what_is_held_follows_the_plan() -> None:
+    tape = Tape()
+    tape.link(10, "SPY", "stale", "farm_down")
+    tape.link(10, "QQQ", "stale", "farm_down")
+    plan = blocks.plan("SPY", "QQQ", seq=2, time=_time(20))
+    marked = [msgspec.structs.replace(plan.symbols[0], reason="held; benchmark"), plan.symbols[1]]
+    tape._add(PLAN, msgspec.structs.replace(plan, symbols=marked))
+    assert {event.symbol for event in tape.play("@held stale for 30s", until=120)} == {"SPY"}
+    assert {event.symbol for event in tape.play("@benchmark stale for 30s", until=120)} == {"SPY"}
+
+
 def came(found: list[AlertFired]) -> list[tuple[float, str]]:
     return [((event.at - NOW) / SECOND, event.symbol) for event in found]
 

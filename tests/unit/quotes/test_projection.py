@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from messages import fields
 from messages.codec import encode
-from messages.events import Plan, ServiceChanged, StreamStarted, StreamStopped, SymbolChanged
+from messages.events import CutSymbol, Plan, ServiceChanged, StreamStarted, StreamStopped, SymbolChanged
 from messages.topics import CONTROL, LINK, PLAN, SHARDED, STREAMS, TICKS, sharded
 from messages.topics import streams as names_of
 from messages.views import Quote
@@ -51,6 +51,23 @@ def test_a_planned_live_symbol_shows_its_price():
     quote = streaming().quote("SPY")
     assert (quote.last, quote.last_size, quote.stale, quote.reason) == (500.0, 100.0, False, None)
     assert quote.timestamp == "2026-01-05T14:30:00.000000Z"
+
+
+def test_a_symbol_that_is_held_is_marked_and_that_is_kept():
+    projection = streaming()
+    assert projection.quote("SPY").held is None
+    plan = blocks.plan("SPY", "QQQ", seq=2)
+    projection.changed.clear()
+    projection.apply(PLAN, replace(plan, symbols=[replace(one, held=one.symbol == "SPY") for one in plan.symbols]))
+    assert projection.changed == {"SPY"}
+    assert projection.quote("SPY").held is True
+    kept, _ = Projection.load(projection.dump({}))
+    assert kept.quote("SPY") == projection.quote("SPY")
+    projection.apply(PLAN, blocks.plan("SPY", "QQQ", seq=3))
+    assert projection.quote("SPY").held is None
+    cut = CutSymbol("SPY", "over max_symbols 1", 1, replace(plan.symbols[0], held=True))
+    projection.apply(PLAN, blocks.plan("QQQ", seq=4, cut=[cut]))
+    assert projection.quote("SPY").held is True
 
 
 def test_a_planned_symbol_without_a_price_has_no_quote():

@@ -443,6 +443,35 @@ def test_unknown_symbols_and_farms_are_named() -> None:
         director.do(parse_step({"do": "farm_down", "farm": "nofarm"}))
 
 
+@pytest.mark.parametrize("version", [100, 176, 207, HIGHEST])
+def test_what_the_account_holds_can_be_made_so_and_refused(version: int) -> None:
+    stage = Stage(version)
+    stage.client.reqPositions()
+    stage.turn()
+    assert stage.calls("position") == [] and len(stage.calls("positionEnd")) == 1
+    stage.take()
+    stage.play("hold", symbol="SPY", quantity=-7)
+    stage.play("hold", symbol="ESZ6")
+    told = [(call[2].symbol, call[2].exchange, int(call[3])) for call in stage.calls("position")]
+    assert told == [("SPY", "ARCA", -7), ("ES", "", 100)]  # of futures IB names no exchange
+    stage.take()
+    stage.play("hold", symbol="SPY,ESZ6", quantity=0)
+    assert {int(call[3]) for call in stage.calls("position")} == {0}
+    stage.play("refuse_positions", code=10999, message="not allowed")
+    stage.take()
+    stage.client.reqPositions()
+    stage.turn()
+    assert stage.codes() == [10999] and stage.calls("positionEnd") == []
+    stage.play("refuse_positions", silent=True, lasts=1)
+    stage.take()
+    stage.client.reqPositions()
+    assert stage.codes() == [] and stage.calls("positionEnd") == []
+    stage.turn(2)
+    stage.client.reqPositions()
+    stage.turn()
+    assert len(stage.calls("positionEnd")) == 1
+
+
 @pytest.mark.parametrize("name", STEPS)
 def test_every_step_is_documented_in_its_own_words(name: str) -> None:
     said = " ".join((STEPS[name].__doc__ or "").split())
