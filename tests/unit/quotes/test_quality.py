@@ -156,8 +156,8 @@ def test_the_clock_is_off_when_receipt_is_far_from_the_exchanges_time() -> None:
     [(400.0, 100.3, "4:1"), (10.0, 99.5, "1:10"), (150.0, 100.0, "3:2"), (100.0, 93.0, None), (100.0, 60.0, None)],
 )
 def test_a_jump_as_in_a_split_is_suspected(before: float, first: float, ratio: str | None) -> None:
-    assert judged(first, first, before=Usual((), before)).split == ratio
-    assert judged([("SPY", CLOSE, before)], first).split == ratio
+    for row in (judged(first, first, before=Usual((), before)), judged([("SPY", CLOSE, before)], first)):
+        assert (row.split, "split" in row.marks) == (ratio, ratio is not None)
 
 
 def world() -> dict[str, list[Block]]:
