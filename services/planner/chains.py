@@ -18,6 +18,7 @@ from services.base.symbols import Contract, occ_symbol, parse
 from services.planner.config import ProjectConfig
 from services.planner.core import OPTIONS, Answer, Candidate, Sources, derive
 
+UNDERLYINGS: Final = ("STK", "IND", "FUT")
 MOST_STRIKES: Final = 100
 MOST_EXPIRIES: Final = 50
 EXPECTED: Final = "expected such as `5 strikes, 3 expiries` or `7 strikes, 2 expiries, calls`"
@@ -29,12 +30,19 @@ _RIGHTS: Final = {"calls": "C", "puts": "P"}
 def parse_chain(underlying: str, text: str) -> PlannedChain:
     """`5 strikes around the price, next 3 expiries[, calls | puts][, generic ticks 100,101]`. Raises IbStreamError
     `invalid_request`."""
+    under = parse(underlying)
+    if under.sec_type not in UNDERLYINGS:
+        why = f"{under.sec_type} has no chain that is served; expected a stock, an index or a future"
+        raise IbStreamError("invalid_request", f"options of {underlying}: {why}")
+    if under.sec_type == "FUT" and under.local_symbol:
+        why = "a future with a chain is named by its month, as ES:CME:USD:FUT:202612, or front or second"
+        raise IbStreamError("invalid_request", f"options of {underlying}: {why}")
     words, _, ticks = text.lower().partition("generic ticks")
     strikes, expiries = _STRIKES.search(words), _EXPIRIES.search(words)
     if strikes is None or expiries is None:
         raise IbStreamError("invalid_request", f"options of {underlying}: {text[:60]!r}; {EXPECTED}")
     chain = PlannedChain(
-        parse(underlying).name,
+        under.name,
         int(strikes[1]),
         int(expiries[1]),
         "".join(right for word, right in _RIGHTS.items() if re.search(rf"\b{word}\b", words)) or "CP",
@@ -95,7 +103,7 @@ def with_chains(
 def is_option(name: str) -> bool:
     """Whether a planned symbol's name is an option's."""
     try:
-        return parse(name).sec_type == "OPT"
+        return parse(name).sec_type in ("OPT", "FOP")
     except IbStreamError:
         return False
 
@@ -135,7 +143,9 @@ def _expiries(classes: Sequence[OptionClass], today: str) -> list[tuple[str, Opt
 def _contract(
     underlying: Contract, exchange: str, trading_class: str, expiry: str, strike: float, right: str
 ) -> Contract:
-    if (exchange, underlying.currency) == ("SMART", "USD"):
+    on_future = underlying.sec_type == "FUT"
+    if (exchange, underlying.currency) == ("SMART", "USD") and not on_future:
         return parse(occ_symbol(trading_class, expiry, strike, right))
     base = underlying.ib_symbol.replace(" ", ".")
-    return parse(f"{base}:{exchange}:{underlying.currency}:OPT:{expiry}:{strike:.5f}:{right}:{trading_class}")
+    kind = "FOP" if on_future else "OPT"
+    return parse(f"{base}:{exchange}:{underlying.currency}:{kind}:{expiry}:{strike:.5f}:{right}:{trading_class}")

@@ -9,10 +9,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from messages.control import RefreshPlan
 from messages.events import OptionsCentred, OptionsListed, TickBlock
 from messages.ticks import Tick, ticks
 from messages.topics import TICKS
-from services.simulator.market.derived import expirations
+from services.simulator.market.contracts import Instrument
+from services.simulator.market.derived import expirations, monthly, option_series, weekly
 from services.simulator.market.listed import usual
 from tests.process.pipeline import Pipeline
 from tests.process.user_database import UserDatabase
@@ -173,6 +175,53 @@ def test_a_chain_follows_its_underlying_inside_the_line_budget(planned: Callable
     (listed,) = [event for event in running.link_events() if isinstance(event, OptionsListed)]
     centres = [event.strike for event in running.link_events() if isinstance(event, OptionsCentred)]
     assert listed.symbol == "AAPL" and abs(centres[-1] - underlying) < 8
+
+
+def days_of(under: Instrument) -> list[str]:
+    """The next three expiries of options on a future."""
+    return sorted(weekly(under, TODAY) + monthly(under, TODAY))[:3]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_chain_on_a_future_rolls_with_it(pipeline: Callable[..., Pipeline], tmp_path: Path, version: int) -> None:
+    line = "ES:CME:USD:FUT:front"
+    chains = {line: "3 strikes around the price, next 3 expiries", "EUR:IDEALPRO:USD:CASH": "1 strike, 1 expiry"}
+    config: dict[str, Any] = {"symbols": "QQQ", "options": chains, "contracts": {line: {"roll_days": 0}}}
+    user = UserDatabase("sqlite", None, tmp_path)
+    user.project()
+    user.config(config)
+    months = [one for one in usual(TODAY) if one.symbol == "ES"]
+    count = 6 * len(days_of(months[0]))
+    built = pipeline(start=False, database_url=user.url, project_id=1, max_symbols=count)
+    built.arguments["simulator"] += ["--server-version", str(version)]
+    running = built.__enter__()
+
+    def options(under: Instrument) -> dict[str, Any]:
+        """Those in the plan, once they are all that are to be on this future and no others."""
+        status = running.status()
+        found = {name: one for name, one in status.symbols.items() if "_FOP_" in name} if status is not None else {}
+        days = days_of(under)
+        whole = {name.split("_")[4] for name in found} == set(days) and len(found) == 6 * len(days)
+        return found if whole else {}
+
+    found = eventually(lambda: options(months[0]), 60.0)
+    assert sum(one.streaming for one in found.values()) == count - 2  # two lines are of what is named
+    assert all(one.why == "options of ES_CME_USD_FUT_FRONT" for one in found.values() if one.streaming)
+    name = min(name for name in found if found[name].streaming)
+    model = field(running, name, "greeks", "model")
+    assert abs(model["underlying"] - field(running, "ES_CME_USD_FUT_FRONT", "last")) < 100
+    assert (field(running, name, "multiplier"), "bid" in (running.quote(name) or {})) == (50, True)
+    listed = [event for event in running.link_events() if isinstance(event, OptionsListed)]
+    series = [one.trading_class for one in option_series(months[0], TODAY)]
+    assert [one.trading_class for one in listed[-1].classes] == series and listed[-1].exchange == "CME"
+    status = running.status()
+    assert status is not None and "CASH has no chain that is served" in status.warnings[0]
+
+    days = (datetime.strptime(months[0].expiry, "%Y%m%d").date() - TODAY).days + 1
+    user.config(config | {"contracts": {line: {"roll_days": days}}}, "2026-01-06 09:00:00")
+    running.ask(RefreshPlan())
+    eventually(lambda: options(months[1]), 60.0)
+    running.await_status("connected")
 
 
 # --- tick by tick and bars of five seconds ---

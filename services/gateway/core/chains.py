@@ -2,7 +2,7 @@
 
 Called by the core. It says both on the stream `link`; which options are planned follows from them in the planner. So
 that options are not subscribed and cancelled in turn, the strike in the middle moves only when the price is clearly
-nearer to another one.
+nearer to another one. Of a future that rolls the options of the new month are asked for.
 """
 
 from bisect import bisect_left
@@ -28,7 +28,7 @@ class Chains:
         self.context = context
         self.requests = requests
         self.underlyings: frozenset[str] = frozenset()
-        self._asked_at: dict[str, int] = {}
+        self._asked_at: dict[str, tuple[int, int]] = {}  # when, and of which contract
         self._looked_at: dict[str, int] = {}
         self._answers: dict[int, list[OptionParamsSeen]] = {}
 
@@ -45,11 +45,13 @@ class Chains:
     def check(self, symbol: Symbol) -> int:
         """Ask what is listed, once its contract is known and now and then, and look at its price. Returns when to do so
         again."""
-        if symbol.name not in self.underlyings or not symbol.contract.con_id:
+        con_id = symbol.contract.con_id
+        if symbol.name not in self.underlyings or not con_id:
             return NEVER
         now = self.context.now
-        if now >= self._asked_at.get(symbol.name, -ASK_AGAIN) + ASK_AGAIN:
-            self._asked_at[symbol.name] = now
+        asked_at, asked_of = self._asked_at.get(symbol.name, (-ASK_AGAIN, con_id))
+        if asked_of != con_id or now >= asked_at + ASK_AGAIN:
+            self._asked_at[symbol.name] = now, con_id
             self.requests.cancel(symbol.requests.options)
             self.requests.options(symbol)
         if now >= self._looked_at.get(symbol.name, 0) + LOOK_AGAIN:
@@ -64,12 +66,15 @@ class Chains:
             self._answers.setdefault(event.req_id, []).append(event)
 
     def ended(self, request: Request, symbol: Symbol) -> None:
-        """All exchanges are told: those of SMART are taken, or of the exchange that lists the most."""
+        """All exchanges are told: those of SMART are taken, or of the underlying's own, or of the one that lists the
+        most."""
         self.requests.finish(request)
         answers = self._answers.pop(request.req_id, [])
         if not answers:
             return
-        exchange = SMART if any(one.exchange == SMART for one in answers) else _widest(answers)
+        told = {one.exchange for one in answers}
+        own = next((one for one in (SMART, symbol.planned.exchange) if one in told), None)
+        exchange = own or _widest(answers)
         listed = OptionsListed(
             symbol=symbol.name,
             exchange=exchange,
@@ -92,7 +97,7 @@ class Chains:
         price = price_of(values)
         if name not in self.underlyings or listed is None or price is None:
             return
-        price /= contract.price_magnifier if contract is not None else 1
+        price = in_strikes(listed, price, contract.price_magnifier if contract is not None else 1)
         centre = nearest(listed, price, memory.centres.get(name))
         if centre and centre != memory.centres.get(name):
             self.context.emit(OptionsCentred(symbol=name, strike=centre))
@@ -114,6 +119,14 @@ def nearest(listed: OptionsListed, price: float, before: float | None) -> float:
     if not neighbour:
         return before
     return best if abs(price - before) > CLEARLY * abs(neighbour[0] - before) else before
+
+
+def in_strikes(listed: OptionsListed, price: float, magnifier: int) -> float:
+    """The price as strikes are written. Where IB quotes the underlying in cents, nothing tells whether its strikes are
+    in cents too: they are, where only so the price lies among them."""
+    strikes = [strike for one in listed.classes for strike in one.strikes]
+    among = [one for one in (price / magnifier, price) if strikes and min(strikes) <= one <= max(strikes)]
+    return among[0] if among else price / magnifier
 
 
 def price_of(values: dict[int, float]) -> float | None:

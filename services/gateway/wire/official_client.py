@@ -210,7 +210,8 @@ class OfficialClient(EWrapper):  # type: ignore[misc]
         self._client.cancelRealTimeBars(req_id)
 
     def option_params(self, req_id: int, planned: PlannedSymbol, con_id: int) -> None:
-        self._client.reqSecDefOptParams(req_id, planned.ib_symbol or planned.symbol, "", planned.sec_type, con_id)
+        where = planned.exchange if planned.sec_type == "FUT" else ""  # futFopExchange: else options of all exchanges
+        self._client.reqSecDefOptParams(req_id, planned.ib_symbol or planned.symbol, where, planned.sec_type, con_id)
 
     def history(self, ask: History) -> None:
         until = f"{datetime.fromtimestamp(ask.end // SECOND, UTC):%Y%m%d-%H:%M:%S}" if ask.end else ""

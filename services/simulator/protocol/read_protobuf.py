@@ -98,7 +98,7 @@ READERS: dict[int, Callable[[bytes], Any]] = {
     69: Reader(ib.UpdateDisplayGroupRequest, lambda m: asked.DisplayGroupContract(m.reqId, m.contractInfo)),
     71: Reader(ib.StartApiRequest, lambda m: asked.StartApi(m.clientId)),
     78: Reader(ib.SecDefOptParamsRequest, lambda m: asked.OptionParams(
-        m.reqId, m.underlyingSymbol, m.underlyingSecType)),
+        m.reqId, m.underlyingSymbol, m.futFopExchange, m.underlyingSecType, m.underlyingConId)),
     81: Reader(ib.MatchingSymbolsRequest, lambda m: asked.MatchingSymbols(m.reqId, m.pattern)),
     84: Reader(ib.NewsArticleRequest, lambda m: asked.NewsArticle(m.reqId, m.providerCode, m.articleId)),
     86: Reader(ib.HistoricalNewsRequest, lambda m: asked.HistoricalNews(

@@ -85,8 +85,8 @@ def matching_symbols(fields: Fields, version: int) -> asked.MatchingSymbols:
 
 
 def option_params(fields: Fields, version: int) -> asked.OptionParams:
-    request, symbol, _, sec_type = fields.number(), fields.text(), fields.text(), fields.text()
-    return asked.OptionParams(request, symbol, sec_type)
+    request, symbol, exchange, sec_type = fields.number(), fields.text(), fields.text(), fields.text()
+    return asked.OptionParams(request, symbol, exchange, sec_type, fields.number())
 
 
 def market_rule(fields: Fields, version: int) -> asked.MarketRule:

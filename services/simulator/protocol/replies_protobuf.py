@@ -9,6 +9,7 @@ from typing import Any
 
 from services.simulator.market.contracts import Instrument
 from services.simulator.market.depth import DepthRow
+from services.simulator.market.derived import OptionSeries
 from services.simulator.market.greeks import Worth
 from services.simulator.market.headlines import Headline
 from services.simulator.market.past_ticks import PastTick
@@ -143,13 +144,11 @@ class ProtobufReplies(OrderProtobufReplies):
             sample.derivativeSecTypes.extend(DERIVATIVES.get(one.sec_type, ()))
         return _frame(79, made)
 
-    def option_params(
-        self, request: int, found: Instrument, expirations: Sequence[str], strikes: Sequence[float]
-    ) -> bytes:
-        made = ib.SecDefOptParameter(reqId=request, exchange="SMART", underlyingConId=found.con_id,
-                                     tradingClass=found.symbol, multiplier="100")  # fmt: skip
-        made.expirations.extend(expirations)
-        made.strikes.extend(strikes)
+    def option_params(self, request: int, con_id: int, series: OptionSeries) -> bytes:
+        made = ib.SecDefOptParameter(reqId=request, exchange=series.exchange, underlyingConId=con_id,
+                                     tradingClass=series.trading_class, multiplier=series.multiplier)  # fmt: skip
+        made.expirations.extend(series.expirations)
+        made.strikes.extend(series.strikes)
         return _frame(75, made)
 
     def option_params_end(self, request: int) -> bytes:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from services.simulator.market.contracts import Instrument
 from services.simulator.market.depth import DepthRow
+from services.simulator.market.derived import OptionSeries
 from services.simulator.market.greeks import Worth
 from services.simulator.market.headlines import Headline
 from services.simulator.market.past_ticks import PastTick
@@ -198,11 +199,9 @@ class TextReplies(OrderTextReplies):
                 fields += [one.name, ""]
         return self._message(*fields)
 
-    def option_params(
-        self, request: int, found: Instrument, expirations: Sequence[str], strikes: Sequence[float]
-    ) -> bytes:
-        fields: list[object] = [75, request, "SMART", found.con_id, found.symbol, 100]
-        fields += [len(expirations), *expirations, len(strikes), *strikes]
+    def option_params(self, request: int, con_id: int, series: OptionSeries) -> bytes:
+        fields: list[object] = [75, request, series.exchange, con_id, series.trading_class, series.multiplier]
+        fields += [len(series.expirations), *series.expirations, len(series.strikes), *series.strikes]
         return self._message(*fields)
 
     def option_params_end(self, request: int) -> bytes:

@@ -69,7 +69,9 @@ class MatchingSymbols(NamedTuple):
 class OptionParams(NamedTuple):
     request: int
     symbol: str
+    exchange: str  # of options on a future; empty: all
     sec_type: str
+    con_id: int
 
 
 class MarketRule(NamedTuple):

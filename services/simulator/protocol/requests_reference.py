@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from services.simulator.client import Client
 from services.simulator.market.contracts import SMART_COMPONENTS, Instrument, Wanted
-from services.simulator.market.derived import expirations, strikes
+from services.simulator.market.derived import option_series
 from services.simulator.market.market_data import NOT_FOUND
 from services.simulator.protocol.handlers import handles
 from services.simulator.protocol.requested import (
@@ -59,13 +59,15 @@ def matching_symbols(core: Core, client: Client, asked: MatchingSymbols) -> None
 
 @handles(78)
 def option_params(core: Core, client: Client, asked: OptionParams) -> None:
-    request, symbol, sec_type = asked
-    wanted = Wanted(0, symbol, sec_type or "STK", "", "", "", "USD", "", "")
+    """The series on a stock or index by its symbol, or on a future by its id, of one exchange where that is named."""
+    by_id = asked.con_id if asked.sec_type == "FUT" else 0
+    wanted = Wanted(by_id, asked.symbol, asked.sec_type or "STK", "", "", "", "USD", "", "")
     found = next(iter(core.master.find(wanted)), None)
-    if found is not None and sec_type in ("STK", "IND"):
-        days = expirations(core.world.hours.local(core.now).date())
-        core.send(client, client.replies.option_params(request, found, days, strikes(found)))
-    core.send(client, client.replies.option_params_end(request))
+    if found is not None and (by_id or asked.sec_type in ("STK", "IND")):
+        for one in option_series(found, core.world.hours.local(core.now).date()):
+            if asked.exchange in ("", one.exchange):
+                core.send(client, client.replies.option_params(asked.request, found.con_id, one))
+    core.send(client, client.replies.option_params_end(asked.request))
 
 
 @handles(83)

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from messages.events import OptionClass, OptionsListed
-from services.gateway.core.chains import nearest
+from services.gateway.core.chains import in_strikes, nearest
 
 LISTED = OptionsListed("SPY", "SMART", [OptionClass("SPY", "100", ["20260116"], [580.0, 585.0, 590.0, 600.0])])
 
@@ -28,3 +28,12 @@ def test_a_price_that_trembles_moves_nothing(price: float, tremble: float) -> No
     assert nearest(LISTED, price, near) in (near, centre)
     if abs(price - centre) < 1:
         assert near == centre
+
+
+def test_a_price_in_cents_is_looked_for_among_strikes_of_either_kind() -> None:
+    in_dollars = OptionsListed("ZC", "CBOT", [OptionClass("OZC", "5000", ["20261218"], [4.0, 4.5, 5.0])])
+    in_cents = OptionsListed("ZC", "CBOT", [OptionClass("OZC", "5000", ["20261218"], [400.0, 450.0, 500.0])])
+    assert nearest(in_dollars, in_strikes(in_dollars, 452.5, 100), None) == 4.5
+    assert nearest(in_cents, in_strikes(in_cents, 452.5, 100), None) == 450.0
+    assert in_strikes(in_cents, 900.0, 100) == 9.0 and in_strikes(LISTED, 586.0, 1) == 586.0
+    assert in_strikes(OptionsListed("ZC", "CBOT", []), 452.5, 100) == 4.525

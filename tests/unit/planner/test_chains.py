@@ -128,3 +128,42 @@ def test_the_plan_follows_the_centre_and_nothing_else() -> None:
     state.on_link(gone)
     state.on_link(SymbolChanged("AAPL", "rejected", True, "no_contract", 200))
     assert state.turn(NOW) == []
+
+
+FRONT = "ES_CME_USD_FUT_FRONT"
+ON_FUTURE = OptionsListed(
+    FRONT,
+    "CME",
+    [
+        OptionClass("ES", "50", ["20260116", "20260320"], [6900.0, 6950.0, 7000.0]),
+        OptionClass("E1A", "50", ["20260105"], [6925.0, 6950.0]),
+    ],
+)
+
+
+def test_options_on_a_future_have_its_exchange_and_their_own_class() -> None:
+    config = ProjectConfig(symbols=("AAPL",), options={"es:cme:usd:fut:front": "1 strike, 2 expiries"})
+    answer = derive_all(Start(), Sources(Project(1, "T", config)))
+    found = with_chains(answer, {FRONT: ON_FUTURE}, {FRONT: 6940.0}, TODAY)
+    assert [one.contract.name for one in found.candidates] == [
+        "AAPL",
+        FRONT,
+        "ES_CME_USD_FOP_20260105_6950_C_E1A",
+        "ES_CME_USD_FOP_20260105_6950_P_E1A",
+        "ES_CME_USD_FOP_20260116_6950_C_ES",
+        "ES_CME_USD_FOP_20260116_6950_P_ES",
+    ]
+    assert {one.chain for one in found.candidates[2:]} == {FRONT}
+
+
+@pytest.mark.parametrize(
+    ("underlying", "sentence"),
+    [
+        ("EUR:IDEALPRO:USD:CASH", "CASH has no chain that is served; expected a stock, an index or a future"),
+        ("AAPL  261218C00240000", "OPT has no chain that is served"),
+        ("ESZ6:CME:USD:FUT", "is named by its month, as ES:CME:USD:FUT:202612, or front or second"),
+    ],
+)
+def test_an_underlying_whose_chain_is_not_served_is_refused_with_a_sentence(underlying: str, sentence: str) -> None:
+    with pytest.raises(IbStreamError, match=sentence):
+        parse_chain(underlying, "5 strikes, 3 expiries")

@@ -16,6 +16,7 @@ from ibapi.decoder import Decoder
 from services.simulator.market import ticks
 from services.simulator.market.contracts import Instrument
 from services.simulator.market.depth import DepthRow, Level
+from services.simulator.market.derived import OptionSeries
 from services.simulator.market.greeks import Worth
 from services.simulator.market.headlines import Headline
 from services.simulator.market.past_ticks import PastTick
@@ -91,7 +92,7 @@ SAID: list[tuple[str, tuple[Any, ...]]] = [
     ("contract_details", (7, ES, "CME", HOURS)),
     ("contract_details_end", (7,)),
     ("symbol_samples", (7, [SPY, ES])),
-    ("option_params", (7, SPY, ["20260717", "20260821"], [580.0, 585.0, 587.5])),
+    ("option_params", (7, 1, OptionSeries("SMART", "SPY", "100", ["20260717", "20260821"], [580.0, 585.0, 587.5]))),
     ("option_params_end", (7,)),
     ("smart_components", (7, [])),
     ("market_rule", (26, "0.01")),
