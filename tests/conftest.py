@@ -3,6 +3,7 @@
 TEST_EXAMPLES=quick, as `make check` sets it, tries a tenth of the examples and the same ones each time.
 """
 
+import gc
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -19,6 +20,12 @@ if QUICK:
 
     settings.register_profile("quick", max_examples=15, derandomize=True, deadline=None)
     settings.load_profile("quick")
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays: the garbage collector need not look at it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,6 @@
 """The installed official client talking to the simulator's core in one process, without sockets or clocks."""
 
+import functools
 import inspect
 import struct
 from typing import Any
@@ -9,6 +10,7 @@ from ibapi.client import EClient
 from ibapi.contract import Contract
 
 from services.base.clock import SECOND, ManualClock
+from services.simulator import core as core_module
 from services.simulator.core import Config, Core
 from services.simulator.effects import Close, Effect, Send
 from services.simulator.protocol.versions import RAW_MESSAGE_IDS
@@ -17,6 +19,14 @@ from services.simulator.protocol.wire import PROTOBUF_IDS
 MONDAY_NOON = 1_767_632_400 * SECOND  # 2026-01-05 12:00 in New York
 INFO = {2104, 2106, 2158}
 
+# A conversation would spend most of its time on what is the same in each: IB's Decoder asks for the signature of
+# every callback, and a core makes every contract that is listed on its day.
+CALLBACKS = dict(inspect.getmembers(wrapper.EWrapper, inspect.isfunction))
+for _method in CALLBACKS.values():
+    _method.__signature__ = inspect.signature(_method)
+_usual = core_module.usual
+core_module.usual = functools.cache(lambda today: tuple(_usual(today)))
+
 
 class Recorder(wrapper.EWrapper):
     """Keeps every callback as (name, *arguments)."""
@@ -24,7 +34,7 @@ class Recorder(wrapper.EWrapper):
     def __init__(self) -> None:
         super().__init__()
         self.calls: list[tuple[Any, ...]] = []
-        for name, method in inspect.getmembers(wrapper.EWrapper, inspect.isfunction):
+        for name, method in CALLBACKS.items():
             if not name.startswith("_") and not name.endswith("ProtoBuf") and name != "logAnswer":
                 setattr(self, name, self._keeper(name, method))
 

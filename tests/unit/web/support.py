@@ -33,6 +33,7 @@ from messages.views import (
 )
 from services.base.clock import ManualClock
 from services.base.settings import load
+from services.web import schema
 from services.web.app import create_app
 from services.web.backend import Backend
 from services.web.chart import History
@@ -43,6 +44,11 @@ from tests.blocks import NOW, plan
 
 BASE = "http://127.0.0.1:8765"
 API = "/api/ib/stream"
+
+# The same of each application, and it takes longer than most tests to write: it is written once.
+_documents: dict[str, dict[str, Any]] = {}
+_document = schema._document
+schema._document = lambda app: _documents.get(app.version) or _documents.setdefault(app.version, _document(app))
 
 
 class FakeControl:
