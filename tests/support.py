@@ -5,7 +5,7 @@ import shutil
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
@@ -19,6 +19,13 @@ QUICK = os.environ.get("TEST_EXAMPLES") == "quick"
 def examples(count: int) -> int:
     """How many examples Hypothesis tries: `count`, or a tenth of it in the quick check."""
     return max(count // 10, 5) if QUICK else count
+
+
+def some(cases: Sequence[T], few: int) -> Sequence[T]:
+    """All `cases` of one proof, or `few` of them from the first to the last in the quick check."""
+    if not QUICK or few >= len(cases):
+        return cases
+    return [cases[round(number * (len(cases) - 1) / max(few - 1, 1))] for number in range(few)]
 
 
 def eventually(probe: Callable[[], T], timeout: float = 30.0, message: str = "") -> T:

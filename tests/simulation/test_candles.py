@@ -112,6 +112,7 @@ def test_where_every_trade_was_told_a_candle_is_ibs_bar(interval: Interval) -> N
         assert (candle.coverage, candle.blind, candle.trades, candle.source) == (1.0, [], count, "ib_stream")
 
 
+@pytest.mark.hours
 def test_where_ib_gathers_trades_close_and_volume_are_the_bars_and_extremes_may_be_missed() -> None:
     trades, desk = market(), Desk()
     for start in range(NOW, NOW + MINUTES * MINUTE, SECOND // 4):

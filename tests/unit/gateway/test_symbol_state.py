@@ -10,6 +10,7 @@ from services.gateway.core.governor import Kind, Request
 from services.gateway.core.regions import region, served_by
 from services.gateway.core.symbol import Cut, Rejection, SharedFacts, Symbol
 from services.gateway.core.symbol_state import ALL_CLEAR, REASONS, derive, next_change
+from tests.support import examples
 
 NOW = 1_000 * SECOND
 TIMES = st.one_of(st.just(0), st.integers(NOW - 70 * SECOND, NOW))
@@ -44,7 +45,7 @@ def situations(draw: st.DrawFn) -> tuple[Symbol, SharedFacts]:
 
 
 @given(situations())
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 def test_what_is_called_clear_is_clear_and_the_rest_has_a_reason(situation: tuple[Symbol, SharedFacts]) -> None:
     symbol, shared = situation
     view = derive(symbol, shared, NOW)
@@ -65,7 +66,7 @@ def test_what_is_called_clear_is_clear_and_the_rest_has_a_reason(situation: tupl
 
 
 @given(situations(), st.floats(0, 1, exclude_min=True, exclude_max=True))
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 def test_nothing_changes_before_the_time_that_was_foreseen(situation: tuple[Symbol, SharedFacts], part: float) -> None:
     symbol, shared = situation
     until = min(next_change(symbol, shared, NOW), NOW + 200 * SECOND)

@@ -7,7 +7,7 @@ from ibapi.execution import ExecutionFilter
 
 from services.base.clock import SECOND
 from services.simulator.protocol import versions
-from tests.support import QUICK
+from tests.support import some
 from tests.unit.simulator.conversation import INFO, MONDAY_NOON, Conversation, contract
 
 THRESHOLDS = {value for name, value in vars(versions).items() if name.isupper() and isinstance(value, int)}
@@ -15,11 +15,9 @@ VERSIONS = sorted(
     {v for t in THRESHOLDS for v in (t - 1, t) if versions.LOWEST <= v <= versions.HIGHEST}
     | {116, 123, 137, 140, 145, 146, 149, 177}
 )
-if QUICK:
-    VERSIONS = sorted({*VERSIONS[::5], versions.LOWEST, versions.HIGHEST})
 
 
-@pytest.fixture(params=VERSIONS)
+@pytest.fixture(params=some(VERSIONS, 16))
 def talk(request: pytest.FixtureRequest) -> Conversation:
     return Conversation(request.param, history_pacing=False, message_limit=1000)
 
