@@ -3,7 +3,6 @@
 
 import type { Quote } from '@ibstream/client'
 import { memo, useEffect, useLayoutEffect, useRef } from 'react'
-import { groupsOf } from './columns'
 import { type ExtraColumn, extraText } from './extraColumns'
 import { type Change, changeOf, decimalsOf } from './format'
 import { ageOf, alsoType, rowState, STATE_TONE, sourceOf } from './health'
@@ -71,7 +70,7 @@ export const QuoteRow = memo(function QuoteRow({
           <span className={styles.chevron} aria-hidden="true" />
           {symbol}
         </button>
-        {groupsOf(planned?.why).includes('held') && <span className={styles.held}>{strings.group.held}</span>}
+        {planned?.held && <span className={styles.held}>{strings.group.held}</span>}
         <span className={styles.narrow}>
           <SourceBadge quote={quote} /> <StateBadge state={state} /> <Age quote={quote} />
           <QualityMark marks={planned?.marks} />

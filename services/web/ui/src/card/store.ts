@@ -20,7 +20,7 @@ import {
   type SymbolStatus,
 } from '@ibstream/client'
 import { heedAttention } from './attention'
-import type { CandleEar } from './candleFeed'
+import { CandleEars } from './candleEars'
 import { SILENT_SECONDS } from './health'
 import { type Memory, recall } from './memory'
 import { BUCKET_MS, BUCKETS, priceOf, SERIES_MINUTES, Series } from './series'
@@ -48,7 +48,6 @@ const EXPIRE_MS = 250 // between two looks at what is good no longer
 const SEEDS_AT_ONCE = 200 // symbols in a request: as many as the backend allows
 const SEED_MS = 50 // for the other rows that came into view as well
 const SEED_AGAIN_MS = 5_000 // after a failure
-const CHANGE_MS = 50 // after a chart was opened or closed, for others that are too
 const CANDLES_REFUSED: ReadonlySet<string> = new Set(['invalid_request', 'invalid_symbol'])
 const LEAST_SPAN = 12 // steps of a sparkline
 
@@ -66,6 +65,8 @@ export class StreamStore {
   record: LinkRecord = { gaps: [], link: [] }
   /** Symbols to show, in the plan's order. A new array only when the set or its order changes. */
   symbols: readonly string[] = []
+  /** Who has candles pushed. */
+  readonly candles = new CandleEars(() => this.line?.reopen())
   /** Whether the quotes were asked for and came: an empty table is then truly empty. */
   loaded = false
 
@@ -83,8 +84,6 @@ export class StreamStore {
   private readonly seedsWanted = new Set<string>()
   private readonly seeded = new Set<string>()
   private seeding: ReturnType<typeof setTimeout> | undefined
-  private readonly ears = new Map<string, Set<CandleEar>>() // by `{interval}.{SYMBOL}`
-  private changing: ReturnType<typeof setTimeout> | undefined
   private flushing = false
   private statusUntil = 0
   private statusIsGood = false
@@ -109,16 +108,16 @@ export class StreamStore {
   /** Opens the stream; the function returned closes it. */
   open(): () => void {
     this.line = openConnection({
-      url: () => this.api.eventsUrl(this.ears.keys()),
+      url: () => this.api.eventsUrl(this.candles.names()),
       headers: () => this.api.headers(),
       onState: (state) => {
-        if (state.phase === 'away' && CANDLES_REFUSED.has(state.code)) this.leaveCandles()
+        if (state.phase === 'away' && CANDLES_REFUSED.has(state.code)) this.candles.leave()
         this.connection = inTime(state, this.now() - Date.now())
         this.touch('connection')
       },
       onOpen: (again) => {
         if (!again) void this.resync()
-        for (const ears of this.ears.values()) for (const ear of ears) ear.lookBack()
+        this.candles.lookBack()
       },
       clock: this.clock,
       fetch: this.api.fetch,
@@ -139,7 +138,7 @@ export class StreamStore {
       this.line = undefined
       for (const timer of this.timers) clearInterval(timer)
       clearTimeout(this.settle)
-      clearTimeout(this.changing)
+      this.candles.close()
       clearTimeout(this.seeding)
       this.seeding = undefined
     }
@@ -203,32 +202,6 @@ export class StreamStore {
     this.seeding ??= setTimeout(() => void this.seed(), SEED_MS)
   }
 
-  /** Have the candles `{interval}.{SYMBOL}` pushed; the function returned ends it. */
-  followCandles(name: string, ear: CandleEar): () => void {
-    const ears = this.ears.get(name) ?? new Set()
-    if (ears.size === 0) this.changeStream()
-    this.ears.set(name, ears.add(ear))
-    return () => {
-      ears.delete(ear)
-      if (ears.size > 0 || this.ears.get(name) !== ears) return
-      this.ears.delete(name)
-      this.changeStream()
-    }
-  }
-
-  /** The event stream is to bring other candles: one change for all that are opened and closed together. */
-  private changeStream(): void {
-    clearTimeout(this.changing)
-    this.changing = setTimeout(() => this.line?.reopen(), CHANGE_MS)
-  }
-
-  /** The backend does not push some of them, perhaps since it was started anew: prices are not to miss for it. */
-  private leaveCandles(): void {
-    const all = [...this.ears.values()].flatMap((ears) => [...ears])
-    this.ears.clear()
-    for (const ear of all) ear.refused()
-  }
-
   /** The project's name, where a plan or a list ever told it. */
   projectName(id: number): string | undefined {
     return this.names.get(id)
@@ -259,7 +232,7 @@ export class StreamStore {
       return // cut short by a proxy: the next event is whole
     }
     if (event === 'status') this.takeStatus(value as Status)
-    else if (event === 'candles') this.takeCandles(value as Candle[])
+    else if (event === 'candles') this.candles.take(value as Candle[])
     else this.takeQuotes(value as Quote[], Date.now())
   }
 
@@ -309,13 +282,6 @@ export class StreamStore {
       this.draw(quote)
     }
     if (added) this.order()
-  }
-
-  private takeCandles(candles: readonly Candle[]): void {
-    for (const [name, ears] of this.ears) {
-      const own = candles.filter((candle) => `${candle.interval}.${candle.symbol}` === name)
-      if (own.length > 0) for (const ear of ears) ear.take(own)
-    }
   }
 
   /** Good at least until the next look: a row is over before its time, and never after it. */
@@ -515,6 +481,7 @@ function sameState(a: SymbolStatus | undefined, b: SymbolStatus): boolean {
     a.priority === b.priority &&
     a.market_data_type === b.market_data_type &&
     a.streaming === b.streaming &&
+    a.held === b.held &&
     String(a.marks) === String(b.marks)
   )
 }

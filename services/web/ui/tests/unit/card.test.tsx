@@ -512,7 +512,7 @@ describe('quotes', () => {
 
   it('marks symbols with something to look at, and says what, and marks the held ones', async () => {
     backend.status.symbols = {
-      SPY: { state: 'live', why: 'held; benchmark', marks: ['crossed', 'clock'] },
+      SPY: { state: 'live', why: 'held; benchmark', held: true, marks: ['crossed', 'clock'] },
       QQQ: { state: 'live', marks: [] },
       AAPL: { state: 'live' },
     }
