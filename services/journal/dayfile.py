@@ -10,6 +10,7 @@ import sqlite3
 import struct
 import threading
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 import structlog
@@ -52,6 +53,11 @@ CREATE TABLE block (
     payload BLOB NOT NULL
 );
 """
+
+
+TOGETHER = 8  # rows in one statement: SQLite lets go of the interpreter's lock, and waits for it, once a statement
+_INSERT = "INSERT INTO block VALUES (?, ?, ?, ?, ?, ?)"
+_INSERT_TOGETHER = _INSERT + ", (?, ?, ?, ?, ?, ?)" * (TOGETHER - 1)
 
 
 def create_day(
@@ -188,10 +194,7 @@ class DayFile:
 
     def insert(self, row: Row) -> None:
         """Raises sqlite3.Error, and nothing of the row is there then."""
-        self._db.execute(
-            "INSERT INTO block VALUES (?, ?, ?, ?, ?, ?)",
-            (row.first_seq, row.events, row.epoch, row.time, checksum(*row), row.payload),
-        )
+        self._db.execute(_INSERT, _values(row))
         self.written = row.last_seq
         self._log_bytes += PAGE * 2 + len(row.payload)
 
@@ -199,8 +202,11 @@ class DayFile:
         """Several rows that follow each other, all or none. Raises sqlite3.Error, and nothing of them is there then."""
         self._db.execute("BEGIN IMMEDIATE")
         try:
-            values = ((row.first_seq, row.events, row.epoch, row.time, checksum(*row), row.payload) for row in rows)
-            self._db.executemany("INSERT INTO block VALUES (?, ?, ?, ?, ?, ?)", values)
+            alone = len(rows) % TOGETHER
+            for row in rows[:alone]:
+                self._db.execute(_INSERT, _values(row))
+            for at in range(alone, len(rows), TOGETHER):
+                self._db.execute(_INSERT_TOGETHER, tuple(chain(*map(_values, rows[at : at + TOGETHER]))))
             self._db.execute("COMMIT")
         except BaseException:
             with contextlib.suppress(sqlite3.Error):  # it may have rolled back by itself
@@ -308,6 +314,10 @@ class DayFile:
                 if handle >= 0:
                     os.close(handle)
             self._wal = self._marker = -1
+
+
+def _values(row: Row) -> tuple[object, ...]:
+    return row.first_seq, row.events, row.epoch, row.time, checksum(*row), row.payload
 
 
 def empty_log(db: sqlite3.Connection) -> None:

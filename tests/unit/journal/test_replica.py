@@ -72,6 +72,15 @@ def test_epochs_and_numbers_are_the_writers(site: Site) -> None:
     assert [row.payload for row in site.rows()] == site.publisher.sent
 
 
+@pytest.mark.parametrize("many", [1, 7, 8, 9, 27])
+def test_blocks_that_come_together_are_all_there_to_the_byte(site: Site, many: int) -> None:
+    payloads = [encode(events_block(3, 1 + 2 * number, 2, word=f"number {number}")) for number in range(many)]
+    assert site.mirror.take(LINK, payloads) == "taken"
+    assert [row.payload for row in site.rows()] == payloads
+    assert site.spans()[-1] == (3, 2 * many - 1, 2 * many)
+    assert verify(site.settings.journal_dir).verdict == "clean"
+
+
 def test_what_comes_twice_is_passed_over(site: Site) -> None:
     for _ in range(3):
         assert site.take(1, 1, 5) == "taken"
