@@ -80,6 +80,12 @@ class EndpointSeen(Input, frozen=True):
 # --- what IB said ------------------------------------------------------------------------------------------
 
 
+class OfRequest(Input, frozen=True):
+    """Base of what comes for one request."""
+
+    req_id: int
+
+
 class TicksSeen(Input, frozen=True):
     """Requests for which this drain brought at least one price, size or volume of now.
 
@@ -90,33 +96,30 @@ class TicksSeen(Input, frozen=True):
     req_ids: set[int] | frozenset[int]
 
 
-class MarketDataTypeSeen(Input, frozen=True):
+class MarketDataTypeSeen(OfRequest, frozen=True):
     """What is delivered for a request: 1 realtime, 2 frozen, 3 delayed, 4 delayed frozen."""
 
-    req_id: int
     data_type: int
 
 
-class IbErrorSeen(Input, frozen=True):
+class IbErrorSeen(OfRequest, frozen=True):
     """An `error` message; `req_id` is -1 when it belongs to no request."""
 
-    req_id: int
     code: int
     message: str
 
 
-class ContractSeen(Input, frozen=True):
+class ContractSeen(OfRequest, frozen=True):
     """One answer to a contract details request. The adapter leaves its `symbol` empty: the core knows it."""
 
-    req_id: int
     details: ContractQualified
 
 
-class ContractEnd(Input, frozen=True):
-    req_id: int
+class ContractEnd(OfRequest, frozen=True):
+    """No more answers come to a contract details request."""
 
 
-class SnapshotEnd(Input, frozen=True):
+class SnapshotEnd(OfRequest, frozen=True):
     """A snapshot is complete. IB takes up to about 11 s, and may leave fields out.
 
     `prices`: the newest value per tick field (`messages.fields`) that the snapshot brought; `streamed`: the
@@ -124,33 +127,29 @@ class SnapshotEnd(Input, frozen=True):
     core tells a quiet symbol from a dead feed. Wanted are bid, ask, last and volume, or their delayed twins.
     """
 
-    req_id: int
     prices: dict[int, float]
     streamed: dict[int, float] = {}
 
 
-class BarsSeen(Input, frozen=True):
+class BarsSeen(OfRequest, frozen=True):
     """Bars of one history answer; `Bar.time` is the bar's start, UTC nanoseconds."""
 
-    req_id: int
     bars: list[Bar]
 
 
-class BarsEnd(Input, frozen=True):
-    req_id: int
+class BarsEnd(OfRequest, frozen=True):
+    """No more bars come."""
 
 
-class StreamRead(Input, frozen=True):
+class StreamRead(OfRequest, frozen=True):
     """The answer to `ReadStream`, in the same turn: the newest value per tick field that the stream brought so far."""
 
-    req_id: int
     values: dict[int, float]
 
 
-class OptionParamsSeen(Input, frozen=True):
+class OptionParamsSeen(OfRequest, frozen=True):
     """Options on an underlying: one exchange and trading class of the answer."""
 
-    req_id: int
     exchange: str
     trading_class: str
     multiplier: str
@@ -158,8 +157,8 @@ class OptionParamsSeen(Input, frozen=True):
     strikes: tuple[float, ...]
 
 
-class OptionParamsEnd(Input, frozen=True):
-    req_id: int
+class OptionParamsEnd(OfRequest, frozen=True):
+    """No more options come."""
 
 
 class PositionSeen(Input, frozen=True):
@@ -184,18 +183,16 @@ class CurrentTimeSeen(Input, frozen=True):
     seconds: int
 
 
-class HaltSeen(Input, frozen=True):
+class HaltSeen(OfRequest, frozen=True):
     """Tick 49 or 90: 0 trading, 1 regulatory halt, 2 volatility halt, -1 unknown."""
 
-    req_id: int
     value: int
 
 
-class RerouteSeen(Input, frozen=True):
+class RerouteSeen(OfRequest, frozen=True):
     """Message 91: the data of this request is that of another contract, and must be asked for as such (a CFD's is
     that of its stock). Message 92 says the same of market depth, which nobody here asks for."""
 
-    req_id: int
     con_id: int
     exchange: str
 
@@ -269,82 +266,79 @@ class ProbeEndpoint(Output, frozen=True):
     port: int
 
 
-class ReadStream(Output, frozen=True):
-    """What did this stream bring? Asked of the adapter, no message to the gateway. Answer `StreamRead`."""
+class ForRequest(Output, frozen=True):
+    """Base of what is asked under a request id."""
 
     req_id: int
+
+
+class ForContract(ForRequest, frozen=True):
+    """Base of what is asked of a contract."""
+
+    planned: PlannedSymbol
+
+
+class ReadStream(ForRequest, frozen=True):
+    """What did this stream bring? Asked of the adapter, no message to the gateway. Answer `StreamRead`."""
 
 
 # --- requests: each is exactly one message to the gateway ---------------------------------------------------
 
 
-class Subscribe(Output, frozen=True):
+class Subscribe(ForContract, frozen=True):
     """reqMktData, streaming. `con_id` is 0 while the contract is not qualified; `generic_ticks` as in
     PlannedSymbol."""
 
-    req_id: int
-    planned: PlannedSymbol
     con_id: int = 0
     generic_ticks: str = ""
 
 
-class Snapshot(Output, frozen=True):
+class Snapshot(ForContract, frozen=True):
     """reqMktData with snapshot=True and regulatorySnapshot=False, always: the other one costs money."""
 
-    req_id: int
-    planned: PlannedSymbol
     con_id: int = 0
     stream_req_id: int = -1  # the symbol's open stream, for `SnapshotEnd.streamed`
 
 
-class CancelMktData(Output, frozen=True):
-    req_id: int
+class CancelMktData(ForRequest, frozen=True):
+    """cancelMktData."""
 
 
-class ContractDetails(Output, frozen=True):
-    req_id: int
-    planned: PlannedSymbol
+class ContractDetails(ForContract, frozen=True):
+    """reqContractDetails."""
 
 
-class TickByTick(Output, frozen=True):
+class TickByTick(ForContract, frozen=True):
     """reqTickByTickData, of one kind: Last, AllLast, BidAsk or MidPoint."""
 
-    req_id: int
-    planned: PlannedSymbol
     con_id: int
     what: str
 
 
-class CancelTickByTick(Output, frozen=True):
-    req_id: int
+class CancelTickByTick(ForRequest, frozen=True):
+    """cancelTickByTickData."""
 
 
-class RealTimeBars(Output, frozen=True):
+class RealTimeBars(ForContract, frozen=True):
     """reqRealTimeBars: five seconds, in and out of regular hours."""
 
-    req_id: int
-    planned: PlannedSymbol
     con_id: int
     what: str
 
 
-class CancelRealTimeBars(Output, frozen=True):
-    req_id: int
+class CancelRealTimeBars(ForRequest, frozen=True):
+    """cancelRealTimeBars."""
 
 
-class OptionParams(Output, frozen=True):
+class OptionParams(ForContract, frozen=True):
     """reqSecDefOptParams."""
 
-    req_id: int
-    planned: PlannedSymbol
     con_id: int
 
 
-class History(Output, frozen=True):
+class History(ForContract, frozen=True):
     """reqHistoricalData, formatDate 2, useRTH 0, no updates. `end` 0 means until now."""
 
-    req_id: int
-    planned: PlannedSymbol
     end: int
     duration: str  # such as `1800 S`
     bar_size: str = "1 min"
@@ -352,8 +346,8 @@ class History(Output, frozen=True):
     con_id: int = 0
 
 
-class CancelHistory(Output, frozen=True):
-    req_id: int
+class CancelHistory(ForRequest, frozen=True):
+    """cancelHistoricalData."""
 
 
 class SetMarketDataType(Output, frozen=True):

@@ -30,12 +30,7 @@ from messages.fields import (
     BAR_TRADES,
     BID,
     BID_SIZE,
-    DELAYED_ASK,
-    DELAYED_ASK_SIZE,
-    DELAYED_BID,
-    DELAYED_BID_SIZE,
-    DELAYED_LAST,
-    DELAYED_LAST_SIZE,
+    DELAYED_TWIN,
     LAST,
     LAST_SIZE,
     MIDPOINT,
@@ -104,14 +99,8 @@ class BadFrame(Exception):
     """A frame that cannot be a message of this protocol: the byte stream is not to be trusted any more."""
 
 
-SIZE_OF_PRICE = {
-    BID: BID_SIZE,
-    ASK: ASK_SIZE,
-    LAST: LAST_SIZE,
-    DELAYED_BID: DELAYED_BID_SIZE,
-    DELAYED_ASK: DELAYED_ASK_SIZE,
-    DELAYED_LAST: DELAYED_LAST_SIZE,
-}
+_LIVE_SIZES = {BID: BID_SIZE, ASK: ASK_SIZE, LAST: LAST_SIZE}
+SIZE_OF_PRICE = _LIVE_SIZES | {DELAYED_TWIN[price]: DELAYED_TWIN[size] for price, size in _LIVE_SIZES.items()}
 
 _ESCAPED_TEXT = 153  # server version from which texts are ASCII with escapes
 _SIZE_MULTIPLIER, _SIZE_RULES = 110, 164  # versions between which contract details tell the round lot so

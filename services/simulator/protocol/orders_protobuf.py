@@ -12,23 +12,23 @@ from services.simulator.protocol.rows import ChargeRow, ExecutionRow, OrderRow, 
 from services.simulator.protocol.wire import protobuf_message
 
 
-def _frame(kind: int, made: Any) -> bytes:
+def frame_of(kind: int, made: Any) -> bytes:
     return protobuf_message(kind, made.SerializeToString())
 
 
 class OrderProtobufReplies:
     def open_order(self, row: OrderRow) -> bytes:
-        return _frame(5, _order(ib.OpenOrder(orderId=row.order_id), row))
+        return frame_of(5, _order(ib.OpenOrder(orderId=row.order_id), row))
 
     def completed_order(self, row: OrderRow) -> bytes:
-        return _frame(101, _order(ib.CompletedOrder(), row))
+        return frame_of(101, _order(ib.CompletedOrder(), row))
 
     def order_status(self, row: StatusRow) -> bytes:
         made = ib.OrderStatus(orderId=row.order_id, status=row.status, filled=row.filled, remaining=row.remaining,
                               avgFillPrice=row.average, permId=row.perm_id, parentId=row.parent_id,
                               lastFillPrice=row.last, clientId=row.client_id, whyHeld=row.why_held,
                               mktCapPrice=0.0)  # fmt: skip
-        return _frame(3, made)
+        return frame_of(3, made)
 
     def execution(self, request: int, row: ExecutionRow) -> bytes:
         made = ib.ExecutionDetails(reqId=request)
@@ -39,26 +39,26 @@ class OrderProtobufReplies:
             "clientId": row.client_id, "isLiquidation": False, "cumQty": row.cumulative, "avgPrice": row.average,
             "orderRef": row.order_ref, "lastLiquidity": row.liquidity, "isPriceRevisionPending": False,
         })  # fmt: skip
-        return _frame(11, made)
+        return frame_of(11, made)
 
     def commission_report(self, row: ChargeRow) -> bytes:
         realized = LARGEST if row.realized is None else row.realized
         made = ib.CommissionAndFeesReport(execId=row.exec_id, commissionAndFees=row.commission, currency=row.currency,
                                           realizedPNL=realized, bondYield=LARGEST)  # fmt: skip
-        return _frame(59, made)
+        return frame_of(59, made)
 
     def order_bound(self, perm_id: int, client_id: int, order_id: int) -> bytes:
-        return _frame(100, ib.OrderBound(permId=perm_id, clientId=client_id, orderId=order_id))
+        return frame_of(100, ib.OrderBound(permId=perm_id, clientId=client_id, orderId=order_id))
 
     def position(self, account: str, row: PositionRow) -> bytes:
         made = ib.Position(account=account, position=row.quantity, avgCost=row.average_cost)
         _fill_contract(made.contract, row.instrument, row.exchange)
-        return _frame(61, made)
+        return frame_of(61, made)
 
     def position_multi(self, request: int, account: str, row: PositionRow) -> bytes:
         made = ib.PositionMulti(reqId=request, account=account, position=row.quantity, avgCost=row.average_cost)
         _fill_contract(made.contract, row.instrument, row.exchange)
-        return _frame(71, made)
+        return frame_of(71, made)
 
     def portfolio_value(self, account: str, row: PositionRow) -> bytes:
         made = ib.PortfolioValue(position=row.quantity, marketPrice=row.price, marketValue=row.value,
@@ -66,17 +66,17 @@ class OrderProtobufReplies:
                                  accountName=account)  # fmt: skip
         _fill_contract(made.contract, row.instrument, "")
         _set(made.contract, {"primaryExch": row.instrument.primary})
-        return _frame(7, made)
+        return frame_of(7, made)
 
     def pnl(self, request: int, daily: float, unrealized: float, realized: float) -> bytes:
-        return _frame(94, ib.PnL(reqId=request, dailyPnL=daily, unrealizedPnL=unrealized, realizedPnL=realized))
+        return frame_of(94, ib.PnL(reqId=request, dailyPnL=daily, unrealizedPnL=unrealized, realizedPnL=realized))
 
     def pnl_single(
         self, request: int, quantity: str, daily: float, unrealized: float, realized: float, value: float
     ) -> bytes:
         made = ib.PnLSingle(reqId=request, position=quantity, dailyPnL=daily, unrealizedPnL=unrealized,
                             realizedPnL=realized, value=value)  # fmt: skip
-        return _frame(95, made)
+        return frame_of(95, made)
 
 
 def _order(made: Any, row: OrderRow) -> Any:

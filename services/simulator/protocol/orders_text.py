@@ -164,15 +164,10 @@ class _Writing:
         found = self._said.get("conditions") or ()
         out: list[object] = [len(found)]
         for one in found:
-            out += [
-                one["type"],
-                "a" if one["isConjunctionConnection"] else "o",
-                *self._row(one, CONDITIONS[one["type"]]),
-            ]
+            out += [one["type"], "a" if one["isConjunctionConnection"] else "o"]
+            out += self._row(one, CONDITIONS[one["type"]])
         if found:
-            out += [
-                text_of(bool, name, self._said.get(name)) for name in ("conditionsIgnoreRth", "conditionsCancelOrder")
-            ]
+            out += self._row(self._said, (("conditionsIgnoreRth", bool), ("conditionsCancelOrder", bool)))
         return out
 
     def write_status(self) -> list[object]:

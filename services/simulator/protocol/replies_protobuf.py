@@ -14,56 +14,51 @@ from services.simulator.market.greeks import Worth
 from services.simulator.market.headlines import Headline
 from services.simulator.market.past_ticks import PastTick
 from services.simulator.protocol import ib
-from services.simulator.protocol.orders_protobuf import OrderProtobufReplies
+from services.simulator.protocol.orders_protobuf import OrderProtobufReplies, frame_of
 from services.simulator.protocol.replies_text import COUPON, DERIVATIVES, ORDER_TYPES, SNAPSHOT_PERMISSIONS
 from services.simulator.protocol.rows import BarRow, Hours
-from services.simulator.protocol.wire import protobuf_message
 
 PRECISION = "0.000001"  # of last prices and sizes, as captured gateways give it for US stocks
-
-
-def _frame(kind: int, made: Any) -> bytes:
-    return protobuf_message(kind, made.SerializeToString())
 
 
 class ProtobufReplies(OrderProtobufReplies):
     # --- connection ---
 
     def error(self, request: int, code: int, text: str, now_ms: int) -> bytes:
-        return _frame(4, ib.ErrorMessage(id=request, errorTime=now_ms, errorCode=code or None, errorMsg=text))
+        return frame_of(4, ib.ErrorMessage(id=request, errorTime=now_ms, errorCode=code or None, errorMsg=text))
 
     def next_valid_id(self, order: int) -> bytes:
-        return _frame(9, ib.NextValidId(orderId=order))
+        return frame_of(9, ib.NextValidId(orderId=order))
 
     def managed_accounts(self, accounts: str) -> bytes:
-        return _frame(15, ib.ManagedAccounts(accountsList=accounts))
+        return frame_of(15, ib.ManagedAccounts(accountsList=accounts))
 
     def current_time(self, seconds: int) -> bytes:
-        return _frame(49, ib.CurrentTime(currentTime=seconds))
+        return frame_of(49, ib.CurrentTime(currentTime=seconds))
 
     def current_time_in_millis(self, milliseconds: int) -> bytes:
-        return _frame(109, ib.CurrentTimeInMillis(currentTimeInMillis=milliseconds))
+        return frame_of(109, ib.CurrentTimeInMillis(currentTimeInMillis=milliseconds))
 
     def user_info(self, request: int) -> bytes:
-        return _frame(107, ib.UserInfo(reqId=request, whiteBrandingId=""))
+        return frame_of(107, ib.UserInfo(reqId=request, whiteBrandingId=""))
 
     # --- market data ---
 
     def market_data_type(self, request: int, kind: int) -> bytes:
-        return _frame(58, ib.MarketDataType(reqId=request, marketDataType=kind))
+        return frame_of(58, ib.MarketDataType(reqId=request, marketDataType=kind))
 
     def tick_req_params(self, request: int, found: Instrument, bbo_exchange: str) -> bytes:
         made = ib.TickReqParams(reqId=request, minTick=found.tick_text, bboExchange=bbo_exchange,
                                 snapshotPermissions=SNAPSHOT_PERMISSIONS)  # fmt: skip
         if found.sec_type == "STK":
             made.lastPricePrecision = made.lastSizePrecision = PRECISION
-        return _frame(81, made)
+        return frame_of(81, made)
 
     def reroute_market_data(self, request: int, con_id: int, exchange: str) -> bytes:
-        return _frame(91, ib.RerouteMarketDataRequest(reqId=request, conId=con_id, exchange=exchange))
+        return frame_of(91, ib.RerouteMarketDataRequest(reqId=request, conId=con_id, exchange=exchange))
 
     def reroute_market_depth(self, request: int, con_id: int, exchange: str) -> bytes:
-        return _frame(92, ib.RerouteMarketDepthRequest(reqId=request, conId=con_id, exchange=exchange))
+        return frame_of(92, ib.RerouteMarketDepthRequest(reqId=request, conId=con_id, exchange=exchange))
 
     def option_computation(self, request: int, field: int, found: Worth) -> bytes:
         made = ib.TickOptionComputation(
@@ -71,38 +66,38 @@ class ProtobufReplies(OrderProtobufReplies):
             optPrice=found.price, pvDividend=0.0, gamma=found.gamma, vega=found.vega, theta=found.theta,
             undPrice=found.under,
         )  # fmt: skip
-        return _frame(21, made)
+        return frame_of(21, made)
 
     def tick_news(self, request: int, at_ms: int, provider: str, article: str, headline: str) -> bytes:
-        return _frame(84, ib.TickNews(reqId=request, timestamp=at_ms, providerCode=provider, articleId=article,
+        return frame_of(84, ib.TickNews(reqId=request, timestamp=at_ms, providerCode=provider, articleId=article,
                                       headline=headline))  # fmt: skip
 
     def tick_snapshot_end(self, request: int) -> bytes:
-        return _frame(57, ib.TickSnapshotEnd(reqId=request))
+        return frame_of(57, ib.TickSnapshotEnd(reqId=request))
 
     def real_time_bar(self, request: int, bar: BarRow) -> bytes:
         made = ib.RealTimeBarTick(
             reqId=request, time=int(bar.time), open=bar.open, high=bar.high, low=bar.low, close=bar.close,
             volume=str(bar.volume), WAP=f"{bar.wap:.10g}", count=bar.trades,
         )  # fmt: skip
-        return _frame(50, made)
+        return frame_of(50, made)
 
     def tick_by_tick_last(self, request: int, all_last: bool, at: int, price: str, size: float, exchange: str) -> bytes:
         made = ib.TickByTickData(reqId=request, tickType=2 if all_last else 1)
         _fill_last(made.historicalTickLast, at, price, size, exchange)
-        return _frame(99, made)
+        return frame_of(99, made)
 
     def tick_by_tick_bid_ask(
         self, request: int, at: int, bid: str, ask: str, bid_size: float, ask_size: float
     ) -> bytes:
         made = ib.TickByTickData(reqId=request, tickType=3)
         _fill_bid_ask(made.historicalTickBidAsk, at, bid, ask, bid_size, ask_size)
-        return _frame(99, made)
+        return frame_of(99, made)
 
     def tick_by_tick_midpoint(self, request: int, at: int, price: float) -> bytes:
         made = ib.TickByTickData(reqId=request, tickType=4)
         made.historicalTickMidPoint.time, made.historicalTickMidPoint.price = at, price
-        return _frame(99, made)
+        return frame_of(99, made)
 
     # --- contracts ---
 
@@ -128,10 +123,10 @@ class ProtobufReplies(OrderProtobufReplies):
             details.lastPricePrecision = details.lastSizePrecision = PRECISION
         if found.sec_type == "BOND":
             details.cusip, details.coupon, details.bondType, details.couponType = found.symbol, COUPON, "GOVT", "FIXED"
-        return _frame(18 if found.sec_type == "BOND" else 10, made)
+        return frame_of(18 if found.sec_type == "BOND" else 10, made)
 
     def contract_details_end(self, request: int) -> bytes:
-        return _frame(52, ib.ContractDataEnd(reqId=request))
+        return frame_of(52, ib.ContractDataEnd(reqId=request))
 
     def symbol_samples(self, request: int, found: Sequence[Instrument]) -> bytes:
         made = ib.SymbolSamples(reqId=request)
@@ -142,35 +137,35 @@ class ProtobufReplies(OrderProtobufReplies):
             sample.contract.primaryExch = one.primary or one.exchange
             sample.contract.description = one.name
             sample.derivativeSecTypes.extend(DERIVATIVES.get(one.sec_type, ()))
-        return _frame(79, made)
+        return frame_of(79, made)
 
     def option_params(self, request: int, con_id: int, series: OptionSeries) -> bytes:
         made = ib.SecDefOptParameter(reqId=request, exchange=series.exchange, underlyingConId=con_id,
                                      tradingClass=series.trading_class, multiplier=series.multiplier)  # fmt: skip
         made.expirations.extend(series.expirations)
         made.strikes.extend(series.strikes)
-        return _frame(75, made)
+        return frame_of(75, made)
 
     def option_params_end(self, request: int) -> bytes:
-        return _frame(76, ib.SecDefOptParameterEnd(reqId=request))
+        return frame_of(76, ib.SecDefOptParameterEnd(reqId=request))
 
     def smart_components(self, request: int, exchanges: Sequence[tuple[str, str]]) -> bytes:
         made = ib.SmartComponents(reqId=request)
         for bit, (exchange, letter) in enumerate(exchanges):
             made.smartComponents.add(bitNumber=bit, exchange=exchange, exchangeLetter=letter)
-        return _frame(82, made)
+        return frame_of(82, made)
 
     def market_rule(self, rule: int, increment: str) -> bytes:
         made = ib.MarketRule(marketRuleId=rule)
         made.priceIncrements.add(lowEdge=0.0, increment=float(increment))
-        return _frame(93, made)
+        return frame_of(93, made)
 
     def depth_exchanges(self, exchanges: Sequence[tuple[str, str]]) -> bytes:
         made = ib.MarketDepthExchanges()
         for exchange, sec_type in exchanges:
             made.depthMarketDataDescriptions.add(exchange=exchange, secType=sec_type, listingExch="",
                                                  serviceDataType="Deep2", aggGroup=1)  # fmt: skip
-        return _frame(80, made)
+        return frame_of(80, made)
 
     # --- history ---
 
@@ -181,16 +176,18 @@ class ProtobufReplies(OrderProtobufReplies):
         made = ib.HistoricalData(reqId=request)
         for bar in bars:
             _fill_bar(made.historicalDataBars.add(), bar, decimals)
-        return _frame(17, made) + _frame(108, ib.HistoricalDataEnd(reqId=request, startDateStr=start, endDateStr=end))
+        return frame_of(17, made) + frame_of(
+            108, ib.HistoricalDataEnd(reqId=request, startDateStr=start, endDateStr=end)
+        )
 
     def head_timestamp(self, request: int, moment: str) -> bytes:
-        return _frame(88, ib.HeadTimestamp(reqId=request, headTimestamp=moment))
+        return frame_of(88, ib.HeadTimestamp(reqId=request, headTimestamp=moment))
 
     def histogram(self, request: int, rows: Sequence[tuple[str, int]]) -> bytes:
         made = ib.HistogramData(reqId=request)
         for price, size in rows:
             made.histogramDataEntries.add(price=float(price), size=str(size))
-        return _frame(89, made)
+        return frame_of(89, made)
 
     def historical_schedule(
         self, request: int, start: str, end: str, time_zone: str, sessions: Sequence[tuple[str, str, str]]
@@ -198,81 +195,81 @@ class ProtobufReplies(OrderProtobufReplies):
         made = ib.HistoricalSchedule(reqId=request, startDateTime=start, endDateTime=end, timeZone=time_zone)
         for first, last, day in sessions:
             made.historicalSessions.add(startDateTime=first, endDateTime=last, refDate=day)
-        return _frame(106, made)
+        return frame_of(106, made)
 
     def historical_data_update(self, request: int, bar: BarRow, decimals: int) -> bytes:
         made = ib.HistoricalDataUpdate(reqId=request)
         _fill_bar(made.historicalDataBar, bar, decimals)
-        return _frame(90, made)
+        return frame_of(90, made)
 
     def historical_ticks(self, request: int, ticks: Sequence[PastTick]) -> bytes:
         """Mid-points."""
         made = ib.HistoricalTicks(reqId=request, isDone=True)
         for one in ticks:
             made.historicalTicks.add(time=one.time, price=(float(one.bid) + float(one.ask)) / 2, size="0")
-        return _frame(96, made)
+        return frame_of(96, made)
 
     def historical_ticks_bid_ask(self, request: int, ticks: Sequence[PastTick]) -> bytes:
         made = ib.HistoricalTicksBidAsk(reqId=request, isDone=True)
         for one in ticks:
             tick = made.historicalTicksBidAsk.add()
             _fill_bid_ask(tick, one.time, one.bid, one.ask, one.bid_size, one.ask_size)
-        return _frame(97, made)
+        return frame_of(97, made)
 
     def historical_ticks_last(self, request: int, ticks: Sequence[PastTick], exchange: str) -> bytes:
         made = ib.HistoricalTicksLast(reqId=request, isDone=True)
         for one in ticks:
             _fill_last(made.historicalTicksLast.add(), one.time, one.last, one.last_size, exchange)
-        return _frame(98, made)
+        return frame_of(98, made)
 
     # --- accounts, and the ends of what is said about orders ---
 
     def account_value(self, key: str, value: str, currency: str, account: str) -> bytes:
-        return _frame(6, ib.AccountValue(key=key, value=value, currency=currency, accountName=account))
+        return frame_of(6, ib.AccountValue(key=key, value=value, currency=currency, accountName=account))
 
     def account_time(self, clock: str) -> bytes:
-        return _frame(8, ib.AccountUpdateTime(timeStamp=clock))
+        return frame_of(8, ib.AccountUpdateTime(timeStamp=clock))
 
     def account_download_end(self, account: str) -> bytes:
-        return _frame(54, ib.AccountDataEnd(accountName=account))
+        return frame_of(54, ib.AccountDataEnd(accountName=account))
 
     def account_summary(self, request: int, account: str, tag: str, value: str, currency: str) -> bytes:
-        return _frame(63, ib.AccountSummary(reqId=request, account=account, tag=tag, value=value, currency=currency))
+        return frame_of(63, ib.AccountSummary(reqId=request, account=account, tag=tag, value=value, currency=currency))
 
     def account_summary_end(self, request: int) -> bytes:
-        return _frame(64, ib.AccountSummaryEnd(reqId=request))
+        return frame_of(64, ib.AccountSummaryEnd(reqId=request))
 
     def account_update_multi(self, request: int, account: str, key: str, value: str, currency: str) -> bytes:
         made = ib.AccountUpdateMulti(
             reqId=request, account=account, modelCode="", key=key, value=value, currency=currency
         )
-        return _frame(73, made)
+        return frame_of(73, made)
 
     def account_update_multi_end(self, request: int) -> bytes:
-        return _frame(74, ib.AccountUpdateMultiEnd(reqId=request))
+        return frame_of(74, ib.AccountUpdateMultiEnd(reqId=request))
 
     def position_end(self) -> bytes:
-        return _frame(62, ib.PositionEnd())
+        return frame_of(62, ib.PositionEnd())
 
     def position_multi_end(self, request: int) -> bytes:
-        return _frame(72, ib.PositionMultiEnd(reqId=request))
+        return frame_of(72, ib.PositionMultiEnd(reqId=request))
 
     def open_order_end(self) -> bytes:
-        return _frame(53, ib.OpenOrdersEnd())
+        return frame_of(53, ib.OpenOrdersEnd())
 
     def completed_orders_end(self) -> bytes:
-        return _frame(102, ib.CompletedOrdersEnd())
+        return frame_of(102, ib.CompletedOrdersEnd())
 
     def executions_end(self, request: int) -> bytes:
-        return _frame(55, ib.ExecutionDetailsEnd(reqId=request))
+        return frame_of(55, ib.ExecutionDetailsEnd(reqId=request))
 
     def family_codes(self, account: str) -> bytes:
         made = ib.FamilyCodes()
         made.familyCodes.add(accountId=account, familyCode="")
-        return _frame(78, made)
+        return frame_of(78, made)
 
     def soft_dollar_tiers(self, request: int) -> bytes:
-        return _frame(77, ib.SoftDollarTiers(reqId=request))
+        return frame_of(77, ib.SoftDollarTiers(reqId=request))
 
     # --- depth, news and the rest ---
 
@@ -284,27 +281,27 @@ class ProtobufReplies(OrderProtobufReplies):
         change.price, change.size = float(row.level.price), f"{row.level.size:.10g}"
         if row.smart:
             change.marketMaker, change.isSmartDepth = row.level.maker, True
-        return _frame(13 if row.smart else 12, made)
+        return frame_of(13 if row.smart else 12, made)
 
     def news_providers(self, providers: Sequence[tuple[str, str]]) -> bytes:
         made = ib.NewsProviders()
         for code, name in providers:
             made.newsProviders.add(providerCode=code, providerName=name)
-        return _frame(85, made)
+        return frame_of(85, made)
 
     def historical_news(self, request: int, headline: Headline) -> bytes:
         made = ib.HistoricalNews(reqId=request, time=headline.time, providerCode=headline.provider,
                                  articleId=headline.article, headline=headline.text)  # fmt: skip
-        return _frame(86, made)
+        return frame_of(86, made)
 
     def historical_news_end(self, request: int, more: bool) -> bytes:
-        return _frame(87, ib.HistoricalNewsEnd(reqId=request, hasMore=more))
+        return frame_of(87, ib.HistoricalNewsEnd(reqId=request, hasMore=more))
 
     def news_article(self, request: int, text: str) -> bytes:
-        return _frame(83, ib.NewsArticle(reqId=request, articleType=0, articleText=text))
+        return frame_of(83, ib.NewsArticle(reqId=request, articleType=0, articleText=text))
 
     def scanner_parameters(self, xml: str) -> bytes:
-        return _frame(19, ib.ScannerParameters(xml=xml))
+        return frame_of(19, ib.ScannerParameters(xml=xml))
 
     def scanner_data(self, request: int, found: Sequence[Instrument]) -> bytes:
         """The rows, the first rank first."""
@@ -314,16 +311,16 @@ class ProtobufReplies(OrderProtobufReplies):
             row.contract.conId, row.contract.symbol, row.contract.secType = one.con_id, one.symbol, one.sec_type
             row.contract.exchange, row.contract.currency, row.contract.strike = "SMART", one.currency, 0.0
             row.contract.localSymbol, row.contract.tradingClass = one.local_symbol, one.trading_class
-        return _frame(20, made)
+        return frame_of(20, made)
 
     def receive_fa(self, kind: int) -> bytes:
-        return _frame(16, ib.ReceiveFA(faDataType=kind, xml=""))
+        return frame_of(16, ib.ReceiveFA(faDataType=kind, xml=""))
 
     def display_groups(self, request: int, groups: str) -> bytes:
-        return _frame(67, ib.DisplayGroupList(reqId=request, groups=groups))
+        return frame_of(67, ib.DisplayGroupList(reqId=request, groups=groups))
 
     def display_group_updated(self, request: int, contract: str) -> bytes:
-        return _frame(68, ib.DisplayGroupUpdated(reqId=request, contractInfo=contract))
+        return frame_of(68, ib.DisplayGroupUpdated(reqId=request, contractInfo=contract))
 
 
 def _set(made: Any, **values: object) -> None:
@@ -344,23 +341,14 @@ def _fill_contract(made: Any, found: Instrument, exchange: str) -> None:
 
 
 def _fill_bar(made: Any, bar: BarRow, decimals: int) -> None:
-    made.date, made.volume, made.WAP, made.barCount = (
-        bar.time,
-        str(bar.volume),
-        f"{bar.wap:.{decimals + 1}f}",
-        bar.trades,
-    )
+    made.date, made.volume, made.barCount = bar.time, str(bar.volume), bar.trades
+    made.WAP = f"{bar.wap:.{decimals + 1}f}"
     made.open, made.high, made.low, made.close = (round(price, decimals) for price in bar[1:5])
 
 
 def _fill_last(made: Any, at: int, price: str, size: float, exchange: str) -> None:
-    made.time, made.price, made.size, made.exchange, made.specialConditions = (
-        at,
-        float(price),
-        f"{size:.10g}",
-        exchange,
-        "",
-    )
+    made.time, made.price, made.size = at, float(price), f"{size:.10g}"
+    made.exchange, made.specialConditions = exchange, ""
     made.tickAttribLast.pastLimit = made.tickAttribLast.unreported = False
 
 

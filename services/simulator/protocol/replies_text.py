@@ -121,28 +121,13 @@ class TextReplies(OrderTextReplies):
         fields += [request, found.symbol, found.sec_type, found.expires]
         if version >= v.LAST_TRADE_DATE:
             fields.append(found.expiry)
-        fields += [
-            f"{found.strike:g}",
-            found.right,
-            exchange,
-            found.currency,
-            found.local_symbol,
-            found.market_name,
-            found.trading_class,
-        ]
-        fields += [found.con_id, found.tick_text]
+        fields += [f"{found.strike:g}", found.right, exchange, found.currency, found.local_symbol]
+        fields += [found.market_name, found.trading_class, found.con_id, found.tick_text]
         if v.MD_SIZE_MULTIPLIER <= version < v.SIZE_RULES:
             fields.append(found.round_lot)
-        fields += [found.multiplier, ORDER_TYPES, found.valid_exchanges, found.magnifier]
-        fields.append(found.under_con_id)
-        fields += [
-            self._escaped(found.name),
-            found.primary,
-            found.contract_month,
-            found.industry,
-            found.category,
-            found.subcategory,
-        ]
+        fields += [found.multiplier, ORDER_TYPES, found.valid_exchanges, found.magnifier, found.under_con_id]
+        fields += [self._escaped(found.name), found.primary, found.contract_month]
+        fields += [found.industry, found.category, found.subcategory]
         fields += [hours.time_zone, hours.trading, hours.liquid, "", 0]
         fields += [len(found.sec_ids), *(text for pair in found.sec_ids for text in pair)]
         if version >= v.AGG_GROUP:
