@@ -35,6 +35,9 @@ from services.web.schema import answer, failures
 
 PREFIX: Final = "/api/ib/stream"
 ALWAYS: Final = ("invalid_request", "unauthorized")
+OF_SYMBOL: Final = ("symbol_not_found", "invalid_symbol")
+OF_JOURNAL: Final = ("journal_damaged", "journal_unavailable")
+UNHEARD: Final = ("supervisor_unreachable", "journal_unavailable")  # why a command may not be done
 BIGINT: Final = 2**63 - 1
 
 SymbolText = Annotated[str, Field(min_length=1, max_length=MAX_NOTATION)]
@@ -157,15 +160,7 @@ def _commands(router: APIRouter, backend: Backend) -> None:
         "/start",
         summary="Start streaming",
         responses=answer(schema.AcceptedView, "Accepted, and durable", {"accepted": True, "changed": True, "seq": 12})
-        | failures(
-            *ALWAYS,
-            "forbidden",
-            "ib_stream_lock_busy",
-            *REFUSED,
-            "supervisor_unreachable",
-            "journal_unavailable",
-            checked=True,
-        ),
+        | failures(*ALWAYS, "forbidden", "ib_stream_lock_busy", *REFUSED, *UNHEARD, checked=True),
     )
     async def start(body: Annotated[StartBody | None, Body()] = None) -> Response:
         return await accepted(backend, _start(body))
@@ -187,9 +182,7 @@ def _commands(router: APIRouter, backend: Backend) -> None:
         summary="Stop streaming",
         description="Stopping a stopped stream is not an error: `changed` is false then.",
         responses=answer(schema.AcceptedView, "Accepted, and durable", {"accepted": True, "changed": True, "seq": 13})
-        | failures(
-            *ALWAYS, "forbidden", "request_too_large", "supervisor_unreachable", "journal_unavailable", checked=True
-        ),
+        | failures(*ALWAYS, "forbidden", "request_too_large", *UNHEARD, checked=True),
     )
     async def stop(body: Annotated[StopBody | None, Body()] = None) -> Response:
         return await accepted(backend, Stop())
@@ -243,8 +236,7 @@ def _current(router: APIRouter, backend: Backend) -> None:
             "The fields of the symbol's file. A field that was never received is absent."
             " The price may be used if now is before its `good_until`; a stale quote has none."
         ),
-        responses=answer(Quote, "The quote", schema.QUOTE_EXAMPLE)
-        | failures(*ALWAYS, "symbol_not_found", "invalid_symbol", checked=True),
+        responses=answer(Quote, "The quote", schema.QUOTE_EXAMPLE) | failures(*ALWAYS, *OF_SYMBOL, checked=True),
     )
     async def snapshot(symbol: Symbol) -> Response:
         name = _name(symbol)
@@ -280,9 +272,7 @@ def _past(router: APIRouter, backend: Backend) -> None:
         summary="Prices of the last minutes, for a chart",
         description="At most 600 points, from the journal: the last trade, or the middle of bid and ask.",
         responses=answer(schema.HistoryView, "The points, oldest first", schema.HISTORY_EXAMPLE)
-        | failures(
-            *ALWAYS, "symbol_not_found", "invalid_symbol", "journal_damaged", "journal_unavailable", checked=True
-        ),
+        | failures(*ALWAYS, *OF_SYMBOL, *OF_JOURNAL, checked=True),
     )
     async def history(symbol: Symbol, minutes: Annotated[int, Query(ge=1, le=MAX_MINUTES)] = 60) -> Response:
         name = _name(symbol)
@@ -300,7 +290,7 @@ def _past(router: APIRouter, backend: Backend) -> None:
         summary="Prices of the last minutes, of many symbols at once",
         description=f"For pictures the size of a word. At most {MAX_SPARKLINES} symbols, separated by commas.",
         responses=answer(schema.SparklinesView, "By symbol, oldest first", schema.SPARKLINES_EXAMPLE)
-        | failures(*ALWAYS, "invalid_symbol", "journal_damaged", "journal_unavailable", checked=True),
+        | failures(*ALWAYS, "invalid_symbol", *OF_JOURNAL, checked=True),
     )
     async def sparklines(symbols: Symbols, minutes: Annotated[int, Query(ge=1, le=MAX_SPARK_MINUTES)] = 10) -> Response:
         wanted = {name: _magnifier(backend.hub.quote(name)) for name in _names(symbols)}
@@ -323,15 +313,7 @@ def _past(router: APIRouter, backend: Backend) -> None:
         responses=answer(
             schema.CandlesView, "The candles, oldest first", schema.CANDLES_EXAMPLE, csv=schema.CANDLES_CSV_EXAMPLE
         )
-        | failures(
-            *ALWAYS,
-            "symbol_not_found",
-            "invalid_symbol",
-            "past_deleted",
-            "journal_damaged",
-            "journal_unavailable",
-            checked=True,
-        ),
+        | failures(*ALWAYS, *OF_SYMBOL, "past_deleted", *OF_JOURNAL, checked=True),
     )
     async def candles(
         symbol: Symbol,
