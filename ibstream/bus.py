@@ -35,7 +35,7 @@ T = TypeVar("T")
 _quote_file = msgspec.json.Decoder(Quote).decode
 _status_file = msgspec.json.Decoder(Status).decode
 GONE: Final = ("supervisor_unreachable", "planner_unreachable")
-BEATS: Final = 3  # heartbeats of the sink after which a current value that did not come will not: a second
+BEATS: Final = 2  # heartbeats of the sink after which a current value that did not come will not
 
 
 class BusFeed(Generic[T]):

@@ -20,7 +20,7 @@ CONTROL: Final = "control"  # stream, supervisor: EventBlock of control events
 STATUS: Final = "status"  # last-value topic, supervisor: Status
 QUOTE_PREFIX: Final = "quote."  # last-value topics, sink: Quote
 CANDLE_PREFIX: Final = "candle."  # last-value topics, sink: Candle
-HEARTBEAT_PREFIX: Final = "heartbeat."  # every service, twice a second: Heartbeat
+HEARTBEAT_PREFIX: Final = "heartbeat."  # every service, once a second: Heartbeat
 
 _WRITER: Final = {TICKS: "gateway", LINK: "gateway", PLAN: "planner", CONTROL: "supervisor"}
 

@@ -78,7 +78,7 @@ class PriceTime(msgspec.Struct, frozen=True):
 
 
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
-    """What each service says of itself, twice a second, on `heartbeat.{service}`."""
+    """What each service says of itself, once a second, on `heartbeat.{service}`."""
 
     service: str
     pid: int

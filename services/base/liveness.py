@@ -8,11 +8,11 @@ import math
 from collections.abc import Collection
 from typing import Final
 
-STALL: Final = 0.8  # seconds between two checks that mean that the listener was held up
+STALL: Final = 1.4  # seconds between two checks that mean that the listener was held up
 
 
 class Liveness:
-    """Call `hear` for each heartbeat, and then `check`, at least twice a second and when `wait` is over: `lost` is of
+    """Call `hear` for each heartbeat, and then `check`, at least once a second and when `wait` is over: `lost` is of
     the last check."""
 
     def __init__(

@@ -147,9 +147,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     archive_after_days: Count = _field(1, "days after which a closed day is compacted to Parquet")
     # processes
     heartbeat_interval: Annotated[float, Meta(ge=0.05, le=5)] = _field(
-        0.5, "seconds between two heartbeats of a service"
+        1.0, "seconds between two heartbeats of a service"
     )
-    heartbeat_timeout: Seconds = _field(1.5, "seconds of silence after which a service is called down")
+    heartbeat_timeout: Seconds = _field(2.5, "seconds of silence after which a service is called down")
     log_level: Literal["debug", "info", "warning", "error"] = _field("info", "least level of a log line")
     log_format: Literal["human", "json"] = _field("human", "how a log line is written")
     # more than one machine

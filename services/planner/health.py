@@ -1,8 +1,8 @@
 """Which of several gateways have failed: heartbeats and links in, names out. Pure; asked by state.py.
 
-A gateway has failed once its link was lost, or its process silent, for GRACE: a blip moves nothing. It has returned
-once its link has been ready for SETTLE. What is only beginning gets longer: a login takes its time, and a machine
-starts everything at once. Times are UTC nanoseconds.
+A gateway has failed once its link was lost for GRACE, or its process silent for SILENCE: a blip moves nothing. It has
+returned once its link has been ready for SETTLE. What is only beginning gets longer: a login takes its time, and a
+machine starts everything at once. Times are UTC nanoseconds.
 """
 
 from collections.abc import Iterable
@@ -15,7 +15,8 @@ from services.base import liveness
 from services.base.clock import SECOND
 from services.base.liveness import Liveness
 
-GRACE: Final = 3 * SECOND // 2
+GRACE: Final = 3 * SECOND // 2  # of a lost link
+SILENCE: Final = 5 * SECOND // 2  # of a process: two heartbeats are missing, and the third is late
 SETTLE: Final = 3 * SECOND
 START_GRACE: Final = 5 * SECOND
 STALL: Final = int(liveness.STALL * SECOND)
@@ -43,7 +44,7 @@ class Health:
         """`failed`: those whose symbols live elsewhere already."""
         self.failed = frozenset(failed)
         self._names = tuple(names)
-        self._alive = Liveness(GRACE, now, self._names, START_GRACE, STALL)
+        self._alive = Liveness(SILENCE, now, self._names, START_GRACE, STALL)
         self._epochs: dict[str, int] = {}  # of the link streams, as heartbeats say
         self._met: set[str] = set()  # that were ready since the start
 

@@ -428,7 +428,7 @@ class Service:
 
 def _resident_bytes() -> float:
     try:
-        with open("/proc/self/statm", "rb") as statm:  # noqa: PTH123 - read twice a second, Path costs more
+        with open("/proc/self/statm", "rb") as statm:  # noqa: PTH123 - read every second, Path costs more
             return int(statm.read().split()[1]) * float(os.sysconf("SC_PAGE_SIZE"))
     except OSError:
         return 0.0

@@ -40,7 +40,9 @@ log = structlog.get_logger()
 
 STATUS_FILE = "_status.json"
 STATE_FILE = "sink.state"
-RENEW_SHARE = 0.4  # of the span: a file of which less is left is renewed
+RENEW_SHARE = 0.4  # of the span: a file of which less is left is renewed with the next heartbeat that allows it
+LATE_SHARE = 0.2  # and without one, as long as it can be
+NEWER = SECOND // 20  # by which a heartbeat allows more than the last one
 SAVE_SECONDS = 1.0
 SAVE_SHARE = 0.05  # most of the loop's time that saving may take
 RETRY_SECONDS = 1.0
@@ -80,6 +82,7 @@ class Sink:
         self._span = int(settings.good_for_seconds * SECOND)
         self._withheld: dict[str, str | None] = dict.fromkeys(self._gateways, "reader_behind")  # why, by gateway
         self._vouched: dict[str, dict[str, int]] = {name: {} for name in self._gateways}  # until when; oldest first
+        self._allowed: dict[str, int] = {}  # by gateway: until when the heartbeat allowed that files were renewed for
         self._polled: set[str] = set()  # symbols with a price that was asked for, and is good for a while from then on
         self._ended = False
         self._landed: set[str] = set()  # symbols whose file is there
@@ -187,11 +190,15 @@ class Sink:
                 self._withheld[gateway] = why
                 self._conflator.mark(self._projection.symbols())
             if why is None:
-                self._conflator.mark(self._running_out(vouched, now, self._voucher.good_until(gateway, at, now)))
+                until = self._voucher.good_until(gateway, at, now)
+                newer = until - self._allowed.get(gateway, 0) > NEWER
+                if newer:
+                    self._allowed[gateway] = until
+                due = now + int(self._span * (RENEW_SHARE if newer else LATE_SHARE))
+                self._conflator.mark(self._running_out(vouched, due, until))
 
-    def _running_out(self, vouched: dict[str, int], now: int, until: int) -> list[str]:
-        """Symbols whose files are to be renewed, to be good until then."""
-        due = now + int(self._span * RENEW_SHARE)
+    def _running_out(self, vouched: dict[str, int], due: int, until: int) -> list[str]:
+        """Symbols whose files are good until `due` at most, to be renewed until then."""
         found = []
         for symbol, given in vouched.items():
             if given > due or given >= until:

@@ -43,7 +43,7 @@ from services.supervisor.facts import AlertFact, Facts
 from services.supervisor.heartbeats import Watch
 from services.supervisor.verdict import Limits, Verdict, held_without_price, judge, limits_at, touched_sentence
 
-STALL_NS: Final = SECOND
+STALL_NS: Final = 3 * SECOND // 2  # since the last look, of which there is one a second at least
 FILES_PATIENCE: Final = 3.0  # seconds for which the sink may vouch for fewer prices than are current
 MAX_ALERTS: Final = 500
 MAX_NOTE: Final = 200  # characters

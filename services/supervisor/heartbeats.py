@@ -50,7 +50,7 @@ class Announced:
 
 
 class Watch:
-    """Hear heartbeats, `check` at least twice a second and when `wait` is over, and ask for `states`."""
+    """Hear heartbeats, `check` at least once a second and when `wait` is over, and ask for `states`."""
 
     def __init__(
         self,

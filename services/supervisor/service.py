@@ -49,9 +49,9 @@ log = structlog.get_logger()
 
 TURN_SECONDS = 0.02  # a person waits for the answer to a command, and does not notice this
 REVIEW_SECONDS = 0.1  # between two looks at everything, at least, when something changed
-LOOK_SECONDS = 0.5  # and at most
+LOOK_SECONDS = 1.0  # and at most
 POLL_SECONDS = 1.0
-PUBLISH_SECONDS = 0.95  # between two statuses while prices come: at every second look
+PUBLISH_SECONDS = 0.95  # between two statuses while prices come: at every look
 RENEW_SHARE = 0.38  # of the span for which a status is vouched for: one that says nothing new is renewed after that
 SAVE_SECONDS = 5.0
 SYNC_SECONDS = 2.0

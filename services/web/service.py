@@ -48,7 +48,7 @@ TURN_SECONDS = 0.02  # between two drains of the bus, under load
 LEISURE_SECONDS = 0.25  # the same while nobody listens
 AWAKE_SECONDS = 1.0  # for which a request has the bus read at full pace
 CATCH_UP_SECONDS = 0.2  # that a request waits for it at most
-LOOK_SECONDS = 0.5  # between two looks at who is still heard, while nobody listens
+LOOK_SECONDS = 1.0  # between two looks at who is still heard, while nobody listens
 BIND_SECONDS = 1.0  # between two tries to have the page's address
 STEP_SECONDS = 0.1  # between two looks at what came: the most that the page is behind for it
 

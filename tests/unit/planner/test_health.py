@@ -66,7 +66,7 @@ def test_a_gateway_that_lost_ib_has_failed() -> None:
 def test_a_silent_process_has_failed_and_its_last_word_does_not_bring_it_back() -> None:
     rig = ready()
     rig.beating.remove("a")
-    assert rig.passing(1.4) == ""
+    assert rig.passing(2.4) == ""
     assert rig.passing(0.3) == "a"
     rig.beating.add("a")
     rig.epochs["a"] = 2  # a new process: `ready` was said by the old one

@@ -310,7 +310,7 @@ def test_the_lines_of_all_gateways_limit_the_plan_and_a_failure_cuts_nothing() -
     assert rig.names == list(SIX)
     assert [(c.symbol, c.limit) for c in rig.plans[-1].cut] == [("X1", "lines")]
     assert rig.plans[-1].cut[0].gateway == "a"
-    beating(rig, 2, "b")  # the process of a is silent
+    beating(rig, 3, "b")  # the process of a is silent
     assert rig.names == list(SIX)
     assert places(rig) == MOVED
     assert rig.plans[-1].cut[0].gateway == "b"
@@ -344,7 +344,7 @@ def test_a_failure_moves_symbols_while_the_database_is_away() -> None:
     rig = two_gateways(*SIX)
     rig.turn(60)
     rig.give(GONE)
-    beating(rig, 2, "b")
+    beating(rig, 3, "b")
     assert places(rig) == MOVED
     assert rig.plans[-1].problem_code == "database_unavailable"
 

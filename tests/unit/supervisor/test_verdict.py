@@ -187,7 +187,7 @@ def test_a_service_that_never_comes_is_missing() -> None:
 def test_a_missing_service_degrades(service: str) -> None:
     world = World().started("SPY").passing(1.0)
     world.running.discard(service)
-    world.passing(2.5)
+    world.passing(3)
     assert world.word == ("degraded", "service_down")
     assert world.status.services[service].state == "down"
     world.running.add(service)
@@ -215,7 +215,7 @@ def test_a_service_that_need_not_be_there_can_be_made_to_count() -> None:
 def test_without_the_gateway_nothing_is_current() -> None:
     world = World().started("SPY").passing(1.0)
     world.running.discard("gateway")
-    world.passing(2.5)
+    world.passing(3)
     assert world.word == ("disconnected", "service_down")
     symbol = world.status.symbols["SPY"]
     assert (symbol.state, symbol.reason) == ("stale", "service_down")
@@ -403,7 +403,7 @@ def test_a_link_is_lost_and_its_symbols_find_another_gateway() -> None:
 def test_a_dead_gateway_process_degrades_and_all_dead_disconnect() -> None:
     world = two_gateways()
     world.running.remove("gateway.a")
-    world.passing(2)
+    world.passing(3)
     assert world.word == ("degraded", "service_down")
     assert world.status.symbols["SPY"].reason == "service_down"
     assert world.status.symbols["QQQ"].state == "live"
@@ -414,7 +414,7 @@ def test_a_dead_gateway_process_degrades_and_all_dead_disconnect() -> None:
     assert world.word == ("degraded", "service_down")
     assert world.status.symbols["SPY"].state == "live"
     world.running.remove("gateway.b")
-    world.passing(2)
+    world.passing(3)
     assert world.word == ("disconnected", "service_down")
 
 

@@ -33,7 +33,7 @@ def test_a_supervisor_that_was_held_up_vouches_for_nothing_before_it_hears_again
     assert world.status.good_until is None
     world.passing(0.1)
     assert world.status.good_until is None
-    assert world.passing(2).status.good_until is not None
+    assert world.passing(3).status.good_until is not None
 
 
 def test_a_reader_that_falls_behind_is_named() -> None:
