@@ -25,6 +25,7 @@ CANDLES_FRAME: Final = pa.schema(
         pa.field("blind", pa.list_(pa.struct({"reason": pa.string(), "seconds": pa.float64()})), nullable=False),
         pa.field("filled", pa.float64(), nullable=False),
         *(pa.field(name, pa.string()) for name in ("hours", "source", "market_data_type")),
+        pa.field("rolled", pa.string()),
         pa.field("complete", pa.bool_(), nullable=False),
     ]
 )

@@ -51,4 +51,5 @@ class Candle(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     filled: float = 0.0  # share of the interval whose numbers are of IB's history bars
     source: PriceSource | None = None  # `mock` if any part of it is; `ib_history` if all of it is of bars
     market_data_type: MarketDataType | None = None  # of its newest trade
+    rolled: str | None = None  # of a future that rolled in it: `ESZ6 ESH7`, the month before and the one after
     complete: bool  # it is over. What is learned later of it (a gap, bars of IB) comes as the same candle again

@@ -113,6 +113,8 @@ def _number(value: float | None) -> str:
 def _remarks(candle: "Candle") -> str:
     """What a reader must know beside the numbers."""
     said = [f"{one.reason} {one.seconds:.1f} s" for one in candle.blind]
+    if candle.rolled:
+        said.append(f"rolled: {candle.rolled.replace(' ', ' to ')}")
     if candle.filled:
         said.append(f"{candle.filled:.0%} IB's bars")
     if candle.hours == "utc":

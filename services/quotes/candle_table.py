@@ -9,7 +9,7 @@ from messages.candles import Candle
 
 COLUMNS: Final = (
     "symbol", "interval", "start", "end", "session", "hours", "open", "high", "low", "close", "volume", "vwap",
-    "trades", "coverage", "blind", "filled", "source", "market_data_type", "complete",
+    "trades", "coverage", "blind", "filled", "source", "market_data_type", "rolled", "complete",
 )  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from messages.events import (
     BarsReceived,
     Block,
     ContractQualified,
+    ContractRolled,
     EventBlock,
     GapClosed,
     GapOpened,
@@ -84,6 +85,13 @@ class Hours(msgspec.Struct, frozen=True, array_like=True):
     zone: str
 
 
+class Seam(msgspec.Struct, frozen=True, array_like=True):
+    """Where a future that rolls became another month."""
+
+    time: int
+    months: str  # local symbols: `ESZ6 ESH7`
+
+
 class BookState(msgspec.Struct):
     """To be saved, as JSON: it holds whole numbers of more than 64 bits."""
 
@@ -95,6 +103,7 @@ class BookState(msgspec.Struct):
     bars: dict[str, dict[int, Cell]]
     hours: dict[str, list[Hours]]
     magnifiers: dict[str, int]
+    seams: dict[str, list[Seam]] = {}
 
 
 class CandleBook:
@@ -112,6 +121,7 @@ class CandleBook:
         self._bars: dict[str, dict[int, Cell]] = {}  # of IB's history, by minute
         self._hours: dict[str, list[Hours]] = {}  # oldest first
         self._magnifiers: dict[str, int] = {}
+        self._seams: dict[str, list[Seam]] = {}  # oldest first
         self._days: dict[str, Frame] = {}  # the day that was asked for last
 
     # --- what comes in ---
@@ -133,6 +143,11 @@ class CandleBook:
             match event:
                 case ContractQualified() if self._wants(event.symbol):
                     self._qualified(event)
+                case ContractRolled() if self._wants(event.symbol):
+                    seam = Seam(block.time, f"{event.old_local_symbol} {event.local_symbol}")
+                    if seam not in (seams := self._seams.setdefault(event.symbol, [])):
+                        seams.append(seam)
+                    news.append(News(event.symbol, block.time, block.time + 1))
                 case BarsReceived(purpose="gap_fill", bar_seconds=60) if event.bars and self._wants(event.symbol):
                     self._keep_bars(event)
                     news.append(News(event.symbol, event.bars[0].time, event.bars[-1].time + MINUTE))
@@ -196,6 +211,7 @@ class CandleBook:
             coverage=(until - span.start - unseen) * _SHARES // (until - span.start) / _SHARES,
             blind=reasons(blind),
             filled=len(bars) * MINUTE * _SHARES // (span.end - span.start) / _SHARES,
+            rolled=self._rolled_in(symbol, span.start, until),
             complete=span.end <= now,
         )
 
@@ -220,6 +236,8 @@ class CandleBook:
                 held[symbol] = {start: cell for start, cell in starts.items() if start >= oldest}
                 if not held[symbol]:
                     del held[symbol]
+        for symbol, seams in list(self._seams.items()):
+            self._seams[symbol] = [seam for seam in seams if seam.time >= oldest]
         for told in self._hours.values():
             while len(told) > 1 and _tell_of(told[1], oldest):
                 del told[0]
@@ -249,6 +267,7 @@ class CandleBook:
             bars=self._bars,
             hours=self._hours,
             magnifiers=self._magnifiers,
+            seams=self._seams,
         )
 
     def restore(self, state: BookState) -> None:
@@ -259,7 +278,7 @@ class CandleBook:
             trades.cells = {width: state.cells[gateway].get(width, {}) for width in self._widths}
             trades.seq, trades.time = state.ends[gateway]
         self._rolled, self._bars = state.rolled, state.bars
-        self._hours, self._magnifiers = state.hours, state.magnifiers
+        self._hours, self._magnifiers, self._seams = state.hours, state.magnifiers, state.seams
 
     # --- inside ---
 
@@ -269,6 +288,9 @@ class CandleBook:
 
     def _wants(self, symbol: str) -> bool:
         return not self._only or symbol in self._only
+
+    def _rolled_in(self, symbol: str, start: int, end: int) -> str | None:
+        return next((seam.months for seam in reversed(self._seams.get(symbol, ())) if start <= seam.time < end), None)
 
     def _qualified(self, contract: ContractQualified) -> None:
         self._magnifiers[contract.symbol] = contract.price_magnifier

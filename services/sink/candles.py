@@ -36,7 +36,7 @@ from services.runtime.replay_endpoint import RemoteSource
 log = structlog.get_logger()
 
 STATE_FILE: Final = "candles.state"
-STATE_VERSION: Final = 1  # raise it when the fold changes
+STATE_VERSION: Final = 2  # raise it when the fold changes
 SETTLE_SECONDS: Final = 0.5  # after its end, for what was received in a candle to be here
 REVISED: Final = 10 * MINUTE  # after its end, in which a candle is published again when it changed
 KEPT: Final = REVISED + 15 * MINUTE  # minutes: as many as the longest candle that is made of them alone, and REVISED

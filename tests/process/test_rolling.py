@@ -1,5 +1,6 @@
 """A future that rolls, from the user's plan to the file: real processes on the simulator, old protocol and today's."""
 
+import json
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -59,6 +60,12 @@ def test_a_future_rolls_by_the_users_rule_and_its_file_keeps_its_name(
         listed = {one.con_id: one for one in usual(datetime.now(UTC).date())}
         fair = Walk(1, listed[rolled.con_id]).at(time.time_ns())
         assert after["last"] == pytest.approx(fair, abs=5)
+        months = f"{rolled.old_local_symbol} {rolled.local_symbol}"
+        lines = eventually(lambda: running.cli("candles", LINE, "--interval", "1h", "--json").stdout.splitlines(), 40.0)
+        seams = [candle["rolled"] for candle in map(json.loads, lines) if "rolled" in candle]
+        assert seams == [months]
+        shown = " ".join(running.cli("candles", LINE, "--interval", "1h").stdout.split())
+        assert f"rolled: {months.replace(' ', ' to ')}" in shown
 
 
 @pytest.mark.parametrize("version", [226, 176])

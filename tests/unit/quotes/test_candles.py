@@ -12,6 +12,7 @@ from messages.events import (
     Bar,
     BarsReceived,
     ContractQualified,
+    ContractRolled,
     GapClosed,
     GapOpened,
     StreamStarted,
@@ -430,3 +431,25 @@ def test_a_coarse_candle_is_the_merge_of_the_fine_ones(rows: list[tuple[str, int
             assert whole.high == max(one.high or 0.0 for one in parts)
             assert whole.low == min(one.low or 0.0 for one in parts)
             assert whole.trades == sum(one.trades for one in parts)
+
+
+def test_a_candle_that_holds_a_roll_says_so_and_no_other_does() -> None:
+    book = trusted_book()
+    blocks_ = stream([("SPY", LAST, 100.0 + number, 300.0, 1.0) for number in range(6)])
+    roll = ContractRolled("SPY", 2, "ESH7", "202703", "20270319", 1, "ESZ6", "202612", "20261218", 5)
+    for number, block in enumerate(blocks_):
+        book.apply("ticks", block)
+        if number == len(blocks_) // 2:
+            told = events(roll, time=block.time)
+            assert [news.symbol for news in book.apply("link", told)] == ["SPY"]
+            book.apply("link", told)  # repeated
+    again = CandleBook(ALL)
+    again.restore(msgspec.json.decode(msgspec.json.encode(book.state()), type=BookState))
+    at = blocks_[len(blocks_) // 2].time
+    for known in (book, again):
+        for interval in ("1m", "1h"):
+            spans = {known.span("SPY", interval, block.time) for block in blocks_}
+            found = {s: known.candle("SPY", interval, s, NOW + 10**15) for s in spans if s is not None}
+            marked = {s: candle.rolled for s, candle in found.items() if candle is not None and candle.rolled}
+            assert all(s.start <= at < s.end and months == "ESZ6 ESH7" for s, months in marked.items())
+            assert marked

@@ -61,6 +61,7 @@ export interface Candle {
   filled?: number
   source?: 'ib_history' | 'ib_snapshot' | 'ib_stream' | 'mock' | null
   market_data_type?: 'delayed' | 'delayed_frozen' | 'frozen' | 'realtime' | null
+  rolled?: string | null
   complete: boolean
 }
 
