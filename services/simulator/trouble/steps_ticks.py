@@ -7,20 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from services.simulator.market import market_data
-from services.simulator.market.prices import (
-    ASK,
-    ASK_SIZE,
-    BID,
-    BID_SIZE,
-    CLOSE,
-    HIGH,
-    LAST,
-    LAST_SIZE,
-    LAST_TIME,
-    LOW,
-    OPEN,
-    VOLUME,
-)
+from services.simulator.market import prices as p
 from services.simulator.trouble.faults import Asked
 from services.simulator.trouble.registry import Undo, check_of, end_step, entitle, step, subscriptions
 from services.simulator.trouble.world import Entitlement
@@ -29,8 +16,8 @@ if TYPE_CHECKING:
     from services.simulator.trouble.scenario import Director
 
 FIELDS = {
-    "bid": (BID, BID_SIZE), "ask": (ASK, ASK_SIZE), "last": (LAST, LAST_SIZE, LAST_TIME), "high": (HIGH,),
-    "low": (LOW,), "close": (CLOSE,), "open": (OPEN,), "volume": (VOLUME,),
+    "bid": (p.BID, p.BID_SIZE), "ask": (p.ASK, p.ASK_SIZE), "last": (p.LAST, p.LAST_SIZE, p.LAST_TIME),
+    "high": (p.HIGH,), "low": (p.LOW,), "close": (p.CLOSE,), "open": (p.OPEN,), "volume": (p.VOLUME,),
 }  # fmt: skip
 
 
