@@ -285,7 +285,7 @@ class PlannerState:
         self, answer: Answer, before: Selection, limits: Limits, incumbents: frozenset[str]
     ) -> Selection:
         """The selection with what is held before all else; it says what has no place for that. `before`: without."""
-        held = [one for positions in self.folded.held.values() for one in positions]
+        held = [one for name in self._defaults.line_limits for one in self.folded.held.get(name, ())]
         found = with_held(answer, held, self.folded.con_ids, add=self._defaults.positions == "plan")
         selection = select(found, limits, incumbents)
         streamed = {symbol.symbol for symbol in selection.symbols}

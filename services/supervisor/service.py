@@ -67,6 +67,7 @@ class SupervisorService:
         self._messenger = Messenger(settings.alert_urls) if settings.alert_urls else None
         self._alerts = AlertPolicy(settings.alert_min_interval)
         self._held_alerts = HeldAlerts(settings.held_alert_interval)
+        service.metrics["held_without_price"] = 0.0
         self._installation = Installation(socket.gethostname(), str(settings.root), settings.page_url)
         self._journal = service.journal(CONTROL)
         self._state_path = settings.state_dir / "supervisor.state"

@@ -74,7 +74,9 @@ def build(
         links={name: link for name in several if (link := _link(facts.link_of(name)))} if several else UNSET,
         plan_problem=plan.problem if plan is not None else None,
         plan_problem_code=plan.problem_code if plan is not None else None,
-        warnings=[*_warnings(plan), *_positions(facts), *_clocks(facts)] if facts.wanted.request is not None else [],
+        warnings=[*_warnings(plan), *_positions(facts, gateways), *_clocks(facts)]
+        if facts.wanted.request is not None
+        else [],
         good_until=iso(good_until) if good_until is not None else None,
     )
 
@@ -185,11 +187,11 @@ def is_held(planned: PlannedSymbol | CutSymbol) -> bool:
     return contract is not None and contract.held
 
 
-def _positions(facts: Facts) -> list[str]:
+def _positions(facts: Facts, gateways: Collection[str]) -> list[str]:
     """Where what is held may be another by now."""
     found = []
-    for name, of in sorted(facts.links.items()):
-        positions = of.positions
+    for name in sorted(gateways):
+        positions = facts.link_of(name).positions
         if positions is None or positions.reason in (None, "off"):
             continue
         whose = f"positions of {name}" if name else "positions"

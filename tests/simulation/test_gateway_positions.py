@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from messages.codec import encode
-from messages.events import ContractQualified, EventBlock, HeldContract, PositionsChanged
+from messages.events import ContractQualified, EventBlock, HeldContract, PlannedSymbol, PositionsChanged
 from services.gateway.core.positions import MOST_HELD
 from tests.simulation.ib_world import SECOND, World, fx
 
@@ -122,7 +122,7 @@ def test_other_errors_are_not_taken_for_its_refusal() -> None:
     made.until(lambda: len(made.of(fx.AskPositions)) == 2, within=30)
     made.error(2119, "Market data farm is connecting:usfarm")
     made.error(2199, "something new")
-    made.error(10167, "delayed", req_id=12345)
+    made.error(321, "Error validating request", req_id=12345)
     made.run(5)
     assert told(made).reason == "link_down"
 
@@ -185,6 +185,15 @@ def test_switched_off_it_is_forgotten() -> None:
     made.restart_core()
     made.until(made.all_live, within=20)
     assert len(made.of(PositionsChanged)) == count
+
+
+def test_a_symbol_that_becomes_held_streams_on() -> None:
+    made = world(AAPL)
+    before = made.streams("SPY")
+    made.contracts["SPY"] = PlannedSymbol("SPY", "held; test", 0, held=True)
+    made.plan(["SPY"])
+    made.run(5)
+    assert made.streams("SPY") == before and made.all_live()
 
 
 def test_a_thousand_positions_and_more_are_told_in_few_words() -> None:

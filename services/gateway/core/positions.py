@@ -67,7 +67,8 @@ class Positions:
             self._ask()
 
     def interrupted(self) -> None:
-        """Nothing tells of changes now."""
+        """Nothing tells of changes now, and asking is in vain."""
+        self.context.deadlines.clear(("positions", "ask"))
         if self.wanted and (self._reason is None or self._reading is not None):
             self._stop_reading()
             self._uncertain("link_down")
@@ -76,7 +77,6 @@ class Positions:
         self.interrupted()
         self._subscribed = False
         self._details_asked.clear()
-        self.context.deadlines.clear(("positions", "ask"))
 
     def due(self, what: str) -> None:
         if what == "tell":

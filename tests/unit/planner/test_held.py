@@ -116,6 +116,8 @@ def test_what_several_gateways_tell_is_held_once() -> None:
     assert sorted(reasons(rig)) == ["AAPL", "NVDA", "SPY"]
     say(rig, told(NVDA), gateway="b")
     assert sorted(reasons(rig)) == ["NVDA", "SPY"]
+    say(rig, told(AAPL), gateway="gone")  # of a gateway that the settings had once
+    assert sorted(reasons(rig)) == ["NVDA", "SPY"]
 
 
 def test_nothing_new_is_no_new_plan() -> None:
