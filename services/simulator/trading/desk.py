@@ -135,7 +135,9 @@ class Desk:
     def turn(self) -> None:
         """Let open orders meet the market."""
         for con_id in list(self._open):
-            orders = list(self._open[con_id].values())
+            orders = list(self._open.get(con_id, {}).values())
+            if not orders:
+                continue  # their group ended with an order of another contract, in this turn
             quote = self._venue.quote(orders[0].instrument)
             shown = self._shown.get(con_id)
             stale = shown is None or shown.is_stale(quote, self._venue.now)

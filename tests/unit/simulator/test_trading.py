@@ -189,6 +189,21 @@ def test_whatever_clients_do_the_desk_keeps_its_rules(actions: list[tuple[Any, .
     assert not desk._orders and not desk._done
 
 
+def test_an_order_that_is_filled_ends_the_last_one_of_another_contract_in_the_same_turn() -> None:
+    street = Street()
+    desk = Desk(street)
+    for number, (instrument, away) in enumerate(((SPY, -4), (SAP, -4)), 1):
+        said = _said(street, instrument, "LMT", "BUY", 10, away) | {"ocaGroup": "a", "ocaType": 1, "tif": "GTC"}
+        desk.place(1, number, said, instrument, instrument.exchange)
+    desk.turn()
+    street.ticks[SPY.con_id] -= 40
+    for _ in range(2):  # the market has moved, and is met
+        street.now += SECOND
+        desk.turn()
+    assert [(one.of.instrument, one.size) for one in desk.executions] == [(SPY, 10)]
+    assert desk.open_orders() == []
+
+
 def _said(street: Street, instrument: Instrument, kind: str, side: str, size: int, away: int) -> dict[str, Any]:
     price = float((street.ticks[instrument.con_id] + away) * Decimal(instrument.tick_text))
     return {"orderType": kind, "action": side, "totalQuantity": str(size), "lmtPrice": price,
