@@ -193,13 +193,12 @@ def test_an_order_that_is_filled_ends_the_last_one_of_another_contract_in_the_sa
     street = Street()
     desk = Desk(street)
     for number, (instrument, away) in enumerate(((SPY, -4), (SAP, -4)), 1):
-        said = _said(street, instrument, "LMT", "BUY", 10, away) | {"ocaGroup": "a", "ocaType": 1, "tif": "GTC"}
+        said = _said(street, instrument, "LMT", "BUY", 10, away)
+        said |= {"ocaGroup": "a", "ocaType": 1, "tif": "GTC", "transmit": True}
         desk.place(1, number, said, instrument, instrument.exchange)
     desk.turn()
     street.ticks[SPY.con_id] -= 40
-    for _ in range(2):  # the market has moved, and is met
-        street.now += SECOND
-        desk.turn()
+    desk.turn()
     assert [(one.of.instrument, one.size) for one in desk.executions] == [(SPY, 10)]
     assert desk.open_orders() == []
 
