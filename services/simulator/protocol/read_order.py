@@ -7,9 +7,6 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from google.protobuf.message import DecodeError
-
-from services.simulator.protocol import ib
 from services.simulator.protocol import requested as asked
 from services.simulator.protocol.order_fields import (
     CONDITIONS,
@@ -148,12 +145,7 @@ def value_of(kind: type, text: str) -> Any:
     return None if number == UNSET_INTEGER else int(number)
 
 
-def place_order_protobuf(body: bytes) -> asked.PlaceOrder:
-    sent = ib.PlaceOrderRequest()
-    try:
-        sent.ParseFromString(body)
-    except DecodeError:
-        raise BadRequest("not a PlaceOrderRequest") from None
+def place_order_protobuf(sent: Any) -> asked.PlaceOrder:
     said = {**_plain(sent.order), **_plain(sent.attachedOrders)}
     for name in ("comboLegs", "deltaNeutralContract"):
         said.update({key: value for key, value in _plain(sent.contract).items() if key == name})

@@ -74,7 +74,7 @@ READERS: dict[int, Callable[[bytes], Any]] = {
     },
     1: Reader(ib.MarketDataRequest, lambda m: asked.MarketData(
         m.reqId, contract(m.contract), m.genericTickList, m.snapshot, m.regulatorySnapshot)),
-    3: place_order_protobuf,
+    3: Reader(ib.PlaceOrderRequest, place_order_protobuf),
     6: Reader(ib.AccountDataRequest, lambda m: asked.AccountUpdates(m.subscribe)),
     7: Reader(ib.ExecutionRequest, lambda m: asked.Executions(
         m.reqId, m.executionFilter.clientId, m.executionFilter.acctCode, m.executionFilter.time,
