@@ -40,7 +40,8 @@ log = structlog.get_logger()
 
 STATUS_FILE = "_status.json"
 STATE_FILE = "sink.state"
-RENEW_SHARE = 0.4  # of the span: a file of which less is left is renewed with the next heartbeat that allows it
+RENEW_SHARE = 0.5  # of the span: a file of which less is left is renewed with the next heartbeat that allows it: with the
+# third of five in a span, so that one that comes late, or a busy machine, costs nobody a price
 LATE_SHARE = 0.2  # and without one, as long as it can be
 NEWER = SECOND // 20  # by which a heartbeat allows more than the last one
 SAVE_SECONDS = 1.0
