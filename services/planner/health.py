@@ -1,8 +1,8 @@
 """Which of several gateways have failed: heartbeats and links in, names out. Pure; asked by state.py.
 
-A gateway has failed once its link was lost for GRACE, or its process silent for SILENCE: a blip moves nothing. It has
-returned once its link has been ready for SETTLE. What is only beginning gets longer: a login takes its time, and a
-machine starts everything at once. Times are UTC nanoseconds.
+A gateway has failed once its link was lost for GRACE, or its process silent for as long as any service may be before
+it is called down: a blip moves nothing. It has returned once its link has been ready for SETTLE. What is only beginning
+gets longer: a login takes its time, and a machine starts everything at once. Times are UTC nanoseconds.
 """
 
 from collections.abc import Iterable
@@ -15,8 +15,7 @@ from services.base import liveness
 from services.base.clock import SECOND
 from services.base.liveness import Liveness
 
-GRACE: Final = 3 * SECOND // 2  # of a lost link
-SILENCE: Final = 5 * SECOND // 2  # of a process: two heartbeats are missing, and the third is late
+GRACE: Final = 3 * SECOND // 2  # of a lost link; a process is silent for the timeout of its heartbeats
 SETTLE: Final = 3 * SECOND
 START_GRACE: Final = 5 * SECOND
 STALL: Final = int(liveness.STALL * SECOND)
@@ -40,11 +39,12 @@ def fold_link(fact: LinkFact, event: LinkChanged, epoch: int, time: int) -> Link
 
 
 class Health:
-    def __init__(self, names: Iterable[str], failed: Iterable[str], now: int) -> None:
-        """`failed`: those whose symbols live elsewhere already."""
+    def __init__(self, names: Iterable[str], failed: Iterable[str], now: int, silence: float) -> None:
+        """`failed`: those whose symbols live elsewhere already. `silence`: seconds after which a process has failed."""
         self.failed = frozenset(failed)
         self._names = tuple(names)
-        self._alive = Liveness(SILENCE, now, self._names, START_GRACE, STALL)
+        patience = int(silence * SECOND)
+        self._alive = Liveness(patience, now, self._names, max(START_GRACE, patience), STALL)
         self._epochs: dict[str, int] = {}  # of the link streams, as heartbeats say
         self._met: set[str] = set()  # that were ready since the start
 

@@ -75,6 +75,7 @@ class Planner:
                 refresh_interval=settings.refresh_interval,
                 allow_delayed=settings.allow_delayed,
                 positions=settings.positions,
+                heartbeat_timeout=settings.heartbeat_timeout,
             ),
             self._saved.folded,
             self._last_plan(),

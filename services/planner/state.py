@@ -51,6 +51,7 @@ class Defaults(msgspec.Struct, frozen=True):
     refresh_interval: float = 60.0
     allow_delayed: bool = True
     positions: Literal["off", "mark", "plan"] = "off"
+    heartbeat_timeout: float = 2.5  # seconds of silence after which one of several gateways has failed
 
 
 class Read(msgspec.Struct, frozen=True):
@@ -120,7 +121,7 @@ class PlannerState:
         self._recut = False
         self._several = "" not in defaults.line_limits
         moved = {symbol.home for symbol in _all_symbols(plan) if symbol.home} if plan is not None else ()
-        self._health = Health(defaults.line_limits, moved if self._several else (), now)
+        self._health = Health(defaults.line_limits, moved if self._several else (), now, defaults.heartbeat_timeout)
         self._failed = self._health.failed
 
     # --- events ---

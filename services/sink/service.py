@@ -33,17 +33,13 @@ from services.runtime.process import Service
 from services.sink.candles import Candles
 from services.sink.core import Conflator
 from services.sink.status_file import after_files, shortened
-from services.sink.vouching import Voucher
+from services.sink.vouching import Renewals, Voucher
 from services.sink.writer import FileWriter, withheld
 
 log = structlog.get_logger()
 
 STATUS_FILE = "_status.json"
 STATE_FILE = "sink.state"
-RENEW_SHARE = 0.5  # of the span: a file of which less is left is renewed with the next heartbeat that allows it: with the
-# third of five in a span, so that one that comes late, or a busy machine, costs nobody a price
-LATE_SHARE = 0.2  # and without one, as long as it can be
-NEWER = SECOND // 20  # by which a heartbeat allows more than the last one
 SAVE_SECONDS = 1.0
 SAVE_SHARE = 0.05  # most of the loop's time that saving may take
 RETRY_SECONDS = 1.0
@@ -83,7 +79,7 @@ class Sink:
         self._span = int(settings.good_for_seconds * SECOND)
         self._withheld: dict[str, str | None] = dict.fromkeys(self._gateways, "reader_behind")  # why, by gateway
         self._vouched: dict[str, dict[str, int]] = {name: {} for name in self._gateways}  # until when; oldest first
-        self._allowed: dict[str, int] = {}  # by gateway: until when the heartbeat allowed that files were renewed for
+        self._renewals = {name: Renewals(settings.good_for_seconds) for name in self._gateways}
         self._polled: set[str] = set()  # symbols with a price that was asked for, and is good for a while from then on
         self._ended = False
         self._landed: set[str] = set()  # symbols whose file is there
@@ -192,10 +188,7 @@ class Sink:
                 self._conflator.mark(self._projection.symbols())
             if why is None:
                 until = self._voucher.good_until(gateway, at, now)
-                newer = until - self._allowed.get(gateway, 0) > NEWER
-                if newer:
-                    self._allowed[gateway] = until
-                due = now + int(self._span * (RENEW_SHARE if newer else LATE_SHARE))
+                due = self._renewals[gateway].due(until, now)
                 self._conflator.mark(self._running_out(vouched, due, until))
 
     def _running_out(self, vouched: dict[str, int], due: int, until: int) -> list[str]:

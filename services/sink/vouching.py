@@ -19,6 +19,12 @@ from services.base.clock import SECOND
 HELD_UP: Final = 1.0  # seconds between two turns after which what waits in the sockets is of before
 AHEAD: Final = SECOND // 4  # a heartbeat of this machine that is later than now tells of a clock that was set back
 WAITING: Final = 32  # heartbeats of one writer whose heads are not reached yet
+RENEW_SHARE: Final = (
+    0.5  # of the span: a price of which less is left is renewed with the next heartbeat that allows it:
+)
+# with the third of five in a span, so that one that comes late, or a busy machine, costs nobody a price
+LATE_SHARE: Final = 0.2  # and without one, as long as it can be
+NEWER: Final = SECOND // 20  # by which a heartbeat allows more than the last one
 
 Reached = Callable[[str, Head], bool]
 """Whether all of a stream up to a head is applied."""
@@ -153,6 +159,22 @@ class Voucher:
             for name, writer in self._writers.items()
             if kind(name) != "gateway"
         )
+
+
+class Renewals:
+    """When prices of one gateway that do not change are vouched for anew: together, once a heartbeat allows more."""
+
+    def __init__(self, span: float) -> None:
+        self._span = span * SECOND
+        self._allowed = 0  # until when a fresh price could be used, when that was news last
+
+    def due(self, until: int, now: int) -> int:
+        """Those that are good until the returned moment at most are to be renewed. `until`: what a fresh one gets. All
+        are UTC nanoseconds. After a clock that was set back, less than before is news too."""
+        news = abs(until - self._allowed) > NEWER
+        if news:
+            self._allowed = until
+        return now + int(self._span * (RENEW_SHARE if news else LATE_SHARE))
 
 
 def _moments(writer: _Writer) -> Iterable[Moment]:

@@ -205,10 +205,11 @@ class Supervisor:
         return held_without_price(self.facts, self.watch, self._limits(now))
 
     def _good_until(self, now: int) -> int | None:
-        """Until when this supervisor vouches for its status; None when its last look was not just now."""
+        """Until when this supervisor vouches for its status: a span from its last look at everything. None when that
+        was not just now."""
         if abs(now - self._reviewed) > STALL_NS:
             return None
-        return now + int(self._settings.good_for_seconds * SECOND)
+        return self._reviewed + int(self._settings.good_for_seconds * SECOND)
 
     def _after_files(self, verdict: Verdict, at: float) -> Verdict:
         """`connected` is not said before each current price is in its file, and not for long while the sink vouches for

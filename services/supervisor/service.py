@@ -109,7 +109,7 @@ class SupervisorService:
             self._follow(sharded(LINK, gateway), partial(facts.apply_link, gateway=gateway))
         self._follow(PLAN, facts.apply_plan)
         service.on_topic(HEARTBEAT_PREFIX, self._on_heartbeat)
-        service.every(LOOK_SECONDS, self._look)
+        service.every(min(LOOK_SECONDS, self._renew_seconds), self._look)
         service.every(POLL_SECONDS, lambda: self._journal.poll(service.clock.monotonic()))
         service.each_turn(self._turn)
         service.every(SAVE_SECONDS, self._save)

@@ -10,18 +10,24 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 
 import psutil
 import pytest
+import zmq
 
+from messages.codec import decode_status
 from messages.control import Accepted, ComputePlan, GetStatus, Start, Stop
 from messages.errors import CODES, IbStreamError
 from messages.events import EventBlock, StatusChanged, StreamStarted, StreamStopped
-from messages.topics import CONTROL, LINK, TICKS
+from messages.topics import CONTROL, LINK, STATUS, TICKS, events_endpoint
 from messages.views import Status
-from services.base.clock import parse_time
+from services.base.clock import SECOND, parse_time
 from services.journal import JournalReader
+from services.runtime.bus import Subscriber
 from tests.process.pipeline import ALL, REPOSITORY, STOP_SECONDS, Pipeline
 from tests.support import eventually
 
@@ -352,6 +358,29 @@ def test_without_its_saved_state_a_supervisor_folds_the_journal(pipeline: Make, 
 
 
 # --- status ---
+
+
+def test_a_status_is_renewed_in_time_however_short_its_span_is(pipeline: Make) -> None:
+    """One that says nothing new, of a supervisor that nothing stirs."""
+    short = {"good_for_seconds": 1, "heartbeat_interval": 0.25}
+    p = pipeline(["supervisor"], **short)
+    eventually(p.status)
+    done(p.cli("stop"))
+    p.await_status("stopped")
+    seen: list[int] = []
+    with zmq.Context() as context, ExitStack() as stack:
+        subscriber = Subscriber(context, p.settings, [events_endpoint("supervisor")], [STATUS])
+        stack.callback(subscriber.close)
+        begun = len(p.settings.services)  # the last words on who is not there come first
+
+        def enough() -> bool:
+            untils = (decode_status(payload).good_until for _, payload in subscriber.drain())
+            seen.extend(parse_time(until, 0) for until in untils if until is not None)
+            return len(seen) > begun + 6
+
+        eventually(enough)
+    gaps = [later - until for until, later in pairwise(seen[begun:])]
+    assert median(gaps) < 0.9 * SECOND, gaps
 
 
 @pytest.mark.parametrize(

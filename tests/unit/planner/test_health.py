@@ -10,9 +10,11 @@ START = 1_767_623_400 * SECOND
 class Rig:
     """Two gateways; those in `beating` are heard as time passes, the link of each in `epochs`."""
 
-    def __init__(self, failed: str = "") -> None:
+    def __init__(self, failed: str = "", silence: float = 2.5, beat_every: int = 1) -> None:
         self.now = START
-        self.health = Health("ab", failed, self.now)
+        self.health = Health("ab", failed, self.now, silence)
+        self.beat_every = beat_every  # tenths of a second
+        self.tenths = 0
         self.links: dict[str, LinkFact] = {}
         self.epochs = {"a": 1, "b": 1}
         self.beating = {"a", "b"}
@@ -26,7 +28,8 @@ class Rig:
         """The names of those that have failed, at the end."""
         for _ in range(round(seconds * 10)):
             self.now += SECOND // 10
-            for name in self.beating:
+            self.tenths += 1
+            for name in self.beating if self.tenths % self.beat_every == 0 else ():
                 self.health.on_beat(name, self.epochs[name], self.now)
             self.health.check(self.links, self.now)
         return "".join(sorted(self.health.failed))
@@ -128,3 +131,13 @@ def test_a_planner_that_was_held_up_has_not_seen_others_fail() -> None:
     rig.health.check(rig.links, rig.now)
     assert rig.health.failed == frozenset()
     assert rig.passing(1) == ""
+
+
+def test_gateways_that_are_set_to_beat_seldom_have_not_failed_in_between() -> None:
+    rig = Rig(silence=10, beat_every=50)
+    rig.link("a", "ready")
+    rig.link("b", "ready")
+    for _ in range(20):
+        assert rig.passing(1) == ""
+    rig.beating.remove("a")
+    assert rig.passing(11) == "a"

@@ -7,14 +7,14 @@ import pytest
 
 from messages.views import Head, Heartbeat
 from services.base.clock import SECOND
-from services.sink.vouching import Voucher
+from services.sink.vouching import Renewals, Voucher
 
 NOW = 1_700_000_000 * SECOND
 SPAN, SILENCE = 5.0, 1.5
 
 
 class World:
-    """A gateway that beats twice a second and a sink that turns ten times; both clocks in hand."""
+    """A gateway set to beat twice a second, and a sink that turns ten times; both clocks in hand."""
 
     def __init__(self, elsewhere: tuple[str, ...] = ()) -> None:
         self.voucher = Voucher(SPAN, SILENCE, ["gateway"], elsewhere)
@@ -192,3 +192,30 @@ def test_of_another_process_of_the_gateway_nothing_of_the_last_one_holds() -> No
     world.voucher.hear(world.beat(started_at=NOW + 1, source_heard=0), world.at, world.now)
     world.voucher.settle(lambda _, head: True)
     assert world.withheld == "link_down"
+
+
+# --- when to renew ---
+
+
+def lefts(back: float = 0.0) -> list[float]:
+    """How many seconds a price that never changes still had each time it was renewed, in the minute after the clock was
+    set back by so many seconds. The gateway beats once a second."""
+    renewals, now, given, found = Renewals(SPAN), NOW, NOW + int(SPAN * SECOND), []
+    for tenth in range(1200):
+        if tenth == 600:
+            now -= int(back * SECOND)
+            given, found = now + int(SPAN * SECOND), []  # what was vouched for is written anew
+        until = now - tenth % 10 * SECOND // 10 + int(SPAN * SECOND)
+        if given <= renewals.due(until, now) and given < until:
+            found.append((given - now) / SECOND)
+            given = until
+        now += SECOND // 10
+    return found
+
+
+def test_a_quiet_price_is_renewed_with_the_heartbeat_that_allows_it() -> None:
+    assert min(lefts()) == 2.0  # of five, with the third heartbeat
+
+
+def test_so_it_is_after_the_clock_was_set_back() -> None:
+    assert min(lefts(back=3600)) == 2.0

@@ -27,6 +27,13 @@ def test_the_status_holds_for_a_span_after_it_was_said() -> None:
     assert world.status.good_until == iso(world.now + 5 * SECOND)
 
 
+def test_it_holds_no_longer_because_it_is_told_later() -> None:
+    world = World().started("SPY")
+    looked = world.now
+    world.at += 1.2
+    assert world.status.good_until == iso(looked + 5 * SECOND)
+
+
 def test_a_supervisor_that_was_held_up_vouches_for_nothing_before_it_hears_again() -> None:
     world = World().started("SPY")
     world.at += 60
