@@ -169,6 +169,7 @@ def test_from_friday_to_monday_on_real_processes(tmp_path: Path) -> None:
     (tests/simulation/test_gateway_week.py)."""
     with opened(tmp_path, SYMBOLS) as sea:
         sea.connected()
+        begun = sea.mark()
 
         def well() -> None:
             sea.connected(WELL_AGAIN)
@@ -207,7 +208,7 @@ def test_from_friday_to_monday_on_real_processes(tmp_path: Path) -> None:
         well()
         flap(sea, 3)
         well()
-        check_the_record(sea)
+        check_the_record(sea, begun)
 
 
 def apart(sea: Sea, *steps: Step) -> None:
@@ -223,10 +224,11 @@ def flap(sea: Sea, times: int) -> None:
         sea.do("farm_down", farm=("usfarm", "usfarm.nj")[turn % 2], **{"for": 0.3})
 
 
-def check_the_record(sea: Sea) -> None:
+def check_the_record(sea: Sea, begun: int) -> None:
     """No cause is written down more than once a second, no rule of IB's was broken, and no connection given up that
-    was of use."""
+    was of use. `begun`: where it begins, for in the first second the stream is started, stopped and started again."""
     written = [(block.time // SECOND, repr(event)) for block in sea.pipeline.blocks("link") for event in block.events]
+    written = written[begun:]
     assert [text for (_, text), count in Counter(written).items() if count > 1] == []
     assert not {100, 101, 300, 322} & {error.code for error in sea.since(0, IbError)}
     assert len([link for link in sea.since(0, LinkChanged) if link.phase == "ready"]) <= 12
