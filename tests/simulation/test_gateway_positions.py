@@ -139,6 +139,20 @@ def test_what_cannot_be_read_ends_nothing() -> None:
     assert held(made) == [42, 4815747]
 
 
+def test_while_an_answer_is_not_whole_one_account_does_not_speak_for_all() -> None:
+    made = world(AAPL)
+    made.hold("DU2", AAPL, 5)
+    made.run(2)
+    del made.positions["DU2", AAPL]
+    made.close()
+    made.until(lambda: len(made.of(fx.AskPositions)) == 2, within=30)
+    made.tell(fx.PositionUnreadable())  # DU2's
+    made.until(lambda: told(made).reason == "unreadable", within=3)
+    made.tell(fx.PositionSeen("DU1", AAPL, False))
+    made.run(3)
+    assert held(made) == [265598]
+
+
 def test_one_unreadable_change_has_all_asked_again() -> None:
     made = world(AAPL)
     made.tell(fx.PositionUnreadable())

@@ -275,7 +275,8 @@ def test_a_gateway_of_ib_is_refused_where_the_simulator_is_expected() -> None:
     world = World(api_mode="mock")
     world.run(10)
     refused = [event for event in world.of(LinkChanged) if event.reason == "foreign_gateway"]
-    assert refused and "DU1" in (refused[0].detail or "") and "7497" in (refused[0].detail or "")
+    detail = refused[0].detail or ""
+    assert "with a paper account" in detail and "7497" in detail and "DU1" not in detail
     assert world.of(fx.Subscribe) == [] and world.of(fx.ContractDetails) == []
 
 

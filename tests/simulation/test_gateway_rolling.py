@@ -222,6 +222,17 @@ def test_without_bars_of_the_front_month_the_calendar_alone_decides() -> None:
     world.until(lambda: world.of(ContractRolled), within=2 * 3600)
 
 
+def test_no_month_is_passed_over_whose_bars_did_not_come() -> None:
+    world = by_volume()
+    world.until(lambda: world.of(MonthsTraded), within=60)
+    world.month_volumes[12], world.month_volumes[3], world.month_volumes[6] = {MONDAY: 400.0}, {}, {MONDAY: 700.0}
+    world.run(6 * 3600)
+    assert world.of(ContractRolled) == [] and len(world.of(MonthsTraded)) == 2
+    world.month_volumes[3] = {MONDAY: 9000.0}
+    world.until(lambda: world.of(ContractRolled), within=2 * 3600)
+    assert [each.con_id for each in world.of(ContractRolled)] == [3]
+
+
 def test_by_volume_too_it_gives_way_days_before_its_end() -> None:
     world = rolling()
     world.contracts[FRONT] = PlannedSymbol(FRONT, "", 1, "FUT", "CME", ib_symbol="ES", roll="front", roll_by="volume")

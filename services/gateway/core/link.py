@@ -165,7 +165,7 @@ class Link:
         self.server_version = server_version
         self.account_kind = _account_kind(accounts)
         if self.context.settings.api_mode == "mock" and self.account_kind != "simulator":
-            return self.drop("foreign_gateway", _foreign(self.endpoint, accounts))
+            return self.drop("foreign_gateway", _foreign(self.endpoint, self.account_kind))
         self.context.deadlines.clear(("link", "give_up"))
         self.farms.clear()
         self.clock_skew = None
@@ -421,10 +421,9 @@ def _kind_of_farm(name: str) -> FarmKind:
     return "history" if "hmds" in lower else "market_data"
 
 
-def _foreign(endpoint: tuple[str, int], accounts: tuple[str, ...]) -> str:
-    account = ", ".join(accounts)
+def _foreign(endpoint: tuple[str, int], kind: str) -> str:
     return (
-        f"port {endpoint[1]} is an IB gateway with account {account} and not the simulator; "
+        f"port {endpoint[1]} is an IB gateway with a {kind} account and not the simulator; "
         "set IBSTREAM_API_MODE=ib to use it"
     )
 

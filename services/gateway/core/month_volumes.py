@@ -19,7 +19,7 @@ from services.gateway.core.symbol import Symbol
 
 PURPOSE: Final = "months"
 SETTLE: Final = ns(1800)  # after 00:00 UTC
-ASK_AGAIN: Final = ns(3600)  # where the front month's volume is not known
+ASK_AGAIN: Final = ns(3600)  # where the front month's volume is not known, or nothing of a later one
 DURATION: Final = "5 D"  # the newest whole day and the one that runs, also after a long weekend
 MOST: Final = 1e9  # contracts a day: no month of any future trades so many
 LAST_IN_LINE: Final = 2_000_000_000  # as unit_check.py's
@@ -69,7 +69,7 @@ class MonthVolumes:
         if not over:
             self._due[symbol.name] = now + ASK_AGAIN
             return
-        self._due[symbol.name] = _next_look(now)
+        self._due[symbol.name] = _next_look(now) if all(found.values()) else now + ASK_AGAIN
         day = max(over)
         event = MonthsTraded(
             symbol=symbol.name,
@@ -80,7 +80,8 @@ class MonthVolumes:
                 if day in found[each.con_id]
             ],
         )
-        self.context.emit(event)
+        if event != self.context.memory.traded.get(symbol.name):
+            self.context.emit(event)
         if busiest(months, event, now):
             symbol.contract.rolls_at = now
             self.context.touch(symbol)

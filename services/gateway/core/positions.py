@@ -108,7 +108,8 @@ class Positions:
             holders.setdefault(con_id, set()).add(event.account)
         elif con_id in holders:
             holders[con_id].discard(event.account)
-            if not holders[con_id]:
+            whole = self._reading is not None or self._reason is None
+            if whole and not holders[con_id]:  # else an account that could not be read may still hold some
                 del holders[con_id]
         if self._reading is None:
             self._changed()
@@ -176,13 +177,13 @@ class Positions:
         self.context.deadlines.set(("positions", "tell"), max(self.context.now, self._told_at + TOLD_AGAIN))
 
     def _tell(self) -> None:
-        held = [self._whole(self._contracts[con_id]) for con_id in sorted(self._holders)]
+        held = [self._whole(self._contracts[con_id]) for con_id in sorted(self._holders)[:MOST_HELD]]
         if self._reason is None:
             self._as_of = self.context.now
         reason, message = self._reason, self._message
-        if len(held) > MOST_HELD and reason is None:
-            reason, message = "too_many", f"{MOST_HELD} of {len(held)}"
-        event = PositionsChanged(held=held[:MOST_HELD], as_of=self._as_of, reason=reason, message=message)
+        if len(self._holders) > MOST_HELD and reason is None:
+            reason, message = "too_many", f"{MOST_HELD} of {len(self._holders)}"
+        event = PositionsChanged(held=held, as_of=self._as_of, reason=reason, message=message)
         told = self.context.memory.positions
         if told is None or (told.held, told.reason, told.message) != (event.held, event.reason, event.message):
             self._told_at = self.context.now

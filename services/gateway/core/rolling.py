@@ -50,15 +50,16 @@ def rolls_at(contract: ContractQualified, days: int) -> int:
 
 def busiest(months: Sequence[ContractQualified], traded: MonthsTraded | None, now: int) -> int:
     """The place of the month that traded most, where it traded more than the first and no trifle; else 0. A day that is
-    long ago, or not known of the first, decides nothing."""
+    long ago, or not known of the first or of one that would be passed over, decides nothing."""
     if not months or traded is None or not 0 <= now - _days_before(traded.day, 0) < OLDEST:
         return 0
     known = {month.con_id: month.volume for month in traded.months}
     if not known.get(months[0].con_id):
         return 0
-    volumes = [known.get(month.con_id, 0.0) for month in months[: 1 + LATER_MONTHS]]
-    most = max(volumes)
-    return volumes.index(most) if most >= LEAST else 0
+    volumes = [known.get(month.con_id) for month in months[: 1 + LATER_MONTHS]]
+    most = max(volume for volume in volumes if volume is not None)
+    place = volumes.index(most)
+    return place if most >= LEAST and None not in volumes[:place] else 0
 
 
 def choose_month(

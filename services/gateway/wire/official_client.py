@@ -322,7 +322,13 @@ class OfficialClient(EWrapper):  # type: ignore[misc]
         req_id, code, text = fields[first : first + 3]
         escaped = self.server_version >= _ESCAPED_TEXT
         message = text.decode("unicode-escape" if escaped else "utf-8", "backslashreplace")
-        self.inputs.append(IbErrorSeen(int(req_id), int(code), message))
+        self._say_error(req_id, code, message)
+
+    def _say_error(self, req_id: Any, code: Any, text: str) -> None:
+        """Errors are journalled and shown: none names an account of this gateway."""
+        for account in sorted(self._accounts, key=len, reverse=True):
+            text = text.replace(account, "(account)")
+        self.inputs.append(IbErrorSeen(int(req_id), int(code), text))
 
     # --- callbacks: names and signatures are IB's ---
 
@@ -348,7 +354,7 @@ class OfficialClient(EWrapper):  # type: ignore[misc]
         """3, 4 or 5 arguments by version: (id, code, text), with advanced JSON, with a time after the id."""
         with_time = len(args) >= 4 and isinstance(args[2], int)
         code, text = (args[2], args[3]) if with_time else (args[1], args[2])
-        self.inputs.append(IbErrorSeen(int(args[0]), int(code), str(text)))
+        self._say_error(args[0], code, str(text))
 
     def marketDataType(self, reqId: int, marketDataType: int) -> None:
         self.inputs.append(MarketDataTypeSeen(reqId, int(marketDataType)))
@@ -485,6 +491,8 @@ class OfficialClient(EWrapper):  # type: ignore[misc]
     def position(self, account: str, contract: Any, position: Any, avgCost: float) -> None:
         """Which contract, and whether any of it is held: how many and at what cost ends here. Raises ValueError."""
         held = held_contract(contract)
+        if not account:
+            raise ValueError("a position of no account")
         if held.con_id <= 0 or not held.symbol or not isfinite(position) or position == UNSET_SIZE:
             raise ValueError("a position without a contract or a quantity")
         self.inputs.append(PositionSeen(account, held, position != 0))

@@ -4,7 +4,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from messages.events import HeldContract
-from services.gateway.core.interface import PositionSeen, PositionsEnd, PositionUnreadable
+from services.gateway.core.interface import IbErrorSeen, PositionSeen, PositionsEnd, PositionUnreadable
 from services.gateway.wire.official_client import OfficialClient
 from tests import protobuf
 
@@ -76,6 +76,7 @@ BAD = {
     "no number": text(AAPL, f"{ACCOUNT}x"),
     "not a number": text(AAPL, "NaN"),
     "no contract": text(HeldContract(0, "AAPL", "STK", "USD"), "100"),
+    "no account": (3, "", *text(AAPL, "100")[2:]),
     "a shift": (3, "x", *text(AAPL, "100")[1:]),
 }
 
@@ -94,3 +95,18 @@ def test_a_protobuf_one_without_a_contract_is_unreadable(body: tuple[protobuf.Fi
     client = OfficialClient(1, 225)
     client.interpret(protobuf.message(61, *body))
     assert client.inputs == [PositionUnreadable()]
+
+
+@pytest.mark.parametrize("version", [176, 225])
+def test_no_error_names_an_account_of_the_gateway(version: int) -> None:
+    client = OfficialClient(1, version)
+    accounts = f"{ACCOUNT},{ACCOUNT}A"
+    said = f"No position of {ACCOUNT}A, {ACCOUNT}"
+    if version < 201:
+        client.interpret(b"15\0" + b"1\0" + accounts.encode() + b"\0")
+        client.interpret(b"4\0" + protobuf.text(0, 2, -1, 321, said, "")[4:])
+    else:
+        client.interpret(protobuf.message(15, (1, accounts)))
+        client.interpret(protobuf.message(4, (1, -1), (2, 0), (3, 321), (4, said)))
+    (error,) = [one for one in client.inputs if isinstance(one, IbErrorSeen)]
+    assert (error.code, error.message) == (321, "No position of (account), (account)")

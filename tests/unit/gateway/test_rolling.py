@@ -149,6 +149,8 @@ def test_by_volume_it_never_goes_back_and_never_stays_longer_than_the_days_allow
         ([None, 1001.0, 0, 0], 0),  # what the front month traded is not known
         ([0.0, 1001.0, 0, 0], 0),
         ([1000.0, None, None, None], 0),
+        ([1000.0, None, 1500.0, 0], 0),  # the month in between may be the one that traded most, and none rolls back
+        ([1000.0, 1500.0, None, None], 1),  # a later one is found the next day
         ([2.0, 3.0, 0, 0], 0),  # a trifle
     ],
 )
