@@ -12,6 +12,7 @@ from messages.errors import CODES
 from messages.events import Plan
 from messages.quality import QualityReport
 from messages.views import AlertNotice, PriceAlert, ProjectChoice, Quote, SnapshotChoice, Status
+from services.quotes.candle_table import csv_lines
 from services.web.errors import HTTP_CODES
 
 TITLE: Final = "ibstream"
@@ -101,11 +102,7 @@ CANDLES_EXAMPLE: Final[dict[str, Any]] = {
     "note": None,
     "live": True,
 }
-CANDLES_CSV_EXAMPLE: Final = (
-    "symbol,interval,start,end,session,hours,open,high,low,close,volume,vwap,trades,coverage,blind,filled,source,"
-    "market_data_type,complete\nSPY,1m,2026-01-05T14:30:00.000000Z,2026-01-05T14:31:00.000000Z,,,687.02,687.15,687.0,"
-    "687.12,48200.0,687.081244,131,0.75,farm_down=15,0.0,ib_stream,realtime,true\n"
-)
+CANDLES_CSV_EXAMPLE: Final = "".join(csv_lines(msgspec.convert(CANDLES_EXAMPLE["candles"], list[Candle])))
 GAPS_EXAMPLE: Final[dict[str, Any]] = {
     "gaps": [
         {

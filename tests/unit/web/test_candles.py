@@ -9,7 +9,7 @@ import pytest
 
 from messages.candles import Candle
 from messages.codec import encode
-from services.web import candles
+from services.web import candles, schema
 from services.web.events import Room
 from services.web.hub import Hub
 from tests.traded import record
@@ -40,6 +40,7 @@ def test_candles_are_the_message(web):
 def test_csv_has_the_same_numbers(web):
     answer = web.get(f"{API}/candles", params=DAY | {"format": "csv", "interval": "5m"})
     assert answer.headers["content-type"].startswith("text/csv")
+    assert answer.text.splitlines()[0] == schema.CANDLES_CSV_EXAMPLE.splitlines()[0]
     first, second = csv.DictReader(io.StringIO(answer.text))
     same = web.get(f"{API}/candles", params=DAY | {"interval": "5m"}).json()["candles"]
     assert [float(first["vwap"] or 0), float(second["vwap"])] == [0.0, same[1]["vwap"]]  # a bar tells no average
