@@ -54,7 +54,7 @@ def parse_chain(underlying: str, text: str) -> PlannedChain:
     return chain
 
 
-def derive_all(request: Start, sources: Sources) -> Answer:
+def derive_all(request: Start, sources: Sources, *, adds_held: bool = False) -> Answer:
     """As core.derive does, with the chains of the configuration. A line that cannot be read is a warning; a start that
     names its symbols has none. Raises what `derive` does."""
     config = sources.project.config if sources.project is not None else ProjectConfig()
@@ -67,7 +67,7 @@ def derive_all(request: Start, sources: Sources) -> Answer:
             warnings.append(error.message)
         else:
             chains[chain.underlying] = chain
-    found = derive(request, sources, list(chains.values()))
+    found = derive(request, sources, list(chains.values()), adds_held=adds_held)
     return msgspec.structs.replace(found, warnings=(*found.warnings, *warnings))
 
 

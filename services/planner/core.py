@@ -117,13 +117,15 @@ def check_request(request: Start) -> None:
         raise IbStreamError("invalid_request", message, "refresh_interval_seconds")
 
 
-def derive(request: Start, sources: Sources, chains: Sequence[PlannedChain] = ()) -> Answer:
+def derive(request: Start, sources: Sources, chains: Sequence[PlannedChain] = (), *, adds_held: bool = False) -> Answer:
     """All candidates, most important first: by rank, then weight, then score, then name, within their source.
 
     The benchmark and the risk-off symbols of the project come before everything else. Symbols that could
     not be ones are left out with a warning, except those of the request itself.
 
     The underlyings of `chains` come last.
+
+    `adds_held`: what is held is planned too, so that a project may name nothing at all.
 
     Raises IbStreamError `invalid_symbol` for the request's own symbols, `symbols_empty` when nothing is left.
     """
@@ -146,7 +148,8 @@ def derive(request: Start, sources: Sources, chains: Sequence[PlannedChain] = ()
         builder.add(text, "risk_off", (_RISK_OFF, position))
     for position, chain in enumerate(chains):
         builder.add(chain.underlying, "underlying of its options", (_UNDERLYING, position))
-    if not named and (sources.items is not None or not builder.best):
+    held_alone = adds_held and sources.project is not None and sources.items is None and not builder.refused
+    if not named and (sources.items is not None or not builder.best) and not held_alone:
         raise _empty(sources, builder)
     return Answer(
         candidates=tuple(builder.ordered()),

@@ -199,7 +199,12 @@ class Planner:
     def _submit(self, request: Start, then: Callable[[Answer | IbStreamError], None]) -> None:
         request = with_project(request, self._settings)
         database, settings = self._database, self._settings
-        self._reads.submit(lambda: derive_all(request, gather(request, settings, database)), then, self._read_seconds)
+        adds_held = settings.positions == "plan"
+
+        def read() -> Answer:
+            return derive_all(request, gather(request, settings, database), adds_held=adds_held)
+
+        self._reads.submit(read, then, self._read_seconds)
 
     def _on_answer(self, read: Read, outcome: Answer | IbStreamError) -> None:
         self._run(self._state.on_read(read.number, outcome, self._service.clock.now()))

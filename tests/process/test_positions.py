@@ -77,6 +77,27 @@ def test_what_is_held_comes_first_from_the_account_to_plan_file_and_alert(
     assert not [name for name in p.services if name != "simulator" and SIMULATED_ACCOUNT in p.log(name)]
 
 
+@pytest.mark.parametrize("version", [226, 176])
+def test_a_project_that_names_nothing_streams_what_is_held(
+    pipeline: Callable[..., Pipeline], tmp_path: Path, version: int
+) -> None:
+    user = UserDatabase("sqlite", None, tmp_path)
+    user.project()
+    user.config({})
+    p = pipeline(start=False, database_url=user.url, project_id=1, positions="plan")
+    control = tmp_path / "control"
+    p.arguments["simulator"] += ["--server-version", str(version), "--control", str(control)]
+    with p:
+        eventually(lambda: (status := p.status()) is not None and status.reason == "symbols_empty")
+        with Controller(control) as simulator:
+            assert simulator(do="hold", symbol="NVDA", quantity=5)["ok"]
+            assert p.await_status("connected").subscribed_symbols == ["NVDA"]
+            assert eventually(lambda: p.quote("NVDA"))["held"] is True
+            p.restart("planner")
+            assert simulator(do="hold", symbol="NVDA", quantity=0)["ok"]
+            eventually(lambda: (status := p.status()) is not None and status.reason == "symbols_empty")
+
+
 def test_positions_that_are_refused_stay_as_they_were_and_the_status_says_as_of_when(
     pipeline: Callable[..., Pipeline], tmp_path: Path
 ) -> None:

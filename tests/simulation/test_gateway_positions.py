@@ -224,3 +224,15 @@ def test_a_thousand_positions_and_more_are_told_in_few_words() -> None:
     assert len(made.of(PositionsChanged)) - before <= (made.now - start) // SECOND + 1
     made.run(3)
     assert len(held(made)) == many - 100 and told(made).reason is None
+
+
+@pytest.mark.parametrize(("positions", "asks"), [("plan", True), ("mark", False)])
+def test_a_plan_without_a_symbol_is_connected_where_what_is_held_makes_one(positions: str, asks: bool) -> None:
+    made = World([], positions=positions)
+    made.positions = {("DU1", AAPL): 1.0}
+    made.plan([])
+    made.run(20)
+    assert held(made) == ([265598] if asks else [])
+    made.plan([], started=False)
+    made.run(5)
+    assert made.link is None or made.link.phase == "idle"

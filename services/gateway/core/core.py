@@ -274,8 +274,11 @@ class GatewayCore:
             self.link_stepped(self.link.want(False))
 
     def _stands_by(self) -> bool:
-        """One of several keeps its connection without a symbol too: only so is it known to be of use again."""
-        return bool(self.name) and self.plan is not None and self.plan.started and bool(self.plan.symbols)
+        """One of several keeps its connection without a symbol too: only so is it known to be of use again. So does one
+        that is asked what is held, from which a plan may be made."""
+        if self.plan is None or not self.plan.started:
+            return False
+        return self.context.settings.positions == "plan" or bool(self.name and self.plan.symbols)
 
     # --- the link ---
 

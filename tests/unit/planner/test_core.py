@@ -37,6 +37,13 @@ def chosen(sources: Sources, limit: int, incumbents: set[str] | None = None) -> 
 # --- sources ---
 
 
+def test_where_what_is_held_is_planned_a_project_may_name_nothing() -> None:
+    assert derive(Start(), Sources(project()), adds_held=True).candidates == ()
+    for sources in (Sources(project(), 3, []), Sources(project(symbols=("??",))), Sources()):
+        with pytest.raises(IbStreamError, match=r"no symbols|neither a project|could not be read"):
+            derive(Start(), sources, adds_held=True)
+
+
 def test_the_snapshot_then_what_is_configured() -> None:
     config = {"benchmark": ("SPY",), "symbols": ("IWM",)}
     assert reasons(Sources(project(**config), 12, items("AAPL", "NVDA"))) == {
