@@ -44,10 +44,12 @@ class Decoded:
 
 
 def rows(columns: Columns) -> list[Row]:
-    """Rows with NaN written as None and a text in the place of its index: comparable."""
+    """Rows with NaN written as None and a text in the place of its index: comparable. A flipped byte can make a number
+    of a field that is a text; readers take it for no text then."""
     found: list[Row] = []
+    places = range(len(columns.texts))
     for symbol_id, field, value, size in zip(columns.ids, columns.fields, columns.values, columns.sizes, strict=True):
-        shown: Any = columns.texts[int(value)] if field in TEXT_TICKS else none_if_nan(value)
+        shown: Any = columns.texts[int(value)] if field in TEXT_TICKS and value in places else none_if_nan(value)
         found.append((symbol_id, field, shown, none_if_nan(size)))
     return found
 
