@@ -12,12 +12,13 @@ from ibstream.transport import Transport
 from messages.candles import Candle, Interval
 from messages.ticks import Tick
 from messages.views import Quote
-from services.base.clock import parse_time
+from services.base.clock import SECOND, parse_time
 from services.quotes.trust import is_good, moment
 
 T = TypeVar("T")
 NEVER: Final = 2**63
-STEP = 0.25  # seconds: how long one poll may wait, and so how late an expiry or a cancellation may be
+STEP = 0.25  # seconds: how long one poll may wait, and so how late a cancellation may be
+MILLISECOND = 0.001  # polls count whole ones
 
 
 class Polled(Protocol[T]):
@@ -77,7 +78,8 @@ class _Expiring:
         self._next = NEVER  # no quote is over before this
 
     def poll(self, seconds: float) -> list[Quote]:
-        found = self._feed.poll(seconds)
+        left = (self._next - self._now()) / SECOND + MILLISECOND
+        found = self._feed.poll(min(seconds, max(0.0, left)))
         now = self._now()
         for quote in found:
             if quote.stale:

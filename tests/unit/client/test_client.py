@@ -7,7 +7,7 @@ import pytest
 
 import ibstream
 from ibstream.streams import Stream
-from ibstream.testing import FakeStream
+from ibstream.testing import FakeFeed, FakeStream
 
 
 @pytest.fixture
@@ -91,6 +91,25 @@ def test_followed_quotes_expire_without_a_word_from_anybody(fake: FakeStream) ->
     fake.advance(6)
     last = next(came)
     assert (last.stale, last.reason, last.good_until, last.last) == (True, "expired", None, 590.5)
+
+
+def test_they_expire_in_time_and_not_with_the_next_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake, waited = FakeStream(good_for=5.1), [0.0]
+    brought = FakeFeed.poll
+
+    def passes(feed: FakeFeed, seconds: float) -> list[ibstream.Quote]:
+        found = brought(feed, seconds)
+        if not found:
+            waited.append(seconds)
+            fake.advance(seconds)
+        return found
+
+    monkeypatch.setattr(FakeFeed, "poll", passes)
+    fake.set_price("SPY", 590.0)
+    came = iter(fake.client.quotes("SPY"))
+    assert next(came).last == 590.0
+    assert next(came).reason == "expired"
+    assert 5.1 <= sum(waited) < 5.11
 
 
 def test_a_follower_is_not_fooled_by_a_clock_that_was_set_back(fake: FakeStream) -> None:
