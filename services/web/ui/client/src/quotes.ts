@@ -6,7 +6,7 @@ import { Unreachable } from './errors.js'
 import type { Quote } from './index.js'
 import { expired, isGood, moment } from './rule.js'
 
-const STEP_MS = 250 // how late an expiry, or the end of the loop, may be
+const STEP_MS = 250 // how late the end of the loop may be
 const REFUSED = new Set(['unauthorized', 'forbidden'])
 
 /**
@@ -50,6 +50,10 @@ export async function* follow(api: Api, symbols: ReadonlySet<string>): AsyncGene
   }
 
   const good = (quote: Quote) => api.clock.known && isGood(moment(quote), api.clock.now())
+  const untilNextExpiry = () => {
+    const now = api.clock.now()
+    return Math.max(1, Math.min(STEP_MS, ...[...held.values()].map((quote) => (moment(quote) ?? now) - now)))
+  }
 
   try {
     for (;;) {
@@ -71,7 +75,7 @@ export async function* follow(api: Api, symbols: ReadonlySet<string>): AsyncGene
       askTheTime()
       if (waiting.size > 0) continue // they came while the reader was busy
       await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, STEP_MS)
+        const timer = setTimeout(resolve, untilNextExpiry())
         wake = () => {
           clearTimeout(timer)
           resolve()

@@ -211,6 +211,22 @@ describe('quotes', () => {
     await quotes.return()
   })
 
+  it('are over in time, and not with the next look', async () => {
+    const quotes = client().quotes()
+    const first = quotes.next()
+    await vi.advanceTimersByTimeAsync(0)
+    server.emit(quoteOf({ good_until: at(5_130) }))
+    await first
+    server.away = true
+    let over: Quote | undefined
+    void quotes.next().then(({ value }) => (over = value as Quote))
+    await vi.advanceTimersByTimeAsync(5_129)
+    expect(over).toBeUndefined()
+    await vi.advanceTimersByTimeAsync(2)
+    expect(over).toMatchObject({ symbol: 'SPY', reason: 'expired' })
+    await quotes.return()
+  })
+
   it('are over when they are handed to a reader that was slow', async () => {
     const quotes = client().quotes()
     const first = quotes.next()
