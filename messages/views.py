@@ -122,6 +122,8 @@ class SymbolStatus(msgspec.Struct, frozen=True, kw_only=True):
     )  # what to look at in its data of today (UTC), as in the quality
     # report; empty: nothing was found; absent: nobody has looked
     held: bool | msgspec.UnsetType = msgspec.UNSET  # true where an account has a position in it; else absent
+    local_symbol: str | msgspec.UnsetType = msgspec.UNSET  # of a future: which contract it is by now, as in its quote
+    contract_month: str | msgspec.UnsetType = msgspec.UNSET  # of a future: YYYYMM
 
 
 class LockOwner(msgspec.Struct, frozen=True, kw_only=True):

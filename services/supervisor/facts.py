@@ -16,6 +16,7 @@ from messages.events import (
     AlertRemoved,
     AnyEvent,
     Block,
+    ContractQualified,
     CutSymbol,
     EventBlock,
     FarmChanged,
@@ -35,7 +36,7 @@ from services.base.clock import iso
 from services.base.wanted import Wanted
 from services.journal.cursor import Cursor
 
-VERSION: Final = 8  # raise it when a fold changes: saved facts are then folded again from the journal
+VERSION: Final = 9  # raise it when a fold changes: saved facts are then folded again from the journal
 
 NOTICES: Final = 200  # alerts that are remembered
 
@@ -65,6 +66,7 @@ class LinkFacts(msgspec.Struct, kw_only=True):
     failure: LinkChanged | None = None  # why the link is not ready, once it was tried or lost
     farms: dict[str, str] = {}
     symbols: dict[str, SymbolFact] = {}
+    months: dict[str, tuple[str, str]] = {}  # of futures, by symbol: local symbol and month; also of one that is gone
     positions: PositionsChanged | None = None  # also of a process that is gone: the next one knows no better
 
     @property
@@ -94,6 +96,8 @@ class LinkFacts(msgspec.Struct, kw_only=True):
                 known = self.symbols.get(event.symbol)
                 kept = known is not None and known.said.state == event.state
                 self.symbols[event.symbol] = SymbolFact(event, known.since if kept and known else time)
+            case ContractQualified() if event.sec_type == "FUT":
+                self.months[event.symbol] = event.local_symbol, event.contract_month
             case PositionsChanged():
                 self.positions = event
             case _:
@@ -207,6 +211,11 @@ class Facts(msgspec.Struct, kw_only=True):
         """What the gateway that serves the symbol said of it."""
         link = self.links.get(planned.gateway)
         return link.symbols.get(planned.symbol) if link is not None else None
+
+    def month(self, planned: PlannedSymbol | CutSymbol) -> tuple[str, str]:
+        """Of a future: its local symbol and its month, as IB told them last; else empty."""
+        link = self.links.get(planned.gateway)
+        return link.months.get(planned.symbol, ("", "")) if link is not None else ("", "")
 
     def _count(self, error: IbError, time: int) -> None:
         """Errors since the stream was started, but for those of class info, which tell that all is well."""

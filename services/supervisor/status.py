@@ -112,6 +112,7 @@ def _symbol_status(
     fact = facts.fact(planned)
     priced = facts.prices.get(name)
     said = fact.said if fact is not None else None
+    local_symbol, month = facts.month(planned)
     return SymbolStatus(
         state="stale" if gateway_down else said.state if said is not None else "pending",
         source=_source(facts, name, fact, mock) if priced else None,
@@ -126,6 +127,8 @@ def _symbol_status(
         gateway=planned.gateway or UNSET,
         marks=marks.get(name, UNSET),
         held=is_held(planned) or UNSET,
+        local_symbol=local_symbol or UNSET,
+        contract_month=month or UNSET,
     )
 
 

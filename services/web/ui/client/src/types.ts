@@ -558,6 +558,8 @@ export interface SymbolStatus {
   gateway?: string
   marks?: ('blind' | 'clock' | 'crossed' | 'locked' | 'off_bars' | 'outliers' | 'slow' | 'split' | 'stuck' | 'zero_prices')[]
   held?: boolean
+  local_symbol?: string
+  contract_month?: string
 }
 
 /**
