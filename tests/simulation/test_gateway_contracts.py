@@ -3,7 +3,7 @@
 import pytest
 
 from messages.events import ContractQualified, PlannedSymbol
-from messages.fields import MULTIPLIER, PRICE_MAGNIFIER
+from messages.fields import EXCHANGE, MULTIPLIER, PRICE_MAGNIFIER
 from tests.simulation.ib_world import SECOND, START, World, fx
 
 MINUTE = 60.0
@@ -170,3 +170,14 @@ def test_details_without_hours_are_not_asked_for_all_day() -> None:
     world.run(6 * 60 * MINUTE)
     assert len(world.of(fx.ContractDetails)) <= 2
     assert world.now > START
+
+
+def test_prices_of_the_night_are_marked_as_such() -> None:
+    name = "AAPL_OVERNIGHT_USD"
+    world = World([])
+    world.contracts[name] = PlannedSymbol(name, "test", 0, exchange="OVERNIGHT", ib_symbol="AAPL")
+    world.plan([name])
+    world.until(lambda: name in world.core.context.memory.contracts, within=20)
+    rows = world.core.context.contract_rows(world.core.symbols[name])
+    assert [row[3] for row in rows if row[0] == EXCHANGE] == ["OVERNIGHT"]
+    assert world.core.context.memory.contracts[name].primary_exchange not in ("", "OVERNIGHT")

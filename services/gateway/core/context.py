@@ -32,6 +32,8 @@ BUSY_SHARE = 0.8
 """Of the span for which prices are vouched for: silence after which a busy symbol's stream is no proof any more. The
 rest is for saying so."""
 
+OVERNIGHT = "OVERNIGHT"  # IB's exchange of US stocks at night
+
 
 class Context:
     def __init__(self, settings: Settings, rng: random.Random, memory: Memory) -> None:
@@ -118,6 +120,8 @@ class Context:
     def contract_rows(self, symbol: Symbol) -> list[Row]:
         contract = self.memory.contracts.get(symbol.name)
         exchange = contract and (contract.primary_exchange or contract.exchange)
+        if symbol.planned.exchange == OVERNIGHT:
+            exchange = OVERNIGHT  # its prices are not those of the exchange where the stock is listed
         return [
             (CURRENCY, 0.0, NAN, contract.currency if contract else symbol.planned.currency),
             (EXCHANGE, 0.0, NAN, exchange or symbol.planned.exchange),
