@@ -125,6 +125,13 @@ KINDS = [
     Kind("EUR:IDEALPRO:USD:CASH", "EUR_IDEALPRO_USD_CASH", {"bid", "ask", "bid_size"}, frozenset({"last", "volume"})),
     Kind("XAUUSD:SMART:USD:CMDTY", "XAUUSD_SMART_USD_CMDTY", {"bid", "ask", "bid_size"}, frozenset({"last", "volume"})),
     Kind(f"ES:CME:USD:FUT:{MONTH}", f"ES_CME_USD_FUT_{MONTH}", TRADED | {"multiplier", "volume"}),
+    Kind(
+        f"{FRONT.local_symbol}:CME:USD:FUT",
+        f"{FRONT.local_symbol}_CME_USD_FUT",
+        TRADED | {"multiplier", "volume", "local_symbol", "contract_month"},
+    ),
+    Kind("SPY", "SPY", TRADED | {"volume"}, frozenset({"multiplier", "greeks"})),
+    Kind("SAP:IBIS:EUR", "SAP_IBIS_EUR", TRADED),
 ]
 
 
