@@ -147,6 +147,7 @@ export function openConnection(options: ConnectionOptions): Connection {
   return {
     retryNow,
     reopen() {
+      if (closed) return
       if (opened) void connect(true)
       else if (attempt && !resting) void connect() // on the way to the old address
     },

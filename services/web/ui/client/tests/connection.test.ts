@@ -163,6 +163,8 @@ describe('the event stream', () => {
     open.connection.close()
     const before = open.states.length
     open.streams[0]?.error(new TypeError('gone'))
+    open.connection.reopen()
+    open.connection.wake()
     await vi.advanceTimersByTimeAsync(30_000)
     expect(open.fetch).toHaveBeenCalledTimes(1)
     expect(open.states.length).toBe(before)

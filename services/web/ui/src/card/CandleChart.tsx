@@ -3,7 +3,7 @@
 // marked as such across the picture.
 
 import type { Candle } from '@ibstream/client'
-import { useEffect, useMemo, useState } from 'react'
+import { memo, useEffect, useMemo, useState } from 'react'
 import styles from './CandleChart.module.css'
 import { CandlePlot } from './CandlePlot'
 import { INTERVALS, type Interval, isBlind, isFilled, summaryOf } from './candleData'
@@ -18,7 +18,8 @@ interface CandleChartProps {
   memory: Memory | undefined
 }
 
-export function CandleChart({ symbol, decimals, memory }: CandleChartProps) {
+/** Its own candles make it new, not each of the symbol's prices. */
+export const CandleChart = memo(function CandleChart({ symbol, decimals, memory }: CandleChartProps) {
   const { strings, format } = useCard()
   const [interval, setInterval] = useRemembered(memory, 'interval', asInterval, '1m')
   const { candles, load, live, retry } = useCandles(symbol, interval)
@@ -97,7 +98,7 @@ export function CandleChart({ symbol, decimals, memory }: CandleChartProps) {
       </div>
     </div>
   )
-}
+})
 
 /** The numbers of the candle under the pointer, or of the newest. */
 function Readout({

@@ -2,7 +2,7 @@
 // status; the figures are asked for while somebody looks.
 
 import { ApiError, type QualityReport, type SymbolQuality } from '@ibstream/client'
-import { useCallback, useEffect, useId, useState } from 'react'
+import { useEffect, useId, useState } from 'react'
 import type { Format } from './format'
 import { useCard, useStore } from './hooks'
 import { ToneIcon } from './Icon'
@@ -48,7 +48,7 @@ export function QualityPanel() {
 }
 
 function Day() {
-  const { strings, store } = useCard()
+  const { strings, format, store } = useCard()
   const today = new Date(store.now()).toISOString().slice(0, 10)
   const [chosen, setChosen] = useState('')
   const [all, setAll] = useState(false)
@@ -81,7 +81,9 @@ function Day() {
       {report && rows.length === 0 && <p className={styles.muted}>{strings.quality.nothing}</p>}
       {rows.length > 0 && <Report rows={rows.slice(0, ROWS)} />}
       {rows.length > ROWS && (
-        <p className={styles.muted}>{fill(strings.quality.more, { count: rows.length - ROWS })}</p>
+        <p className={styles.muted}>
+          {fill(strings.quality.more, { count: format.count(rows.length - ROWS) })}
+        </p>
       )}
     </div>
   )
@@ -210,21 +212,27 @@ function plain(price: number): number {
 function useReport(day: string): { report: QualityReport | undefined; failure: ApiError | undefined } {
   const { api } = useCard()
   const [found, setFound] = useState<{ day: string; report?: QualityReport; failure?: ApiError }>()
-  const look = useCallback(() => {
-    api.quality(day).then(
-      (report) => setFound({ day, report }),
-      (failure) => {
-        if (!(failure instanceof ApiError)) throw failure
-        setFound({ day, failure })
-      },
-    )
-  }, [api, day])
   useEffect(() => {
-    look()
-    if (day) return
-    const timer = setInterval(() => document.visibilityState !== 'hidden' && look(), LOOK_MS)
-    return () => clearInterval(timer)
-  }, [day, look])
+    let left = false // for another day: what comes late is no answer any more
+    const look = () =>
+      api.quality(day).then(
+        (report) => {
+          if (!left) setFound({ day, report })
+        },
+        (failure) => {
+          if (!(failure instanceof ApiError)) throw failure
+          if (!left) setFound({ day, failure })
+        },
+      )
+    void look()
+    const timer = day
+      ? undefined
+      : setInterval(() => document.visibilityState !== 'hidden' && void look(), LOOK_MS)
+    return () => {
+      left = true
+      clearInterval(timer)
+    }
+  }, [api, day])
   return found?.day === day
     ? { report: found.report, failure: found.failure }
     : { report: undefined, failure: undefined }

@@ -2,7 +2,7 @@
 // only rows in sight are there. Arrow keys walk from row to row, so that the table is one stop of the Tab key.
 
 import { type SortingState, useTable } from '@tanstack/react-table'
-import { type CSSProperties, type RefObject, useEffect, useMemo, useRef, useState } from 'react'
+import { type CSSProperties, type RefObject, useCallback, useEffect, useMemo, useRef, useState } from 'react'
 import {
   columnsWith,
   features,
@@ -191,8 +191,10 @@ interface RowsProps {
 
 /** The rows in sight: a component of its own, so that scrolling renders nothing else. */
 function Rows({ body, items, open, focus, rowPx, columns, contact, extras, onToggle }: RowsProps) {
+  const { store } = useCard()
+  const scrolled = useCallback(() => store.scrolled(), [store])
   const kept = items.flatMap((item, index) => (item.symbol === focus.active ? [index] : []))
-  const { drawn, rest, measure } = useDrawnRows(body, items, rowPx, kept)
+  const { drawn, rest, measure } = useDrawnRows(body, items, rowPx, kept, scrolled)
   return (
     <tbody ref={body} {...focus.handlers}>
       {drawn.flatMap(({ index, space }) => {

@@ -13,10 +13,10 @@ const LEAST_SAMPLES = 3 // fewer make a stroke that looks like a crash
 
 export const Sparkline = memo(function Sparkline({ symbol }: { symbol: string }) {
   const { store, strings, format } = useCard()
-  const samples = useStore(`series:${symbol}`, (s) => s.samples(symbol))
-  useEffect(() => store.wantSeries(symbol), [store, symbol])
+  const samples = useStore(`series:${symbol}`, (s) => s.sparklines.samples(symbol))
+  useEffect(() => store.sparklines.want(symbol), [store, symbol])
 
-  const picture = samples && pictureOf(samples, store.span())
+  const picture = samples && pictureOf(samples, store.sparklines.span(store.now()))
   return (
     <span className={styles.spark}>
       {picture && (

@@ -5,8 +5,9 @@ import { createContext, useCallback, useContext, useEffect, useState, useSyncExt
 import type { Format } from './format'
 import { type Health, healthOf } from './health'
 import type { Memory } from './memory'
-import type { StreamStore, Topic } from './store'
+import type { StreamStore } from './store'
 import type { Language, Strings } from './strings'
+import type { Topic } from './topics'
 
 export interface CardContext {
   store: StreamStore

@@ -1,6 +1,4 @@
-// What the card knows, outside React: the connection, the status, each symbol's quote. Listeners subscribe by
-// topic and are told at most once per animation frame, so a hundred symbols that change several times a second
-// cost one pass a frame, and only the rows that changed render again.
+// What the card knows, outside React: the connection, the status, each symbol's quote. Listeners subscribe by topic.
 
 import {
   type Api,
@@ -15,7 +13,6 @@ import {
   type Plan,
   type Quote,
   type ServerClock,
-  type SparklineSeries,
   type Status,
   type SymbolStatus,
 } from '@ibstream/client'
@@ -23,18 +20,8 @@ import { heedAttention } from './attention'
 import { CandleEars } from './candleEars'
 import { SILENT_SECONDS } from './health'
 import { type Memory, recall } from './memory'
-import { BUCKET_MS, BUCKETS, priceOf, SERIES_MINUTES, Series } from './series'
-
-export type Topic =
-  | 'connection'
-  | 'status'
-  | 'symbols'
-  | 'record'
-  | 'plan'
-  | 'beat'
-  | `quote:${string}`
-  | `state:${string}`
-  | `series:${string}`
+import { Sparklines } from './sparklines'
+import { type Topic, Topics } from './topics'
 
 export interface LinkRecord {
   gaps: readonly Gap[]
@@ -45,11 +32,7 @@ const BEAT_MS = 1_000
 const RECORD_MS = 60_000
 const SETTLE_MS = 1_500
 const EXPIRE_MS = 250 // between two looks at what is good no longer
-const SEEDS_AT_ONCE = 200 // symbols in a request: as many as the backend allows
-const SEED_MS = 50 // for the other rows that came into view as well
-const SEED_AGAIN_MS = 5_000 // after a failure
 const CANDLES_REFUSED: ReadonlySet<string> = new Set(['invalid_request', 'invalid_symbol'])
-const LEAST_SPAN = 12 // steps of a sparkline
 
 interface Held {
   quote: Quote
@@ -67,28 +50,20 @@ export class StreamStore {
   symbols: readonly string[] = []
   /** Who has candles pushed. */
   readonly candles = new CandleEars(() => this.line?.reopen())
+  readonly sparklines: Sparklines
   /** Whether the quotes were asked for and came: an empty table is then truly empty. */
   loaded = false
 
   private readonly api: Api
   private readonly clock: ServerClock
-  private readonly schedule: (flush: () => void) => void
+  private readonly topics: Topics
   private readonly memory: Memory | undefined
-  private readonly listeners = new Map<Topic, Set<() => void>>()
   private readonly quotes = new Map<string, Held>()
   private readonly states = new Map<string, SymbolStatus>()
-  private readonly series = new Map<string, Series>()
-  private readonly dirty = new Set<Topic>()
-  private readonly dirtySeries = new Set<string>()
   private readonly names = new Map<number, string>()
-  private readonly seedsWanted = new Set<string>()
-  private readonly seeded = new Set<string>()
-  private seeding: ReturnType<typeof setTimeout> | undefined
-  private flushing = false
   private statusUntil = 0
   private statusIsGood = false
   private asking = false
-  private firstBucket = Number.POSITIVE_INFINITY
   private line: Connection | undefined
   private timers: ReturnType<typeof setInterval>[] = []
   private settle: ReturnType<typeof setTimeout> | undefined
@@ -102,7 +77,8 @@ export class StreamStore {
     this.memory = memory
     this.api = api
     this.clock = api.clock
-    this.schedule = schedule
+    this.topics = new Topics(schedule)
+    this.sparklines = new Sparklines(api, (symbol) => this.touch(`series:${symbol}`))
   }
 
   /** Opens the stream; the function returned closes it. */
@@ -139,8 +115,8 @@ export class StreamStore {
       for (const timer of this.timers) clearInterval(timer)
       clearTimeout(this.settle)
       this.candles.close()
-      clearTimeout(this.seeding)
-      this.seeding = undefined
+      this.sparklines.close()
+      this.topics.close()
     }
   }
 
@@ -154,12 +130,12 @@ export class StreamStore {
   }
 
   subscribe(topic: Topic, listener: () => void): () => void {
-    const set = this.listeners.get(topic) ?? new Set()
-    this.listeners.set(topic, set.add(listener))
-    return () => {
-      set.delete(listener)
-      if (set.size === 0) this.listeners.delete(topic)
-    }
+    return this.topics.subscribe(topic, listener)
+  }
+
+  /** A person scrolls: new prices are told of less often for a moment. */
+  scrolled(): void {
+    this.topics.scrolled()
   }
 
   quote(symbol: string): Quote | undefined {
@@ -183,23 +159,6 @@ export class StreamStore {
 
   state(symbol: string): SymbolStatus | undefined {
     return this.states.get(symbol)
-  }
-
-  /** What a sparkline shows; nothing before its past is known: a line that grows from one point misleads. */
-  samples(symbol: string): Series['samples'] | undefined {
-    return this.seeded.has(symbol) ? this.series.get(symbol)?.samples : undefined
-  }
-
-  /** How many steps the sparklines span: all of them, or as many as there were since the first price. */
-  span(): number {
-    return Math.min(BUCKETS, Math.max(LEAST_SPAN, Math.floor(this.now() / BUCKET_MS) - this.firstBucket))
-  }
-
-  /** A row came into view: fetch the minutes before this page was opened, for all such rows at once. */
-  wantSeries(symbol: string): void {
-    if (this.seeded.has(symbol)) return
-    this.seedsWanted.add(symbol)
-    this.seeding ??= setTimeout(() => void this.seed(), SEED_MS)
   }
 
   /** The project's name, where a plan or a list ever told it. */
@@ -277,9 +236,10 @@ export class StreamStore {
         continue
       }
       this.quotes.set(quote.symbol, { quote, at, until, good })
-      this.touch(`quote:${quote.symbol}`)
+      if (held?.good === good) this.topics.touchEased(`quote:${quote.symbol}`)
+      else this.touch(`quote:${quote.symbol}`) // whether it may be used is never told late
       added ||= !held
-      this.draw(quote)
+      this.sparklines.add(quote)
     }
     if (added) this.order()
   }
@@ -308,20 +268,6 @@ export class StreamStore {
     this.asking = true
     await this.api.status().catch(ignoreApi) // any answer carries it
     this.asking = false
-  }
-
-  private draw(quote: Quote): void {
-    const price = priceOf(quote)
-    const time = Date.parse(quote.timestamp ?? '')
-    if (price === undefined || Number.isNaN(time)) return
-    const series = this.series.get(quote.symbol) ?? new Series()
-    this.series.set(quote.symbol, series)
-    if (series.add(time, price)) this.dirtySeries.add(quote.symbol)
-    this.noteFirst(series)
-  }
-
-  private noteFirst(series: Series): void {
-    this.firstBucket = Math.min(this.firstBucket, series.samples[0]?.bucket ?? this.firstBucket)
   }
 
   private order(): void {
@@ -388,50 +334,15 @@ export class StreamStore {
     this.touch('plan')
   }
 
-  /** Fetches the past of all symbols that wait for it, in one request. */
-  private async seed(): Promise<void> {
-    const symbols = [...this.seedsWanted].slice(0, SEEDS_AT_ONCE)
-    let pause = SEED_MS
-    try {
-      const found = new Map(
-        (await this.api.sparklines(symbols, SERIES_MINUTES)).map((one) => [one.symbol, one]),
-      )
-      for (const symbol of symbols) this.takePast(symbol, found.get(symbol))
-    } catch (error) {
-      ignoreApi(error)
-      pause = SEED_AGAIN_MS
-    }
-    this.seeding = this.seedsWanted.size > 0 ? setTimeout(() => void this.seed(), pause) : undefined
-  }
-
-  private takePast(symbol: string, past: SparklineSeries | undefined): void {
-    const series = this.series.get(symbol) ?? new Series()
-    this.series.set(symbol, series)
-    if (past) series.seed(past)
-    this.noteFirst(series)
-    this.seedsWanted.delete(symbol)
-    this.seeded.add(symbol)
-    this.touch(`series:${symbol}`)
-  }
-
   // --- telling ---
 
   private beat(): void {
-    for (const symbol of this.dirtySeries) this.touch(`series:${symbol}`)
-    this.dirtySeries.clear()
+    this.sparklines.beat()
     this.touch('beat')
   }
 
   private touch(topic: Topic): void {
-    this.dirty.add(topic)
-    if (this.flushing) return
-    this.flushing = true
-    this.schedule(() => {
-      this.flushing = false
-      const topics = [...this.dirty]
-      this.dirty.clear()
-      for (const name of topics) for (const listener of this.listeners.get(name) ?? []) listener()
-    })
+    this.topics.touch(topic)
   }
 }
 
@@ -481,6 +392,7 @@ function sameState(a: SymbolStatus | undefined, b: SymbolStatus): boolean {
     a.priority === b.priority &&
     a.market_data_type === b.market_data_type &&
     a.streaming === b.streaming &&
+    a.gateway === b.gateway &&
     a.held === b.held &&
     String(a.marks) === String(b.marks)
   )

@@ -31,6 +31,7 @@ export function useDrawnRows(
   items: readonly RowItem[],
   rowPx: number,
   kept: readonly number[],
+  onScroll: () => void,
 ): DrawnRows {
   const look = useRef<() => void>(() => {})
   const rows = useVirtualizer<Body, HTMLTableRowElement>({
@@ -41,14 +42,15 @@ export function useDrawnRows(
     overscan: items.length <= DRAWN_ANYWAY ? items.length : AROUND,
     rangeExtractor: (range) => extract(range, kept),
     observeElementRect: observeViewport,
-    observeElementOffset: (instance, tell) => observePlace(instance, tell, look),
+    observeElementOffset: (instance, tell) => observePlace(instance, tell, look, onScroll),
     scrollToFn: () => {},
     useFlushSync: false,
   })
   rows.shouldAdjustScrollPositionOnItemSizeChange = () => false
   // biome-ignore lint/correctness/useExhaustiveDependencies: another height of a row makes all places new
   useEffect(() => rows.measure(), [rows, rowPx])
-  useEffect(() => look.current()) // what stands above the table may have grown
+  // biome-ignore lint/correctness/useExhaustiveDependencies: what stands above the table may have grown; a scroll has told
+  useEffect(() => look.current(), [items])
 
   let end = 0
   const drawn = rows.getVirtualItems().map((item) => {
@@ -78,6 +80,7 @@ function observePlace(
   rows: Rows,
   tell: (offset: number, scrolling: boolean) => void,
   look: { current: () => void },
+  onScroll: () => void,
 ): () => void {
   let told: number | undefined
   const report = () => {
@@ -89,6 +92,10 @@ function observePlace(
   }
   look.current = report
   report()
-  document.addEventListener('scroll', report, { capture: true, passive: true })
-  return () => document.removeEventListener('scroll', report, { capture: true })
+  const scrolled = () => {
+    onScroll()
+    report()
+  }
+  document.addEventListener('scroll', scrolled, { capture: true, passive: true })
+  return () => document.removeEventListener('scroll', scrolled, { capture: true })
 }

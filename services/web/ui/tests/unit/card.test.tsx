@@ -569,6 +569,35 @@ describe('quotes', () => {
     await within(panel).findByRole('alert')
   })
 
+  it('shows the report of the day that was chosen last, whichever comes first', async () => {
+    const late: ((answer: Response) => void)[] = []
+    const report = (symbol: string) =>
+      Response.json({
+        start: '',
+        end: '',
+        until: '2026-01-05T21:00:00Z',
+        symbols: [{ symbol, ticks: 5, marks: ['stuck'] }],
+      })
+    backend.answers.set('GET /quality', ({ query }) =>
+      query.get('day') === '2026-01-03'
+        ? new Promise<Response>((resolve) => late.push(resolve))
+        : report(query.get('day') === '2026-01-04' ? 'LAST' : 'TODAY'),
+    )
+    await open()
+    const panel = screen.getByTestId('quality')
+    await userEvent.click(within(panel).getByText(en.quality.title))
+    const day = within(panel).getByLabelText(en.quality.day)
+    fireEvent.change(day, { target: { value: '2026-01-03' } })
+    await waitFor(() => expect(late).toHaveLength(1))
+    fireEvent.change(day, { target: { value: '2026-01-04' } })
+    await within(panel).findByRole('row', { name: /LAST/ })
+    await act(async () => {
+      late[0]?.(report('FIRST'))
+      await new Promise((resolve) => setImmediate(resolve))
+    })
+    expect(within(panel).getByRole('row', { name: /LAST/ })).toBeTruthy()
+  })
+
   it('sets, shows and removes price alerts, and says the backend’s refusal', async () => {
     const spy = { id: 7, rule: 'SPY rises above 600', pause: 900, added: '2026-01-05T14:30:00Z' }
     backend.answers.set('POST /alerts', refusal(400, 'invalid_request', "'SPY jumps' is no rule of an alert"))

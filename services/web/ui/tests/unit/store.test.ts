@@ -1,11 +1,12 @@
 import { type Api, ApiError, ServerClock } from '@ibstream/client'
 import { beforeEach, describe, expect, it, vi } from 'vitest'
-import { StreamStore, type Topic } from '../../src/card/store'
+import { StreamStore } from '../../src/card/store'
+import type { Topic } from '../../src/card/topics'
 import { quoteOf, statusOf } from './backend'
 
-function rig() {
+function rig(clock = new ServerClock()) {
   const flushes: (() => void)[] = []
-  const store = new StreamStore({ clock: new ServerClock() } as Api, (flush) => void flushes.push(flush))
+  const store = new StreamStore({ clock } as Api, (flush) => void flushes.push(flush))
   const told: Topic[] = []
   const watch = (...topics: Topic[]) => {
     for (const topic of topics) store.subscribe(topic, () => told.push(topic))
@@ -32,6 +33,37 @@ describe('the store', () => {
     expect(flushes).toHaveLength(1)
     expect(frame()).toEqual(['quote:QQQ'])
     expect(store.quote('QQQ')?.last).toBe(49)
+  })
+
+  it('tells of new prices ten times a second while a person scrolls, and at once of what may be used no more', () => {
+    vi.useFakeTimers()
+    const clock = new ServerClock()
+    clock.answered(new Headers({ 'X-Server-Time': new Date().toISOString() }), clock.read())
+    ;({ store, watch, frame } = rig(clock))
+    const told = () => frame().filter((topic) => topic.startsWith('quote:'))
+    watch('quote:SPY')
+    store.takeQuotes([quoteOf('SPY', 1)], Date.now())
+    expect(told()).toEqual(['quote:SPY'])
+    store.scrolled()
+    for (let i = 2; i < 5; i++) store.takeQuotes([quoteOf('SPY', i)], Date.now())
+    expect(told()).toEqual([])
+    vi.advanceTimersByTime(100)
+    expect(told()).toEqual(['quote:SPY'])
+    store.takeQuotes([{ ...quoteOf('SPY', 5), stale: true }], Date.now())
+    expect(told()).toEqual(['quote:SPY'])
+    vi.advanceTimersByTime(1_000)
+    store.takeQuotes([{ ...quoteOf('SPY', 6), stale: true }], Date.now())
+    expect(told()).toEqual(['quote:SPY'])
+    vi.useRealTimers()
+  })
+
+  it('tells that a symbol is at another gateway', () => {
+    watch('state:SPY')
+    const status = statusOf('connected', ['SPY'])
+    store.takeStatus(status)
+    frame()
+    store.takeStatus({ ...status, symbols: { SPY: { ...status.symbols?.SPY, state: 'live', gateway: 'b' } } })
+    expect(frame()).toEqual(['state:SPY'])
   })
 
   it('never replaces a quote by an older one', () => {
@@ -106,14 +138,14 @@ describe('the store', () => {
     )
     const seeding = new StreamStore({ clock: new ServerClock(), sparklines } as unknown as Api, () => {})
     seeding.takeQuotes([quoteOf('A', 1)], Date.now())
-    for (const symbol of ['A', 'B', 'C', 'A']) seeding.wantSeries(symbol)
-    expect(seeding.samples('A')).toBeUndefined()
+    for (const symbol of ['A', 'B', 'C', 'A']) seeding.sparklines.want(symbol)
+    expect(seeding.sparklines.samples('A')).toBeUndefined()
     await vi.advanceTimersByTimeAsync(100)
-    seeding.wantSeries('A')
-    seeding.wantSeries('D')
+    seeding.sparklines.want('A')
+    seeding.sparklines.want('D')
     await vi.advanceTimersByTimeAsync(100)
     expect(sparklines.mock.calls.map(([symbols]) => symbols)).toEqual([['A', 'B', 'C'], ['D']])
-    expect(seeding.samples('B')?.map(({ price }) => price)).toEqual([1, 2, 3])
+    expect(seeding.sparklines.samples('B')?.map(({ price }) => price)).toEqual([1, 2, 3])
     vi.useRealTimers()
   })
 
@@ -122,12 +154,12 @@ describe('the store', () => {
     const sparklines = vi.fn().mockRejectedValueOnce(new ApiError('backend_away', '')).mockResolvedValue([])
     const seeding = new StreamStore({ clock: new ServerClock(), sparklines } as unknown as Api, () => {})
     seeding.takeQuotes([quoteOf('A', 1)], Date.now())
-    seeding.wantSeries('A')
+    seeding.sparklines.want('A')
     await vi.advanceTimersByTimeAsync(1_000)
-    expect(seeding.samples('A')).toBeUndefined()
+    expect(seeding.sparklines.samples('A')).toBeUndefined()
     await vi.advanceTimersByTimeAsync(5_000)
     expect(sparklines).toHaveBeenCalledTimes(2)
-    expect(seeding.samples('A')).toHaveLength(1)
+    expect(seeding.sparklines.samples('A')).toHaveLength(1)
     vi.useRealTimers()
   })
 
