@@ -3,6 +3,7 @@
 
 import type { Mark, Quote } from '@ibstream/client'
 import {
+  type ColumnDef,
   createColumnHelper,
   createSortedRowModel,
   rowSortingFeature,
@@ -50,7 +51,7 @@ const last = column.columns([
 ])
 
 /** The table's columns, with those that a person added. */
-export function columnsWith(extras: readonly ExtraColumn[]) {
+export function columnsWith(extras: readonly ExtraColumn[]): ColumnDef<typeof features, RowData, unknown>[] {
   const added = extras.map(({ id, kind, value }) =>
     column.accessor((row) => (row.quote && value(row.quote)) ?? undefined, {
       id,
