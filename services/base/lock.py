@@ -6,7 +6,6 @@ The lock is the operating system's own and goes with its holder; the name beside
 import contextlib
 import os
 import socket
-import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,20 +17,6 @@ from messages.errors import IbStreamError
 from messages.views import LockOwner
 from services.base.clock import iso
 from services.base.files import replace_file
-from services.base.settings import Settings
-
-
-def prepare_run_dir(settings: Settings) -> Path:
-    """The folder of sockets and locks: made 0700. Raises IbStreamError when it belongs to somebody else."""
-    path = settings.run_path
-    path.mkdir(parents=True, exist_ok=True, mode=0o700)
-    found = path.stat()
-    mode = stat.S_IMODE(found.st_mode)
-    if os.getuid() not in (found.st_uid, 0):
-        raise IbStreamError("invalid_setting", f"the run directory {path} (mode {mode:o}) belongs to somebody else")
-    if mode != 0o700:
-        path.chmod(0o700)
-    return path
 
 
 class Holder(LockOwner, frozen=True, kw_only=True):

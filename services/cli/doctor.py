@@ -131,7 +131,7 @@ def _disk(where: "Settings") -> Finding:
 
 
 def _run_directory(where: "Settings") -> Finding:
-    from services.base.lock import prepare_run_dir
+    from services.base.run_dir import prepare_run_dir
 
     try:
         path = prepare_run_dir(where)

@@ -16,7 +16,8 @@ from honcho.environ import parse_procfile
 
 from messages.errors import IbStreamError
 from messages.topics import sharded
-from services.base.lock import OwnedLock, holder, prepare_run_dir
+from services.base.lock import OwnedLock, holder
+from services.base.run_dir import prepare_run_dir
 from services.base.settings import Settings, load, with_env_file
 from services.cli.summary import summary_text
 

@@ -28,7 +28,7 @@ from messages.control import (
 from messages.errors import CODES, IbStreamError
 from messages.topics import SIDE_SERVICES
 from services.base import keys
-from services.base.lock import prepare_run_dir
+from services.base.run_dir import prepare_run_dir
 from services.base.settings import Settings
 from services.runtime.connections import ConnectionMonitor
 

@@ -33,7 +33,8 @@ from messages.views import Heartbeat, PriceTime
 from services.base import keys, logs
 from services.base.clock import SystemClock
 from services.base.files import private_folder
-from services.base.lock import OwnedLock, prepare_run_dir
+from services.base.lock import OwnedLock
+from services.base.run_dir import prepare_run_dir
 from services.base.settings import Settings, load
 from services.journal import JournalWriter
 from services.journal.cursor import Cursor

@@ -12,7 +12,8 @@ from messages.codec import encode
 from messages.topics import events_endpoint, heartbeat_topic
 from messages.views import Heartbeat
 from services.base.clock import SystemClock
-from services.base.lock import OwnedLock, prepare_run_dir
+from services.base.lock import OwnedLock
+from services.base.run_dir import prepare_run_dir
 from services.base.settings import Settings
 from services.runtime.bus import PlainSocket, Publisher
 from services.runtime.timers import LoopLag

@@ -17,7 +17,7 @@ from messages.events import AnyEvent
 from messages.topics import events_endpoint, heartbeat_topic, streams, writer_of
 from messages.views import Heartbeat
 from services.base import settings as settings_module
-from services.base.lock import prepare_run_dir
+from services.base.run_dir import prepare_run_dir
 from services.runtime.bus import Publisher, Subscriber
 from tests.blocks import NOW, TestWriter, Tick
 from tests.support import eventually

@@ -21,6 +21,8 @@ from services.base.clock import SECOND
 from tests.process.pipeline import ALL, REPOSITORY, Pipeline
 from tests.support import eventually, free_port, missing, program
 
+SERVICES_NEED = {"fastapi", "filelock", "honcho", "ibapi", "prometheus_client", "google.protobuf", "pyarrow", "rich",
+                 "sqlalchemy", "structlog", "typer", "uvicorn"}  # fmt: skip
 EXAMPLES = REPOSITORY / "deploy" / "examples"
 
 
@@ -35,6 +37,13 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
 
 def addresses(pipeline: Pipeline) -> dict[str, str]:
     return {"files": str(pipeline.folder / "data"), "http": f"http://127.0.0.1:{pipeline.web_port}"}
+
+
+def test_the_client_needs_pyzmq_and_msgspec_alone() -> None:
+    program = "import sys, ibstream, ibstream.testing; print(*sys.modules)"
+    found = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert {"zmq", "msgspec"} <= {*found.stdout.split()}
+    assert not SERVICES_NEED & {*found.stdout.split()}
 
 
 @pytest.mark.parametrize("way", ["files", "http"])

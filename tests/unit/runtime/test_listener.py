@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import zmq
 
-from services.base.lock import prepare_run_dir
+from services.base.run_dir import prepare_run_dir
 from services.base.settings import Settings
 from services.runtime import bus
 from services.runtime.bus import Publisher, Subscriber

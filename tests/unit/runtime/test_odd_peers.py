@@ -14,7 +14,7 @@ from messages.control import Accepted, Failed, GetStatus, ReplayReply, ReplayReq
 from messages.errors import IbStreamError
 from messages.events import Block
 from messages.topics import LINK, SUPERVISOR_CONTROL, replay_endpoint
-from services.base.lock import prepare_run_dir
+from services.base.run_dir import prepare_run_dir
 from services.base.settings import Settings
 from services.runtime.bus import address, request
 from services.runtime.follow import Follower

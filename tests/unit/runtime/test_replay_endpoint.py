@@ -13,7 +13,7 @@ from messages.events import EventBlock, LinkChanged, SymbolChanged
 from messages.fields import BID
 from messages.topics import LINK, TICKS, replay_endpoint
 from services.base.clock import SECOND
-from services.base.lock import prepare_run_dir
+from services.base.run_dir import prepare_run_dir
 from services.base.settings import Settings
 from services.gateway.wire.columns import Columns
 from services.quotes.replay import FilePast, RemotePast
