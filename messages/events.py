@@ -435,6 +435,10 @@ class CutSymbol(msgspec.Struct, frozen=True, omit_defaults=True):
     def gateway(self) -> str:
         return self.contract.gateway if self.contract is not None else ""
 
+    @property
+    def held(self) -> bool:
+        return self.contract is not None and self.contract.held
+
 
 class Plan(msgspec.Struct, tag="plan", tag_field="type", frozen=True):
     """The current subscription plan: complete each time, so the newest one is all that a consumer needs.

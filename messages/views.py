@@ -117,10 +117,8 @@ class SymbolStatus(msgspec.Struct, frozen=True, kw_only=True):
     market_data_type: MarketDataType | None = None
     streaming: bool = True  # False: cut from the plan, served from snapshots by rotation
     gateway: str | msgspec.UnsetType = msgspec.UNSET  # where there are several: the one that serves it
-    marks: list[Mark] | msgspec.UnsetType = (
-        msgspec.UNSET
-    )  # what to look at in its data of today (UTC), as in the quality
-    # report; empty: nothing was found; absent: nobody has looked
+    # what to look at in its data of today (UTC), as in the quality report; empty: nothing; absent: nobody has looked
+    marks: list[Mark] | msgspec.UnsetType = msgspec.UNSET
     held: bool | msgspec.UnsetType = msgspec.UNSET  # true where an account has a position in it; else absent
     local_symbol: str | msgspec.UnsetType = msgspec.UNSET  # of a future: which contract it is by now, as in its quote
     contract_month: str | msgspec.UnsetType = msgspec.UNSET  # of a future: YYYYMM

@@ -194,8 +194,7 @@ class Projection:
     def _apply_plan(self, plan: Plan) -> None:
         planned = {cut.symbol: cut.gateway for cut in plan.cut}
         planned |= {symbol.symbol: symbol.gateway for symbol in plan.symbols}
-        held = {symbol.symbol for symbol in plan.symbols if symbol.held}
-        held |= {cut.symbol for cut in plan.cut if cut.contract is not None and cut.contract.held}
+        held = {one.symbol for each in (plan.symbols, plan.cut) for one in each if one.held}
         if plan.started != self._plan_started:
             self.changed.update(self.symbols())
         self.changed.update(symbol for symbol, _ in planned.items() ^ self._planned.items())

@@ -126,7 +126,7 @@ def _symbol_status(
         streaming=streamed and (said is None or said.state != "over_limit"),
         gateway=planned.gateway or UNSET,
         marks=marks.get(name, UNSET),
-        held=is_held(planned) or UNSET,
+        held=planned.held or UNSET,
         local_symbol=local_symbol or UNSET,
         contract_month=month or UNSET,
     )
@@ -183,11 +183,6 @@ def _link(of: LinkFacts) -> LinkStatus | None:
         farms=of.farms,
         clock_skew=link.clock_skew,
     )
-
-
-def is_held(planned: PlannedSymbol | CutSymbol) -> bool:
-    contract = planned.contract if isinstance(planned, CutSymbol) else planned
-    return contract is not None and contract.held
 
 
 def _positions(facts: Facts, gateways: Collection[str]) -> list[str]:

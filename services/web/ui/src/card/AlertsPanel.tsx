@@ -6,6 +6,7 @@ import { type FormEvent, useCallback, useEffect, useId, useRef, useState } from 
 import styles from './AlertsPanel.module.css'
 import { useCard, useStore } from './hooks'
 import card from './StreamCard.module.css'
+import shared from './shared.module.css'
 import { fill } from './strings'
 import { Failure } from './useCommand'
 
@@ -20,7 +21,7 @@ export function AlertsPanel() {
   const last = view.recent[0]
   return (
     <>
-      <p className={styles.srOnly} aria-live="polite">
+      <p className={shared.srOnly} aria-live="polite">
         {news ? fill(strings.alerts.came, { text: news.text }) : ''}
       </p>
       <details className={card.services} data-testid="alerts">

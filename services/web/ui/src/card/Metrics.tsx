@@ -4,6 +4,7 @@ import type { ReactNode } from 'react'
 import { ageOf, heartbeatAge, SILENT_SECONDS } from './health'
 import { useBeat, useCard, useNow, useStore } from './hooks'
 import styles from './StreamCard.module.css'
+import shared from './shared.module.css'
 import { fill, word } from './strings'
 
 const HEARTBEAT_EVERY_MS = 250
@@ -142,7 +143,7 @@ function Errors() {
       note={
         last ? (
           <>
-            <span className={styles.srOnly}>{strings.metric.lastError}: </span>
+            <span className={shared.srOnly}>{strings.metric.lastError}: </span>
             {when} <span className={styles.errorText}>{text}</span>
           </>
         ) : status ? (

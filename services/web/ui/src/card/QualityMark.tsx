@@ -4,6 +4,7 @@ import type { Mark } from '@ibstream/client'
 import { useCard } from './hooks'
 import { ToneIcon } from './Icon'
 import styles from './Quality.module.css'
+import shared from './shared.module.css'
 import { fill, type Strings, word } from './strings'
 
 export function QualityMark({ marks }: { marks: readonly Mark[] | undefined }) {
@@ -21,7 +22,7 @@ export function QualityMark({ marks }: { marks: readonly Mark[] | undefined }) {
           <ToneIcon tone="warn" size={12} /> <b aria-hidden="true">{format.count(marks.length)}</b>
         </>
       )}
-      <span className={styles.srOnly}>{text}</span>
+      <span className={shared.srOnly}>{text}</span>
     </span>
   )
 }

@@ -20,6 +20,7 @@ import { useBeat, useCard, useHealth, useStore } from './hooks'
 import { type Memory, useRemembered } from './memory'
 import { DetailRow, QuoteRow } from './QuoteRow'
 import styles from './QuoteTable.module.css'
+import shared from './shared.module.css'
 import { fill } from './strings'
 import { Actions, ColumnMenu, Filter, GroupSelect, SortSelect, StateChips } from './TableTools'
 import { useOpenSymbols } from './useOpenSymbols'
@@ -128,7 +129,7 @@ export function QuoteTable({ memory, symbol: linked, onSymbol }: QuoteTableProps
       </div>
       <div className={styles.box} data-wide={extras.length > 0} style={widthOf(extras)}>
         <table ref={element} className={styles.table} aria-rowcount={items.length + 1}>
-          <caption className={styles.srOnly}>{strings.table.caption}</caption>
+          <caption className={shared.srOnly}>{strings.table.caption}</caption>
           <thead>
             <tr aria-rowindex={1}>
               {headers.map(({ column: header }) => {

@@ -4,6 +4,7 @@ import { memo, useEffect } from 'react'
 import { useCard, useStore } from './hooks'
 import styles from './QuoteTable.module.css'
 import { BUCKETS, type Sample, SERIES_MINUTES } from './series'
+import shared from './shared.module.css'
 import { fill } from './strings'
 
 const WIDTH = 96
@@ -32,7 +33,7 @@ export const Sparkline = memo(function Sparkline({ symbol }: { symbol: string })
             <path className={styles.sparkLine} d={picture.line} />
             <circle className={styles.sparkDot} cx={picture.endX} cy={picture.endY} r="1.9" />
           </svg>
-          <span className={styles.srOnly}>
+          <span className={shared.srOnly}>
             {fill(strings.table.moved, { percent: format.percent(picture.moved), minutes: SERIES_MINUTES })}
           </span>
         </>

@@ -5,6 +5,7 @@ import { type Health, heartbeatAge, TONE } from './health'
 import { type CardContext, useBeat, useCard, useHealth, useStore } from './hooks'
 import { ToneIcon } from './Icon'
 import styles from './StreamCard.module.css'
+import shared from './shared.module.css'
 import { fill, word } from './strings'
 
 export function Headline() {
@@ -138,7 +139,7 @@ export function Announcer() {
   const own = health === 'away' || health === 'silent' || health === 'denied' || health === 'loading'
   const reason = own ? '' : status?.reason ? reasonText(health, status, card) : ''
   return (
-    <p className={styles.srOnly} role="status">
+    <p className={shared.srOnly} role="status">
       {fill(strings.announce, { status: strings.status[health], reason }).trim()}
     </p>
   )

@@ -6,6 +6,7 @@ import { headerText, NUMERIC, OPTIONAL, SORTABLE } from './columns'
 import { EXTRA_GROUPS, EXTRAS } from './extraColumns'
 import { useCard } from './hooks'
 import styles from './QuoteTable.module.css'
+import shared from './shared.module.css'
 import { word } from './strings'
 
 export function Filter({ value, onChange }: { value: string; onChange(value: string): void }) {
@@ -47,7 +48,7 @@ export function StateChips({ counts, total, only, onChange }: StateChipsProps) {
   if (counts.size === 0) return null
   return (
     <fieldset className={styles.chips}>
-      <legend className={styles.srOnly}>{strings.table.stateFilter}</legend>
+      <legend className={shared.srOnly}>{strings.table.stateFilter}</legend>
       <button type="button" aria-pressed={only === undefined} onClick={() => onChange(undefined)}>
         {strings.table.all} <b>{format.count(total)}</b>
       </button>
