@@ -141,7 +141,7 @@ def test_history_that_refuses_is_no_trouble_of_the_stream(sea: Sea, symbol: str,
     sea.do("answer", to="history", symbol=symbol, code=code, message=message)
     sea.do("starve", symbol=symbol)
     refused = (code, symbol)  # bars are asked for once snapshots show that it is not just quiet
-    eventually(lambda: refused in {(error.code, error.symbol) for error in sea.since(mark, IbError)}, timeout=200)
+    eventually(lambda: refused in {(error.code, error.symbol) for error in sea.since(mark, IbError)}, timeout=60)
     sea.stale(symbol, "no_ticks", "no_answer")
     sea.do("feed", symbol=symbol)
     sea.connected(WELL_AGAIN)

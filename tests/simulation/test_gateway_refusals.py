@@ -125,13 +125,28 @@ def test_a_gap_that_history_refuses_is_not_asked_for_for_ever(text: str) -> None
     assert len(world.of(fx.History)) <= 5
 
 
-def test_pacing_is_seen_in_any_language() -> None:
-    world, req_id = asking_for_history()
-    budget = world.core.requests.governor.history
-    for _ in range(3):
-        world.core.answers._judge_pacing(said=False)
-    assert budget._paused_until > world.now
-    assert req_id in world.core.requests.by_id
+def bars_of_d_after_three_refusals(code: int, text: str) -> bool:
+    """Whether bars of D are asked for within a minute and a half of its silence, those of A, B and C having been
+    refused at once."""
+    world = live("A", "B", "C", "D", "QQQ")
+    world.history_silent = True
+    world.mute |= {"A", "B", "C"}
+    world.until(lambda: len(open_requests(world, Kind.HISTORY)) == 3, within=120)
+    world.mute.add("D")
+    for req_id in open_requests(world, Kind.HISTORY):
+        world.error(code, text, req_id)
+    world.run(90)
+    return "D" in {asked.planned.symbol for asked in world.of(fx.History)}
+
+
+@pytest.mark.parametrize("code", [162, 420])
+def test_pacing_is_seen_in_any_language(code: int) -> None:
+    assert not bars_of_d_after_three_refusals(code, "\u8bf7\u6c42\u8fc7\u4e8e\u9891\u7e41")
+
+
+@pytest.mark.parametrize("code", [430, 10339, 10358, 99999])
+def test_refusals_of_a_code_that_is_never_pacing_hold_up_no_others_bars(code: int) -> None:
+    assert bars_of_d_after_three_refusals(code, "Setting an end is not allowed for this security type")
 
 
 # --- entitlement ---

@@ -22,6 +22,9 @@ SOON: Final = ns(5)  # likewise, where IB said that it will hardly answer
 QUARTER_HOUR: Final = ns(900)
 PACING_WINDOW: Final = ns(60)
 PACING_REFUSALS: Final = 3
+PACING_CODES: Final = frozenset({162, 420})
+"""Codes by which IB speaks of pacing, besides much else. No other has to do with how many bars are asked for."""
+
 DELAYED: Final = 3  # as a market data type
 DELAYED_SHOWN: Final = 10167
 NOT_UP_TO_THE_SECOND: Final = 2188
@@ -213,7 +216,7 @@ class Answers:
             return
         text = message.lower()
         nothing = "no data" in text
-        if not nothing and "hmds" not in text:
+        if entry.code in PACING_CODES and not nothing and "hmds" not in text:
             self._judge_pacing("pacing" in text)
         if request.purpose != "gap_fill" or nothing:
             self._history_ended(request, symbol, [])
