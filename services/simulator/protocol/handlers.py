@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from services.simulator.client import Client
+from services.simulator.protocol.requested import ById
 
 if TYPE_CHECKING:
     from services.simulator.core import Core
@@ -15,6 +16,15 @@ Handler = Callable[["Core", Client, Any], None]
 H = TypeVar("H", bound=Handler)
 
 HANDLERS: dict[int, Handler] = {}
+
+
+def cancels(kind: int, kept: Callable[[Client], dict[int, Any]]) -> None:
+    """The request of this message id ends what is `kept` for a client under the id that it names, if anything."""
+
+    def cancel(core: Core, client: Client, asked: ById) -> None:
+        kept(client).pop(asked.request, None)
+
+    HANDLERS[kind] = cancel
 
 
 def handles(*kinds: int) -> Callable[[H], H]:

@@ -8,6 +8,7 @@ from typing import Any
 from services.simulator.market.contracts import Instrument
 from services.simulator.protocol import ib
 from services.simulator.protocol.order_fields import LARGEST
+from services.simulator.protocol.replies_plain import PlainReplies
 from services.simulator.protocol.rows import ChargeRow, ExecutionRow, OrderRow, PositionRow, StatusRow
 from services.simulator.protocol.wire import protobuf_message
 
@@ -16,7 +17,10 @@ def frame_of(kind: int, made: Any) -> bytes:
     return protobuf_message(kind, made.SerializeToString())
 
 
-class OrderProtobufReplies:
+class OrderProtobufReplies(PlainReplies):
+    def _plain(self, head: tuple[int, ...], message: Any, **fields: object) -> bytes:
+        return frame_of(head[0], message(**fields))
+
     def open_order(self, row: OrderRow) -> bytes:
         return frame_of(5, _order(ib.OpenOrder(orderId=row.order_id), row))
 
@@ -32,7 +36,7 @@ class OrderProtobufReplies:
 
     def execution(self, request: int, row: ExecutionRow) -> bytes:
         made = ib.ExecutionDetails(reqId=request)
-        _fill_contract(made.contract, row.instrument, row.exchange)
+        fill_contract(made.contract, row.instrument, row.exchange)
         _set(made.execution, {
             "orderId": row.order_id, "execId": row.exec_id, "time": row.time, "acctNumber": row.account,
             "exchange": row.venue, "side": row.side, "shares": row.size, "price": row.price, "permId": row.perm_id,
@@ -52,19 +56,19 @@ class OrderProtobufReplies:
 
     def position(self, account: str, row: PositionRow) -> bytes:
         made = ib.Position(account=account, position=row.quantity, avgCost=row.average_cost)
-        _fill_contract(made.contract, row.instrument, row.exchange)
+        fill_contract(made.contract, row.instrument, row.exchange)
         return frame_of(61, made)
 
     def position_multi(self, request: int, account: str, row: PositionRow) -> bytes:
         made = ib.PositionMulti(reqId=request, account=account, position=row.quantity, avgCost=row.average_cost)
-        _fill_contract(made.contract, row.instrument, row.exchange)
+        fill_contract(made.contract, row.instrument, row.exchange)
         return frame_of(71, made)
 
     def portfolio_value(self, account: str, row: PositionRow) -> bytes:
         made = ib.PortfolioValue(position=row.quantity, marketPrice=row.price, marketValue=row.value,
                                  averageCost=row.average_cost, unrealizedPNL=row.unrealized, realizedPNL=row.realized,
                                  accountName=account)  # fmt: skip
-        _fill_contract(made.contract, row.instrument, "")
+        fill_contract(made.contract, row.instrument, "")
         _set(made.contract, {"primaryExch": row.instrument.primary})
         return frame_of(7, made)
 
@@ -80,7 +84,7 @@ class OrderProtobufReplies:
 
 
 def _order(made: Any, row: OrderRow) -> Any:
-    _fill_contract(made.contract, row.instrument, row.exchange)
+    fill_contract(made.contract, row.instrument, row.exchange)
     said = dict(row.said)
     _set(made.contract, {name: said.pop(name, None) for name in ("comboLegs", "deltaNeutralContract")})
     _set(made.order, said)
@@ -105,7 +109,7 @@ def _set(made: Any, values: Mapping[str, Any]) -> None:
             _set(getattr(made, name), value)
 
 
-def _fill_contract(made: Any, found: Instrument, exchange: str) -> None:
+def fill_contract(made: Any, found: Instrument, exchange: str) -> None:
     _set(made, {
         "conId": found.con_id, "symbol": found.symbol, "secType": found.sec_type, "strike": found.strike,
         "lastTradeDateOrContractMonth": found.expiry, "right": found.right, "exchange": exchange,

@@ -24,6 +24,7 @@ from services.simulator.protocol.order_fields import (
     Until,
     names,
 )
+from services.simulator.protocol.replies_plain import PlainReplies
 from services.simulator.protocol.rows import ChargeRow, ExecutionRow, OrderRow, PositionRow, StatusRow
 from services.simulator.protocol.versions import ORDER_CONTAINER, REALIZED_PNL, UNREALIZED_PNL
 from services.simulator.protocol.wire import TextForm
@@ -36,7 +37,10 @@ _MAY_BE_EMPTY = frozenset(names(
 _MARGINS = ("initMargin", "maintMargin", "equityWithLoan")
 
 
-class OrderTextReplies(TextForm):
+class OrderTextReplies(TextForm, PlainReplies):
+    def _plain(self, head: tuple[int, ...], message: Any, **fields: object) -> bytes:
+        return self._message(*head, *fields.values())
+
     def open_order(self, row: OrderRow) -> bytes:
         fields: list[object] = [5, 34] if self.version < ORDER_CONTAINER else [5]
         fields += [row.order_id, *_contract(row.instrument, row.exchange)]

@@ -25,15 +25,12 @@ from services.simulator.protocol.order_fields import (
     Until,
 )
 from services.simulator.protocol.read_contract import contract_of_fields, contract_of_protobuf
-from services.simulator.protocol.versions import ORDER_CONTAINER
 from services.simulator.protocol.wire import BadRequest, Fields
 
 MOST = 1000  # legs, conditions or parameters of one order: no honest order has so many
 
 
 def place_order(fields: Fields, version: int) -> asked.PlaceOrder:
-    if version < ORDER_CONTAINER:
-        fields.skip()
     order_id, wanted = fields.number(), contract_of_fields(fields)
     fields.skip(2)  # the type and the number of a security id
     read = _Reading(fields, version, {"secType": wanted.sec_type, "exchange": wanted.exchange})

@@ -80,7 +80,7 @@ READERS: dict[int, Callable[[bytes], Any]] = {
         m.reqId, m.executionFilter.clientId, m.executionFilter.acctCode, m.executionFilter.time,
         m.executionFilter.symbol, m.executionFilter.secType, m.executionFilter.exchange, m.executionFilter.side,
         m.executionFilter.lastNDays, tuple(m.executionFilter.specificDates))),
-    9: Reader(ib.ContractDataRequest, lambda m: asked.ContractDetails(m.reqId, contract(m.contract))),
+    9: Reader(ib.ContractDataRequest, lambda m: asked.OfContract(m.reqId, contract(m.contract))),
     10: Reader(ib.MarketDepthRequest, lambda m: asked.MarketDepth(
         m.reqId, contract(m.contract), m.numRows, m.isSmartDepth)),
     15: Reader(ib.AutoOpenOrdersRequest, lambda m: asked.AutoOpenOrders(m.autoBind)),
@@ -91,7 +91,7 @@ READERS: dict[int, Callable[[bytes], Any]] = {
     50: Reader(ib.RealTimeBarsRequest, lambda m: asked.RealTimeBars(
         m.reqId, contract(m.contract), m.barSize, m.whatToShow)),
     **dict.fromkeys((54, 55), Reader(
-        ib.CalculateOptionPriceRequest, lambda m: asked.OptionCalculation(m.reqId, contract(m.contract)))),
+        ib.CalculateOptionPriceRequest, lambda m: asked.OfContract(m.reqId, contract(m.contract)))),
     59: Reader(ib.MarketDataTypeRequest, lambda m: asked.MarketDataType(m.marketDataType)),
     62: Reader(ib.AccountSummaryRequest, lambda m: asked.AccountSummary(m.reqId, m.tags)),
     68: Reader(ib.SubscribeToGroupEventsRequest, lambda m: asked.DisplayGroup(m.reqId, m.groupId)),
@@ -105,7 +105,7 @@ READERS: dict[int, Callable[[bytes], Any]] = {
         m.reqId, m.conId, m.providerCodes, m.startDateTime, m.endDateTime, m.totalResults)),
     87: Reader(ib.HeadTimestampRequest, lambda m: asked.HeadTimestamp(
         m.reqId, contract(m.contract), m.whatToShow, m.formatDate or 1)),
-    88: Reader(ib.HistogramDataRequest, lambda m: asked.Histogram(m.reqId, contract(m.contract))),
+    88: Reader(ib.HistogramDataRequest, lambda m: asked.OfContract(m.reqId, contract(m.contract))),
     91: Reader(ib.MarketRuleRequest, lambda m: asked.MarketRule(m.marketRuleId)),
     94: Reader(ib.PnLSingleRequest, lambda m: asked.ProfitOf(m.reqId, m.conId)),
     96: Reader(ib.HistoricalTicksRequest, lambda m: asked.HistoricalTicks(

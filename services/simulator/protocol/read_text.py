@@ -29,25 +29,17 @@ def by_id(fields: Fields, version: int) -> asked.ById:
     return asked.ById(fields.number())
 
 
-def by_id_after_version(fields: Fields, version: int) -> asked.ById:
-    fields.skip()
-    return asked.ById(fields.number())
-
-
 def market_depth(fields: Fields, version: int) -> asked.MarketDepth:
-    fields.skip()
     request = fields.number()
     wanted = contract(fields, with_primary=version >= v.MKT_DEPTH_PRIM_EXCHANGE)
     return asked.MarketDepth(request, wanted, fields.number(0), version >= v.SMART_DEPTH and fields.flag())
 
 
 def start_api(fields: Fields, version: int) -> asked.StartApi:
-    fields.skip()
     return asked.StartApi(fields.number(0))  # @stoqey/ib leaves it empty by default
 
 
 def market_data(fields: Fields, version: int) -> asked.MarketData:
-    fields.skip()
     request, wanted = fields.number(), contract(fields)
     if wanted.sec_type == "BAG":
         fields.skip(4 * fields.number(0))  # legs
@@ -59,12 +51,10 @@ def market_data(fields: Fields, version: int) -> asked.MarketData:
 
 
 def market_data_type(fields: Fields, version: int) -> asked.MarketDataType:
-    fields.skip()
     return asked.MarketDataType(fields.number())
 
 
 def real_time_bars(fields: Fields, version: int) -> asked.RealTimeBars:
-    fields.skip()
     return asked.RealTimeBars(fields.number(), contract(fields), fields.number(), fields.text())
 
 
@@ -73,11 +63,10 @@ def tick_by_tick(fields: Fields, version: int) -> asked.TickByTick:
     return asked.TickByTick(request, wanted, kind, fields.number(0) if version >= v.TICK_BY_TICK_IGNORE_SIZE else 0)
 
 
-def contract_details(fields: Fields, version: int) -> asked.ContractDetails:
-    fields.skip()
+def contract_details(fields: Fields, version: int) -> asked.OfContract:
     request, wanted = fields.number(), contract(fields)
     expired, sec_id = fields.flag(), (fields.text().upper(), fields.text().upper())
-    return asked.ContractDetails(request, wanted._replace(expired=expired, sec_id=sec_id))
+    return asked.OfContract(request, wanted._replace(expired=expired, sec_id=sec_id))
 
 
 def matching_symbols(fields: Fields, version: int) -> asked.MatchingSymbols:
@@ -94,8 +83,6 @@ def market_rule(fields: Fields, version: int) -> asked.MarketRule:
 
 
 def historical_data(fields: Fields, version: int) -> asked.HistoricalData:
-    if version < v.SYNT_REALTIME_BARS:
-        fields.skip()
     request, wanted = fields.number(), contract(fields)
     fields.skip()  # include expired
     end, bar, duration = fields.text(), fields.text(), fields.text()
@@ -113,8 +100,8 @@ def head_timestamp(fields: Fields, version: int) -> asked.HeadTimestamp:
     return asked.HeadTimestamp(request, wanted, fields.text(), fields.number(1))
 
 
-def histogram(fields: Fields, version: int) -> asked.Histogram:
-    return asked.Histogram(fields.number(), contract(fields))
+def of_contract(fields: Fields, version: int) -> asked.OfContract:
+    return asked.OfContract(fields.number(), contract(fields))
 
 
 def historical_ticks(fields: Fields, version: int) -> asked.HistoricalTicks:
@@ -123,26 +110,17 @@ def historical_ticks(fields: Fields, version: int) -> asked.HistoricalTicks:
     return asked.HistoricalTicks(request, wanted, fields.text(), fields.text(), fields.number(0), fields.text())
 
 
-def option_calculation(fields: Fields, version: int) -> asked.OptionCalculation:
-    fields.skip()
-    return asked.OptionCalculation(fields.number(), contract(fields))
-
-
 def account_updates(fields: Fields, version: int) -> asked.AccountUpdates:
-    fields.skip()
     return asked.AccountUpdates(fields.flag())
 
 
 def account_summary(fields: Fields, version: int) -> asked.AccountSummary:
-    fields.skip()
     request = fields.number()
     fields.skip()  # group
     return asked.AccountSummary(request, fields.text())
 
 
 def scanner(fields: Fields, version: int) -> asked.Scanner:
-    if version < v.SCANNER_GENERIC_OPTS:
-        fields.skip()
     request, rows = fields.number(), fields.number(0)
     instrument, location, code = fields.text(), fields.text(), fields.text()
     above, below, volume = fields.decimal(), fields.decimal(), fields.number(0)
@@ -174,21 +152,14 @@ def news_article(fields: Fields, version: int) -> asked.NewsArticle:
 
 
 def display_group(fields: Fields, version: int) -> asked.DisplayGroup:
-    fields.skip()
     return asked.DisplayGroup(fields.number(), fields.number(0))
 
 
 def display_group_contract(fields: Fields, version: int) -> asked.DisplayGroupContract:
-    fields.skip()
     return asked.DisplayGroupContract(fields.number(), fields.text())
 
 
-def cancel_order(fields: Fields, version: int) -> asked.ById:
-    return by_id(fields, version) if version >= v.CME_TAGGING_FIELDS else by_id_after_version(fields, version)
-
-
 def executions(fields: Fields, version: int) -> asked.Executions:
-    fields.skip()
     request, client_id = fields.number(), fields.number(0)
     account, time, symbol, sec_type, exchange, side = (fields.text() for _ in range(6))
     found = asked.Executions(request, client_id, account, time, symbol, sec_type, exchange, side)
@@ -200,7 +171,6 @@ def executions(fields: Fields, version: int) -> asked.Executions:
 
 
 def auto_open_orders(fields: Fields, version: int) -> asked.AutoOpenOrders:
-    fields.skip()
     return asked.AutoOpenOrders(fields.flag())
 
 
@@ -214,16 +184,14 @@ def pnl_single(fields: Fields, version: int) -> asked.ProfitOf:
     return asked.ProfitOf(request, fields.number(0))
 
 
-_WITHOUT_ID = (5, 8, 12, 13, 14, 16, 17, 18, 19, 24, 49, 58, 61, 64, 80, 82, 85, 105)
-_ID_FIRST = (79, 83, 89, 90, 92, 93, 95, 98, 100, 101, 102, 103, 104, 106, 107)
+_NOTHING = (5, 8, 12, 13, 14, 16, 17, 18, 19, 24, 49, 58, 61, 64, 80, 82, 85, 105)
+_BY_ID = (79, 83, 89, 90, 92, 93, 95, 98, 100, 101, 102, 103, 104, 106, 107)
 
 READERS: dict[int, Reader] = {
-    **dict.fromkeys(_WITHOUT_ID, nothing),
-    **dict.fromkeys((2, 11, 21, 23, 25, 51, 52, 53, 56, 57, 63, 67, 70, 74, 75, 76, 77), by_id_after_version),
-    **dict.fromkeys(_ID_FIRST, by_id),
+    **dict.fromkeys(_NOTHING, nothing),
+    **dict.fromkeys((2, 4, 11, 21, 23, 25, 51, 52, 53, 56, 57, 63, 67, 70, 74, 75, 76, 77, *_BY_ID), by_id),
     1: market_data,
     3: place_order,
-    4: cancel_order,
     6: account_updates,
     7: executions,
     9: contract_details,
@@ -232,8 +200,8 @@ READERS: dict[int, Reader] = {
     20: historical_data,
     22: scanner,
     50: real_time_bars,
-    54: option_calculation,
-    55: option_calculation,
+    54: of_contract,
+    55: of_contract,
     59: market_data_type,
     62: account_summary,
     68: display_group,
@@ -244,7 +212,7 @@ READERS: dict[int, Reader] = {
     84: news_article,
     86: historical_news,
     87: head_timestamp,
-    88: histogram,
+    88: of_contract,
     91: market_rule,
     94: pnl_single,
     96: historical_ticks,
@@ -252,8 +220,8 @@ READERS: dict[int, Reader] = {
     99: completed_orders,
 }
 
-_ID_FIRST_SINCE = {
-    **dict.fromkeys((*_ID_FIRST, 78, 81, 84, 86, 87, 88, 94, 96, 97), v.LOWEST),
+_VERSIONLESS_SINCE = {
+    **dict.fromkeys((*_NOTHING, *_BY_ID, 78, 81, 84, 86, 87, 88, 91, 94, 96, 97, 99), v.LOWEST),
     3: v.ORDER_CONTAINER,
     4: v.CME_TAGGING_FIELDS,
     20: v.SYNT_REALTIME_BARS,
@@ -261,10 +229,22 @@ _ID_FIRST_SINCE = {
 }  # all other requests begin with a version of their own
 
 
+def _begins_with_version(kind: int, version: int) -> bool:
+    return bool(version < _VERSIONLESS_SINCE.get(kind, v.HIGHEST + 1))
+
+
+def read(kind: int, fields: list[str], version: int) -> Any:
+    """The request, of the type that its message id says. Raises BadRequest; KeyError for an unknown id."""
+    reader, sent = READERS[kind], Fields(fields)
+    if _begins_with_version(kind, version):
+        sent.skip()
+    return reader(sent, version)
+
+
 def request_id(kind: int, fields: list[str], version: int) -> int:
     """The id in a request that may be unknown or malformed, or -1."""
-    if kind in (*_WITHOUT_ID, 6, 15, 59, 71, 91, 99):
+    if kind in (*_NOTHING, 6, 15, 59, 71, 91, 99):
         return -1
-    place = 0 if version >= _ID_FIRST_SINCE.get(kind, v.HIGHEST + 1) else 1
+    place = int(_begins_with_version(kind, version))
     text = fields[place] if place < len(fields) else ""
     return int(text) if re.fullmatch(r"-?[0-9]{1,10}", text) else -1

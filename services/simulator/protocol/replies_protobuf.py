@@ -14,7 +14,7 @@ from services.simulator.market.greeks import Worth
 from services.simulator.market.headlines import Headline
 from services.simulator.market.past_ticks import PastTick
 from services.simulator.protocol import ib
-from services.simulator.protocol.orders_protobuf import OrderProtobufReplies, frame_of
+from services.simulator.protocol.orders_protobuf import OrderProtobufReplies, fill_contract, frame_of
 from services.simulator.protocol.replies_text import COUPON, DERIVATIVES, ORDER_TYPES, SNAPSHOT_PERMISSIONS
 from services.simulator.protocol.rows import BarRow, Hours
 
@@ -27,25 +27,7 @@ class ProtobufReplies(OrderProtobufReplies):
     def error(self, request: int, code: int, text: str, now_ms: int) -> bytes:
         return frame_of(4, ib.ErrorMessage(id=request, errorTime=now_ms, errorCode=code or None, errorMsg=text))
 
-    def next_valid_id(self, order: int) -> bytes:
-        return frame_of(9, ib.NextValidId(orderId=order))
-
-    def managed_accounts(self, accounts: str) -> bytes:
-        return frame_of(15, ib.ManagedAccounts(accountsList=accounts))
-
-    def current_time(self, seconds: int) -> bytes:
-        return frame_of(49, ib.CurrentTime(currentTime=seconds))
-
-    def current_time_in_millis(self, milliseconds: int) -> bytes:
-        return frame_of(109, ib.CurrentTimeInMillis(currentTimeInMillis=milliseconds))
-
-    def user_info(self, request: int) -> bytes:
-        return frame_of(107, ib.UserInfo(reqId=request, whiteBrandingId=""))
-
     # --- market data ---
-
-    def market_data_type(self, request: int, kind: int) -> bytes:
-        return frame_of(58, ib.MarketDataType(reqId=request, marketDataType=kind))
 
     def tick_req_params(self, request: int, found: Instrument, bbo_exchange: str) -> bytes:
         made = ib.TickReqParams(reqId=request, minTick=found.tick_text, bboExchange=bbo_exchange,
@@ -53,12 +35,6 @@ class ProtobufReplies(OrderProtobufReplies):
         if found.sec_type == "STK":
             made.lastPricePrecision = made.lastSizePrecision = PRECISION
         return frame_of(81, made)
-
-    def reroute_market_data(self, request: int, con_id: int, exchange: str) -> bytes:
-        return frame_of(91, ib.RerouteMarketDataRequest(reqId=request, conId=con_id, exchange=exchange))
-
-    def reroute_market_depth(self, request: int, con_id: int, exchange: str) -> bytes:
-        return frame_of(92, ib.RerouteMarketDepthRequest(reqId=request, conId=con_id, exchange=exchange))
 
     def option_computation(self, request: int, field: int, found: Worth) -> bytes:
         made = ib.TickOptionComputation(
@@ -71,9 +47,6 @@ class ProtobufReplies(OrderProtobufReplies):
     def tick_news(self, request: int, at_ms: int, provider: str, article: str, headline: str) -> bytes:
         return frame_of(84, ib.TickNews(reqId=request, timestamp=at_ms, providerCode=provider, articleId=article,
                                       headline=headline))  # fmt: skip
-
-    def tick_snapshot_end(self, request: int) -> bytes:
-        return frame_of(57, ib.TickSnapshotEnd(reqId=request))
 
     def real_time_bar(self, request: int, bar: BarRow) -> bytes:
         made = ib.RealTimeBarTick(
@@ -103,7 +76,9 @@ class ProtobufReplies(OrderProtobufReplies):
 
     def contract_details(self, request: int, found: Instrument, exchange: str, hours: Hours) -> bytes:
         made = ib.ContractData(reqId=request)
-        _fill_contract(made.contract, found, exchange)
+        fill_contract(made.contract, found, exchange)
+        _set(made.contract, primaryExch=found.primary, lastTradeDate=found.expiry)
+        _set(made.contract, lastTradeDateOrContractMonth=found.expires)
         details = made.contractDetails
         details.marketName, details.minTick = found.market_name, found.tick_text
         details.orderTypes, details.validExchanges = ORDER_TYPES, found.valid_exchanges
@@ -125,9 +100,6 @@ class ProtobufReplies(OrderProtobufReplies):
             details.cusip, details.coupon, details.bondType, details.couponType = found.symbol, COUPON, "GOVT", "FIXED"
         return frame_of(18 if found.sec_type == "BOND" else 10, made)
 
-    def contract_details_end(self, request: int) -> bytes:
-        return frame_of(52, ib.ContractDataEnd(reqId=request))
-
     def symbol_samples(self, request: int, found: Sequence[Instrument]) -> bytes:
         made = ib.SymbolSamples(reqId=request)
         for one in found:
@@ -145,9 +117,6 @@ class ProtobufReplies(OrderProtobufReplies):
         made.expirations.extend(series.expirations)
         made.strikes.extend(series.strikes)
         return frame_of(75, made)
-
-    def option_params_end(self, request: int) -> bytes:
-        return frame_of(76, ib.SecDefOptParameterEnd(reqId=request))
 
     def smart_components(self, request: int, exchanges: Sequence[tuple[str, str]]) -> bytes:
         made = ib.SmartComponents(reqId=request)
@@ -179,9 +148,6 @@ class ProtobufReplies(OrderProtobufReplies):
         return frame_of(17, made) + frame_of(
             108, ib.HistoricalDataEnd(reqId=request, startDateStr=start, endDateStr=end)
         )
-
-    def head_timestamp(self, request: int, moment: str) -> bytes:
-        return frame_of(88, ib.HeadTimestamp(reqId=request, headTimestamp=moment))
 
     def histogram(self, request: int, rows: Sequence[tuple[str, int]]) -> bytes:
         made = ib.HistogramData(reqId=request)
@@ -224,45 +190,6 @@ class ProtobufReplies(OrderProtobufReplies):
 
     # --- accounts, and the ends of what is said about orders ---
 
-    def account_value(self, key: str, value: str, currency: str, account: str) -> bytes:
-        return frame_of(6, ib.AccountValue(key=key, value=value, currency=currency, accountName=account))
-
-    def account_time(self, clock: str) -> bytes:
-        return frame_of(8, ib.AccountUpdateTime(timeStamp=clock))
-
-    def account_download_end(self, account: str) -> bytes:
-        return frame_of(54, ib.AccountDataEnd(accountName=account))
-
-    def account_summary(self, request: int, account: str, tag: str, value: str, currency: str) -> bytes:
-        return frame_of(63, ib.AccountSummary(reqId=request, account=account, tag=tag, value=value, currency=currency))
-
-    def account_summary_end(self, request: int) -> bytes:
-        return frame_of(64, ib.AccountSummaryEnd(reqId=request))
-
-    def account_update_multi(self, request: int, account: str, key: str, value: str, currency: str) -> bytes:
-        made = ib.AccountUpdateMulti(
-            reqId=request, account=account, modelCode="", key=key, value=value, currency=currency
-        )
-        return frame_of(73, made)
-
-    def account_update_multi_end(self, request: int) -> bytes:
-        return frame_of(74, ib.AccountUpdateMultiEnd(reqId=request))
-
-    def position_end(self) -> bytes:
-        return frame_of(62, ib.PositionEnd())
-
-    def position_multi_end(self, request: int) -> bytes:
-        return frame_of(72, ib.PositionMultiEnd(reqId=request))
-
-    def open_order_end(self) -> bytes:
-        return frame_of(53, ib.OpenOrdersEnd())
-
-    def completed_orders_end(self) -> bytes:
-        return frame_of(102, ib.CompletedOrdersEnd())
-
-    def executions_end(self, request: int) -> bytes:
-        return frame_of(55, ib.ExecutionDetailsEnd(reqId=request))
-
     def family_codes(self, account: str) -> bytes:
         made = ib.FamilyCodes()
         made.familyCodes.add(accountId=account, familyCode="")
@@ -294,15 +221,6 @@ class ProtobufReplies(OrderProtobufReplies):
                                  articleId=headline.article, headline=headline.text)  # fmt: skip
         return frame_of(86, made)
 
-    def historical_news_end(self, request: int, more: bool) -> bytes:
-        return frame_of(87, ib.HistoricalNewsEnd(reqId=request, hasMore=more))
-
-    def news_article(self, request: int, text: str) -> bytes:
-        return frame_of(83, ib.NewsArticle(reqId=request, articleType=0, articleText=text))
-
-    def scanner_parameters(self, xml: str) -> bytes:
-        return frame_of(19, ib.ScannerParameters(xml=xml))
-
     def scanner_data(self, request: int, found: Sequence[Instrument]) -> bytes:
         """The rows, the first rank first."""
         made = ib.ScannerData(reqId=request)
@@ -313,31 +231,12 @@ class ProtobufReplies(OrderProtobufReplies):
             row.contract.localSymbol, row.contract.tradingClass = one.local_symbol, one.trading_class
         return frame_of(20, made)
 
-    def receive_fa(self, kind: int) -> bytes:
-        return frame_of(16, ib.ReceiveFA(faDataType=kind, xml=""))
-
-    def display_groups(self, request: int, groups: str) -> bytes:
-        return frame_of(67, ib.DisplayGroupList(reqId=request, groups=groups))
-
-    def display_group_updated(self, request: int, contract: str) -> bytes:
-        return frame_of(68, ib.DisplayGroupUpdated(reqId=request, contractInfo=contract))
-
 
 def _set(made: Any, **values: object) -> None:
     """Only what is not empty: an absent field is how protobuf says so."""
     for name, value in values.items():
         if value:
             setattr(made, name, value)
-
-
-def _fill_contract(made: Any, found: Instrument, exchange: str) -> None:
-    made.conId, made.symbol, made.secType, made.strike = found.con_id, found.symbol, found.sec_type, found.strike
-    made.exchange, made.currency, made.localSymbol = exchange, found.currency, found.local_symbol
-    made.tradingClass = found.trading_class
-    _set(made, right=found.right)
-    _set(made, primaryExch=found.primary, lastTradeDateOrContractMonth=found.expires, lastTradeDate=found.expiry)
-    if found.multiplier:
-        made.multiplier = float(found.multiplier)
 
 
 def _fill_bar(made: Any, bar: BarRow, decimals: int) -> None:

@@ -44,37 +44,13 @@ class TextReplies(OrderTextReplies):
             fields.append(now_ms)
         return self._message(*fields)
 
-    def next_valid_id(self, order: int) -> bytes:
-        return self._message(9, 1, order)
-
-    def managed_accounts(self, accounts: str) -> bytes:
-        return self._message(15, 1, accounts)
-
-    def current_time(self, seconds: int) -> bytes:
-        return self._message(49, 1, seconds)
-
-    def current_time_in_millis(self, milliseconds: int) -> bytes:
-        return self._message(109, milliseconds)
-
-    def user_info(self, request: int) -> bytes:
-        return self._message(107, request, "")
-
     # --- market data ---
-
-    def market_data_type(self, request: int, kind: int) -> bytes:
-        return self._message(58, 1, request, kind)
 
     def tick_req_params(self, request: int, found: Instrument, bbo_exchange: str) -> bytes:
         """Empty before 114: the map of exchange letters that it points to did not exist yet."""
         if self.version < v.SMART_COMPONENTS:
             return b""
         return self._message(81, request, found.tick_text, bbo_exchange, SNAPSHOT_PERMISSIONS)
-
-    def reroute_market_data(self, request: int, con_id: int, exchange: str) -> bytes:
-        return self._message(91, request, con_id, exchange)
-
-    def reroute_market_depth(self, request: int, con_id: int, exchange: str) -> bytes:
-        return self._message(92, request, con_id, exchange)
 
     def option_computation(self, request: int, field: int, found: Worth) -> bytes:
         """The model's price and greeks; the dividends' present value is 0."""
@@ -89,9 +65,6 @@ class TextReplies(OrderTextReplies):
 
     def tick_news(self, request: int, at_ms: int, provider: str, article: str, headline: str) -> bytes:
         return self._message(84, request, at_ms, provider, article, headline, "")
-
-    def tick_snapshot_end(self, request: int) -> bytes:
-        return self._message(57, 1, request)
 
     def real_time_bar(self, request: int, bar: BarRow) -> bytes:
         return self._message(
@@ -171,9 +144,6 @@ class TextReplies(OrderTextReplies):
             fields += [1, 1, 1]
         return self._message(*fields)
 
-    def contract_details_end(self, request: int) -> bytes:
-        return self._message(52, 1, request)
-
     def symbol_samples(self, request: int, found: Sequence[Instrument]) -> bytes:
         fields: list[object] = [79, request, len(found)]
         for one in found:
@@ -188,9 +158,6 @@ class TextReplies(OrderTextReplies):
         fields: list[object] = [75, request, series.exchange, con_id, series.trading_class, series.multiplier]
         fields += [len(series.expirations), *series.expirations, len(series.strikes), *series.strikes]
         return self._message(*fields)
-
-    def option_params_end(self, request: int) -> bytes:
-        return self._message(76, request)
 
     def smart_components(self, request: int, exchanges: Sequence[tuple[str, str]]) -> bytes:
         fields: list[object] = [82, request, len(exchanges)]
@@ -237,9 +204,6 @@ class TextReplies(OrderTextReplies):
             data += self._message(108, request, start, end)
         return data
 
-    def head_timestamp(self, request: int, moment: str) -> bytes:
-        return self._message(88, request, moment)
-
     def histogram(self, request: int, rows: Sequence[tuple[str, int]]) -> bytes:
         fields: list[object] = [89, request, len(rows)]
         for price, size in rows:
@@ -274,42 +238,6 @@ class TextReplies(OrderTextReplies):
 
     # --- accounts, and the ends of what is said about orders ---
 
-    def account_value(self, key: str, value: str, currency: str, account: str) -> bytes:
-        return self._message(6, 2, key, value, currency, account)
-
-    def account_time(self, clock: str) -> bytes:
-        return self._message(8, 1, clock)
-
-    def account_download_end(self, account: str) -> bytes:
-        return self._message(54, 1, account)
-
-    def account_summary(self, request: int, account: str, tag: str, value: str, currency: str) -> bytes:
-        return self._message(63, 1, request, account, tag, value, currency)
-
-    def account_summary_end(self, request: int) -> bytes:
-        return self._message(64, 1, request)
-
-    def account_update_multi(self, request: int, account: str, key: str, value: str, currency: str) -> bytes:
-        return self._message(73, 1, request, account, "", key, value, currency)
-
-    def account_update_multi_end(self, request: int) -> bytes:
-        return self._message(74, 1, request)
-
-    def position_end(self) -> bytes:
-        return self._message(62, 1)
-
-    def position_multi_end(self, request: int) -> bytes:
-        return self._message(72, 1, request)
-
-    def open_order_end(self) -> bytes:
-        return self._message(53, 1)
-
-    def completed_orders_end(self) -> bytes:
-        return self._message(102)
-
-    def executions_end(self, request: int) -> bytes:
-        return self._message(55, 1, request)
-
     def family_codes(self, account: str) -> bytes:
         return self._message(78, 1, account, "")
 
@@ -332,15 +260,6 @@ class TextReplies(OrderTextReplies):
     def historical_news(self, request: int, headline: Headline) -> bytes:
         return self._message(86, request, *headline)
 
-    def historical_news_end(self, request: int, more: bool) -> bytes:
-        return self._message(87, request, more)
-
-    def news_article(self, request: int, text: str) -> bytes:
-        return self._message(83, request, 0, text)
-
-    def scanner_parameters(self, xml: str) -> bytes:
-        return self._message(19, 1, xml)
-
     def scanner_data(self, request: int, found: Sequence[Instrument]) -> bytes:
         """The rows, the first rank first."""
         fields: list[object] = [20, 3, request, len(found)]
@@ -348,12 +267,3 @@ class TextReplies(OrderTextReplies):
             fields += [rank, one.con_id, one.symbol, one.sec_type, "", 0, "", "SMART", one.currency, one.local_symbol,
                        one.market_name, one.trading_class, "", "", "", ""]  # fmt: skip
         return self._message(*fields)
-
-    def receive_fa(self, kind: int) -> bytes:
-        return self._message(16, 1, kind, "")
-
-    def display_groups(self, request: int, groups: str) -> bytes:
-        return self._message(67, 1, request, groups)
-
-    def display_group_updated(self, request: int, contract: str) -> bytes:
-        return self._message(68, 1, request, contract)

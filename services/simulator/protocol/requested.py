@@ -56,7 +56,9 @@ class TickByTick(NamedTuple):
     past: int
 
 
-class ContractDetails(NamedTuple):
+class OfContract(NamedTuple):
+    """A request of which only the id and the contract matter."""
+
     request: int
     contract: Wanted
 
@@ -96,11 +98,6 @@ class HeadTimestamp(NamedTuple):
     date_format: int
 
 
-class Histogram(NamedTuple):
-    request: int
-    contract: Wanted
-
-
 class HistoricalTicks(NamedTuple):
     request: int
     contract: Wanted
@@ -108,11 +105,6 @@ class HistoricalTicks(NamedTuple):
     end: str
     most: int
     what: str
-
-
-class OptionCalculation(NamedTuple):
-    request: int
-    contract: Wanted
 
 
 class HistoricalNews(NamedTuple):

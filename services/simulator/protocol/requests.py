@@ -17,7 +17,7 @@ from services.simulator.protocol import (
     requests_reference,
 )
 from services.simulator.protocol.handlers import HANDLERS
-from services.simulator.protocol.wire import BadRequest, Envelope, Fields
+from services.simulator.protocol.wire import BadRequest, Envelope
 from services.simulator.refused import Refused
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ _ANSWERED_BY = (
 def read(envelope: Envelope, version: int) -> Any:
     """The request in a frame, of the type that its message id says. Raises BadRequest; KeyError for an unknown id."""
     if envelope.body is None:
-        return read_text.READERS[envelope.kind](Fields(envelope.fields), version)
+        return read_text.read(envelope.kind, envelope.fields, version)
     since = read_protobuf.SINCE[envelope.kind]
     if version < since:
         raise BadRequest(f"it is protobuf from server version {since} on, this is {version}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from services.base.clock import SECOND
 from services.base.simulated import SIMULATED_ACCOUNT
 from services.simulator.client import Client
-from services.simulator.protocol.handlers import handles
+from services.simulator.protocol.handlers import cancels, handles
 from services.simulator.protocol.requested import AccountSummary, AccountUpdates, ById, Nothing, ProfitOf
 from services.simulator.protocol.rows import PositionRow
 from services.simulator.refused import invalid
@@ -57,9 +57,7 @@ def account_updates_multi(core: Core, client: Client, asked: ById) -> None:
     core.send(client, client.replies.account_update_multi_end(asked.request))
 
 
-@handles(77)
-def cancel_updates_multi(core: Core, client: Client, asked: ById) -> None:
-    client.watching.updates_multi.pop(asked.request, None)
+cancels(77, lambda client: client.watching.updates_multi)
 
 
 @handles(62)
@@ -69,9 +67,7 @@ def account_summary(core: Core, client: Client, asked: AccountSummary) -> None:
     core.send(client, client.replies.account_summary_end(asked.request))
 
 
-@handles(63)
-def cancel_summary(core: Core, client: Client, asked: ById) -> None:
-    client.watching.summaries.pop(asked.request, None)
+cancels(63, lambda client: client.watching.summaries)
 
 
 def _send_updates(core: Core, client: Client, values: list[Value], portfolio: dict[int, PositionRow]) -> None:
@@ -172,9 +168,7 @@ def pnl(core: Core, client: Client, asked: ById) -> None:
     _send_profit(core, client)
 
 
-@handles(93)
-def cancel_pnl(core: Core, client: Client, asked: ById) -> None:
-    client.watching.profit.pop(asked.request, None)
+cancels(93, lambda client: client.watching.profit)
 
 
 @handles(94)
@@ -183,9 +177,7 @@ def pnl_single(core: Core, client: Client, asked: ProfitOf) -> None:
     _send_profit(core, client)
 
 
-@handles(95)
-def cancel_pnl_single(core: Core, client: Client, asked: ById) -> None:
-    client.watching.profit_of.pop(asked.request, None)
+cancels(95, lambda client: client.watching.profit_of)
 
 
 def _send_profit(core: Core, client: Client) -> None:

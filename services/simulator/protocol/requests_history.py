@@ -15,7 +15,7 @@ from services.simulator.market.past_ticks import MOST, WINDOW
 from services.simulator.market.shown import QUOTES, SHOWN, TRADES, VOLATILITIES, has, shown
 from services.simulator.market.trades import RawBar
 from services.simulator.protocol.handlers import handles
-from services.simulator.protocol.requested import ById, HeadTimestamp, Histogram, HistoricalData, HistoricalTicks
+from services.simulator.protocol.requested import ById, HeadTimestamp, HistoricalData, HistoricalTicks, OfContract
 from services.simulator.protocol.requests_market import PAST, past_ticks_reply, resolve
 from services.simulator.protocol.rows import BarRow
 from services.simulator.protocol.versions import INSTRUMENT_TIMEZONE
@@ -169,7 +169,7 @@ def head_timestamp(core: Core, client: Client, asked: HeadTimestamp) -> None:
 
 
 @handles(88)
-def histogram(core: Core, client: Client, asked: Histogram) -> None:
+def histogram(core: Core, client: Client, asked: OfContract) -> None:
     request = asked.request
     instrument = resolve(core, asked.contract)
     end = core.market.time(core.now)

@@ -10,7 +10,7 @@ from services.simulator.market import generic_ticks, market_data
 from services.simulator.market.contracts import Instrument, Wanted
 from services.simulator.market.past_ticks import MOST, WINDOW, PastTick
 from services.simulator.market.shown import has
-from services.simulator.protocol.handlers import handles
+from services.simulator.protocol.handlers import cancels, handles
 from services.simulator.protocol.requested import (
     ById,
     MarketData,
@@ -78,9 +78,7 @@ def real_time_bars(core: Core, client: Client, asked: RealTimeBars) -> None:
     client.real_time_bars[request] = (instrument, asked.what)
 
 
-@handles(51)
-def cancel_real_time_bars(core: Core, client: Client, asked: ById) -> None:
-    client.real_time_bars.pop(asked.request, None)
+cancels(51, lambda client: client.real_time_bars)
 
 
 @handles(97)
@@ -108,9 +106,7 @@ def past_ticks_reply(
     return client.replies.historical_ticks(request, found)
 
 
-@handles(98)
-def cancel_tick_by_tick(core: Core, client: Client, asked: ById) -> None:
-    client.tick_by_tick.pop(asked.request, None)
+cancels(98, lambda client: client.tick_by_tick)
 
 
 @handles(12, 13, 14, 53, 56, 57, 89, 90, 101, 103, 106, 107)

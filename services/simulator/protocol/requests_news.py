@@ -9,7 +9,7 @@ from services.base.clock import SECOND
 from services.simulator.client import Client
 from services.simulator.market import headlines, scans
 from services.simulator.market.contracts import Wanted
-from services.simulator.protocol.handlers import handles
+from services.simulator.protocol.handlers import cancels, handles
 from services.simulator.protocol.requested import (
     ById,
     DisplayGroup,
@@ -87,9 +87,7 @@ def scanner(core: Core, client: Client, asked: Scanner) -> None:
     _scan(core, client, asked.request, asked.scan)
 
 
-@handles(23)
-def cancel_scanner(core: Core, client: Client, asked: ById) -> None:
-    client.scans.pop(asked.request, None)
+cancels(23, lambda client: client.scans)
 
 
 def _scan(core: Core, client: Client, request: int, scan: scans.Scan) -> None:
@@ -126,9 +124,7 @@ def follow_group(core: Core, client: Client, asked: DisplayGroup) -> None:
     core.send(client, client.replies.display_group_updated(asked.request, shown))
 
 
-@handles(70)
-def leave_group(core: Core, client: Client, asked: ById) -> None:
-    client.groups.pop(asked.request, None)
+cancels(70, lambda client: client.groups)
 
 
 @handles(69)

@@ -11,11 +11,10 @@ from services.simulator.market.market_data import NOT_FOUND
 from services.simulator.protocol.handlers import handles
 from services.simulator.protocol.requested import (
     ById,
-    ContractDetails,
     MarketRule,
     MatchingSymbols,
     Nothing,
-    OptionCalculation,
+    OfContract,
     OptionParams,
 )
 from services.simulator.protocol.requests_market import resolve
@@ -29,7 +28,7 @@ MARKET_RULES = {67: "0.25", 239: "0.00005", 635: "0.0001", 2806: "0.25"}  # ever
 
 
 @handles(9)
-def contract_details(core: Core, client: Client, asked: ContractDetails) -> None:
+def contract_details(core: Core, client: Client, asked: OfContract) -> None:
     request, wanted = asked
     if core.world.farms["secdefil"] == "broken" and not core.world.faults.refusing:
         return
@@ -108,6 +107,6 @@ def wall_street_horizon(core: Core, client: Client, asked: ById) -> None:
 
 
 @handles(54, 55)
-def option_calculation(core: Core, client: Client, asked: OptionCalculation) -> None:
+def option_calculation(core: Core, client: Client, asked: OfContract) -> None:
     resolve(core, asked.contract)
     raise invalid("only an option has an implied volatility and a model price")
