@@ -13,6 +13,7 @@ import pytest
 
 T = TypeVar("T")
 
+REPOSITORY = Path(__file__).parents[1]
 QUICK = os.environ.get("TEST_EXAMPLES") == "quick"
 
 

@@ -24,7 +24,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-REPOSITORY = Path(__file__).parents[2]
+from tests.support import REPOSITORY
+
 MEASURE = "--measure"
 BURST = 200_000  # frames
 BLOCKS = 20_000

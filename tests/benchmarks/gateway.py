@@ -28,7 +28,8 @@ from tests.benchmarks.burst import burst
 from tests.benchmarks.decode import IB_ASYNC, peers, splitter
 from tests.benchmarks.exchange import Exchange
 from tests.benchmarks.feeder import Feeder
-from tests.benchmarks.harness import REPOSITORY, Sample, cpu_ns, in_turn, median, report, spread, thousands
+from tests.benchmarks.harness import Sample, cpu_ns, in_turn, median, report, spread, thousands
+from tests.support import REPOSITORY
 
 SYMBOLS = 100
 

@@ -24,7 +24,8 @@ import zmq
 from rich.console import Console
 from rich.table import Table
 
-REPOSITORY: Final = Path(__file__).parents[2]
+from tests.support import REPOSITORY
+
 ARTIFACTS: Final = REPOSITORY / "artifacts" / "bench"
 
 

@@ -9,7 +9,8 @@ import venv
 from pathlib import Path
 from typing import Final
 
-REPOSITORY: Final = Path(__file__).parents[2]
+from tests.support import REPOSITORY
+
 PEERS: Final = {
     "ibapi": ["ibapi==9.81.1.post1"],
     "ibapi-stable": ["ibapi-stable==10.50.2"],

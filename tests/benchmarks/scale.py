@@ -13,10 +13,10 @@ import msgspec
 
 from messages.topics import TICKS
 from messages.views import Quote
-from tests.benchmarks.harness import REPOSITORY, report
+from tests.benchmarks.harness import report
 from tests.benchmarks.latency import percentiles, to_subscriber
 from tests.benchmarks.system import System
-from tests.support import free_port
+from tests.support import REPOSITORY, free_port
 
 RATE = 20_000  # ticks a second
 

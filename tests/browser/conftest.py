@@ -11,9 +11,8 @@ from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
 from tests.browser.card import CardPage
 from tests.process.pipeline import ALL, Pipeline
-from tests.support import eventually, missing
+from tests.support import REPOSITORY, eventually, missing
 
-REPOSITORY = Path(__file__).parents[2]
 UI = REPOSITORY / "services" / "web" / "ui"
 ARTIFACTS = REPOSITORY / "artifacts"
 SCREENSHOTS = ARTIFACTS / "screenshots"

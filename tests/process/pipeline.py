@@ -27,13 +27,13 @@ from services.base.settings import Settings, load
 from services.base.symbols import file_name
 from services.journal import JournalReader
 from services.runtime.bus import request
-from tests.support import eventually, free_port
+from tests.process.processes import PYTHON, Process, start
+from tests.support import REPOSITORY, eventually, free_port
 
 ALL = ("simulator", "gateway", "planner", "sink", "supervisor", "web")
 CORE = ("simulator", "gateway", "planner", "sink", "supervisor")
 START_ORDER = {name: index for index, name in enumerate(ALL)}
 STOP_SECONDS = 5.0
-REPOSITORY = Path(__file__).parents[2]
 
 
 class Pipeline:
@@ -65,7 +65,7 @@ class Pipeline:
         for name, value in (env or {}).items():
             self.env[name if name.isupper() else f"IBSTREAM_{name.upper()}"] = str(value)
         self.arguments = {"simulator": ["--pipeline"], **(arguments or {})}
-        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.processes: dict[str, Process] = {}
 
     # --- life ---
 
@@ -93,23 +93,15 @@ class Pipeline:
     def command(self, name: str) -> list[str]:
         """What starts a service, `gateway.a` with its name as argument. A test of other commands overrides it."""
         service, dot, shard = name.partition(".")
-        return [sys.executable, "-m", f"services.{service}", *([shard] if dot else []), *self.arguments.get(name, ())]
+        return [*PYTHON, f"services.{service}", *([shard] if dot else []), *self.arguments.get(name, ())]
 
-    def start(self, name: str, **env: object) -> subprocess.Popen[bytes]:
+    def start(self, name: str, **env: object) -> Process:
         """Start a service; it must not run. `env` are settings for this one process, by short name."""
         running = self.processes.get(name)
         assert running is None or running.poll() is not None, f"{name} runs already"
         extra = {f"IBSTREAM_{key.upper()}": str(value) for key, value in env.items()}
-        with self.log_path(name).open("ab") as log:
-            process = subprocess.Popen(
-                [*self.prefix, *self.command(name)],
-                env=self.environment() | extra,
-                cwd=REPOSITORY,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-        self.processes[name] = process
+        command = [*self.prefix, *self.command(name)]
+        process = self.processes[name] = start(command, self.environment() | extra, self.log_path(name))
         return process
 
     def kill(self, name: str, number: int = signal.SIGKILL) -> int:

@@ -24,7 +24,8 @@ from ibstream.bus import BusTransport, FileTransport
 from messages.codec import decode_quote, encode_json
 from messages.topics import events_endpoint, quote_topic
 from services.runtime.bus import Subscriber
-from tests.process.pipeline import REPOSITORY, Pipeline
+from tests.process.pipeline import Pipeline
+from tests.support import REPOSITORY
 
 WAYS = (
     "file",

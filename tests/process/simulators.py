@@ -5,15 +5,13 @@ import os
 import socket
 import struct
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.process.processes import PYTHON, start
 from tests.support import eventually
-
-REPOSITORY = Path(__file__).parents[2]
 
 
 class SimulatorProcess:
@@ -23,11 +21,8 @@ class SimulatorProcess:
         self.port_file, self.stats_file, self.log = folder / "sim.port", folder / "sim.json", folder / "sim.log"
         env = {name: value for name, value in os.environ.items() if not name.startswith("IBSTREAM_")}
         files = ["--port-file", str(self.port_file), "--stats", str(self.stats_file)]
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "services.simulator", "--port", "0", *files, *arguments],
-                cwd=REPOSITORY, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-            )  # fmt: skip
+        command = [*PYTHON, "services.simulator", "--port", "0", *files, *arguments]
+        self.process = start(command, env, self.log)
 
     @property
     def port(self) -> int:

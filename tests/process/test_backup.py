@@ -7,8 +7,8 @@ from pathlib import Path
 
 from messages.topics import TICKS
 from services.journal import JournalReader
-from tests.process.pipeline import ALL, REPOSITORY, Pipeline
-from tests.support import eventually
+from tests.process.pipeline import ALL, Pipeline
+from tests.support import REPOSITORY, eventually
 
 Make = Callable[..., Pipeline]
 

@@ -4,7 +4,6 @@ happened (issue: a gateway that never answers, closes mid-frame, dribbles, sends
 import os
 import signal
 import struct
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from messages.fields import ASK, BID, LAST
 from services.journal import JournalReader, JournalWriter
 from services.quotes.book import QuoteBook
 from tests.process.bad_gateway import BadGateway, Peer, frame, tick_price
+from tests.process.processes import start
 from tests.support import eventually
 
 
@@ -39,9 +39,7 @@ class GatewayProcess:
             "IBSTREAM_IB_BACKOFF_MAX": "1",
         }
         clean = {name: value for name, value in os.environ.items() if not name.startswith("IBSTREAM_")}
-        with self.log.open("ab") as log:
-            command = [python, "-m", "services.gateway"]
-            self.process = subprocess.Popen(command, env={**clean, **settings, **env}, stderr=log)
+        self.process = start([python, "-m", "services.gateway"], {**clean, **settings, **env}, self.log)
 
     def ticks(self) -> list[tuple[str, int, float, float]]:
         rows = []

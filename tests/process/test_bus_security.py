@@ -44,9 +44,9 @@ from services.base import keys
 from services.base.settings import Settings, load
 from services.runtime.bus import Subscriber, address, request
 from tests.process.bench import clean_environment
-from tests.process.pipeline import CORE, REPOSITORY, Pipeline
+from tests.process.pipeline import CORE, Pipeline
 from tests.process.readback import Witness
-from tests.support import eventually, free_port
+from tests.support import REPOSITORY, eventually, free_port
 
 ON_TCP = ("gateway", "planner", "sink", "supervisor")
 FUZZ_SECONDS = float(os.environ.get("IBSTREAM_FUZZ_SECONDS") or 2)

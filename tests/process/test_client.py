@@ -18,8 +18,8 @@ from ibstream.ticks import Mark
 from messages.errors import CODES
 from messages.ticks import Tick
 from services.base.clock import SECOND
-from tests.process.pipeline import ALL, REPOSITORY, Pipeline
-from tests.support import eventually, free_port, missing, program
+from tests.process.pipeline import ALL, Pipeline
+from tests.support import REPOSITORY, eventually, free_port, missing, program
 
 SERVICES_NEED = {"fastapi", "filelock", "honcho", "ibapi", "prometheus_client", "google.protobuf", "pyarrow", "rich",
                  "sqlalchemy", "structlog", "typer", "uvicorn"}  # fmt: skip

@@ -28,8 +28,8 @@ from messages.views import Status
 from services.base.clock import SECOND, parse_time
 from services.journal import JournalReader
 from services.runtime.bus import Subscriber
-from tests.process.pipeline import ALL, REPOSITORY, STOP_SECONDS, Pipeline
-from tests.support import eventually
+from tests.process.pipeline import ALL, STOP_SECONDS, Pipeline
+from tests.support import REPOSITORY, eventually
 
 Make = Callable[..., Pipeline]
 
@@ -61,10 +61,10 @@ def test_a_fresh_root_streams_and_ends_clean(pipeline: Make) -> None:
     assert (status.status, status.reason) == ("connected", None)
     assert {name: service.state for name, service in status.services.items() if service.state != "up"} == {}
     assert {"gateway", "planner", "sink", "supervisor", "web"} <= set(status.services)
-    quote = eventually(lambda: p.quote("SPY"))
+    fields = {"bid", "ask", "last", "close", "volume"}
+    quote = eventually(lambda: (found := p.quote("SPY")) and fields <= set(found) and found)
     first = quote["seq"]
     assert quote["source"] == "mock"
-    assert {"bid", "ask", "last", "close", "volume"} <= set(quote)
     eventually(lambda: (p.quote("SPY") or {}).get("seq", 0) > first)
     assert eventually(lambda: (p.status_file() or {}).get("status") == "connected")
     assert set(p.stop().values()) == {0}

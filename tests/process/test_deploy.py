@@ -12,9 +12,8 @@ import pytest
 from messages.topics import SERVICES, SIDE_SERVICES
 from services.base.settings import HELP, load
 from tests.process.bench import clean_environment
-from tests.support import program
+from tests.support import REPOSITORY, program
 
-REPOSITORY = Path(__file__).parents[2]
 DEPLOY = REPOSITORY / "deploy"
 UNIT = DEPLOY / "systemd" / "ibstream@.service"
 TARGET = DEPLOY / "systemd" / "ibstream.target"

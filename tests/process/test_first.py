@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.process.pipeline import REPOSITORY
+from tests.support import REPOSITORY
 
 
 def said(program: str) -> str:

@@ -9,8 +9,8 @@ from contextlib import ExitStack
 import psutil
 import pytest
 
-from tests.process.pipeline import REPOSITORY, STOP_SECONDS, Pipeline
-from tests.support import eventually
+from tests.process.pipeline import STOP_SECONDS, Pipeline
+from tests.support import REPOSITORY, eventually
 
 Keep = Callable[..., "subprocess.Popen[str]"]
 

@@ -19,8 +19,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.process.pipeline import REPOSITORY, STOP_SECONDS, Pipeline
-from tests.support import eventually, free_port
+from tests.process.pipeline import STOP_SECONDS, Pipeline
+from tests.support import REPOSITORY, eventually, free_port
 
 Make = Callable[..., Pipeline]
 LAUNCHES = int(os.environ.get("IBSTREAM_TEST_LAUNCHES", "6"))

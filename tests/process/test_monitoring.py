@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.process.pipeline import ALL, REPOSITORY, Pipeline
-from tests.support import eventually, program
+from tests.process.pipeline import ALL, Pipeline
+from tests.support import REPOSITORY, eventually, program
 
 MONITORING = REPOSITORY / "deploy" / "monitoring"
 RULES = MONITORING / "rules.yaml"

@@ -12,8 +12,8 @@ from ibapi.server_versions import MAX_CLIENT_VER
 
 from messages.events import ContractQualified, LinkChanged
 from tests import protobuf
-from tests.process.pipeline import REPOSITORY, Pipeline
-from tests.support import eventually
+from tests.process.pipeline import Pipeline
+from tests.support import REPOSITORY, eventually
 from tests.unit.gateway import official
 from tests.unit.gateway import test_protobuf_ticks as protobuf_ticks
 from tests.unit.gateway import test_text_ticks as text_ticks

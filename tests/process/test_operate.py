@@ -17,8 +17,8 @@ import pytest
 from messages.topics import CONTROL, LINK, PLAN, TICKS
 from services.runtime.respawn import FINAL_CODES
 from tests.process.nats_server import NatsServer
-from tests.process.pipeline import ALL, CORE, REPOSITORY, Pipeline
-from tests.support import eventually, program
+from tests.process.pipeline import ALL, CORE, Pipeline
+from tests.support import REPOSITORY, eventually, program
 
 Make = Callable[..., Pipeline]
 

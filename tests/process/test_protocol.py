@@ -22,7 +22,8 @@ from messages.control import ANSWERS
 from messages.errors import CODES
 from messages.topics import events_endpoint
 from messages.views import Status
-from tests.process.pipeline import ALL, REPOSITORY, Pipeline
+from tests.process.pipeline import ALL, Pipeline
+from tests.support import REPOSITORY
 
 PAGE = (REPOSITORY / "messages" / "PROTOCOL.md").read_text()
 STARTS = {"type": "start"}

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.process.simulators import REPOSITORY, Caller, Controller, SimulatorProcess, simulator
+from tests.process.simulators import Caller, Controller, SimulatorProcess, simulator
 from tests.process.test_simulator_clients import OFFICIAL, PYTHON, Program, check, run_client
-from tests.support import eventually, free_port
+from tests.support import REPOSITORY, eventually, free_port
 
 
 @contextmanager

@@ -14,8 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.process.simulators import REPOSITORY
-from tests.support import eventually, free_port
+from tests.support import REPOSITORY, eventually, free_port
 
 KEEPER = [sys.executable, "-m", "tests.process.clients.keeping", "{host}", "{port}"]
 

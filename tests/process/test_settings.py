@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from messages.topics import SERVICES
-from tests.process.pipeline import REPOSITORY
+from tests.support import REPOSITORY
 
 
 def refused(command: list[str], **env: str) -> str:

@@ -16,8 +16,8 @@ import pytest
 from ibapi.server_versions import MAX_CLIENT_VER
 
 from services.simulator.protocol.versions import HIGHEST
-from tests.process.simulators import REPOSITORY, Caller, SimulatorProcess, simulator
-from tests.support import eventually, free_port
+from tests.process.simulators import Caller, SimulatorProcess, simulator
+from tests.support import REPOSITORY, eventually, free_port
 
 VENVS = REPOSITORY / ".venvs"
 PYTHON = [sys.executable, "-W", "error", "-m"]

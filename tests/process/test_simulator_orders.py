@@ -18,9 +18,9 @@ from ibapi.order import Order
 
 from services.simulator.protocol.versions import HIGHEST
 from services.simulator.trading.commissions import cents
-from tests.process.simulators import REPOSITORY, Caller, SimulatorProcess, simulator
+from tests.process.simulators import Caller, SimulatorProcess, simulator
 from tests.process.test_simulator_clients import PYTHON, VENVS, require
-from tests.support import eventually
+from tests.support import REPOSITORY, eventually
 from tests.unit.simulator.conversation import contract
 from tests.unit.simulator.test_order_encodings import Wire
 

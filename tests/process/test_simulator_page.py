@@ -13,8 +13,9 @@ from ibapi.contract import Contract
 from ibapi.wrapper import EWrapper
 
 from services.simulator.testing import SimulatedGateway
-from tests.process.simulators import REPOSITORY, SimulatorProcess, simulator
+from tests.process.simulators import SimulatorProcess, simulator
 from tests.process.test_simulator_clients import VENVS, require
+from tests.support import REPOSITORY
 
 pytest_plugins = ["services.simulator.pytest_plugin"]
 PAGE = (REPOSITORY / "services" / "simulator" / "README.md").read_text()

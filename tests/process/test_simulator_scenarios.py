@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.process.simulators import REPOSITORY, Caller, Controller, simulator
-from tests.support import eventually, free_port
+from tests.process.simulators import Caller, Controller, simulator
+from tests.support import REPOSITORY, eventually, free_port
 
 
 def refused(port: int) -> bool:

@@ -9,8 +9,9 @@ import sys
 
 import pytest
 
-from tests.process.pipeline import ALL, REPOSITORY
+from tests.process.pipeline import ALL
 from tests.soak.gauge import BOUNDS, Gauge
+from tests.support import REPOSITORY
 
 SECONDS = float(os.environ.get("IBSTREAM_SOAK_SECONDS") or 20)
 QUIET = {"memory": 40.0, "handles": 20.0, "threads": 4.0}

@@ -34,9 +34,9 @@ from services.supervisor.heartbeats import START_GRACE
 from tests.process.bench import clean_environment
 from tests.process.hosts import Hosts
 from tests.process.nats_server import NatsServer
-from tests.process.pipeline import REPOSITORY, Pipeline
+from tests.process.pipeline import Pipeline
 from tests.rebuilt import folded_files, rebuild
-from tests.support import eventually
+from tests.support import REPOSITORY, eventually
 
 CUT_SECONDS = float(os.environ.get("IBSTREAM_CUT_SECONDS") or 5)
 

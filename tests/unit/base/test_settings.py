@@ -10,7 +10,7 @@ from messages.topics import SERVICES
 from services.base.settings import HELP, PREFIX, SECRETS, Settings, load
 from services.base.settings_rules import malformed, relay_streams
 from services.cli.settings import env_file
-from tests.process.pipeline import REPOSITORY
+from tests.support import REPOSITORY
 
 FILE = str(Path(__file__).resolve())  # a file where a folder belongs
 

@@ -11,7 +11,7 @@ from messages.fields import ASK, BID, LAST, SOURCE
 from services.base.clock import SECOND
 from services.quotes.quality_checks import MINUTE
 from tests.blocks import NOW, TestWriter
-from tests.process.pipeline import REPOSITORY
+from tests.support import REPOSITORY
 
 NOTEBOOK = REPOSITORY / "deploy" / "examples" / "data_frames.ipynb"
 GAP = (NOW + 40 * MINUTE, NOW + 42 * MINUTE)

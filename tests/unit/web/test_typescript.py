@@ -1,7 +1,7 @@
 """The types of the TypeScript client are what the Python types say."""
 
 from services.web import typescript
-from tests.process.pipeline import REPOSITORY
+from tests.support import REPOSITORY
 
 FILE = REPOSITORY / "services" / "web" / "ui" / "client" / "src" / "types.ts"
 
