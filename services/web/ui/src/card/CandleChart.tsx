@@ -10,6 +10,7 @@ import { INTERVALS, type Interval, isBlind, isFilled, summaryOf } from './candle
 import { type CandleNews, feedCandles } from './candleFeed'
 import { useCard, useStore } from './hooks'
 import { type Memory, useRemembered } from './memory'
+import shared from './shared.module.css'
 import { fill, word } from './strings'
 
 interface CandleChartProps {
@@ -43,7 +44,7 @@ export const CandleChart = memo(function CandleChart({ symbol, decimals, memory 
     <div className={styles.chart}>
       <div className={styles.bar}>
         <fieldset className={styles.ranges}>
-          <legend>{strings.chart.interval}</legend>
+          <legend className={shared.srOnly}>{strings.chart.interval}</legend>
           {INTERVALS.map((choice) => (
             <button
               key={choice}
@@ -59,19 +60,11 @@ export const CandleChart = memo(function CandleChart({ symbol, decimals, memory 
           ))}
         </fieldset>
         {load === 'loading' && <span className={styles.note}>{strings.chart.loading}</span>}
-        {load === 'failed' && (
-          <span className={styles.note}>
-            {strings.chart.failed}{' '}
-            <button type="button" className={styles.link} onClick={retry}>
-              {strings.chart.retry}
-            </button>
-          </span>
-        )}
         {load === 'ready' && !summary && <span className={styles.note}>{strings.chart.empty}</span>}
-        {load === 'ready' && !live && (
-          <span className={styles.note} title={strings.chart.stillHelp}>
-            {strings.chart.still}{' '}
-            <button type="button" className={styles.link} onClick={retry}>
+        {(load === 'failed' || (load === 'ready' && !live)) && (
+          <span className={styles.note} title={load === 'failed' ? undefined : strings.chart.stillHelp}>
+            {load === 'failed' ? strings.chart.failed : strings.chart.still}{' '}
+            <button type="button" className={shared.link} onClick={retry}>
               {strings.chart.retry}
             </button>
           </span>

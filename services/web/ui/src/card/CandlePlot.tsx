@@ -77,11 +77,8 @@ export function CandlePlot({ candles, decimals, seconds, daily, onPoint }: PlotP
       handleScroll: { mouseWheel: false, pressedMouseMove: true, vertTouchDrag: false, horzTouchDrag: true },
       handleScale: { mouseWheel: false },
     })
-    const shade = chart.addSeries(HistogramSeries, {
-      priceScaleId: 'shade',
-      priceLineVisible: false,
-      lastValueVisible: false,
-    })
+    const unmarked = { priceLineVisible: false, lastValueVisible: false }
+    const shade = chart.addSeries(HistogramSeries, { priceScaleId: 'shade', ...unmarked })
     shade.priceScale().applyOptions({ visible: false, scaleMargins: { top: 0, bottom: 0 } })
     const price = chart.addSeries(CandlestickSeries, {
       upColor: colours.up,
@@ -99,16 +96,12 @@ export function CandlePlot({ candles, decimals, seconds, daily, onPoint }: PlotP
     const volume = chart.addSeries(HistogramSeries, {
       priceScaleId: 'volume',
       priceFormat: { type: 'volume' },
-      priceLineVisible: false,
-      lastValueVisible: false,
+      ...unmarked,
     })
     volume.priceScale().applyOptions({ visible: false, scaleMargins: { top: 0.8, bottom: 0 } })
     drawn.current = { chart, price, volume, shade, colours }
     draw(drawn.current, latest.current)
-    chart.timeScale().setVisibleLogicalRange({
-      from: latest.current.length - SHOWN,
-      to: latest.current.length + 2,
-    })
+    showNewest(chart, latest.current.length)
     chart.subscribeCrosshairMove(({ time }) =>
       onPoint(time === undefined ? undefined : latest.current.find((candle) => timeOf(candle) === time)),
     )
@@ -125,14 +118,14 @@ export function CandlePlot({ candles, decimals, seconds, daily, onPoint }: PlotP
     if (!drawn.current) return
     if (isNewestAlone(before, candles)) drawNewest(drawn.current, candles)
     else draw(drawn.current, candles)
-    if (first && candles.length > 0) {
-      drawn.current.chart
-        .timeScale()
-        .setVisibleLogicalRange({ from: candles.length - SHOWN, to: candles.length + 2 })
-    }
+    if (first && candles.length > 0) showNewest(drawn.current.chart, candles.length)
   }, [candles])
 
   return <div ref={box} className={styles.plot} />
+}
+
+function showNewest(chart: IChartApi, count: number): void {
+  chart.timeScale().setVisibleLogicalRange({ from: count - SHOWN, to: count + 2 })
 }
 
 /** Whether nothing is different but the newest candle, or one more: the usual case, many times a minute. */
@@ -158,6 +151,8 @@ function draw({ price, volume, shade, colours }: Drawn, candles: readonly Candle
   shade.setData(candles.map((candle) => shadeOf(candle, colours)))
 }
 
+type Bar = HistogramData<UTCTimestamp> | WhitespaceData<UTCTimestamp>
+
 function pricesOf(candle: Candle): CandlestickData<UTCTimestamp> | WhitespaceData<UTCTimestamp> {
   const time = timeOf(candle) as UTCTimestamp
   if (!hasPrices(candle)) return { time }
@@ -166,20 +161,14 @@ function pricesOf(candle: Candle): CandlestickData<UTCTimestamp> | WhitespaceDat
   return { time, open, high, low, close, ...hollow }
 }
 
-function volumeOf(
-  candle: Candle,
-  colours: Colours,
-): HistogramData<UTCTimestamp> | WhitespaceData<UTCTimestamp> {
+function volumeOf(candle: Candle, colours: Colours): Bar {
   const time = timeOf(candle) as UTCTimestamp
   if (candle.volume == null) return { time }
   const rises = (candle.close ?? 0) >= (candle.open ?? 0)
   return { time, value: candle.volume, color: rises ? colours.upSoft : colours.downSoft }
 }
 
-function shadeOf(
-  candle: Candle,
-  colours: Colours,
-): HistogramData<UTCTimestamp> | WhitespaceData<UTCTimestamp> {
+function shadeOf(candle: Candle, colours: Colours): Bar {
   const time = timeOf(candle) as UTCTimestamp
   return isBlind(candle) ? { time, value: 1, color: colours.blind } : { time }
 }

@@ -6,6 +6,7 @@ import { type Health, TONE } from './health'
 import { useBeat, useCard, useStore } from './hooks'
 import { ToneIcon } from './Icon'
 import styles from './LinkStrip.module.css'
+import shared from './shared.module.css'
 import { fill, type Strings, word } from './strings'
 import { type GapGroup, gapGroupsOf, type Segment, segmentsOf, sharesOf } from './strip'
 
@@ -43,7 +44,7 @@ export function LinkStrip() {
         <h3>{strings.strip.title}</h3>
         <span className={styles.shares}>{parts.join(' · ')}</span>
         <fieldset className={styles.ranges}>
-          <legend>{strings.strip.range}</legend>
+          <legend className={shared.srOnly}>{strings.strip.range}</legend>
           {RANGES.map((choice) => (
             <button
               key={choice}

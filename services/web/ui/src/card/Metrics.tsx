@@ -35,7 +35,7 @@ function Metric({ label, value, note, tone, title, name, wide }: MetricProps) {
   return (
     <div className={styles.metric} data-wide={wide} data-testid={`metric-${name}`}>
       <dt>{label}</dt>
-      <dd data-tone={tone} className={styles.metricValue}>
+      <dd data-tone={tone} className={`${styles.metricValue} ${shared.tone}`}>
         {value}
       </dd>
       <dd className={styles.metricNote} title={title}>

@@ -59,6 +59,10 @@ export function GenericFacts({ generic }: { generic: GenericTicks }) {
       .filter(([, part]) => part != null)
       .map(([part, inner]) => [`${label}: ${word(strings.more, part)}`, text(inner)])
   })
+  return <Facts facts={facts} />
+}
+
+export function Facts({ facts }: { facts: readonly [string, string][] }) {
   return (
     <dl className={styles.facts}>
       {facts.map(([label, value]) => (

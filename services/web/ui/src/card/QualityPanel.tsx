@@ -89,22 +89,9 @@ function Day() {
   )
 }
 
-const FIGURES = [
-  'coverage',
-  'gaps',
-  'ticks',
-  'crossed',
-  'locked',
-  'outliers',
-  'off_bars',
-  'zero_prices',
-  'stuck',
-  'clock',
-  'split',
-] as const
-
 function Report({ rows }: { rows: readonly SymbolQuality[] }) {
   const { strings, format } = useCard()
+  const shown = rows.map((row) => ({ row, figures: Object.entries(figuresOf(row, strings, format)) }))
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls
     <section className={styles.scroll} tabIndex={0} aria-label={strings.quality.title}>
@@ -113,7 +100,7 @@ function Report({ rows }: { rows: readonly SymbolQuality[] }) {
           <tr>
             <th scope="col">{strings.table.symbol}</th>
             <th scope="col">{strings.quality.marks}</th>
-            {FIGURES.map((name) => (
+            {shown[0]?.figures.map(([name]) => (
               <th key={name} scope="col" data-figure>
                 {word(strings.figure, name)}
               </th>
@@ -121,7 +108,7 @@ function Report({ rows }: { rows: readonly SymbolQuality[] }) {
           </tr>
         </thead>
         <tbody>
-          {rows.map((row) => (
+          {shown.map(({ row, figures }) => (
             <tr key={`${row.symbol} ${row.gateway}`}>
               <th scope="row">{[row.symbol, row.gateway].filter(Boolean).join(' · ')}</th>
               <td>
@@ -130,9 +117,9 @@ function Report({ rows }: { rows: readonly SymbolQuality[] }) {
                   <small key={line}>{line}</small>
                 ))}
               </td>
-              {FIGURES.map((name) => (
+              {figures.map(([name, figure]) => (
                 <td key={name} data-figure>
-                  {figureOf(row, name, strings, format)}
+                  {figure}
                 </td>
               ))}
             </tr>
@@ -143,42 +130,24 @@ function Report({ rows }: { rows: readonly SymbolQuality[] }) {
   )
 }
 
-function figureOf(
-  row: SymbolQuality,
-  name: (typeof FIGURES)[number],
-  strings: Strings,
-  format: Format,
-): string {
+/** In the order of the columns. */
+function figuresOf(row: SymbolQuality, strings: Strings, format: Format): Record<string, string> {
+  const { coverage, clock_seconds: clock } = row
   const count = (value: number | undefined) => (value ? format.count(value) : strings.none)
   const seconds = (value: number | undefined) =>
     value ? fill(strings.unit.s, { n: format.price(value, 1) }) : strings.none
-  switch (name) {
-    case 'coverage':
-      return row.coverage == null
-        ? strings.none
-        : `${format.price(Math.floor(row.coverage * 1e4) / 100, 2)} %`
-    case 'gaps':
-      return count(row.gaps?.length)
-    case 'ticks':
-      return format.volume(row.ticks)
-    case 'crossed':
-      return seconds(row.crossed_seconds)
-    case 'locked':
-      return seconds(row.locked_seconds)
-    case 'outliers':
-      return count(row.outliers)
-    case 'off_bars':
-      return count(row.bars_outside)
-    case 'zero_prices':
-      return count(row.zero_prices)
-    case 'stuck':
-      return seconds(row.stuck_seconds)
-    case 'clock':
-      return row.clock_seconds == null
-        ? strings.none
-        : fill(strings.unit.s, { n: format.signed(row.clock_seconds, 1) })
-    case 'split':
-      return row.split ?? strings.none
+  return {
+    coverage: coverage == null ? strings.none : `${format.price(Math.floor(coverage * 1e4) / 100, 2)} %`,
+    gaps: count(row.gaps?.length),
+    ticks: format.volume(row.ticks),
+    crossed: seconds(row.crossed_seconds),
+    locked: seconds(row.locked_seconds),
+    outliers: count(row.outliers),
+    off_bars: count(row.bars_outside),
+    zero_prices: count(row.zero_prices),
+    stuck: seconds(row.stuck_seconds),
+    clock: clock == null ? strings.none : fill(strings.unit.s, { n: format.signed(clock, 1) }),
+    split: row.split ?? strings.none,
   }
 }
 

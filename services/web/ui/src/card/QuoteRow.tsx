@@ -12,6 +12,7 @@ import { QualityMark } from './QualityMark'
 import styles from './QuoteTable.module.css'
 import { Sparkline } from './Sparkline'
 import { SymbolDetail } from './SymbolDetail'
+import shared from './shared.module.css'
 import { fill, word } from './strings'
 
 interface QuoteRowProps {
@@ -233,7 +234,11 @@ export function StateBadge({ state, reason }: { state: string; reason?: string |
   const tone = STATE_TONE[state] ?? 'idle'
   const why = reason && state !== 'away' && state !== 'expired' ? word(strings.reason, reason) : ''
   return (
-    <span className={styles.state} data-tone={tone} title={why || word(strings.stateHelp, state)}>
+    <span
+      className={`${styles.state} ${shared.tone}`}
+      data-tone={tone}
+      title={why || word(strings.stateHelp, state)}
+    >
       <ToneIcon tone={tone} size={11} />
       {word(strings.state, state)}
       {why && <span className={styles.why}>{why}</span>}

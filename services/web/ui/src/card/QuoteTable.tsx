@@ -12,6 +12,7 @@ import {
   OPTIONAL,
   type RowData,
   SORTABLE,
+  widthOf,
 } from './columns'
 import { csvOf, download } from './csv'
 import { EXTRAS, type ExtraColumn, extrasOf } from './extraColumns'
@@ -127,7 +128,7 @@ export function QuoteTable({ memory, symbol: linked, onSymbol }: QuoteTableProps
         <ColumnMenu hidden={hidden} onChange={setHidden} added={added} onAdd={setAdded} />
         <Actions compact={compact} onCompact={setCompact} onSave={data.length > 0 ? save : undefined} />
       </div>
-      <div className={styles.box} data-wide={extras.length > 0} style={widthOf(extras)}>
+      <div className={styles.box} data-wide={extras.length > 0} style={widths('--added', added)}>
         <table ref={element} className={styles.table} aria-rowcount={items.length + 1}>
           <caption className={shared.srOnly}>{strings.table.caption}</caption>
           <thead>
@@ -142,6 +143,7 @@ export function QuoteTable({ memory, symbol: linked, onSymbol }: QuoteTableProps
                     scope="col"
                     data-column={id}
                     data-numeric={NUMERIC.has(id)}
+                    style={id === 'state' ? undefined : widths('--width', [id])}
                     data-extra={EXTRAS.some((extra) => extra.id === id) || undefined}
                     aria-sort={sorted === 'asc' ? 'ascending' : sorted === 'desc' ? 'descending' : undefined}
                   >
@@ -314,13 +316,9 @@ function asHidden(kept: unknown): string[] | undefined {
   return Array.isArray(kept) ? OPTIONAL.filter((id) => kept.includes(id)) : undefined
 }
 
-const ADDED_PX = 96
-const LONGER_PX: Record<string, number> = { local_symbol: 170 } // as in the stylesheet
-
-/** For the stylesheet: how much room the added columns take. */
-function widthOf(extras: readonly ExtraColumn[]): CSSProperties {
-  const added = extras.reduce((sum, { id }) => sum + (LONGER_PX[id] ?? ADDED_PX), 0)
-  return { '--added': `${added}px` } as CSSProperties
+/** For the stylesheet: how much room the columns take. */
+function widths(name: '--width' | '--added', ids: readonly string[]): CSSProperties {
+  return { [name]: `${ids.reduce((sum, id) => sum + (widthOf(id) ?? 0), 0)}px` } as CSSProperties
 }
 
 function asAdded(kept: unknown): string[] | undefined {

@@ -15,6 +15,11 @@ export function ServicePanel() {
   if (!status) return null
   const { services = {}, link, links, lock, warnings = [], plan_problem: problem } = status
   const down = Object.values(services).filter((service) => service.state !== 'up').length
+  const facts = [
+    [strings.services.lock, lock && `${lock.owner} · ${format.dateTime(Date.parse(lock.since))}`],
+    [strings.services.planProblem, problem],
+    [strings.services.warnings, warnings.join(' ')],
+  ]
   return (
     <details className={styles.services}>
       <summary>
@@ -63,26 +68,14 @@ export function ServicePanel() {
             )}
           </Fragment>
         ))}
-        {lock && (
-          <div>
-            <dt>{strings.services.lock}</dt>
-            <dd>
-              {lock.owner} · {format.dateTime(Date.parse(lock.since))}
-            </dd>
-          </div>
-        )}
-        {problem && (
-          <div>
-            <dt>{strings.services.planProblem}</dt>
-            <dd>{problem}</dd>
-          </div>
-        )}
-        {warnings.length > 0 && (
-          <div>
-            <dt>{strings.services.warnings}</dt>
-            <dd>{warnings.join(' ')}</dd>
-          </div>
-        )}
+        {facts
+          .filter(([, text]) => text)
+          .map(([name, text]) => (
+            <div key={name}>
+              <dt>{name}</dt>
+              <dd>{text}</dd>
+            </div>
+          ))}
       </dl>
     </details>
   )

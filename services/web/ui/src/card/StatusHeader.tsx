@@ -18,7 +18,11 @@ export function Headline() {
         <PlanLine />
       </h2>
       <p className={styles.statusLine}>
-        <span className={styles.badge} data-tone={TONE[health]} data-testid="status-badge">
+        <span
+          className={`${styles.badge} ${shared.tone}`}
+          data-tone={TONE[health]}
+          data-testid="status-badge"
+        >
           <ToneIcon
             tone={TONE[health]}
             size={17}
@@ -100,7 +104,7 @@ function AwaySentence({ health }: { health: 'away' | 'denied' }) {
       <span className={styles.muted}>
         {wait > 0.5 ? fill(strings.retryIn, { age: format.age(Math.ceil(wait)) }) : strings.retrying}
       </span>{' '}
-      <button type="button" className={styles.link} onClick={() => store.retryNow()}>
+      <button type="button" className={shared.link} onClick={() => store.retryNow()}>
         {strings.retryNow}
       </button>
     </span>

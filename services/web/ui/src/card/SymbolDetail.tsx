@@ -4,7 +4,7 @@ import type { Quote, SymbolStatus } from '@ibstream/client'
 import { CandleChart } from './CandleChart'
 import { ageOf } from './health'
 import { useBeat, useCard } from './hooks'
-import { GenericFacts, GreeksTable } from './MoreFacts'
+import { Facts, GenericFacts, GreeksTable } from './MoreFacts'
 import { MarkList } from './QualityMark'
 import { SourceBadge, StateBadge } from './QuoteRow'
 import styles from './SymbolDetail.module.css'
@@ -63,14 +63,7 @@ export function SymbolDetail({ symbol, quote, planned, state, decimals }: Symbol
           </p>
         )}
         {planned?.marks && planned.marks.length > 0 && <MarkList marks={planned.marks} />}
-        <dl className={styles.facts}>
-          {facts.map(([label, value]) => (
-            <div key={label}>
-              <dt>{label}</dt>
-              <dd>{value}</dd>
-            </div>
-          ))}
-        </dl>
+        <Facts facts={facts} />
         {quote?.greeks && <GreeksTable greeks={quote.greeks} decimals={decimals} />}
         {quote?.generic && <GenericFacts generic={quote.generic} />}
         {planned?.why && (

@@ -75,27 +75,15 @@ interface SortSelectProps {
 /** On a narrow card most headers are hidden: the same sorting from a list. */
 export function SortSelect({ sorting, added, onChange }: SortSelectProps) {
   const { strings } = useCard()
-  const id = useId()
   return (
-    <span className={styles.sortSelect}>
-      <label htmlFor={id}>{strings.table.sortBy}</label>
-      <select
-        id={id}
-        value={sorting[0]?.id ?? ''}
-        onChange={(event) => {
-          const chosen = event.target.value
-          const desc = NUMERIC.has(chosen) && chosen !== 'age'
-          onChange(chosen ? [{ id: chosen, desc }] : [])
-        }}
-      >
-        <option value="">{strings.table.planOrder}</option>
-        {[...SORTABLE, ...added].map((name) => (
-          <option key={name} value={name}>
-            {headerText(name, strings)}
-          </option>
-        ))}
-      </select>
-    </span>
+    <Choice
+      className={styles.sortSelect}
+      label={strings.table.sortBy}
+      none={strings.table.planOrder}
+      choices={[...SORTABLE, ...added].map((name) => [name, headerText(name, strings)])}
+      chosen={sorting[0]?.id ?? ''}
+      onChange={(id) => onChange(id ? [{ id, desc: NUMERIC.has(id) && id !== 'age' }] : [])}
+    />
   )
 }
 
@@ -108,16 +96,37 @@ interface GroupSelectProps {
 /** The symbols that one reason of the plan brought, such as those of the decision snapshot. */
 export function GroupSelect({ groups, group, onChange }: GroupSelectProps) {
   const { strings } = useCard()
-  const id = useId()
   if (groups.length < 2) return null
   return (
-    <span className={styles.groupSelect}>
-      <label htmlFor={id}>{strings.table.group}</label>
-      <select id={id} value={group ?? ''} onChange={(event) => onChange(event.target.value || undefined)}>
-        <option value="">{strings.table.allGroups}</option>
-        {groups.map((name) => (
-          <option key={name} value={name}>
-            {word(strings.group, name)}
+    <Choice
+      className={styles.groupSelect}
+      label={strings.table.group}
+      none={strings.table.allGroups}
+      choices={groups.map((name) => [name, word(strings.group, name)])}
+      chosen={group ?? ''}
+      onChange={(name) => onChange(name || undefined)}
+    />
+  )
+}
+
+interface ChoiceProps {
+  className: string | undefined
+  label: string
+  none: string
+  choices: readonly [string, string][]
+  chosen: string
+  onChange(chosen: string): void
+}
+
+function Choice({ className, label, none, choices, chosen, onChange }: ChoiceProps) {
+  const id = useId()
+  return (
+    <span className={className}>
+      <label htmlFor={id}>{label}</label>
+      <select id={id} value={chosen} onChange={(event) => onChange(event.target.value)}>
+        {[['', none], ...choices].map(([value, text]) => (
+          <option key={value} value={value}>
+            {text}
           </option>
         ))}
       </select>

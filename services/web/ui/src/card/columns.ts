@@ -94,6 +94,26 @@ export const NUMERIC: ReadonlySet<string> = new Set([
   ...EXTRAS.filter(({ kind }) => kind !== 'text').map(({ id }) => id),
 ])
 
+const WIDTHS: Record<string, number> = {
+  symbol: 128,
+  trend: 112,
+  last: 98,
+  change: 84,
+  percent: 94,
+  bidAsk: 268,
+  volume: 84,
+  age: 74,
+  source: 102,
+  quality: 66,
+  local_symbol: 170,
+}
+const ADDED_PX = 96
+
+/** In pixels, as far as the stylesheet says nothing else; the last column takes what is left. */
+export function widthOf(id: string): number | undefined {
+  return WIDTHS[id] ?? (id === 'state' ? undefined : ADDED_PX)
+}
+
 export function headerText(id: string, strings: Strings): string {
   if (id === 'trend') return fill(strings.table.trend, { minutes: SERIES_MINUTES })
   if (EXTRAS.some((extra) => extra.id === id)) return word({ ...strings.detail, ...strings.more }, id)

@@ -38,42 +38,20 @@ export function formatFor(language: Language, strings: Strings): Format {
 
 function build(locale: string, strings: Strings): Format {
   const { none, unit } = strings
-  const fixed = memo((decimals: number) =>
-    formatter(locale, { minimumFractionDigits: decimals, maximumFractionDigits: decimals }),
-  )
-  const signed = memo((decimals: number) =>
-    formatter(locale, {
-      minimumFractionDigits: decimals,
-      maximumFractionDigits: decimals,
-      signDisplay: 'exceptZero',
-    }),
-  )
+  const withDecimals = (signDisplay?: 'exceptZero') =>
+    memo((n: number) =>
+      formatter(locale, { minimumFractionDigits: n, maximumFractionDigits: n, signDisplay }),
+    )
+  const fixed = withDecimals()
+  const signed = withDecimals('exceptZero')
   const whole = formatter(locale, { maximumFractionDigits: 2 })
   const compact = formatter(locale, { notation: 'compact', maximumSignificantDigits: 4 })
-  const tenth = formatter(locale, { minimumFractionDigits: 1, maximumFractionDigits: 1 })
-  const minute = new Intl.DateTimeFormat(locale, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' })
-  const second = new Intl.DateTimeFormat(locale, {
-    hour: '2-digit',
-    minute: '2-digit',
-    second: '2-digit',
-    hourCycle: 'h23',
-  })
-  const zoned = new Intl.DateTimeFormat(locale, {
-    hour: '2-digit',
-    minute: '2-digit',
-    second: '2-digit',
-    hourCycle: 'h23',
-    timeZoneName: 'short',
-  })
-  const dated = new Intl.DateTimeFormat(locale, {
-    timeZoneName: 'short',
-    month: 'short',
-    day: 'numeric',
-    hour: '2-digit',
-    minute: '2-digit',
-    second: '2-digit',
-    hourCycle: 'h23',
-  })
+  const clock = (more: Intl.DateTimeFormatOptions) =>
+    new Intl.DateTimeFormat(locale, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23', ...more })
+  const minute = clock({})
+  const second = clock({ second: '2-digit' })
+  const zoned = clock({ second: '2-digit', timeZoneName: 'short' })
+  const dated = clock({ second: '2-digit', timeZoneName: 'short', month: 'short', day: 'numeric' })
   const shown = (value: number | null | undefined, text: (value: number) => string): string =>
     value == null || !Number.isFinite(value) ? none : text(value)
 
@@ -86,7 +64,7 @@ function build(locale: string, strings: Strings): Format {
     count: whole,
     age: (seconds, tenths = false) => {
       const age = Math.max(0, seconds)
-      return tenths && age < 10 ? fill(unit.s, { n: tenth(age) }) : ageText(age, unit)
+      return tenths && age < 10 ? fill(unit.s, { n: fixed(1)(age) }) : ageText(age, unit)
     },
     clock: (ms, withSeconds = true) => (withSeconds ? second : minute).format(ms),
     moment: (ms) => `${second.format(ms)} ${zoneIn(zoned, ms)}`,

@@ -10,6 +10,12 @@ export interface Problem {
 }
 
 export const LEAST_REFRESH_SECONDS = 5
+const NUMBERS = [
+  ['project', 'project_id', 'whole', 1],
+  ['snapshot', 'decision_snapshot_id', 'whole', 1],
+  ['maxSymbols', 'max_symbols', 'whole', 1],
+  ['refresh', 'refresh_interval_seconds', 'number', LEAST_REFRESH_SECONDS],
+] as const
 
 export function parseStart(fields: Fields): {
   request: StartRequest
@@ -18,27 +24,14 @@ export function parseStart(fields: Fields): {
   const request: StartRequest = {}
   const problems: Partial<Record<FieldName, Problem>> = {}
 
-  function number(name: FieldName, kind: Problem['kind'], min: number, put: (value: number) => void): void {
+  for (const [name, key, kind, min] of NUMBERS) {
     const text = fields[name].trim()
-    if (text === '') return
+    if (text === '') continue
     const value = Number(text)
     const good = Number.isFinite(value) && value >= min && (kind === 'number' || Number.isSafeInteger(value))
-    if (good) put(value)
+    if (good) request[key] = value
     else problems[name] = { kind, min }
   }
-
-  number('project', 'whole', 1, (value) => {
-    request.project_id = value
-  })
-  number('snapshot', 'whole', 1, (value) => {
-    request.decision_snapshot_id = value
-  })
-  number('maxSymbols', 'whole', 1, (value) => {
-    request.max_symbols = value
-  })
-  number('refresh', 'number', LEAST_REFRESH_SECONDS, (value) => {
-    request.refresh_interval_seconds = value
-  })
   if (fields.dataType) request.market_data_type = fields.dataType as MarketDataType
   const symbols = fields.symbols.split(/[\s,;]+/).filter(Boolean)
   if (symbols.length > 0) request.symbols = symbols.map((symbol) => symbol.toUpperCase())

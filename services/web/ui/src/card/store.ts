@@ -381,21 +381,8 @@ function older(quote: Quote, held: Quote): boolean {
 
 /** The age in a status counts up all the time; the card counts its own, from the quote's time. */
 function sameState(a: SymbolStatus | undefined, b: SymbolStatus): boolean {
-  return (
-    a !== undefined &&
-    a.state === b.state &&
-    a.source === b.source &&
-    a.reason === b.reason &&
-    a.code === b.code &&
-    a.message === b.message &&
-    a.why === b.why &&
-    a.priority === b.priority &&
-    a.market_data_type === b.market_data_type &&
-    a.streaming === b.streaming &&
-    a.gateway === b.gateway &&
-    a.held === b.held &&
-    String(a.marks) === String(b.marks)
-  )
+  const names = Object.keys({ ...a, ...b }) as (keyof SymbolStatus)[]
+  return names.every((name) => name === 'age' || String(a?.[name]) === String(b[name]))
 }
 
 /** The connection's state already tells that the backend is away or refuses: other errors are bugs. */
