@@ -83,6 +83,8 @@ SOURCES: Final = {
 }
 
 MARKET_DATA_TYPES: Final = {1: "realtime", 2: "frozen", 3: "delayed", 4: "delayed_frozen"}
+UNDELAYED: Final = frozenset({1, 2})
+"""Market data types beside which a delayed tick is none of what was delivered."""
 
 DELAYED_TWIN: Final = {
     BID: DELAYED_BID, ASK: DELAYED_ASK, LAST: DELAYED_LAST, BID_SIZE: DELAYED_BID_SIZE, ASK_SIZE: DELAYED_ASK_SIZE,
@@ -90,6 +92,8 @@ DELAYED_TWIN: Final = {
     OPEN: DELAYED_OPEN, LAST_TIME: DELAYED_LAST_TIME, HALTED: DELAYED_HALTED,
 }  # fmt: skip
 """The field that says the same of delayed data."""
+
+DELAYED_FIELDS: Final = frozenset(DELAYED_TWIN.values())
 
 _LIVE: Final = {
     BID_SIZE: "bid_size", BID: "bid", ASK: "ask", ASK_SIZE: "ask_size", LAST: "last", LAST_SIZE: "last_size",

@@ -7,9 +7,10 @@ block's). What the rows mean (TWS API documentation, "Available Tick Types"):
 
 - A price of -1 or 0 with size 0 is "no data": the field is absent until a price comes. Spreads may trade there, but
   are not planned; of an index that passes through -1 or 0 exactly that one value is missing.
-- An unset size is absent, and so is a size of 0 beside an absent price.
+- An unset size is absent, and so are one below 0, and one of 0 beside an absent price.
 - The size that came with a price and the size tick after it are one field, and so are a live field and its
-  delayed twin: the newer row counts.
+  delayed twin: the newer row counts. What comes delayed beside a type that is not (realtime, frozen) is no part of
+  the quote.
 - exchange_time 0 means nothing; halted is unknown below 0, else true or false.
 - What IB sent before the FIELDS_SINCE row's time was brought by another source than the one that is named: it is
   no part of the quote. (A snapshot may lack fields, and so may a subscription that was renewed.)
@@ -35,9 +36,11 @@ import msgspec
 from messages.codec import decoder, encode
 from messages.events import TickBlock
 from messages.fields import (
+    DELAYED_FIELDS,
     DELAYED_VOLUME,
     DELAYED_VOLUME_UNIT,
     FIELDS_SINCE,
+    MARKET_DATA_TYPE,
     MARKET_DATA_TYPES,
     PRICE_MAGNIFIER,
     PRICE_TIME,
@@ -47,6 +50,7 @@ from messages.fields import (
     SOURCE,
     SOURCES,
     TEXT_FIELDS,
+    UNDELAYED,
     VOLUME,
     VOLUME_UNIT,
 )
@@ -281,15 +285,16 @@ def _current(cells: dict[int, Cell]) -> dict[str, tuple[Any, Cell]]:
     are taken later, so that the newest one stays."""
     since = _since(cells)
     size_unit = _unit(cells, SIZE_UNIT, unsaid=1.0)
+    undelayed = _is_undelayed(cells)
     current: dict[str, tuple[Any, Cell]] = {}
     for field, cell in sorted(cells.items(), key=itemgetter(1)):
         name = QUOTE_FIELD.get(field)
-        if name is None or (field < _OWN and cell[3] < since):
+        if name is None or (field < _OWN and cell[3] < since) or (undelayed and field in DELAYED_FIELDS):
             continue
         if field in _VOLUME_UNIT:
             unit = _unit(cells, _VOLUME_UNIT[field], unsaid=0.0)
             current[name] = (_volume(cell[1], unit), cell)
-            current["volume_raw"] = (None if unit else _size(float(cell[1])), cell)
+            current["volume_raw"] = (None if unit else _finite(float(cell[1])), cell)
             continue
         value = _meaning(name, cell[1], cell[2])
         current[name] = (_counted(value, size_unit) if name in _SIZES else value, cell)
@@ -327,10 +332,16 @@ def _counted(number: float | None, unit: float) -> float | None:
 
 
 def _volume(raw: float | str, unit: float) -> float | None:
-    number = _size(float(raw))
+    number = _finite(float(raw))
     if number is not None and number < 0:
         number = number + _OVERFLOW if unit == 1 and number < -1 else None
     return _counted(number, unit)
+
+
+def _is_undelayed(cells: dict[int, Cell]) -> bool:
+    """Whether IB said that what it delivers is not delayed."""
+    cell = cells.get(MARKET_DATA_TYPE)
+    return cell is not None and cell[1] in UNDELAYED
 
 
 def _since(cells: dict[int, Cell]) -> int:
@@ -378,6 +389,11 @@ def _is_price(field: int, value: float, size: float) -> bool:
 
 
 def _size(value: float) -> float | None:
+    number = _finite(value)
+    return None if number is None or number < 0 else number
+
+
+def _finite(value: float) -> float | None:
     return value if isfinite(value) and value < _UNSET else None
 
 

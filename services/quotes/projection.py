@@ -247,7 +247,7 @@ class Projection:
         return projection, saved.cursors
 
 
-STATE_VERSION: Final = 3  # raise it when the fold changes: saved states are rebuilt from the journal then
+STATE_VERSION: Final = 4  # raise it when the fold changes: saved states are rebuilt from the journal then
 
 
 class _Link(msgspec.Struct):

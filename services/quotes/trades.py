@@ -6,6 +6,7 @@ L1 tells no single trade. What counts as one, from the rows alone, and what that
   traded since, at the last price; without a LAST row in between it is a report of its own.
 - The first row of either after FIELDS_SINCE, or of another kind (live, delayed), is what a subscription begins with:
   it says where the count stands, and is no trade. Rows of another source than the stream count nothing.
+- A delayed row beside a market data type that is not (realtime, frozen) is no report, as it is no part of a quote.
 - A volume that falls to less than half has begun anew; a smaller fall is a correction, and counts nothing.
 
 Amounts are whole numbers, so that the order in which cells are merged cannot show. FIELDS_SINCE and SOURCE speak of the
@@ -31,6 +32,7 @@ from messages.fields import (
     SOURCE,
     SOURCE_MOCK,
     SOURCE_STREAM,
+    UNDELAYED,
     VOLUME,
     VOLUME_UNIT,
 )
@@ -49,6 +51,7 @@ FROM_BARS: Final = 4
 _OWN: Final = (SOURCE, FIELDS_SINCE, MARKET_DATA_TYPE, PRICE_MAGNIFIER, VOLUME_UNIT, DELAYED_VOLUME_UNIT)
 _PRICES: Final = (LAST, DELAYED_LAST)
 _VOLUMES: Final = (VOLUME, DELAYED_VOLUME)
+_DELAYED: Final = (DELAYED_LAST, DELAYED_VOLUME)
 FIELDS: Final = frozenset((*_OWN, *_PRICES, *_VOLUMES))
 """The fields whose rows this fold reads."""
 
@@ -169,6 +172,8 @@ class Trades:
             if sizes is None:
                 values, sizes = column("d", block.value), column("d", block.size)
             field = block.field[row]
+            if field in _DELAYED and state.data_type in UNDELAYED:
+                continue
             if field in _PRICES:
                 price = _price(values[row], sizes[row], state.magnifier)
                 if _take(state, state.price, field, price, time) and price is not None:
@@ -195,6 +200,8 @@ class Trades:
         for field, (_, value, size, time) in sorted(rows.items(), key=lambda item: (item[0] not in _OWN, item[1][0])):
             if field in _OWN:
                 _tell(state, field, float(value))
+            elif field in _DELAYED and state.data_type in UNDELAYED:
+                continue
             elif field in _PRICES:
                 state.price = Row(field, _price(float(value), size, state.magnifier), time)
                 state.reported = True

@@ -121,9 +121,8 @@ class Answers:
         if request.kind is Kind.HISTORY:
             self._history_refused(request, symbol, entry, message)
         elif entry.code == DELAYED_SHOWN:
-            request.delivered = request.delivered or DELAYED
-            if symbol.feed.data_type is None:
-                self.core.set_data_type(symbol, DELAYED)
+            if not request.delivered:
+                self.core.delivers(request, DELAYED)
         elif entry.reaction == "note" and not _ends(request, entry):
             pass
         elif self.core.requests.wishes.refused(request, symbol, entry.code, message):

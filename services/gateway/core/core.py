@@ -10,7 +10,14 @@ from itertools import islice
 from typing import Final, assert_never
 
 from messages.events import IbError, Plan, PlannedSymbol, SymbolChanged
-from messages.fields import MARKET_DATA_TYPE, MARKET_DATA_TYPES, SOURCE_SNAPSHOT, SOURCE_STREAM
+from messages.fields import (
+    FIELDS_SINCE,
+    MARKET_DATA_TYPE,
+    MARKET_DATA_TYPES,
+    SOURCE_SNAPSHOT,
+    SOURCE_STREAM,
+    UNDELAYED,
+)
 from services.base.settings import Settings
 from services.gateway.core import interface as fx
 from services.gateway.core.answers import Answers
@@ -18,13 +25,13 @@ from services.gateway.core.chains import Chains
 from services.gateway.core.competing_session import Competing
 from services.gateway.core.context import Context
 from services.gateway.core.contracts import Contracts, same_contract
-from services.gateway.core.deadlines import NEVER, Part
+from services.gateway.core.deadlines import NEVER, SECOND, Part
 from services.gateway.core.error_log import ErrorLog
 from services.gateway.core.fallback import Ladder
 from services.gateway.core.farms import Farms
 from services.gateway.core.fine_data import FineData
 from services.gateway.core.gap_ledger import Gaps
-from services.gateway.core.governor import Kind
+from services.gateway.core.governor import Kind, Request
 from services.gateway.core.ib_errors import SEC_DEF_OK, look_up
 from services.gateway.core.lines import Lines
 from services.gateway.core.link import FarmChange, Link, LinkStep
@@ -41,6 +48,7 @@ from services.gateway.core.unit_check import UnitCheck
 
 MOST_DUE: Final = 500  # deadlines a turn: what is more waits for the next one, and ticks go on in between
 DATA_TYPE_NUMBER: Final = {name: number for number, name in MARKET_DATA_TYPES.items()}
+_CLOSING: Final = frozenset({(1, 2), (3, 4)})  # changes of the market data type when a market closes
 _SETTLED: Final = frozenset({"live", "delayed", "halted"})  # states that one more tick does not change
 
 
@@ -333,6 +341,9 @@ class GatewayCore:
                 self._last_ticks(req_id)
                 continue
             symbol = symbols[request.symbol]
+            undelayed, late = symbol.feed.data_type in UNDELAYED, req_id in event.delayed
+            if late and undelayed and request.got:
+                continue  # it is none of what is delivered
             request.got = True
             if request.kind is Kind.STREAM:
                 streamed = True
@@ -344,9 +355,11 @@ class GatewayCore:
                     or symbol.price.source != SOURCE_STREAM
                     or symbol.said is None
                     or symbol.said.state not in _SETTLED
+                    or undelayed is late
                 ):
-                    self._stream_came(symbol)
+                    self._stream_came(symbol, request, late)
             else:
+                self.set_data_type(symbol, _type_of(request, late))
                 self.context.priced_by(symbol, SOURCE_SNAPSHOT, now, request.sent_at)
         self.requests.cancelled.clear()  # what comes for these from now on is not decoded any more
         if streamed:
@@ -363,10 +376,9 @@ class GatewayCore:
         if symbol is not None and symbol.price.mark is None:
             self.context.priced_by(symbol, SOURCE_STREAM, self.context.now, self.context.now)
 
-    def _stream_came(self, symbol: Symbol) -> None:
+    def _stream_came(self, symbol: Symbol, request: Request, late: bool) -> None:
+        self.set_data_type(symbol, _type_of(request, late))
         self.context.priced_by(symbol, SOURCE_STREAM, self.context.now, symbol.trust.stream_since)
-        if symbol.feed.data_type is None and self.requests.data_type == 1 and not symbol.feed.delayed:
-            self.set_data_type(symbol, 1)  # IB says nothing when it is what was asked for
         symbol.refusal.ticked()
         self.unit_check.ticked(symbol)
         if symbol.trust.competing:
@@ -375,14 +387,30 @@ class GatewayCore:
     def _data_type_seen(self, event: fx.MarketDataTypeSeen) -> None:
         request = self.requests.by_id.get(event.req_id)
         if request is not None:
-            request.delivered = event.data_type
-            self.set_data_type(self.symbols[request.symbol], event.data_type)
+            self.delivers(request, event.data_type)
 
-    def set_data_type(self, symbol: Symbol, data_type: int) -> None:
-        if symbol.feed.data_type != data_type:
-            symbol.feed.data_type = data_type
-            self.context.ticks(symbol.name, [(MARKET_DATA_TYPE, float(data_type), fx.NAN, "")])
-            self.context.touch(symbol)
+    def delivers(self, request: Request, data_type: int) -> None:
+        """IB said of a request what it delivers. That is the symbol's type once its price is the request's."""
+        request.delivered = data_type
+        symbol = self.symbols[request.symbol]
+        of_stream, is_stream = symbol.price.source == SOURCE_STREAM, request.kind is Kind.STREAM
+        if of_stream is is_stream or symbol.price.source not in (SOURCE_STREAM, SOURCE_SNAPSHOT):
+            self.set_data_type(symbol, data_type)
+
+    def set_data_type(self, symbol: Symbol, data_type: int | None) -> None:
+        """None: it is not known, and stays what it was. What came as another type is no part of what comes now, but for
+        the prices of the close, which are the last ones before it."""
+        before, now = symbol.feed.data_type, self.context.now
+        if data_type is None or data_type == before:
+            return
+        symbol.feed.data_type = data_type
+        rows: list[fx.Row] = [(MARKET_DATA_TYPE, float(data_type), fx.NAN, "")]
+        if before is not None and (before, data_type) not in _CLOSING:
+            symbol.trust.stream_since = symbol.price.fields_since = now
+            rows.append((FIELDS_SINCE, now / SECOND, fx.NAN, ""))
+            symbol.doubt(now - 1)
+        self.context.ticks(symbol.name, rows)
+        self.context.touch(symbol)
 
     def _halt_seen(self, event: fx.HaltSeen) -> None:
         request = self.requests.by_id.get(event.req_id)
@@ -463,6 +491,14 @@ class GatewayCore:
             return held_until
         self.requests.stream(symbol)
         return NEVER
+
+
+def _type_of(request: Request, late: bool) -> int | None:
+    """The market data type of ticks: as IB said, unless they are delayed ones (`late`) and it did not say so. None
+    where neither tells; IB says nothing at times when it is what was asked for."""
+    if late and request.delivered in (0, *UNDELAYED):
+        return 4 if request.data_type == 4 else 3
+    return request.delivered or (1 if request.data_type == 1 else None)
 
 
 _OURS: Final = frozenset({fx.PlanChanged, fx.Timer, fx.SocketFailed, fx.SocketClosed, fx.EndpointSeen})

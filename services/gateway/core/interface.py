@@ -90,10 +90,12 @@ class TicksSeen(Input, frozen=True):
     """Requests for which this drain brought at least one price, size or volume of now.
 
     That is bid, ask, last, their sizes and volume, and their delayed twins; not close, open, high and low,
-    and not a withdrawn price (-1 or 0 with size 0) alone. Streams and snapshots alike.
+    and not a withdrawn price (-1 or 0 with size 0) alone. Streams and snapshots alike. `delayed` are those of them
+    that brought delayed ones alone.
     """
 
     req_ids: set[int] | frozenset[int]
+    delayed: set[int] | frozenset[int] = frozenset()
 
 
 class MarketDataTypeSeen(OfRequest, frozen=True):

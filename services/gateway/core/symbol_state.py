@@ -29,8 +29,9 @@ State = Literal[
 STREAMED: Final = frozenset({"live", "quiet", "delayed", "halted"})
 """States in which the symbol's stream is trusted."""
 
-FROZEN: Final = frozenset({2, 4})
-"""Market data types that bring the prices of the close, live or delayed ones: nothing that moves."""
+MOVING: Final = frozenset({None, 1, 3})
+"""Market data types that bring prices of now, or of a quarter of an hour ago. The others bring those of the close, or
+what nobody knows. None: IB has said nothing."""
 
 ALL_CLEAR: Final = frozenset({"live", "quiet", "closed"})
 
@@ -76,11 +77,11 @@ def derive(symbol: Symbol, shared: SharedFacts, now: int) -> View:
         stale = not _served_by_snapshot(symbol, shared, now)
         return View("over_limit", stale, shared.outage or cut.reason, None, cut.message)
     trusted = symbol.fresh(shared, now) or (symbol.quiet(now) and not _outlived(symbol, shared))
-    if shared.outage is None and trusted and symbol.feed.data_type not in FROZEN:
+    if shared.outage is None and trusted and symbol.feed.data_type in MOVING:
         if symbol.feed.halted:
             return View("halted", False, "halted")
         if symbol.feed.data_type == 3:
-            return View("delayed", False, "no_entitlement" if symbol.feed.delayed else "delayed_asked")
+            return View("delayed", False, "delayed_asked" if _delayed_is_planned(symbol) else "no_entitlement")
         return View("live" if symbol.fresh(shared, now) else "quiet", False)
     if not symbol.market_open(now):
         unpriced = symbol.price_time == 0
@@ -143,8 +144,13 @@ def _outlived(symbol: Symbol, shared: SharedFacts) -> bool:
     return shared.silent and symbol.trust.verified_at <= shared.newest_tick
 
 
+def _delayed_is_planned(symbol: Symbol) -> bool:
+    stream = symbol.requests.stream
+    return not symbol.feed.delayed and stream is not None and stream.data_type > 1
+
+
 def _served_by_snapshot(symbol: Symbol, shared: SharedFacts, now: int) -> bool:
-    if symbol.feed.data_type in FROZEN and symbol.market_open(now):
+    if symbol.feed.data_type not in MOVING and symbol.market_open(now):
         return False
     return symbol.price.source == SOURCE_SNAPSHOT and now - symbol.price_time < snapshot_life(shared)
 

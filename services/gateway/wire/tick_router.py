@@ -11,7 +11,7 @@ from math import isfinite, nan
 from typing import Final
 
 from messages.codec import encode
-from messages.fields import DELAYED_HALTED, HALTED, QUOTE_FIELD, TEXT_FIELDS
+from messages.fields import DELAYED_FIELDS, DELAYED_HALTED, HALTED, QUOTE_FIELD, TEXT_FIELDS
 from services.gateway.core.interface import HaltSeen, Row, SnapshotEnd, TicksSeen
 from services.gateway.wire.columns import Columns
 from services.gateway.wire.text_ticks import FIRST_OWN_FIELD
@@ -19,8 +19,9 @@ from services.gateway.wire.tick_decoder import TickDecoder, tick_decoder
 
 OWN_IDS: Final = 1 << 31  # symbol ids from here on are ours, below are IB request ids
 
-_LIVE_QUOTE_FIELDS: Final = {"bid", "ask", "last", "bid_size", "ask_size", "last_size", "volume"}
-_LIVE: Final = bytes(QUOTE_FIELD.get(field) in _LIVE_QUOTE_FIELDS for field in range(256))
+_CURRENT_FIELDS: Final = {"bid", "ask", "last", "bid_size", "ask_size", "last_size", "volume"}
+_CURRENT: Final = bytes(QUOTE_FIELD.get(field) in _CURRENT_FIELDS for field in range(256))
+_UNDELAYED: Final = bytes(bool(_CURRENT[field]) and field not in DELAYED_FIELDS for field in range(256))
 _HALTS: Final = (HALTED, DELAYED_HALTED)
 
 
@@ -141,10 +142,11 @@ class TickRouter:
         newest = dict(zip(columns.keys(), columns.values, strict=True))
         self._newest.update(newest)
         said: list[TicksSeen | HaltSeen] = []
-        live = {key >> 8 for key in newest if _LIVE[key & 255]}
-        if live:
-            said.append(TicksSeen(live))
-            self._unsettled = {req_id for req_id in live if self._settled.get(self._symbols[req_id]) != req_id}
+        current = {key >> 8 for key in newest if _CURRENT[key & 255]}
+        if current:
+            undelayed = {key >> 8 for key in newest if _UNDELAYED[key & 255]}
+            said.append(TicksSeen(current, current - undelayed))
+            self._unsettled = {req_id for req_id in current if self._settled.get(self._symbols[req_id]) != req_id}
         for key, value in newest.items():
             if key & 255 in _HALTS and isfinite(value):
                 said.append(HaltSeen(key >> 8, int(value)))

@@ -113,6 +113,20 @@ def test_a_quote_stays_when_its_only_price_is_withdrawn():
     assert quote_of((f.BID, -1, 0), (f.CLOSE, 0, 0)).timestamp is None
 
 
+@pytest.mark.parametrize("size", [-1, -0.5, -9223372036854775808])
+def test_a_size_below_zero_is_none(size):
+    quote = quote_of((f.BID, 10, size), (f.ASK, 11, 5), (f.ASK_SIZE, size), (f.LAST_SIZE, size))
+    assert (quote.bid, quote.ask, quote.bid_size, quote.ask_size, quote.last_size) == (10, 11, None, None, None)
+
+
+@pytest.mark.parametrize("data_type", [1, 2])
+def test_a_delayed_row_is_no_part_of_what_is_not_delayed(data_type):
+    rows = [(f.MARKET_DATA_TYPE, data_type), (f.LAST, 11, 5), (f.DELAYED_LAST, 10, 7), (f.DELAYED_BID, 9, 7)]
+    quote = quote_of(*rows)
+    assert (quote.last, quote.last_size, quote.bid, quote.bid_size) == (11, 5, None, None)
+    assert quote_of(*rows, (f.MARKET_DATA_TYPE, 3)).last == 10
+
+
 def test_the_newer_of_two_sizes_counts():
     assert quote_of((f.BID, 10, 300), (f.BID_SIZE, 200)).bid_size == 200
     assert quote_of((f.BID_SIZE, 200), (f.BID, 10, 300)).bid_size == 300

@@ -94,6 +94,17 @@ class Told:
 # --- what a trade is ---
 
 
+def test_delayed_trades_beside_live_ones_are_none():
+    told = Told()
+    told.subscribed(volume=1000)
+    told.rows(("SPY", MARKET_DATA_TYPE, 1.0), ("SPY", LAST, 100.0, 100.0), ("SPY", VOLUME, 1100.0), at=1)
+    told.rows(("SPY", DELAYED_LAST, 50.0, 100.0), ("SPY", DELAYED_VOLUME, 900.0), at=2)
+    told.rows(("SPY", DELAYED_LAST, 51.0, 100.0), ("SPY", DELAYED_VOLUME, 950.0), at=3)
+    told.rows(("SPY", LAST, 101.0, 100.0), ("SPY", VOLUME, 1200.0), at=4)
+    candle = told.candle()
+    assert (candle.open, candle.low, candle.close, candle.volume) == (100.0, 100.0, 101.0, 200.0)
+
+
 def test_a_candle_holds_what_was_traded_in_its_minute() -> None:
     told = Told()
     told.subscribed()
