@@ -11,6 +11,10 @@ from typing import Protocol
 
 SECOND = 1_000_000_000
 MILLISECOND = 1_000_000
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+FIRST = (datetime.min.replace(tzinfo=UTC) - EPOCH) // timedelta(seconds=1) * SECOND
+"""The first moment that can be written in ISO 8601, and the last."""
+LAST = (datetime.max.replace(tzinfo=UTC) - EPOCH) // timedelta(seconds=1) * SECOND + SECOND - 1
 
 
 class Clock(Protocol):
@@ -55,7 +59,7 @@ def iso(ns: int) -> str:
 
 @lru_cache(64)
 def _to_the_second(seconds: int) -> str:
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
+    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None).isoformat()
 
 
 def utc_day(ns: int) -> str:
@@ -65,14 +69,14 @@ def utc_day(ns: int) -> str:
 
 @lru_cache(64)
 def _day(number: int) -> str:
-    return f"{datetime.fromtimestamp(number * 86_400, UTC):%Y-%m-%d}"
+    return datetime.fromtimestamp(number * 86_400, UTC).date().isoformat()
 
 
 def parse_time(text: str, now: int) -> int:
     """UTC nanoseconds of what a person types: ISO 8601 (UTC unless it has an offset), `YYYY-MM-DD`,
     `HH:MM[:SS]` of today (UTC), `now`, or a time ago such as `-90s`, `-5m`, `-2h`, `-1d`.
 
-    Raises ValueError with a sentence that names what was expected.
+    Raises ValueError with a sentence that names what was expected, also for what `iso` has no year for.
     """
     text = text.strip()
     if text == "now":
@@ -80,7 +84,10 @@ def parse_time(text: str, now: int) -> int:
     ago = re.fullmatch(r"-(\d+(?:\.\d+)?)([smhd])", text)
     if ago:
         unit = {"s": 1, "m": 60, "h": 3600, "d": 86400}[ago[2]]
-        return now - int(float(ago[1]) * unit * SECOND)
+        seconds = float(ago[1]) * unit
+        if not seconds < (now - FIRST) / SECOND:
+            raise ValueError(f"{text!r} is before the year 1")
+        return now - int(seconds * SECOND)
     of_today = re.fullmatch(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?", text)
     try:
         moment = datetime.fromisoformat(f"{utc_day(now)}T{text:0>5}" if of_today else text)
@@ -91,5 +98,16 @@ def parse_time(text: str, now: int) -> int:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     whole = moment.replace(microsecond=0)
-    epoch = datetime(1970, 1, 1, tzinfo=UTC)
-    return ((whole - epoch) // timedelta(seconds=1)) * SECOND + moment.microsecond * 1000
+    ns = ((whole - EPOCH) // timedelta(seconds=1)) * SECOND + moment.microsecond * 1000
+    if not FIRST <= ns <= LAST:
+        raise ValueError(f"{text!r} is outside the years 1 to 9999 in UTC")
+    return ns
+
+
+def moment_of(said: str | int, now: int) -> int:
+    """What a program says: UTC nanoseconds, or a text as `parse_time` takes it. Raises ValueError."""
+    if isinstance(said, str):
+        return parse_time(said, now)
+    if not FIRST <= said <= LAST:
+        raise ValueError(f"{said} UTC nanoseconds are outside the years 1 to 9999")
+    return said

@@ -218,7 +218,8 @@ class Publisher:
 
 
 class Subscriber:
-    """Topics of other services, from any number of publishers. Reconnects by itself, and may miss frames."""
+    """Topics of other services, from any number of publishers. Reconnects by itself, and may miss frames. Raises
+    IbStreamError without a key to show."""
 
     def __init__(
         self, context: zmq.Context[PlainSocket], settings: Settings, endpoints: Iterable[str], topics: Iterable[str]
@@ -227,8 +228,12 @@ class Subscriber:
         for topic in topics:
             self.subscribe(topic)
         # Local ones first: the keys that a tcp endpoint needs stay on the socket, for all connections made after it.
-        for endpoint in sorted(endpoints, key=lambda endpoint: address(settings, endpoint).startswith("tcp:")):
-            _connect(self.socket, settings, endpoint)
+        try:
+            for endpoint in sorted(endpoints, key=lambda endpoint: address(settings, endpoint).startswith("tcp:")):
+                _connect(self.socket, settings, endpoint)
+        except BaseException:
+            self.close()
+            raise
         self.malformed = 0
 
     def subscribe(self, topic: str) -> None:
@@ -361,11 +366,20 @@ def request(settings: Settings, endpoint: str, message: AnyMessage, *, timeout: 
     """Ask and wait for the answer, which is of the type that messages/control.py promises for the question.
 
     Raises IbStreamError: what a `Failed` says, or `supervisor_unreachable` (`planner_unreachable` for the planner's
-    endpoint) when nobody answers within `timeout` seconds, or something else than an answer to this."""
+    endpoint) when nobody answers within `timeout` seconds, or something else than an answer to this;
+    `invalid_request` for what no message can hold."""
+    try:
+        question = encode(message)
+    except OverflowError:
+        raise IbStreamError(
+            "invalid_request", "a number of the request is too large: it has more than 64 bits"
+        ) from None
+    except UnicodeEncodeError as error:
+        raise IbStreamError("invalid_request", f"{error.object!r} is no text: it has half a character") from None
     context: zmq.Context[PlainSocket] = zmq.Context()
     try:
         with client_socket(context, zmq.REQ, settings, endpoint) as sock:
-            sock.send(encode(message))
+            sock.send(question)
             if not sock.poll(int(timeout * 1000)):
                 raise unreachable(settings, endpoint)
             parts = sock.recv_multipart()

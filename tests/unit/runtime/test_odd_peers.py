@@ -10,7 +10,7 @@ import pytest
 import zmq
 
 from messages.codec import decode_message, encode
-from messages.control import Accepted, Failed, GetStatus, ReplayReply, ReplayRequest
+from messages.control import Accepted, Failed, GetStatus, ReplayReply, ReplayRequest, Start
 from messages.errors import IbStreamError
 from messages.events import Block
 from messages.topics import LINK, SUPERVISOR_CONTROL, replay_endpoint
@@ -146,3 +146,10 @@ def test_a_command_that_is_answered_oddly_has_one_clear_sentence(settings: Setti
             request(settings, SUPERVISOR_CONTROL, GetStatus())
     finally:
         peer.close()
+
+
+@pytest.mark.parametrize("question", [Start(project_id=10**30), Start(symbols=["\ud800"])], ids=["number", "text"])
+def test_what_no_message_can_hold_is_refused_before_anybody_is_asked(settings: Settings, question: Start) -> None:
+    with pytest.raises(IbStreamError) as refused:
+        request(settings, SUPERVISOR_CONTROL, question)
+    assert refused.value.code == "invalid_request"
