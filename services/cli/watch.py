@@ -1,4 +1,7 @@
-"""`ibstream status --watch`: a live table of every symbol, from the topics `status` and `quote.*`."""
+"""`ibstream status --watch`: a live table of every symbol, from the topics `status`, `quote.*` and `heartbeat.*`.
+
+Never shows as current what nobody vouches for any more: a silent supervisor or sink is told as the page tells it.
+"""
 
 import signal
 import sys
@@ -8,54 +11,48 @@ from typing import TYPE_CHECKING
 import msgspec
 import zmq
 
-from messages.codec import decode_quote, decode_status, encode_json
-from messages.topics import QUOTE_PREFIX, STATUS, events_endpoint
+from messages.codec import encode_json
+from messages.topics import QUOTE_PREFIX, STATUS, events_endpoint, heartbeat_topic
 from messages.views import Quote, Status, SymbolStatus
 from services.base.settings import Settings
 from services.cli import output as tools
 from services.cli.table import Table
 from services.runtime.bus import Subscriber, unreachable
+from services.web.hub import Hub
 
 if TYPE_CHECKING:
     from rich.console import Group
 
 PATIENCE = 5.0  # seconds to wait for the first status
 FRAME_SECONDS = 0.25
-SILENT_SECONDS = 3.0
+CURRENT = ("live", "quiet", "delayed", "snapshot", "history")
 DROPPED = ("volume", "source", "age", "bid", "ask")  # columns, the least important first
 
 
 class Viewer:
-    """What was heard so far."""
+    """What was heard, as far as somebody vouches for it now: what the page shows."""
 
     def __init__(self, settings: Settings) -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        endpoints = [events_endpoint("supervisor"), events_endpoint("sink")]
-        self._subscriber = Subscriber(self._context, settings, endpoints, [STATUS, QUOTE_PREFIX])
-        self.status: Status | None = None
-        self.heard = time.monotonic()
-        self.quotes: dict[str, Quote] = {}
+        endpoints = [events_endpoint(service) for service in settings.services]
+        self._subscriber = Subscriber(
+            self._context, settings, endpoints, [STATUS, QUOTE_PREFIX, *map(heartbeat_topic, settings.services)]
+        )
+        self._hub = Hub(settings.heartbeat_timeout, "", time.monotonic(), settings.good_for_seconds)
 
-    def listen(self, seconds: float) -> bool:
-        """Take what comes within `seconds`. True when a status was among it."""
-        fresh = False
+    @property
+    def status(self) -> Status | None:
+        return self._hub.status
+
+    def quote(self, symbol: str) -> Quote | None:
+        return self._hub.quote(symbol)
+
+    def listen(self, seconds: float) -> None:
+        """Take what comes within `seconds`, and notice who is silent."""
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
             self._subscriber.socket.poll(int(left * 1000) + 1)
-            for topic, payload in self._subscriber.drain():
-                try:
-                    if topic == STATUS:
-                        self.status, self.heard, fresh = decode_status(payload), time.monotonic(), True
-                    else:
-                        quote = decode_quote(payload)
-                        self.quotes[quote.symbol] = quote
-                except msgspec.MsgspecError:
-                    continue
-        return fresh
-
-    @property
-    def silence(self) -> float:
-        return time.monotonic() - self.heard
+            self._hub.apply(self._subscriber.drain(), time.monotonic(), time.time_ns())
 
     def close(self) -> None:
         self._subscriber.close()
@@ -110,16 +107,13 @@ def render(viewer: Viewer, height: int, width: int) -> "Group":
 
     status = viewer.status
     assert status is not None
-    lines: list[Text] = [Text.from_markup(tools.headline(status))]
-    if viewer.silence > SILENT_SECONDS:
-        lines = [Text(f"the supervisor has been silent for {viewer.silence:.0f} s; it said last:", "bold red"), *lines]
-    lines.append(Text.from_markup(tools.services_line(status)))
+    lines = [Text.from_markup(tools.headline(status)), Text.from_markup(tools.services_line(status))]
     lines += [Text(f"warning: {warning}", "yellow") for warning in tools.warnings_of(status)[:3]]
     room = max(3, height - len(lines) - 4)
     table = Table("symbol", ">bid", ">ask", ">last", ">volume", "source", "state", ">age", "reason")
     ordered = sorted(status.symbols.items(), key=_importance)
     for name, symbol in ordered[:room]:
-        table.add_row(*_row(name, symbol, viewer.quotes.get(name)))
+        table.add_row(*_row(name, symbol, viewer.quote(name)))
     if len(ordered) > room:
         lines.append(Text(f"{len(ordered) - room} more symbols; a higher window shows them", "dim"))
     dropped: set[str] = set()
@@ -142,6 +136,8 @@ def _row(name: str, symbol: SymbolStatus, quote: Quote | None) -> list[str]:
         prices = [_number(quote.bid), _number(quote.ask), _number(quote.last), _whole(quote.volume)]
         if quote.stale:
             prices = [f"[dim]{price}[/]" if price else "" for price in prices]
+            if symbol.state in CURRENT:  # as somebody said who is silent now
+                symbol = msgspec.structs.replace(symbol, state="stale", age=None, reason=quote.reason)
     return [
         name,
         *prices,

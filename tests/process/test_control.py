@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from statistics import median
 
@@ -446,6 +446,30 @@ def test_watch_follows_until_interrupted(pipeline: Make) -> None:
         watch.kill()
         watch.communicate()
     assert (watch.returncode, errors) == (0, b"")
+
+
+def test_watch_never_repeats_what_a_silent_supervisor_said(pipeline: Make) -> None:
+    p = pipeline()
+    p.await_status("connected")
+    watch = subprocess.Popen(
+        [sys.executable, "-m", "services.cli.app", "status", "--watch", "--json"],
+        env=p.environment(),
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+    )
+    assert watch.stdout is not None
+    try:
+        assert json.loads(watch.stdout.readline())["status"] == "connected"
+        p.processes["supervisor"].send_signal(signal.SIGSTOP)
+        lines = map(json.loads, islice(watch.stdout, 60))  # one a second
+        told = next(line for line in lines if line["reason"] == "service_down")
+        assert (told["status"], told.get("good_until")) == ("degraded", None)
+        p.processes["supervisor"].send_signal(signal.SIGCONT)
+        assert any(line["status"] == "connected" for line in lines)
+    finally:
+        p.processes["supervisor"].send_signal(signal.SIGCONT)
+        watch.kill()
+        watch.communicate()
 
 
 def test_gaps_are_told_from_the_journal(pipeline: Make) -> None:
