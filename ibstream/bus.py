@@ -12,7 +12,7 @@ import zmq
 
 from ibstream.errors import CommandRefused, IbstreamError, InvalidAddress, UnknownSymbol, Unreachable
 from messages.candles import Candle, Interval
-from messages.codec import decode_candle, decode_plan, decode_quote, decode_status
+from messages.codec import decode_candle, decode_plan, decode_quote, decode_status, json_decoder
 from messages.control import Start, Stop
 from messages.errors import IbStreamError
 from messages.events import Plan
@@ -32,10 +32,20 @@ from services.runtime.bus import Subscriber, request
 
 T = TypeVar("T")
 
-_quote_file = msgspec.json.Decoder(Quote).decode
-_status_file = msgspec.json.Decoder(Status).decode
+_quote_file: Callable[[bytes], Quote] = json_decoder(Quote)
+_status_file: Callable[[bytes], Status] = json_decoder(Status)
 GONE: Final = ("supervisor_unreachable", "planner_unreachable")
 BEATS: Final = 2  # heartbeats of the sink after which a current value that did not come will not
+
+
+def subscriber(
+    context: "zmq.Context[Any]", settings: Settings, services: Iterable[str], topics: list[str]
+) -> Subscriber:
+    """Of what these services publish. Raises InvalidAddress where a key is missing."""
+    try:
+        return Subscriber(context, settings, [events_endpoint(service) for service in services], topics)
+    except IbStreamError as error:
+        raise InvalidAddress(error.message, "invalid_address") from None
 
 
 class BusFeed(Generic[T]):
@@ -47,7 +57,7 @@ class BusFeed(Generic[T]):
     ) -> None:  # fmt: skip
         self._exact = frozenset(topics)  # a topic is a prefix on the wire
         self._decode = decode
-        self._subscriber = Subscriber(context, settings, [events_endpoint("sink")], topics or [prefix])
+        self._subscriber = subscriber(context, settings, ["sink"], topics or [prefix])
 
     def poll(self, seconds: float) -> list[T]:
         self._subscriber.socket.poll(int(seconds * 1000))
@@ -68,7 +78,7 @@ class HeldQuotes:
     """The newest quote of each symbol that was ever asked for, from its topic."""
 
     def __init__(self, context: "zmq.Context[Any]", settings: Settings) -> None:
-        self._subscriber = Subscriber(context, settings, [events_endpoint("sink")], [heartbeat_topic("sink")])
+        self._subscriber = subscriber(context, settings, ["sink"], [heartbeat_topic("sink")])
         self._latest: dict[str, Quote] = {}
         self._beats = 0
         self._asked_at: dict[str, int] = {}  # by symbol, in beats
@@ -110,7 +120,10 @@ class BusTransport:
     """`tcp://sink=HOST:PORT,supervisor=HOST:PORT,planner=HOST:PORT,gateway=HOST:PORT`: those that one needs."""
 
     def __init__(self, address: str, key: str | Path | None, timeout: float) -> None:
-        given: dict[str, str] = {"IBSTREAM_BUS_PEERS": urlsplit(address).netloc.replace(",", " ")}
+        peers = urlsplit(address).netloc.replace(",", " ").strip()
+        if not peers:
+            raise InvalidAddress(f"{address!r} names no service; expected tcp://sink=HOST:PORT,...", "invalid_address")
+        given: dict[str, str] = {"IBSTREAM_BUS_PEERS": peers}
         if key is not None:
             path = Path(key).expanduser().absolute()
             given |= {
@@ -141,18 +154,18 @@ class BusTransport:
 
     def _last_value(self, service: str, topic: str, decode: Callable[[bytes], T]) -> T:
         """What a service publishes as current: a key that may subscribe is enough."""
-        subscriber = Subscriber(self.context, self.settings, [events_endpoint(service)], [topic])
+        heard = subscriber(self.context, self.settings, [service], [topic])
         deadline = time.monotonic() + self._timeout
         try:
             while (left := deadline - time.monotonic()) > 0:
-                subscriber.socket.poll(int(left * 1000) + 1)
-                payloads = [payload for name, payload in subscriber.drain() if name == topic]
+                heard.socket.poll(int(left * 1000) + 1)
+                payloads = [payload for name, payload in heard.drain() if name == topic]
                 if payloads:
                     return decode(payloads[-1])
         except msgspec.MsgspecError:
             raise Unreachable(f"what answers is no {service} of this version", "unreachable") from None
         finally:
-            subscriber.close()
+            heard.close()
         raise Unreachable(f"no {topic} was heard; is the {service} running?", "unreachable")
 
     def command(self, command: Start | Stop) -> None:

@@ -8,7 +8,7 @@ from types import TracebackType
 from urllib.parse import urlsplit
 
 from ibstream.errors import IbstreamError, InvalidAddress, StreamStopped, UnknownSymbol, Unreachable
-from ibstream.rule import LONGEST_SPAN, refusal
+from ibstream.rule import LONGEST_SPAN, moment_said, refusal
 from ibstream.streams import CandleStream, QuoteStream, TickStream
 from ibstream.transport import Transport
 from messages.candles import SECONDS, Candle, Interval
@@ -16,7 +16,7 @@ from messages.control import Start, Stop
 from messages.errors import IbStreamError
 from messages.events import MarketDataType, Plan
 from messages.views import Quote, Status
-from services.base.clock import SECOND, parse_time
+from services.base.clock import SECOND
 from services.base.places import default_root
 from services.base.symbols import name_of
 from services.quotes.trust import is_good, moment
@@ -34,7 +34,12 @@ def connect(address: Address = "", *, token: str = "", key: Address | None = Non
     seconds, for each question. Raises InvalidAddress.
     """
     text = str(address)
-    scheme = urlsplit(text).scheme if "://" in text else ""
+    try:
+        scheme = urlsplit(text).scheme if "://" in text else ""
+    except ValueError as error:
+        raise InvalidAddress(f"{text!r} is no address: {error}", "invalid_address") from None
+    if "\0" in text:
+        raise InvalidAddress(f"{text!r} is no address: it has a character that none has", "invalid_address")
     if scheme in ("http", "https"):
         from ibstream.http import HttpTransport
 
@@ -62,14 +67,16 @@ class Client:
         """The current quote of `symbol`, vouched for at this moment.
 
         `max_age`: seconds since the price was received, at most (a quiet symbol's price may be older and good).
-        `sources`: which sources will do (`ib_stream`, `ib_snapshot`, `ib_history`, `mock`); None: any that is vouched
-        for. Raises StalePrice, UnknownSymbol, StreamStopped or Unreachable, each with `reason`, `age` and `source`;
-        never returns a price that may not be used.
+        `sources`: which sources will do (`ib_stream`, `ib_snapshot`, `ib_history`, `mock`), or the one; None: any that
+        is vouched for. Raises StalePrice, UnknownSymbol, StreamStopped or Unreachable, each with `reason`, `age` and
+        `source`; never returns a price that may not be used.
         """
         name = _name(symbol)
         quote = self._transport.quote(name)
         if quote is None:
             raise self._missing(name)
+        if quote.symbol != name:
+            raise Unreachable(f"{name}: what answers is a quote of {quote.symbol}", "unreachable")
         refused = refusal(quote, self._now(), max_age, sources)
         if refused is not None:
             raise refused
@@ -212,9 +219,4 @@ def _width(interval: Interval) -> int:
 
 
 def _moment(name: str, said: str | int | None, now: int, otherwise: int) -> int:
-    if said is None:
-        return otherwise
-    try:
-        return parse_time(said, now) if isinstance(said, str) else said
-    except ValueError as error:
-        raise IbstreamError(f"{name}: {error}", "invalid_request") from None
+    return otherwise if said is None else moment_said(name, said, now)

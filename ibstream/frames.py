@@ -30,7 +30,7 @@ from ibstream.errors import IbstreamError
 from messages.candles import INTERVALS
 from messages.errors import IbStreamError
 from messages.topics import TICKS, kind
-from services.base.clock import SECOND, parse_time
+from services.base.clock import SECOND, moment_of
 from services.base.places import default_root
 from services.base.symbols import name_of
 from services.journal import streams_in
@@ -229,10 +229,10 @@ class Data:
     def _time(self, said: Time) -> int | None:
         if isinstance(said, datetime):
             said = said.isoformat()
-        if not isinstance(said, str):
-            return said
+        if said is None:
+            return None
         try:
-            return parse_time(said, self._now())
+            return moment_of(said, self._now())
         except ValueError as error:
             raise IbstreamError(str(error), BAD) from None
 

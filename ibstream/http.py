@@ -1,12 +1,13 @@
 """ibstream over its web API: standard library only, with server-sent events for quotes."""
 
+import http.client
 import json
 import queue
 import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar, cast
 from urllib.parse import quote as quoted
 
 import msgspec
@@ -14,6 +15,7 @@ import msgspec
 from ibstream.errors import CommandRefused, IbstreamError, UnknownSymbol, Unreachable
 from ibstream.server_clock import ServerClock
 from messages.candles import Candle, Interval
+from messages.codec import json_decoder
 from messages.control import Start, Stop
 from messages.events import Plan
 from messages.views import Quote, Status
@@ -23,7 +25,11 @@ T = TypeVar("T")
 
 API: Final = "/api/ib/stream"
 PAUSE: Final = 0.5  # seconds before a lost event stream is tried again
+BROKEN: Final = (OSError, http.client.HTTPException)  # what a connection ends with, or what is no HTTP
 HELD: Final = 10_000  # events held for a slow reader; then the oldest connection is made anew, with current values
+
+_quotes: Callable[[bytes], list[Quote]] = json_decoder(list[Quote])
+_candles: Callable[[bytes], list[Candle]] = json_decoder(list[Candle])
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -71,7 +77,7 @@ class HttpTransport:
         wanted = frozenset(symbols)
 
         def read(data: bytes) -> list[Quote]:
-            quotes = msgspec.json.decode(data, type=list[Quote])
+            quotes = _quotes(data)
             return [quote for quote in quotes if not wanted or quote.symbol in wanted]
 
         return HttpFeed(self, "/events", "quotes", read)
@@ -94,17 +100,19 @@ class HttpTransport:
         names = ",".join(f"{interval}.{symbol}" for symbol in symbols)
         if not names:
             raise IbstreamError("over HTTP candles are of symbols that are named", "invalid_request")
-        read = msgspec.json.Decoder(list[Candle]).decode
-        return HttpFeed(self, f"/events?candles={quoted(names)}", "candles", read)
+        return HttpFeed(self, f"/events?candles={quoted(names)}", "candles", _candles)
 
     def close(self) -> None:
         """Nothing is kept open between two questions."""
 
     def _get(self, path: str, kind: type[T]) -> T:
         with self.open(path) as answer:
-            body = answer.read()
+            try:
+                body = answer.read()
+            except BROKEN as error:
+                raise Unreachable(f"{self._base} broke off its answer: {error!r}", "unreachable") from None
         try:
-            return msgspec.json.decode(body, type=kind)
+            return cast("T", json_decoder(kind)(body))
         except msgspec.MsgspecError as error:
             raise Unreachable(f"what answers at {self._base} is no ibstream: {error}", "unreachable") from None
 
@@ -119,8 +127,8 @@ class HttpTransport:
             answer = _opener.open(wanted, timeout=timeout or self._timeout)
         except urllib.error.HTTPError as error:
             raise _refused(error, self._base) from None
-        except (OSError, ValueError) as error:
-            raise Unreachable(f"{self._base} does not answer: {error}", "unreachable") from None
+        except (*BROKEN, ValueError) as error:
+            raise Unreachable(f"{self._base} does not answer: {error!r}", "unreachable") from None
         try:
             self.clock.answered(answer.headers, sent)
         except ValueError as error:
@@ -185,7 +193,7 @@ class HttpFeed(Generic[T]):
                 if error.reason == "unauthorized":
                     self._events.put(error)
                     return
-            except (OSError, ValueError, msgspec.MsgspecError, queue.Full):
+            except (*BROKEN, ValueError, msgspec.MsgspecError, queue.Full):
                 pass  # the next connection begins with every current value
             self._ended.wait(PAUSE)
 

@@ -1,4 +1,4 @@
-"""The rule of `services.quotes.trust` in the client's errors. Pure: a quote and the time in, an error or None out."""
+"""The rule of `services.quotes.trust`, and times as callers say them, in the client's errors. Pure."""
 
 from collections.abc import Collection
 
@@ -6,6 +6,7 @@ import msgspec
 
 from ibstream.errors import IbstreamError, StalePrice, StreamStopped
 from messages.views import Quote
+from services.base.clock import moment_of
 from services.quotes import trust
 
 STOPPED = ("stopped", "shutdown")
@@ -22,6 +23,14 @@ def refusal(quote: Quote, now: int, max_age: float | None, sources: Collection[s
         return None
     kind = StreamStopped if refused.reason in STOPPED else StalePrice
     return kind(refused.sentence, refused.reason, age=refused.age, source=quote.source)
+
+
+def moment_said(name: str, said: str | int, now: int) -> int:
+    """UTC nanoseconds of what a caller gave as `name`. Raises IbstreamError `invalid_request`."""
+    try:
+        return moment_of(said, now)
+    except ValueError as error:
+        raise IbstreamError(f"{name}: {error}", "invalid_request") from None
 
 
 def expired(quote: Quote) -> Quote:

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Final, Generic, Protocol, TypeVar
 
 from ibstream.errors import IbstreamError
-from ibstream.rule import LONGEST_SPAN, expired
+from ibstream.rule import LONGEST_SPAN, expired, moment_said
 from ibstream.ticks import Mark, TickFeed
 from ibstream.transport import Transport
 from messages.candles import Candle, Interval
 from messages.ticks import Tick
 from messages.views import Quote
-from services.base.clock import SECOND, parse_time
+from services.base.clock import SECOND
 from services.quotes.trust import is_good, moment
 
 T = TypeVar("T")
@@ -120,5 +120,5 @@ class TickStream(Stream[Tick | Mark]):
 
         if not isinstance(transport, BusTransport):
             raise IbstreamError("ticks need a data root or the bus: HTTP carries quotes", "invalid_request")
-        moment_ns = parse_time(since, now()) if isinstance(since, str) else since
+        moment_ns = None if since is None else moment_said("since", since, now())
         super().__init__(TickFeed(transport, frozenset(symbols), moment_ns))

@@ -7,17 +7,18 @@ from typing import Any, Final
 
 import msgspec
 
+from ibstream.bus import subscriber
 from ibstream.errors import Unreachable
 from messages.codec import decode_block, decode_heartbeat
 from messages.control import ReplayReply, ReplayRequest
 from messages.errors import IbStreamError
 from messages.events import Block, EventBlock, GapClosed, GapOpened, TickBlock
 from messages.ticks import Tick, ticks
-from messages.topics import HEARTBEAT_PREFIX, LINK, TICKS, events_endpoint, heartbeat_topic, kind, replay_endpoint
+from messages.topics import HEARTBEAT_PREFIX, LINK, TICKS, heartbeat_topic, kind, replay_endpoint
 from services.base.settings import Settings
 from services.journal.cursor import Cursor
 from services.journal.reader import JournalReader
-from services.runtime.bus import Subscriber, request
+from services.runtime.bus import request
 from services.runtime.follow import FileSource, Follower
 from services.runtime.replay_endpoint import RemoteSource
 
@@ -55,8 +56,7 @@ class TickFeed:
                 stream = gateway.replace("gateway", stream_kind, 1)
                 self._followers[stream] = self._follower(settings, gateway, stream, since)
                 topics.append(stream)
-        endpoints = [events_endpoint(name) for name in gateways]
-        self._subscriber = Subscriber(bus.context, settings, endpoints, topics)
+        self._subscriber = subscriber(bus.context, settings, gateways, topics)
         for follower in self._followers.values():
             follower.look_back()
 

@@ -43,13 +43,18 @@ def price(
       ibstream price SPY --max-age 5 --source ib_stream || exit 1
     """
     from time import time_ns
+    from typing import get_args
 
+    from messages.events import PriceSource
     from services.base.symbols import file_name, name_of
     from services.quotes.trust import refusal
 
     where = tools.settings()
     name = name_of(symbol)
-    quote = _quote(where.stream_dir / file_name(name))
+    if source is not None and source not in get_args(PriceSource):
+        sources = ", ".join(get_args(PriceSource))
+        raise IbStreamError("invalid_request", f"--source is {source!r}; expected one of {sources}")
+    quote = _quote(where.stream_dir / file_name(name), name)
     if quote is None:
         raise _without_file(where, name, time_ns())
     refused = refusal(quote, time_ns(), where.good_for_seconds, max_age, None if source is None else {source})
@@ -94,28 +99,33 @@ def _status(where: "Settings", now: int) -> "Status":
     """The file's while somebody keeps it, else the supervisor's own. Raises IbStreamError `supervisor_unreachable`."""
     import msgspec
 
+    from messages.codec import json_decoder
     from messages.views import Status
     from services.quotes.trust import is_good, moment
 
     try:
-        status = msgspec.json.decode((where.stream_dir / "_status.json").read_bytes(), type=Status)
+        status: Status = json_decoder(Status)((where.stream_dir / "_status.json").read_bytes())
     except (OSError, msgspec.MsgspecError):
         return tools.get_status(where)
     return status if is_good(moment(status), now, where.good_for_seconds) else tools.get_status(where)
 
 
-def _quote(path: "Path") -> "Quote | None":
-    """What a file holds, None when there is none. Raises IbStreamError `stale_price` for what is no quote."""
+def _quote(path: "Path", name: str) -> "Quote | None":
+    """What a file holds, None when there is none. Raises IbStreamError `stale_price` for what is no quote of `name`."""
     import msgspec
 
+    from messages.codec import json_decoder
     from messages.views import Quote
 
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Quote)
+        quote: Quote = json_decoder(Quote)(path.read_bytes())
     except FileNotFoundError:
         return None
     except (OSError, msgspec.MsgspecError) as error:
         raise IbStreamError("stale_price", f"{path} cannot be read: {error}") from None
+    if quote.symbol != name:
+        raise IbStreamError("stale_price", f"{path} holds a quote of {quote.symbol}")
+    return quote
 
 
 def _number(quote: "Quote") -> float | None:

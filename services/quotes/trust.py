@@ -22,12 +22,7 @@ class Vouched(Protocol):
 
 def moment(vouched: Vouched) -> int | None:
     """Its `good_until` as UTC ns, None without one (or without one that can be read)."""
-    if vouched.good_until is None:
-        return None
-    try:
-        return parse_time(vouched.good_until, 0)
-    except ValueError:
-        return None
+    return _time(vouched.good_until)
 
 
 def is_good(until: int | None, now: int, span: float) -> bool:
@@ -49,10 +44,11 @@ def refusal(
 ) -> Refusal | None:
     """Why this quote may not be used at `now` (UTC ns); None when it may.
 
-    `span`: seconds that its writer vouches ahead at most. `max_age`: seconds since the price was received, at most.
-    `sources`: those that will do; None for any.
+    `span`: seconds that its writer vouches ahead at most. `max_age`: seconds since the price was received, at most; how
+    old one is that was received in the future nobody knows. `sources`: those that will do, or the one; None for any.
     """
-    age = None if quote.timestamp is None else (now - parse_time(quote.timestamp, now)) / SECOND
+    received = _time(quote.timestamp)
+    age = None if received is None else (now - received) / SECOND
     old = "" if age is None else f" (received {age:.1f} s ago)"
 
     def refused(reason: str, said: str) -> Refusal:
@@ -66,8 +62,21 @@ def refusal(
         if until is not None and now < until:
             return refused("clock", f"good_until is {quote.good_until}, too far ahead: a clock was set back")
         return refused("expired", f"nobody vouches for the price any more{old}")
+    if max_age is not None and received is not None and received > now + MARGIN:
+        return refused("clock", f"it was received at {quote.timestamp}, in the future: a clock was set back")
     if max_age is not None and not (age is not None and age <= max_age):
         return refused("too_old", f"the price is older than {max_age:g} s{old}")
-    if sources is not None and quote.source not in sources:
-        return refused("source", f"the price comes from {quote.source}, not from {', '.join(sorted(sources))}")
+    wanted = {sources} if isinstance(sources, str) else sources
+    if wanted is not None and quote.source not in wanted:
+        return refused("source", f"the price comes from {quote.source}, not from {', '.join(sorted(wanted))}")
     return None
+
+
+def _time(text: str | None) -> int | None:
+    """UTC ns; None without one, or without one that can be read."""
+    if text is None:
+        return None
+    try:
+        return parse_time(text, 0)
+    except ValueError:
+        return None

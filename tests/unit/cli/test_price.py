@@ -114,3 +114,23 @@ def test_half_a_file_is_refused_with_a_sentence(
 ) -> None:
     replace_file(tmp_path / "ib" / "stream" / "SPY.json", b'{"symbol":"SPY","la')
     assert refused(capsys) == "stale_price"
+
+
+def test_a_damaged_file_never_gives_a_trace(folder: Folder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "ib" / "stream" / "SPY.json"
+    folder.quote(None, reason="farm_down")
+    whole = path.read_bytes()
+    for at in range(len(whole)):
+        for byte in (0x00, 0x80, 0xFF):
+            path.write_bytes(whole[:at] + bytes([byte]) + whole[at + 1 :])
+            assert refused(capsys) == "stale_price"
+
+
+def test_a_file_of_another_symbol_is_no_price_of_this_one(folder: Folder, capsys: pytest.CaptureFixture[str]) -> None:
+    folder.quote(symbol="QQQ")
+    assert refused(capsys) == "stale_price"
+
+
+def test_a_source_that_there_is_not_is_wrong_usage(folder: Folder, capsys: pytest.CaptureFixture[str]) -> None:
+    folder.quote()
+    assert refused(capsys, "SPY", "--source", "ib_steam") == "invalid_request"

@@ -1,7 +1,9 @@
 """The client refuses every price that may not be used, each with its reason; shown on the fake that users test with."""
 
 import asyncio
+import socket
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -51,6 +53,72 @@ def test_too_old_and_from_elsewhere(fake: FakeStream) -> None:
     error = refused(fake, ibstream.StalePrice, sources={"ib_snapshot", "mock"})
     assert error.reason == "source"
     assert "ib_snapshot, mock" in str(error)
+
+
+def test_a_quote_of_another_symbol_is_none_of_this_one(fake: FakeStream, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = fake.quote("SPY")
+    monkeypatch.setattr(fake, "quote", lambda name: other)
+    with pytest.raises(ibstream.Unreachable):
+        fake.client.price("QQQ")
+
+
+def test_damaged_files_are_refused_and_never_an_error_of_another_kind(tmp_path: Path) -> None:
+    folder, client = tmp_path / "ib" / "stream", ibstream.connect(tmp_path)
+    folder.mkdir(parents=True)
+    quote = b'{"symbol":"SPY","stale":false,"epoch":1,"seq":1}'
+    status = b'{"status":"connected","api_mode":"mock","message":"all is well"}'
+    for name, whole, ask in (("SPY", quote, lambda: client.price("SPY")), ("_status", status, client.status)):
+        for at in range(len(whole)):
+            for byte in b"\0\x80\xff":
+                (folder / f"{name}.json").write_bytes(whole[:at] + bytes([byte]) + whole[at + 1 :])
+                with pytest.raises(ibstream.IbstreamError):
+                    ask()
+    client.close()
+
+
+@pytest.mark.parametrize("address", ["tcp://", "tcp:// ,", "http://[::1", "ftp://host", "da\0ta"])
+def test_what_is_no_address_is_said_at_once(address: str) -> None:
+    with pytest.raises(ibstream.InvalidAddress):
+        ibstream.connect(address)
+
+
+@pytest.mark.parametrize("said", ["soon", "-99999999999999d", 10**30])
+def test_what_is_no_time_is_refused_in_words(tmp_path: Path, said: str | int) -> None:
+    client = ibstream.connect(tmp_path)
+    for ask in (lambda: client.ticks(since=said), lambda: client.candles("SPY", "1m", said)):
+        with pytest.raises(ibstream.IbstreamError) as caught:
+            ask()
+        assert caught.value.reason == "invalid_request"
+    client.close()
+
+
+def test_a_key_that_is_missing_is_a_wrong_address(tmp_path: Path) -> None:
+    client = ibstream.connect("tcp://sink=127.0.0.1:9,supervisor=127.0.0.1:9", key=tmp_path / "no.key_secret")
+    for ask in (lambda: client.price("SPY"), client.status, lambda: client.quotes("SPY")):
+        with pytest.raises(ibstream.InvalidAddress):
+            ask()
+    client.close()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"220 mail ESMTP\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{", b"HTTP/1.1 200 " + b"x" * 70_000],
+    ids=["no HTTP", "broken off", "no end"],
+)
+def test_what_answers_something_else_is_unreachable(answer: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=answer_once, args=(listener, answer))
+        thread.start()
+        with pytest.raises(ibstream.Unreachable):
+            ibstream.connect(f"http://127.0.0.1:{listener.getsockname()[1]}").price("SPY")
+        thread.join()
+
+
+def answer_once(listener: socket.socket, answer: bytes) -> None:
+    connection, _ = listener.accept()
+    with connection:
+        connection.recv(65536)
+        connection.sendall(answer)
 
 
 def test_a_stale_price_says_why(fake: FakeStream) -> None:

@@ -55,6 +55,9 @@ export function refusal(
     }
     return refused(`nobody vouches for the price any more${old}`, 'expired')
   }
+  if (maxAge !== undefined && received > now + MARGIN_MS) {
+    return refused(`it was received at ${quote.timestamp}, in the future: a clock was set back`, 'clock')
+  }
   if (maxAge !== undefined && !(age !== undefined && age <= maxAge)) {
     return refused(`the price is older than ${maxAge} s${old}`, 'too_old')
   }

@@ -112,6 +112,7 @@ describe('a price', () => {
     ['expired', { good_until: null }, {}],
     ['expired', { good_until: 'soon' }, {}],
     ['farm_down', { stale: true, reason: 'farm_down', good_until: null }, {}],
+    ['clock', { timestamp: at(3_600_000) }, { maxAge: 5 }],
     ['too_old', {}, { maxAge: 0.4 }],
     ['too_old', { timestamp: null }, { maxAge: 60 }],
     ['too_old', {}, { maxAge: Number.NaN }],
