@@ -1,7 +1,7 @@
 """`ibstream`: the command line. A client of the supervisor, the planner and the journal, like any other.
 
-Each module of COMMANDS holds a group of commands and adds them with `register(app)`; it imports what is heavy
-inside its functions, so that every command starts fast. Every failure is one sentence on standard error with
+Each module of COMMANDS holds the command of its name, or several that it adds with `register(app)`; it imports what is
+heavy inside its functions, so that every command starts fast. Every failure is one sentence on standard error with
 its code, and an exit code of `messages.errors`; never a traceback.
 """
 
@@ -14,23 +14,9 @@ import typer
 from messages.errors import CODES, IbStreamError
 
 COMMANDS: Final = (
-    "services.cli.installed",
-    "services.cli.rehearse",
-    "services.cli.record",
-    "services.cli.stream",
-    "services.cli.price",
-    "services.cli.plan",
-    "services.cli.projects",
-    "services.cli.journal",
-    "services.cli.gaps",
-    "services.cli.quality",
-    "services.cli.alerts",
-    "services.cli.candles",
-    "services.cli.doctor",
-    "services.cli.find",
-    "services.cli.keys",
-    "services.cli.settings",
-)
+    "installed", "rehearse", "record", "stream", "price", "plan", "projects", "journal", "gaps", "quality", "alerts",
+    "candles", "doctor", "find", "keys", "settings",
+)  # fmt: skip
 
 HELP = """Live market data from Interactive Brokers, kept right.
 
@@ -80,8 +66,12 @@ def build() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_options)
-    for module in COMMANDS:
-        importlib.import_module(module).register(app)
+    for name in COMMANDS:
+        module: Any = importlib.import_module(f"services.cli.{name}")
+        if hasattr(module, "register"):
+            module.register(app)
+        else:
+            app.command()(getattr(module, name))
     return app
 
 

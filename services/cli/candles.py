@@ -18,10 +18,6 @@ if TYPE_CHECKING:
 SHOWN = 60  # candles, when no beginning is asked for
 
 
-def register(app: typer.Typer) -> None:
-    app.command()(candles)
-
-
 def candles(
     symbol: Annotated[str, typer.Argument(help="SYMBOL, or SYMBOL:EXCHANGE:CURRENCY[:SECTYPE[:PRIMARY]].")],
     interval: Annotated[str, typer.Option(help=", ".join(INTERVALS))] = "1m",

@@ -24,10 +24,6 @@ LOW_DISK_GB = 5.0
 CHECK_SECONDS = 60.0  # the slowest checker waits for a price for twelve
 
 
-def register(app: typer.Typer) -> None:
-    app.command()(doctor)
-
-
 def doctor(
     symbol: Annotated[str, typer.Option(help="Symbol to ask a price for, in the notation of the plan.")] = "SPY",
     json: Annotated[bool, typer.Option("--json", help="One finding a line, as JSON.")] = False,

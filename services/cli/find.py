@@ -16,10 +16,6 @@ if TYPE_CHECKING:
 PATIENCE = 60.0  # seconds; the search has time limits of its own
 
 
-def register(app: typer.Typer) -> None:
-    app.command()(find)
-
-
 def find(
     text: Annotated[str, typer.Argument(help="The beginning of a symbol, or a part of a name.")],
     json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,

@@ -12,10 +12,6 @@ if TYPE_CHECKING:
     from services.quotes.gaps import Gap
 
 
-def register(app: typer.Typer) -> None:
-    app.command()(gaps)
-
-
 def gaps(
     symbol: Annotated[str | None, typer.Option(help="Only this symbol.")] = None,
     begin: FromOption = None,

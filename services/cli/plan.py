@@ -15,10 +15,6 @@ if TYPE_CHECKING:
     from services.base.settings import Settings
 
 
-def register(app: typer.Typer) -> None:
-    app.command()(plan)
-
-
 def plan(
     json: Annotated[bool, typer.Option("--json", help="The plan as JSON.")] = False,
     refresh: Annotated[

@@ -16,10 +16,6 @@ if TYPE_CHECKING:
     from services.quotes.trust import Refusal
 
 
-def register(app: typer.Typer) -> None:
-    app.command()(price)
-
-
 def price(
     symbol: Annotated[str, typer.Argument(help="SPY, or SYMBOL:EXCHANGE:CURRENCY as it was planned.")],
     max_age: Annotated[

@@ -11,10 +11,6 @@ if TYPE_CHECKING:
     from messages.views import ProjectChoice, SnapshotChoice
 
 
-def register(app: typer.Typer) -> None:
-    app.command()(projects)
-
-
 def projects(
     project: Annotated[
         int | None, typer.Argument(help="Only this one: its decision snapshots, the newest first.", show_default=False)

@@ -11,10 +11,6 @@ if TYPE_CHECKING:
     from messages.quality import SymbolQuality
 
 
-def register(app: typer.Typer) -> None:
-    app.command()(quality)
-
-
 def quality(
     day: Annotated[str | None, typer.Option(help="A day by UTC: 2026-01-05. Without it, today.")] = None,
     symbol: Annotated[str | None, typer.Option(help="Only this symbol.")] = None,

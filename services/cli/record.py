@@ -16,10 +16,6 @@ LOOPBACK = "127.0.0.1"
 FLUSH_EVERY = 1.0  # seconds: what a killed recorder may lose
 
 
-def register(app: typer.Typer) -> None:
-    app.command()(record)
-
-
 def record(
     to: Annotated[Path, typer.Option(help="A new file; its owner alone may read it.")],
     listen: Annotated[str, typer.Option(help="[HOST:]PORT that clients connect to; on loopback without a host.")],

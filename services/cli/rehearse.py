@@ -19,10 +19,6 @@ if TYPE_CHECKING:
 STYLE = {"pass": "green", "fail": "bold red"}
 
 
-def register(app: typer.Typer) -> None:
-    app.command()(rehearse)
-
-
 def rehearse(
     command: Annotated[
         list[str] | None,

@@ -14,10 +14,6 @@ ENV_HEAD = """\
 """
 
 
-def register(app: typer.Typer) -> None:
-    app.command()(settings)
-
-
 def settings(
     env: Annotated[bool, typer.Option("--env", help="Write a file of all settings with their defaults.")] = False,
     summary: Annotated[bool, typer.Option("--summary", help="Only where things are.")] = False,

@@ -6,8 +6,8 @@ planner does not use is ignored: the configuration belongs to the user's own pro
 
 import json
 import math
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 import msgspec
 
@@ -60,14 +60,17 @@ def parse_config(content: object, where: str) -> ProjectConfig:
             raise _unexpected(where, "is not JSON") from None
     if not isinstance(content, Mapping):
         raise _unexpected(where, f"is {_kind(content)}; expected a JSON object")
+    contracts, options = content.get("contracts"), content.get("options")
+    no_contracts = f"has `contracts` that are {_kind(contracts)}; expected an object by symbol"
+    no_options = 'has `options` that are no texts by symbol, such as {"SPY": "5 strikes, 3 expiries"}'
     return ProjectConfig(
         benchmark=_texts(content.get("benchmark"), "benchmark", where),
         risk_off_symbols=_texts(content.get("risk_off_symbols"), "risk_off_symbols", where),
         symbols=_texts(content.get("symbols"), "symbols", where),
         themes=_themes(content.get("themes"), where),
         asset_types=frozenset(t.lower() for t in _texts(content.get("asset_types"), "asset_types", where)),
-        contracts=_contracts(content.get("contracts"), where),
-        options=_options(content.get("options"), where),
+        contracts=_by_symbol(contracts, lambda _: True, where, no_contracts),
+        options=_by_symbol(options, lambda line: isinstance(line, str), where, no_options),
         tick_by_tick=_chosen(content.get("tick_by_tick"), "tick_by_tick", TICK_BY_TICK, where),
         real_time_bars=_chosen(content.get("real_time_bars"), "real_time_bars", REAL_TIME_BARS, where),
         generic_ticks=_generic_ticks(content.get("generic_ticks"), where),
@@ -96,28 +99,18 @@ def _themes(value: object, where: str) -> tuple[Theme, ...]:
     return tuple(themes)
 
 
-def _contracts(value: object, where: str) -> Mapping[str, object]:
+def _by_symbol(value: object, fits: Callable[[object], bool], where: str, otherwise: str) -> Mapping[str, Any]:
+    """An object by symbol whose values all fit."""
     if value is None:
         return {}
-    if not isinstance(value, Mapping):
-        raise _unexpected(where, f"has `contracts` that are {_kind(value)}; expected an object by symbol")
-    return {str(symbol): change for symbol, change in value.items()}
-
-
-def _options(value: object, where: str) -> Mapping[str, str]:
-    if value is None:
-        return {}
-    if not isinstance(value, Mapping) or not all(isinstance(line, str) for line in value.values()):
-        raise _unexpected(where, 'has `options` that are no texts by symbol, such as {"SPY": "5 strikes, 3 expiries"}')
-    return {str(symbol): line for symbol, line in value.items()}
+    if not isinstance(value, Mapping) or not all(map(fits, value.values())):
+        raise _unexpected(where, otherwise)
+    return {str(symbol): one for symbol, one in value.items()}
 
 
 def _chosen(value: object, name: str, known: tuple[str, ...], where: str) -> Mapping[str, str]:
-    if value is None:
-        return {}
-    if not isinstance(value, Mapping) or not all(one in known for one in value.values()):
-        raise _unexpected(where, f"has `{name}` that is no object by symbol of {', '.join(known)}")
-    return {str(symbol): str(one) for symbol, one in value.items()}
+    otherwise = f"has `{name}` that is no object by symbol of {', '.join(known)}"
+    return _by_symbol(value, lambda one: one in known, where, otherwise)
 
 
 def _generic_ticks(value: object, where: str) -> Mapping[str, frozenset[int]]:

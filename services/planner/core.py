@@ -5,7 +5,7 @@ limits. The same input gives the same plan. The service calls both; `ibstream pl
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 import msgspec
 
@@ -21,6 +21,7 @@ MAX_CUT_LISTED: Final = 1_000  # a rotation through more would take hours, and e
 MAX_WARNINGS: Final = 20
 MIN_REFRESH: Final = 5.0  # seconds
 
+T = TypeVar("T")
 Importance = tuple[float, ...]  # smaller is more important; ties are settled by name
 
 
@@ -222,30 +223,20 @@ class _Builder:
         self.refused = 0
         self._reasons: dict[str, list[tuple[Importance, str]]] = {}
         self._warnings: dict[str, None] = {}
-        self._overrides: dict[str, object] = {}
-        for text, change in config.contracts.items():
-            try:
-                self._overrides[name_of(text)] = change
-            except IbStreamError as error:
-                self.warn(f"contracts: {error.message}")
+        self._overrides = self._by_name(config.contracts, "contracts")
         self._ticks_of_all = generic_ticks.parse(ticks)
-        self._ticks: dict[str, frozenset[int]] = {}
-        for text, chosen in config.generic_ticks.items():
-            try:
-                self._ticks[text if text == ALL else name_of(text)] = chosen
-            except IbStreamError as error:
-                self.warn(f"generic_ticks: {error.message}")
-
+        self._ticks = self._by_name(config.generic_ticks, "generic_ticks")
         self._fine = {
             kind: self._by_name(chosen, kind)
             for kind, chosen in (("tick_by_tick", config.tick_by_tick), ("real_time_bars", config.real_time_bars))
         }
 
-    def _by_name(self, chosen: Mapping[str, str], kind: str) -> dict[str, str]:
+    def _by_name(self, chosen: Mapping[str, T], kind: str) -> dict[str, T]:
         found = {}
         for text, what in chosen.items():
             try:
-                found[name_of(text)] = what
+                for_all = kind == "generic_ticks" and text == ALL
+                found[text if for_all else name_of(text)] = what
             except IbStreamError as error:
                 self.warn(f"{kind}: {error.message}")
         return found

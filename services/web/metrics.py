@@ -75,7 +75,7 @@ class PipelineCollector(Collector):
         yield _gauge("web_event_clients", "Clients of the event stream", backend.room.clients)
         yield _counter("web_event_clients_stalled", "Clients let go for taking nothing", backend.room.stalled)
         yield _counter("web_malformed_frames", "Frames from the bus that could not be read", backend.hub.malformed)
-        sizes = GaugeMetricFamily(f"{PREFIX}journal_size_bytes", "Size of a stream's files on disk", labels=["stream"])
+        sizes = _family("journal_size_bytes", "Size of a stream's files on disk", "stream")
         for stream, size in self._journal_sizes().items():
             sizes.add_metric([stream], size)
         yield sizes
@@ -85,19 +85,12 @@ class PipelineCollector(Collector):
 
     def _service_families(self) -> Iterator[Metric]:
         backend = self._backend
-        up = GaugeMetricFamily(f"{PREFIX}service_up", "1 while the service is heard", labels=["service"])
-        lag = GaugeMetricFamily(
-            f"{PREFIX}loop_lag_seconds", "Longest delay of its loop in the last ten seconds", labels=["service"]
-        )
-        started = GaugeMetricFamily(
-            f"{PREFIX}service_start_time_seconds", "When the process started", labels=["service"]
-        )
-        head = CounterMetricFamily(
-            f"{PREFIX}stream_events", "Last sequence number written", labels=["service", "stream"]
-        )
-        durable = GaugeMetricFamily(
-            f"{PREFIX}stream_durable_seq", "Last sequence number on disk", labels=["service", "stream"]
-        )
+        up = _family("service_up", "1 while the service is heard", "service")
+        lag = _family("loop_lag_seconds", "Longest delay of its loop in the last ten seconds", "service")
+        started = _family("service_start_time_seconds", "When the process started", "service")
+        labels = ["service", "stream"]
+        head = CounterMetricFamily(f"{PREFIX}stream_events", "Last sequence number written", labels=labels)
+        durable = _family("stream_durable_seq", "Last sequence number on disk", *labels)
         for name, beat in sorted(backend.hub.heartbeats.items()):
             up.add_metric([name], 1.0 if backend.hub.heard(name) else 0.0)
             lag.add_metric([name], beat.loop_lag_ms / 1000)
@@ -139,19 +132,20 @@ class PipelineCollector(Collector):
 
 
 def _status_families(status: Status) -> Iterator[Metric]:
-    words = GaugeMetricFamily(f"{PREFIX}status", "1 for the status word that holds", labels=["status"])
+    words = _family("status", "1 for the status word that holds", "status")
     for word in get_args(StatusWord):
         words.add_metric([word], float(word == status.status))
     yield words
-    reasons = GaugeMetricFamily(f"{PREFIX}status_reason", "1 for the reason that holds", labels=["reason"])
+    reasons = _family("status_reason", "1 for the reason that holds", "reason")
     if status.reason is not None:
         reasons.add_metric([status.reason], 1.0)
     yield reasons
     gateways = [shard(name) for name in status.services if kind(name) == "gateway"] or [""]
     several = gateways != [""]  # then each gateway's figures have a label
-    ready = _family("link_ready", "1 while requests may be sent to IB and prices flow", several)
-    expected = _family("link_outage_expected", "1 inside a reset window of IB", several)
-    farms = _family("farm_up", "0 while a data farm is broken", several, "farm")
+    labels = ["gateway"] if several else []
+    ready = _family("link_ready", "1 while requests may be sent to IB and prices flow", *labels)
+    expected = _family("link_outage_expected", "1 inside a reset window of IB", *labels)
+    farms = _family("farm_up", "0 while a data farm is broken", "farm", *labels)
     for name in gateways:
         link = status.links_by_gateway.get(name)
         ready.add_metric([name][:several], float(link is not None and link.phase == "ready"))
@@ -160,7 +154,7 @@ def _status_families(status: Status) -> Iterator[Metric]:
             farms.add_metric([farm, name][: 1 + several], float(state != "broken"))
     yield from (ready, expected, farms)
     counts = Counter((symbol.state, symbol.gateway or "") for symbol in status.symbols.values())
-    symbols = _family("symbols", "Planned symbols by state", several, "state")
+    symbols = _family("symbols", "Planned symbols by state", "state", *labels)
     for (state, gateway), count in sorted(counts.items()):
         symbols.add_metric([state, gateway][: 1 + several], count)
     yield symbols
@@ -171,8 +165,8 @@ def _status_families(status: Status) -> Iterator[Metric]:
     yield _gauge("subscribed_symbols", "Symbols with a market data line", len(status.subscribed_symbols))
 
 
-def _family(name: str, help: str, several: bool, *labels: str) -> GaugeMetricFamily:
-    return GaugeMetricFamily(PREFIX + name, help, labels=[*labels, *(["gateway"] if several else [])])
+def _family(name: str, help: str, *labels: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(PREFIX + name, help, labels=labels)
 
 
 def _gauge(name: str, help: str, value: float) -> Metric:
