@@ -1,22 +1,20 @@
 """The gateway's loop: one wake-up, one drain, one block, one journal write, one send.
 
 Run by `python -m services.gateway [NAME]`. It owns the socket to TWS or IB Gateway and the journal streams `ticks`
-and `link` (`ticks.NAME` and `link.NAME`); what to do is decided by the pure core (core.py), what is said on the
-wire by the official client (official_client.py) and the fast decoders of ticks (tick_decoder.py).
-Journal first, then publish; nobody can hold it up.
+and `link` (`ticks.NAME` and `link.NAME`); what to do is decided by the pure core (core.py), a connection is made by
+the dialler (dialler.py), and what is said on it by the official client (official_client.py) and the fast decoders
+of ticks (tick_decoder.py). Journal first, then publish; nobody can hold it up.
 """
 
 import math
 import random
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from typing import assert_never
 
 import structlog
 
 from messages.codec import decode_events, encode
-from messages.errors import IbStreamError
 from messages.events import Block, ContractQualified, EventBlock, LinkChanged, LinkEvent, Plan, SymbolChanged
 from messages.topics import LINK, PLAN, TICKS, shard, sharded
 from messages.views import PriceTime
@@ -25,10 +23,10 @@ from services.base.clock import SECOND, iso
 from services.gateway.core import interface as fx
 from services.gateway.core.core import GatewayCore
 from services.gateway.core.memory import Memory
+from services.gateway.dialler import Dialler
 from services.gateway.pulse import Pulse
-from services.gateway.wire.connection import RECEIVE_SIZE, Address, Connection, LinkClosed, Stage, resolve
-from services.gateway.wire.endpoint_probe import probe
-from services.gateway.wire.official_client import NEWEST_VERSION, OLDEST_VERSION, BadFrame, OfficialClient
+from services.gateway.wire.connection import RECEIVE_SIZE, Connection, LinkClosed, Stage
+from services.gateway.wire.official_client import OLDEST_VERSION, BadFrame, OfficialClient
 from services.gateway.wire.text_ticks import FrameError
 from services.gateway.wire.tick_router import TickRouter
 from services.journal import JournalReader
@@ -44,7 +42,6 @@ PULSE_LOOKS = 0.1  # the same for how often that is looked at, and twice a secon
 TELL_ALL_EVERY = 10  # heartbeats
 BEAT_SECONDS = 0.05  # after the word on a symbol: a status is not to wait for the price that stands behind it
 DUMP_PAUSE = 60 * SECOND
-LOOKUP_SECONDS = 5.0  # more for a probe, whose handshake has a deadline of its own
 MEMORY = 30 * 86_400 * SECOND  # how much of the link stream is read again at the start
 
 
@@ -61,17 +58,12 @@ class Gateway:
         service.serve_replay()
         jitter = random.Random()  # noqa: S311 - no secret
         self._core = GatewayCore(service.settings, jitter, self._remember(), name=self._name)
-        self._connection: Connection | None = None
-        self._attempt = 0  # counts the connections, so that a late answer of a lookup is known for one
-        self._addresses: list[Address] = []  # of this attempt, not tried yet
-        self._next_address_at = 0  # UTC ns: when the next one is tried though this one has not failed
-        self._lookups = service.background("the name lookup", "invalid_setting", threads=2)
+        self._dialler = Dialler(service, self._on_open, self._on_failed)
+        self._connection: Connection | None = None  # that TCP is up on
         self._router = TickRouter(OLDEST_VERSION)
         self._official = self._client_of(OLDEST_VERSION)
         self._rare: list[bytes] = []
         self._link_events: list[LinkEvent] = []
-        self._probes = service.background("the probe of the first gateway", "invalid_setting", threads=1)
-        self._probing = False
         self._watched_write = False
         self._flight_dir = self._settings.flight_dir / self._name
         self._recorder = self._open_recorder()
@@ -165,12 +157,7 @@ class Gateway:
         self._request(OfficialClient.ask_time)
 
     def _on_timer(self) -> None:
-        if self._connection is not None and self._connection.stage is Stage.CONNECTING:
-            self._on_socket()
-        connection = self._connection
-        hangs = connection is not None and connection.stage is Stage.CONNECTING and self._now() > self._next_address_at
-        if connection is not None and hangs and self._addresses and not self._try_next(connection):
-            self._turn([fx.SocketFailed("unreachable", "no address of the gateway takes a connection")])
+        self._dialler.look()
         clock = self._service.clock
         if self._core.link.phase == "ready" and self._pulse.wants(clock.monotonic(), clock.now()):
             self._ask_time()
@@ -190,36 +177,34 @@ class Gateway:
             self._beat_due = math.inf
             self._service.beat()
         wait = max(0.0, min((core.context.deadlines.next - self._time) / SECOND, self._beat_due - at))
-        connecting = self._connection is not None and self._connection.stage is Stage.CONNECTING
-        if connecting or (core.link.connected and core.requests.governor.waiting):
+        if self._dialler.connecting or (core.link.connected and core.requests.governor.waiting):
             return min(wait, BUSY_SECONDS)
         return wait
 
-    def _on_socket(self) -> None:
+    def _on_open(self, connection: Connection) -> None:
+        self._connection, self._watched_write = connection, False
+        self._service.on_readable(connection.fd, self._on_socket)
+        self._on_socket(fx.SocketOpened())
+
+    def _on_failed(self, error: LinkClosed) -> None:
+        self._turn([fx.SocketFailed(error.reason, error.detail)])
+
+    def _on_socket(self, *before: fx.Event) -> None:
         """The socket can be read or written: move on, drain it, and make one turn of what it held."""
         connection = self._connection
         assert connection is not None
-        inputs: list[fx.Event] = []
+        inputs = [*before]
         try:
-            if connection.stage is Stage.CONNECTING:
-                if not connection.connected():
-                    return
-                inputs.append(fx.SocketOpened())
             connection.flush()
             self._drain(connection, inputs)
         except (LinkClosed, FrameError, BadFrame) as error:
-            opened = connection.stage is not Stage.CONNECTING
-            if not opened and self._try_next(connection):
-                return
             reason, detail = _explain(error)
-            if opened:
-                self._dump_recorder(reason)
-                with suppress(BadFrame):
-                    self._interpret(inputs)  # why it ends stands in the last messages: 326, 1300
+            self._dump_recorder(reason)
+            with suppress(BadFrame):
+                self._interpret(inputs)  # why it ends stands in the last messages: 326, 1300
             self._pass_on_ticks(inputs)
             self._drop_connection()
-            kind = fx.SocketClosed if opened else fx.SocketFailed
-            inputs.append(kind(reason, detail))
+            inputs.append(fx.SocketClosed(reason, detail))
         self._turn(inputs)
 
     def _drain(self, connection: Connection, inputs: list[fx.Event]) -> None:
@@ -306,8 +291,8 @@ class Gateway:
                 self._connect(effect)
             case fx.Disconnect():
                 self._drop_connection()
-            case fx.ProbeEndpoint():
-                self._probe_endpoint(effect)
+            case fx.ProbeEndpoint(host, port):
+                self._dialler.probe(host, port, lambda up: self._turn([fx.EndpointSeen(up)]))
             case fx.Subscribe():
                 self._subscribe(effect)
             case fx.Snapshot():
@@ -404,64 +389,15 @@ class Gateway:
         self._send(connection)
 
     def _connect(self, effect: fx.Connect) -> None:
+        """Raises LinkClosed."""
         self._drop_connection()
         self._counts["connections_total"] += 1
-        try:
-            addresses = resolve(effect.host, effect.port, numeric=True)
-        except LinkClosed:  # it is a name
-            seconds = self._settings.ib_connect_timeout
-            answer = partial(self._looked_up, self._attempt)
-            self._lookups.submit(partial(_look_up, effect.host, effect.port), answer, seconds)
-        else:
-            self._try(addresses)
-
-    def _looked_up(self, attempt: int, found: list[Address] | LinkClosed | IbStreamError) -> None:
-        """The name lookup of a connection has come to an end."""
-        if attempt != self._attempt:
-            return  # it was given up meanwhile
-        try:
-            if isinstance(found, IbStreamError):
-                raise LinkClosed("unreachable", found.message)
-            if isinstance(found, LinkClosed):
-                raise found
-            self._try(found)
-        except LinkClosed as error:
-            self._turn([fx.SocketFailed(error.reason, error.detail)])
-
-    def _try(self, addresses: list[Address]) -> None:
-        """Connect to the first of them that takes a try; the others wait for it to fail. Raises LinkClosed."""
-        while addresses:
-            address, *addresses = addresses
-            try:
-                connection = Connection(address, OLDEST_VERSION, NEWEST_VERSION)
-            except LinkClosed:
-                if not addresses:
-                    raise
-                continue
-            self._connection, self._addresses = connection, addresses
-            self._next_address_at = self._now() + int(self._settings.ib_connect_timeout * SECOND / (len(addresses) + 1))
-            self._service.on_readable(connection.fd, self._on_socket)
-            self._service.on_writable(connection.fd, True)
-            self._watched_write = True
-            return
-
-    def _try_next(self, connection: Connection) -> bool:
-        """The connection came to nothing. Whether there is another address that takes a try."""
-        addresses, self._addresses = self._addresses, []
-        if not addresses:
-            return False
-        self._service.forget(connection.fd)
-        connection.close()
-        self._connection = None
-        with suppress(LinkClosed):
-            self._try(addresses)
-        return self._connection is not None
+        self._dialler.dial(effect.host, effect.port)
 
     def _drop_connection(self) -> None:
         """Close, and forget all that belongs to the connection; ticks already decoded are still published."""
+        self._dialler.hang_up()
         connection, self._connection = self._connection, None
-        self._attempt += 1
-        self._addresses = []
         self._pulse.begin()
         if connection is not None:
             self._service.forget(connection.fd)
@@ -483,17 +419,6 @@ class Gateway:
             log.warning("flight_dump_failed", path=str(path), error=str(error))
         else:
             log.info("flight_dumped", path=str(path), reason=reason)
-
-    def _probe_endpoint(self, effect: fx.ProbeEndpoint) -> None:
-        if self._probing:
-            return
-        self._probing = True
-        seconds = self._settings.ib_connect_timeout
-        self._probes.submit(partial(probe, effect.host, effect.port, seconds), self._probed, seconds + LOOKUP_SECONDS)
-
-    def _probed(self, up: bool | IbStreamError) -> None:
-        self._probing = False
-        self._turn([fx.EndpointSeen(up is True)])
 
     # --- effects: requests ---
 
@@ -536,14 +461,6 @@ class Gateway:
         self._drop_connection()
         if self._recorder is not None:
             self._recorder.close()
-
-
-def _look_up(host: str, port: int) -> list[Address] | LinkClosed:
-    """On a thread: a resolver may take as long as it likes."""
-    try:
-        return resolve(host, port)
-    except LinkClosed as error:
-        return error
 
 
 def _explain(error: Exception) -> tuple[str, str]:
