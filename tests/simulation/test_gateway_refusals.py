@@ -378,7 +378,7 @@ def test_a_request_that_is_wrong_without_generic_ticks_is_refused() -> None:
 
 def test_other_generic_ticks_renew_the_subscription_and_nothing_else() -> None:
     world = live()
-    plan = world.core.plan
+    plan = world.core.planned.plan
     assert plan is not None
     removed = len([said for said in world.of(fx.Emit) if getattr(said.event, "state", "") == "removed"])
     changed = [PlannedSymbol(one.symbol, one.reason, one.priority, generic_ticks="236") for one in plan.symbols]
@@ -389,7 +389,7 @@ def test_other_generic_ticks_renew_the_subscription_and_nothing_else() -> None:
 
 
 def fine_plan(world: World, **wishes: str) -> None:
-    plan = world.core.plan
+    plan = world.core.planned.plan
     assert plan is not None
     changed = [
         PlannedSymbol(one.symbol, one.reason, one.priority, tick_by_tick=wishes.get(one.symbol, ""))

@@ -175,7 +175,7 @@ class Answers:
         """Delayed data, if the user allows it and it was not tried yet. Where it is delayed data that was asked for, an
         advisory is no refusal unless nothing follows it."""
         core = self.core
-        plan_allows = core.plan is not None and core.plan.allow_delayed
+        plan_allows = core.planned.plan is not None and core.planned.plan.allow_delayed
         if plan_allows and core.context.settings.allow_delayed and not symbol.feed.delayed:
             symbol.feed.delayed = True
             symbol.feed.data_type = None

@@ -9,7 +9,7 @@ import random
 from itertools import islice
 from typing import Final, assert_never
 
-from messages.events import IbError, Plan, PlannedSymbol, SymbolChanged
+from messages.events import IbError, SymbolChanged
 from messages.fields import (
     FIELDS_SINCE,
     MARKET_DATA_TYPE,
@@ -24,7 +24,7 @@ from services.gateway.core.answers import Answers
 from services.gateway.core.chains import Chains
 from services.gateway.core.competing_session import Competing
 from services.gateway.core.context import Context
-from services.gateway.core.contracts import Contracts, same_contract
+from services.gateway.core.contracts import Contracts
 from services.gateway.core.deadlines import NEVER, SECOND, Part
 from services.gateway.core.error_log import ErrorLog
 from services.gateway.core.fallback import Ladder
@@ -38,16 +38,16 @@ from services.gateway.core.link import FarmChange, Link, LinkStep
 from services.gateway.core.link_silence import Silence
 from services.gateway.core.memory import Memory
 from services.gateway.core.month_volumes import MonthVolumes
+from services.gateway.core.planned import Planned
 from services.gateway.core.positions import Positions
 from services.gateway.core.recovery import Recovery
 from services.gateway.core.requests import Requests
-from services.gateway.core.symbol import Cut, Price, Symbol
+from services.gateway.core.symbol import Symbol
 from services.gateway.core.symbol_state import derive, next_change
 from services.gateway.core.timing import pace_of
 from services.gateway.core.unit_check import UnitCheck
 
 MOST_DUE: Final = 500  # deadlines a turn: what is more waits for the next one, and ticks go on in between
-DATA_TYPE_NUMBER: Final = {name: number for number, name in MARKET_DATA_TYPES.items()}
 _CLOSING: Final = frozenset({(1, 2), (3, 4)})  # changes of the market data type when a market closes
 _SETTLED: Final = frozenset({"live", "delayed", "halted"})  # states that one more tick does not change
 
@@ -82,7 +82,7 @@ class GatewayCore:
         self.answers = Answers(self)
         self.errors = ErrorLog(context)
         self.positions = Positions(context, self.requests)
-        self.plan: Plan | None = None
+        self.planned = Planned(self)
 
     def handle(self, event: fx.Event, now: int) -> list[fx.Effect]:
         """Take one input. `now` is UTC nanoseconds and never goes back."""
@@ -213,80 +213,17 @@ class GatewayCore:
     # --- the plan ---
 
     def _plan_changed(self, event: fx.PlanChanged) -> None:
-        before, plan = self.plan, event.plan
-        self.plan = plan
-        wanted, cut = _wanted(plan, self.name)
-        if before is None and plan.started:
-            elsewhere = {planned.symbol for planned in plan.symbols if planned.gateway != self.name}
-            self.gaps.left_to_others(elsewhere, plan.time)
-        for name in [name for name in self.symbols if name not in wanted]:
-            self._remove(self.symbols[name])
-        for name, planned in wanted.items():
-            self._add(name, planned, cut.get(name))
-        if before is not None:
-            self._renew_for(before, plan)
-        self.chains.planned(plan.chains if plan.started else [])
-        self.requests.data_type = DATA_TYPE_NUMBER[plan.market_data_type]
-        self.lines.unbalanced = True
-        if wanted or self._stands_by():
+        self.planned.changed(event.plan)
+        if self.planned.wants_link:
             self.link.want(True)
         self._set_outage()
 
-    def _add(self, name: str, planned: PlannedSymbol, cut_message: str | None) -> None:
-        symbol = self.symbols.get(name)
-        if symbol is not None and not same_contract(symbol.planned, planned):
-            self._remove(symbol)
-            symbol = None
-        if symbol is None:
-            price = Price(floor=self.context.given.pop(name, 0))
-            symbol = self.symbols[name] = Symbol(planned, self.context.now, price)
-            self.contracts.adopt(symbol)
-            self.gaps.adopt(symbol)
-        if symbol.planned.generic_ticks != planned.generic_ticks:
-            self.requests.cancel(symbol.requests.stream)
-        symbol.planned = planned
-        if cut_message is not None:
-            self.requests.cancel(symbol.requests.stream)
-            symbol.cut = Cut("plan_limit", cut_message)
-        elif symbol.cut is not None and symbol.cut.reason == "plan_limit":
-            symbol.cut = None
-        self.context.touch(symbol)
-
-    def _remove(self, symbol: Symbol) -> None:
-        self.requests.abandon(symbol)
-        self.gaps.removed(symbol)
-        self.context.given[symbol.name] = max(symbol.price_time, symbol.price.floor)
-        del self.symbols[symbol.name]
-        self.context.untouch(symbol)
-        self.context.deadlines.clear(("symbol", symbol.name))
-        self.context.deadlines.clear(("rejected", symbol.name))
-        self.context.emit(SymbolChanged(symbol=symbol.name, state="removed", stale=True, reason="not_planned"))
-
-    def _renew_for(self, before: Plan, plan: Plan) -> None:
-        """Changes of the plan that bear on symbols which stay."""
-        refresh = plan.refresh_token > before.refresh_token
-        retype = before.market_data_type != plan.market_data_type
-        for symbol in self.symbols.values():
-            if symbol.refusal.rejection is not None and (refresh or plan.allow_delayed != before.allow_delayed):
-                self.contracts.retry(symbol)
-            # Delayed data may be live data by now: type 3 brings the better one of the two.
-            if retype or (symbol.feed.delayed and (refresh or not plan.allow_delayed)):
-                symbol.feed.delayed = symbol.feed.delayed and plan.allow_delayed
-                self.requests.cancel(symbol.requests.stream)
-
     def _rest_when_stopped(self) -> None:
         """Nothing planned: the connection goes once the cancellations are out."""
-        if self.symbols or not self.link.wanted or self._stands_by():
+        if self.planned.wants_link or not self.link.wanted:
             return
         if not (self.link.connected and self.requests.governor.waiting):
             self.link_stepped(self.link.want(False))
-
-    def _stands_by(self) -> bool:
-        """One of several keeps its connection without a symbol too: only so is it known to be of use again. So does one
-        that is asked what is held, from which a plan may be made."""
-        if self.plan is None or not self.plan.started:
-            return False
-        return self.context.settings.positions == "plan" or bool(self.name and self.plan.symbols)
 
     # --- the link ---
 
@@ -502,16 +439,3 @@ def _type_of(request: Request, late: bool) -> int | None:
 
 
 _OURS: Final = frozenset({fx.PlanChanged, fx.Timer, fx.SocketFailed, fx.SocketClosed, fx.EndpointSeen})
-
-
-def _wanted(plan: Plan, gateway: str) -> tuple[dict[str, PlannedSymbol], dict[str, str]]:
-    """All symbols that need prices from this gateway, and the reason for those that the plan does not stream."""
-    wanted = {planned.symbol: planned for planned in plan.symbols if planned.gateway == gateway}
-    cut: dict[str, str] = {}
-    for each in plan.cut:
-        if each.symbol not in wanted:
-            contract = each.contract or PlannedSymbol(symbol=each.symbol, reason=each.reason, priority=each.priority)
-            if each.gateway == gateway:
-                wanted[each.symbol] = contract
-                cut[each.symbol] = each.reason
-    return (wanted, cut) if plan.started else ({}, {})
