@@ -6,9 +6,10 @@ replay. `Follower` does no I/O of its own but through the `ReplaySource` it is g
 it. Delivery is at least once on the wire and exactly once, in order, to `apply`.
 """
 
+import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -16,6 +17,8 @@ from messages.codec import decode_block
 from messages.events import Block, EventBlock, UnknownEvent
 from services.journal import JournalDamaged, JournalReader
 from services.journal.cursor import Cursor
+
+BEHIND_SECONDS: Final = 0.02  # between two looks at a stream that is known to go on
 
 
 class ReplaySource(Protocol):
@@ -153,6 +156,10 @@ class Follower:
             joined = self._joined
             self._hear(head.epoch, head.seq)
             self._joined = joined
+
+    def wait(self, _now: float) -> float:
+        """Seconds until `step` is wanted; infinity while nothing is missing."""
+        return BEHIND_SECONDS if self.behind else math.inf
 
     def step(self) -> bool:
         """Apply one slice of what is missing. True when there is more to do. Raises IbStreamError."""

@@ -1,24 +1,20 @@
-"""What every service's process is made of: one poll loop, timers, signals, heartbeats, streams followed.
+"""What every service's process is made of: its loop, signals, heartbeats, streams followed.
 
 A service builds its sockets and handlers on a `Service`, and `main` runs it: settings and lock first, with
 one clear line and an exit code when they are wrong; then the loop until SIGINT or SIGTERM; then a close that
-takes well under five seconds. Handlers run on the loop's thread, one at a time; an exception ends the process.
-The loop sleeps until a socket can be read or something is due, however long that is; what woke it is counted.
+takes well under five seconds. An exception in a handler ends the process.
 """
 
 import contextlib
 import gc
-import math
 import os
-import queue
 import resource
-import select
 import signal
 import socket
 import sys
 import threading
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TypeVar
 
 import msgspec
 import structlog
@@ -38,25 +34,24 @@ from services.base.run_dir import prepare_run_dir
 from services.base.settings import Settings, load
 from services.journal import JournalWriter
 from services.journal.cursor import Cursor
-from services.runtime.background import Background
 from services.runtime.bus import LOOK_SECONDS, PlainSocket, Publisher, Server, Subscriber
 from services.runtime.follow import FileSource, Follower
+from services.runtime.loop import Loop
 from services.runtime.replay_endpoint import RemoteSource, ReplayServer
-from services.runtime.timers import Timers
 
 log = structlog.get_logger()
 
-BEHIND_SECONDS = 0.02  # between two looks at a stream that is known to go on
+Endpoint = TypeVar("Endpoint", Publisher, Server)
 
 
-class Service:
+class Service(Loop):
     """One process of the pipeline: its loop and what hangs on it."""
 
     def __init__(self, name: str, settings: Settings) -> None:
+        clock = SystemClock()
         self.name = name
         self.settings = settings
-        self.clock = SystemClock()
-        self.started_at = self.clock.now()
+        self.started_at = clock.now()
         self.metrics: dict[str, float] = {}
         self.problem: str | None = None
         self.source_heard: Callable[[], int] | None = None  # when IB was last heard: for the heartbeat
@@ -65,83 +60,24 @@ class Service:
         self.followers: dict[str, Follower] = {}
         self._remote: dict[str, RemoteSource] = {}  # where the past of some of them is asked for
         self.lock = self._take_lock()
+        super().__init__(clock)
         self._context: zmq.Context[PlainSocket] = zmq.Context()
-        self._poller = zmq.Poller()
-        self._readers: dict[Any, Callable[[], None]] = {}
-        self._wakes: dict[str, int] = {}  # of the loop, by the handler that it woke for
-        self._timers = Timers()
-        self._turn_handlers: list[Callable[[], float]] = []
-        self._patience = 0.0
-        self.pace = 0.0  # least seconds between the beginnings of two turns that the sockets woke; set by `build`
         self._topics: dict[str, Callable[[str, bytes], None]] = {}
         self._on_demand: set[str] = set()
         self._subscriber: Subscriber | None = None
-        self._closers: list[Callable[[], None]] = []
         self._threads: list[threading.Thread] = []
         self._servers: list[Server | ReplayServer] = []
-        self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._backgrounds: list[Background] = []
-        self._stopping = False
         self.reload = False  # stopping only to start again with new settings
         self.malformed = 0  # frames from other services that could not be read
-        self._wakeup = self._catch_signals()
+        self._catch_signals()
         if name in settings.peers:
             guard = keys.Guard(self._context, settings)
             self.every(keys.RELOAD_SECONDS, lambda: self._check_keys(guard))
             self.on_close(guard.stop)
-        self.publisher = Publisher(self._context, settings, events_endpoint(name))
-        self.on_readable(self.publisher.socket, self.publisher.on_readable)
-        self.on_readable(self.publisher.connections.socket, self.publisher.connections.drain)
         self.every(settings.heartbeat_interval, self.beat)
-        self.every(LOOK_SECONDS, self.publisher.listener.look)
+        self.publisher = self._attended(Publisher(self._context, settings, events_endpoint(name)))
 
     # --- what a service is built of ---
-
-    def on_readable(self, source: PlainSocket | int, handler: Callable[[], None]) -> None:
-        """Call `handler` when a ZeroMQ socket or a file descriptor can be read; it must drain in bounds."""
-        self._poller.register(source, zmq.POLLIN)
-        self._readers[source] = handler
-
-    def on_writable(self, fd: int, wanted: bool) -> None:
-        """Also wake `fd`'s handler when it can be written."""
-        self._poller.register(fd, zmq.POLLIN | (zmq.POLLOUT if wanted else 0))
-
-    def forget(self, source: PlainSocket | int) -> None:
-        if self._readers.pop(source, None) is not None:
-            self._poller.unregister(source)
-
-    def every(self, seconds: float, handler: Callable[[], None]) -> None:
-        """Call `handler` at once and then at every multiple of `seconds` on the monotonic clock, together with all
-        other timers that are due then; after a stall once, not once for each time missed."""
-        self._timers.add(seconds, handler, self.clock.monotonic())
-
-    def each_turn(self, handler: Callable[[], float]) -> None:
-        """Call `handler` at the end of each turn of the loop, after all that the turn brought; it returns the
-        seconds after which it wants to be called again even if nothing happens, infinity for never."""
-        self._turn_handlers.append(handler)
-
-    def call_soon(self, call: Callable[[], None]) -> None:
-        """Have `call` made on the loop, in one of its next turns. May be used from any thread, and only this may."""
-        self._calls.put(call)
-        with contextlib.suppress(OSError):  # many wake-ups are waiting already
-            self._wakeup_end.send(b"\0")
-
-    def background(self, what: str, code: str, threads: int = 4) -> Background:
-        """Threads for one kind of job that may block, such as name lookups; the answers come back on the loop:
-
-            names = service.background("the name lookup", "invalid_setting")
-            names.submit(partial(socket.getaddrinfo, host, port), self._resolved, seconds=5.0)
-
-        `what` begins the sentence of an error, and `code` is its code: see Background, which also names the bounds.
-        """
-        made = Background(what, code, self.call_soon, self.clock.monotonic, threads)
-        self._backgrounds.append(made)
-        self.on_close(made.close)
-        return made
-
-    def on_close(self, handler: Callable[[], None]) -> None:
-        """Call at the end, in reverse order of registration, before sockets and journals close."""
-        self._closers.append(handler)
 
     def journal(self, stream: str) -> JournalWriter:
         """The writer of one of this service's own streams. Raises IbStreamError."""
@@ -175,21 +111,23 @@ class Service:
         busy = f"the {service} itself runs on the data root {self.settings.root}"
         lock = OwnedLock(self.settings.run_path / f"{service}.lock", busy, self.started_at)
         self.on_close(lock.release)
-        publisher = Publisher(self._context, self.settings, events_endpoint(service))
+        publisher = self._attended(Publisher(self._context, self.settings, events_endpoint(service)))
         self.on_close(publisher.close)
-        self.on_readable(publisher.socket, publisher.on_readable)
-        self.on_readable(publisher.connections.socket, publisher.connections.drain)
-        self.every(LOOK_SECONDS, publisher.listener.look)
         return publisher
 
     def serve(self, endpoint: str, handle: Callable[[AnyMessage], AnyMessage | None]) -> Server:
-        server = Server(self._context, self.settings, endpoint, handle)
+        server = self._attended(Server(self._context, self.settings, endpoint, handle))
         self._servers.append(server)
-        self.on_readable(server.socket, server.on_readable)
-        self.on_readable(server.connections.socket, server.connections.drain)
-        self.every(LOOK_SECONDS, server.listener.look)
         self.on_close(server.close)
         return server
+
+    def _attended(self, endpoint: Endpoint) -> Endpoint:
+        self.on_readable(endpoint.socket, endpoint.on_readable)
+        self.on_readable(endpoint.connections.socket, endpoint.connections.drain)
+        self.every(LOOK_SECONDS, endpoint.listener.look)
+        return endpoint
+
+    # --- what others publish ---
 
     def follow(
         self,
@@ -203,11 +141,11 @@ class Service:
         that is written here must be of its journal (see saved_state.py); of another machine's that is found out by the
         `time` of the block at the cursor, UTC nanoseconds."""
         source = self.source(stream)
-        elsewhere = isinstance(source, RemoteSource)
-        follower = Follower(stream, source, apply, restart, cursor, time=time, unproven=elsewhere)
-        self.followers[stream] = follower
         if isinstance(source, RemoteSource):
             self._remote[stream] = source
+        follower = Follower(stream, source, apply, restart, cursor, time=time, unproven=stream in self._remote)
+        self.followers[stream] = follower
+        self.beside(follower.step, follower.wait)
         self._topics[stream] = lambda _topic, payload: follower.on_frame(payload)
         return follower
 
@@ -241,12 +179,35 @@ class Service:
         """Connect to the publishers of `services` for all that was asked for with `follow` and `on_topic`."""
         heartbeats = {heartbeat_topic(writer_of(stream)) for stream in self.followers}
         topics = {*self._topics, *heartbeats} - self._on_demand
-        subscriber = Subscriber(self._context, self.settings, map(events_endpoint, services), topics)
-        self._subscriber = subscriber
+        subscriber = self._subscriber = Subscriber(self._context, self.settings, map(events_endpoint, services), topics)
         self.on_readable(subscriber.socket, self.drain)
         self.on_close(subscriber.close)
         for follower in self.followers.values():
             follower.look_back()
+
+    def drain(self) -> None:
+        """Take in what other services have published. The loop does it by itself, at its pace."""
+        assert self._subscriber is not None
+        for topic, payload in self._subscriber.drain():
+            if topic.startswith(HEARTBEAT_PREFIX):
+                self._hear(payload)
+            handler = self._topics.get(topic) or self._topics.get(topic.partition(".")[0] + ".")
+            if handler is not None:
+                handler(topic, payload)
+
+    def _hear(self, payload: bytes) -> None:
+        """A writer's heartbeat tells the followers of its streams where their heads are."""
+        try:
+            heartbeat = decode_heartbeat(payload)
+        except msgspec.MsgspecError:
+            self.malformed += 1
+            return
+        for stream, head in heartbeat.heads.items():
+            follower = self.followers.get(stream)
+            if follower is not None:
+                follower.on_head(head.epoch, head.seq, heartbeat.started_at)
+
+    # --- what it says of itself ---
 
     def beat(self) -> None:
         """Publish the heartbeat now."""
@@ -272,112 +233,6 @@ class Service:
         """All that may have a problem of its own."""
         return (*self.journals.values(), *self._remote.values())
 
-    def stop(self) -> None:
-        self._stopping = True
-
-    def reload_settings(self) -> None:
-        """On SIGHUP: stop and start again under the same process id, if the settings can be read."""
-        try:
-            load()
-        except IbStreamError as error:
-            log.error("reload_refused", code=error.code, message=error.message)
-            return
-        self.reload = True
-        self.stop()
-
-    def _check_keys(self, guard: keys.Guard) -> None:
-        if guard.check():
-            log.info("key_revoked", then="every connection must prove itself anew")
-            for endpoint in (self.publisher, *self._servers):
-                endpoint.disconnect_all()
-
-    # --- the loop ---
-
-    def run(self) -> None:
-        """Serve until a signal or `stop`."""
-        notify_systemd("READY=1")
-        log.info("started", pid=os.getpid(), streams={name: w.epoch for name, w in self.journals.items()} or None)
-        gc.freeze()
-        while not self._stopping:
-            self._turn()
-        notify_systemd("RELOADING=1" if self.reload else "STOPPING=1")
-        log.info("stopping")
-
-    def close(self) -> None:
-        """Let go of everything; the journals are durable afterwards."""
-        for closer in reversed(self._closers):
-            closer()
-        for writer in self.journals.values():
-            writer.close()
-        self.publisher.close()
-        self._context.term()
-        for thread in self._threads:
-            thread.join(2.0)
-        self.lock.release()
-
-    def _turn(self) -> None:
-        woken = self._poller.poll(self._sleep())
-        began = self.clock.monotonic()
-        for source, _ in woken:
-            handler = self._readers.get(source)
-            if handler is not None:
-                handler()
-        self._count_wake(self._readers.get(woken[0][0]) if woken else None, began)
-        for follower in self.followers.values():
-            if follower.behind:
-                follower.step()
-        self._timers.run(self.clock.monotonic())
-        for background in self._backgrounds:
-            background.expire()
-        self._patience = min((handler() for handler in self._turn_handlers), default=math.inf)
-        if woken and self.pace and not self._stopping:
-            # Under load a turn then takes many blocks at once; the first one after a quiet while never waits.
-            self._rest(began + self.pace - self.clock.monotonic())
-
-    def _rest(self, seconds: float) -> None:
-        """Leave the sockets alone for so long; a signal, and a call from another thread, end it."""
-        if 0.0 < seconds <= self.pace:
-            select.select([self._wakeup], [], [], seconds)
-
-    def _sleep(self) -> int:
-        """Milliseconds until something is due."""
-        now = self.clock.monotonic()
-        wait = min(self._patience, self._timers.wait(now))
-        for background in self._backgrounds:
-            wait = min(wait, background.wait(now))
-        if any(follower.behind for follower in self.followers.values()):
-            wait = min(wait, BEHIND_SECONDS)
-        return math.ceil(wait * 1000)
-
-    def _count_wake(self, handler: Callable[[], None] | None, at: float) -> None:
-        """What the loop woke for: a socket's handler, else the timer that is due, else what a turn's handler wanted."""
-        if handler is None and self._timers.wait(at) <= 0.0:
-            handler = self._timers.next
-        name = "deadline" if handler is None else getattr(handler, "__qualname__", type(handler).__name__)
-        self._wakes[name] = self._wakes.get(name, 0) + 1
-
-    def drain(self) -> None:
-        """Take in what other services have published. The loop does it by itself, at its pace."""
-        assert self._subscriber is not None
-        for topic, payload in self._subscriber.drain():
-            if topic.startswith(HEARTBEAT_PREFIX):
-                self._hear(payload)
-            handler = self._topics.get(topic) or self._topics.get(topic.partition(".")[0] + ".")
-            if handler is not None:
-                handler(topic, payload)
-
-    def _hear(self, payload: bytes) -> None:
-        """A writer's heartbeat tells the followers of its streams where their heads are."""
-        try:
-            heartbeat = decode_heartbeat(payload)
-        except msgspec.MsgspecError:
-            self.malformed += 1
-            return
-        for stream, head in heartbeat.heads.items():
-            follower = self.followers.get(stream)
-            if follower is not None:
-                follower.on_head(head.epoch, head.seq, heartbeat.started_at)
-
     def _own_metrics(self) -> dict[str, float]:
         usage = resource.getrusage(resource.RUSAGE_SELF)
         values = {
@@ -399,6 +254,44 @@ class Service:
             values[f'journal_bytes_total{{stream="{stream}"}}'] = writer.bytes_written
         return values
 
+    # --- its life ---
+
+    def run(self) -> None:
+        """Serve until a signal or `stop`."""
+        notify_systemd("READY=1")
+        log.info("started", pid=os.getpid(), streams={name: w.epoch for name, w in self.journals.items()} or None)
+        gc.freeze()
+        super().run()
+        notify_systemd("RELOADING=1" if self.reload else "STOPPING=1")
+        log.info("stopping")
+
+    def close(self) -> None:
+        """Let go of everything; the journals are durable afterwards."""
+        super().close()
+        for writer in self.journals.values():
+            writer.close()
+        self.publisher.close()
+        self._context.term()
+        for thread in self._threads:
+            thread.join(2.0)
+        self.lock.release()
+
+    def reload_settings(self) -> None:
+        """On SIGHUP: stop and start again under the same process id, if the settings can be read."""
+        try:
+            load()
+        except IbStreamError as error:
+            log.error("reload_refused", code=error.code, message=error.message)
+            return
+        self.reload = True
+        self.stop()
+
+    def _check_keys(self, guard: keys.Guard) -> None:
+        if guard.check():
+            log.info("key_revoked", then="every connection must prove itself anew")
+            for endpoint in (self.publisher, *self._servers):
+                endpoint.disconnect_all()
+
     def _take_lock(self) -> OwnedLock:
         path = prepare_run_dir(self.settings) / f"{self.name}.lock"
         for folder in (self.settings.state_dir, self.settings.flight_dir):  # account numbers are in recorded traffic
@@ -407,24 +300,11 @@ class Service:
         busy = f"another {self.name} runs already on the data root {self.settings.root}"
         return OwnedLock(path, busy, self.started_at)
 
-    def _catch_signals(self) -> socket.socket:
-        """SIGINT and SIGTERM stop the loop, SIGHUP reloads; a byte on a socket pair wakes it."""
-        here, there = socket.socketpair()
-        here.setblocking(False)
-        there.setblocking(False)
-        signal.set_wakeup_fd(there.fileno(), warn_on_full_buffer=False)
+    def _catch_signals(self) -> None:
+        """SIGINT and SIGTERM stop the loop, SIGHUP reloads."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: self.stop())
         signal.signal(signal.SIGHUP, lambda *_: self.reload_settings())
-        self.on_readable(here.fileno(), self._make_calls)
-        self._wakeup_end = there
-        return here
-
-    def _make_calls(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            self._wakeup.recv(4096)
-        for _ in range(self._calls.qsize()):
-            self._calls.get()()
 
 
 def _resident_bytes() -> float:
