@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
 from tests.browser.card import CardPage
+from tests.process.conftest import pytest_runtest_makereport as pytest_runtest_makereport  # a failed test tells logs
 from tests.process.pipeline import ALL, Pipeline
 from tests.support import REPOSITORY, eventually, missing
 

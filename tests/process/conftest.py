@@ -1,4 +1,4 @@
-"""Fixtures of the process tests."""
+"""Fixtures of the process tests; and of each test that fails, what the services of all pipelines wrote."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
@@ -6,25 +6,22 @@ from pathlib import Path
 
 import pytest
 
-from tests.process.pipeline import CORE, Pipeline
-
-Phase = pytest.StashKey[bool]()
+from tests.process.pipeline import CORE, RUNNING, Pipeline
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+def pytest_runtest_makereport() -> Iterator[None]:
     report: pytest.TestReport = yield  # type: ignore[assignment]
-    if report.when == "call":
-        item.stash[Phase] = report.failed
+    if report.failed:
+        report.sections += [(f"services in {one.folder}", one.logs()) for one in RUNNING]
     return report  # type: ignore[return-value]
 
 
 @pytest.fixture
-def pipeline(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[..., Pipeline]]:
+def pipeline(tmp_path: Path) -> Iterator[Callable[..., Pipeline]]:
     """A function that starts services: `pipeline(["gateway", "sink"], stale_after=2)`; settings by short name.
 
-    With `start=False` nothing is started. Everything is ended after the test, and after a failed test what
-    the services wrote is shown.
+    With `start=False` nothing is started. Everything is ended after the test.
     """
     made: list[Pipeline] = []
     with ExitStack() as stack:
@@ -34,10 +31,8 @@ def pipeline(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callabl
             folder.mkdir(exist_ok=True)
             built = Pipeline(folder, services, env)
             made.append(built)
+            RUNNING.add(built)
             stack.callback(built.close)
             return built.__enter__() if start else built
 
         yield make
-    if request.node.stash.get(Phase, False):
-        for built in made:
-            print(built.logs())

@@ -3,7 +3,8 @@
     with Pipeline(tmp_path, ["simulator", "gateway", "planner", "sink", "supervisor"]) as pipeline:
         eventually(lambda: pipeline.quote("SPY"))
 
-Everything that it started is ended at the end, by pid; `logs()` tells what each process wrote.
+Everything that it started is ended at the end, by pid; `logs()` tells what each process wrote, and so does every test
+that fails meanwhile (`RUNNING`).
 """
 
 import json
@@ -34,6 +35,8 @@ ALL = ("simulator", "gateway", "planner", "sink", "supervisor", "web")
 CORE = ("simulator", "gateway", "planner", "sink", "supervisor")
 START_ORDER = {name: index for index, name in enumerate(ALL)}
 STOP_SECONDS = 5.0
+RUNNING: set["Pipeline"] = set()
+"""Those that were begun and not closed yet."""
 
 
 class Pipeline:
@@ -66,10 +69,13 @@ class Pipeline:
             self.env[name if name.isupper() else f"IBSTREAM_{name.upper()}"] = str(value)
         self.arguments = {"simulator": ["--pipeline"], **(arguments or {})}
         self.processes: dict[str, Process] = {}
+        self._link_events: list[LinkEvent] = []
+        self._link_seq = 0
 
     # --- life ---
 
     def __enter__(self) -> "Pipeline":
+        RUNNING.add(self)
         for name in self.services:
             self.start(name)
         return self
@@ -124,6 +130,7 @@ class Pipeline:
 
     def close(self) -> None:
         """End whatever still runs, gently first. Never fails."""
+        RUNNING.discard(self)
         try:
             self.stop()
         except subprocess.TimeoutExpired:
@@ -200,11 +207,14 @@ class Pipeline:
             return [decode_block(stream, row.payload) for row in reader.blocks()]
 
     def link_events(self) -> list[LinkEvent]:
-        events: list[Any] = []
-        for block in self.blocks(LINK):
-            assert isinstance(block, EventBlock)
-            events += block.events
-        return events
+        """All events of the link's stream, from its journal's files; what was read once is not read again."""
+        with JournalReader(self.settings.journal_dir, LINK) as reader:
+            for row in reader.blocks(self._link_seq + 1):
+                block = decode_block(LINK, row.payload)
+                assert isinstance(block, EventBlock)
+                self._link_events += block.events
+                self._link_seq = row.last_seq
+        return list(self._link_events)
 
     def cli(self, *arguments: str, timeout: float = 30.0, **env: object) -> "subprocess.CompletedProcess[str]":
         """Run `ibstream ARGUMENTS` with the pipeline's settings, to its end."""

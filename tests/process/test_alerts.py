@@ -17,7 +17,7 @@ def inbox() -> Iterator[Inbox]:
 
 
 def test_an_outage_and_its_end_are_told(pipeline: Callable[..., Pipeline], inbox: Inbox) -> None:
-    p = pipeline(alert_urls=inbox.url, alert_min_interval=1, reset_windows="")
+    p = pipeline(alert_urls=inbox.url, alert_min_interval=1, reset_windows="", ib_backoff_max=1)
     p.await_status("connected")
     p.kill("simulator")
     eventually(lambda: inbox.titles == ["ibstream is disconnected"])
@@ -31,7 +31,8 @@ def test_an_outage_and_its_end_are_told(pipeline: Callable[..., Pipeline], inbox
 
 
 def test_an_outage_in_a_reset_window_is_told_to_nobody(pipeline: Callable[..., Pipeline], inbox: Inbox) -> None:
-    p = pipeline(alert_urls=inbox.url, alert_min_interval=1, reset_windows="daily 00:00-24:00")
+    windows = "daily 00:00-24:00"
+    p = pipeline(alert_urls=inbox.url, alert_min_interval=1, reset_windows=windows, ib_backoff_max=1)
     p.await_status("connected")
     p.kill("simulator")
     status = p.await_status("disconnected")

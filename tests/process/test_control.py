@@ -50,6 +50,19 @@ def done(result: "subprocess.CompletedProcess[str]") -> str:
     return result.stdout
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
+    with Pipeline(tmp_path_factory.mktemp("control")) as running:
+        yield running
+
+
+@pytest.fixture
+def running(shared: Pipeline) -> Pipeline:
+    """A connected pipeline, for tests that leave it so."""
+    shared.await_status("connected")
+    return shared
+
+
 # --- start and stop ---
 
 
@@ -178,9 +191,8 @@ def _lag(p: Pipeline, service: str) -> float:
     return (status.services[service].loop_lag_ms or 0.0) if status is not None else 0.0
 
 
-def test_plan_shows_what_and_why_and_a_dry_run_changes_nothing(pipeline: Make) -> None:
-    p = pipeline()
-    p.await_status("connected")
+def test_plan_shows_what_and_why_and_a_dry_run_changes_nothing(running: Pipeline) -> None:
+    p = running
     before = len(p.blocks("plan"))
     table = done(p.cli("plan"))
     assert "benchmark" in table
@@ -386,9 +398,9 @@ def test_a_status_is_renewed_in_time_however_short_its_span_is(pipeline: Make) -
 @pytest.mark.parametrize(
     ("service", "word"), [("gateway", "disconnected"), ("planner", "degraded"), ("sink", "degraded")]
 )
-def test_a_dead_service_shows_and_heals(pipeline: Make, service: str, word: str) -> None:
-    p = pipeline()
-    p.await_status("connected")
+def test_a_dead_service_shows_and_heals(running: Pipeline, service: str, word: str) -> None:
+    p = running
+    before = _last_seq(p)
     p.kill(service)
     status = p.await_status(word, "service_down", timeout=10)
     assert status.services[service].state == "down"
@@ -397,14 +409,14 @@ def test_a_dead_service_shows_and_heals(pipeline: Make, service: str, word: str)
     status = p.await_status("connected")
     assert status.degraded_since is None
     assert status.services[service].pid == p.processes[service].pid
-    words = [(e.status, e.reason) for b in p.blocks(CONTROL) if isinstance(b, EventBlock)
+    words = [(e.status, e.reason) for b in p.blocks(CONTROL) if isinstance(b, EventBlock) and b.first_seq > before
              for e in b.events if isinstance(e, StatusChanged)]  # fmt: skip
     assert (word, "service_down") in words
     assert words[-1] == ("connected", None)
 
 
-def test_a_killed_supervisor_comes_back_with_the_same_view(pipeline: Make) -> None:
-    p = pipeline()
+def test_a_killed_supervisor_comes_back_with_the_same_view(running: Pipeline) -> None:
+    p = running
     before = p.await_status("connected")
     p.restart("supervisor")
     after = p.await_status("connected")
@@ -413,9 +425,8 @@ def test_a_killed_supervisor_comes_back_with_the_same_view(pipeline: Make) -> No
     assert (after.lock and after.lock.owner) != (before.lock and before.lock.owner)
 
 
-def test_status_reads_well_and_as_json(pipeline: Make) -> None:
-    p = pipeline()
-    p.await_status("connected")
+def test_status_reads_well_and_as_json(running: Pipeline) -> None:
+    p = running
     text = done(p.cli("status"))
     assert "connected" in text.splitlines()[0]
     assert "gateway up" in text
@@ -425,9 +436,8 @@ def test_status_reads_well_and_as_json(pipeline: Make) -> None:
     assert status["symbols"]["SPY"]["source"] == "mock"
 
 
-def test_watch_follows_until_interrupted(pipeline: Make) -> None:
-    p = pipeline()
-    p.await_status("connected")
+def test_watch_follows_until_interrupted(running: Pipeline) -> None:
+    p = running
     watch = subprocess.Popen(
         [sys.executable, "-m", "services.cli.app", "status", "--watch", "--json"],
         env=p.environment(),
@@ -473,7 +483,7 @@ def test_watch_never_repeats_what_a_silent_supervisor_said(pipeline: Make) -> No
 
 
 def test_gaps_are_told_from_the_journal(pipeline: Make) -> None:
-    p = pipeline()
+    p = pipeline(ib_backoff_max=1)
     p.await_status("connected")
     p.kill("simulator")
     p.await_status("disconnected")

@@ -220,7 +220,6 @@ def house_on(folder: Path) -> Iterator[House]:
 def run(folder: Path, rows: tuple[Row, ...]) -> None:
     table: list[tuple[str, dict[str, float]]] = []
     with house_on(folder) as house:
-        time.sleep(8)  # the rhythm of its ticks is known by then
         for row in rows:
             table.append((row[0], house.suffer(row)))
             print(row[0], table[-1][1], flush=True)

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from messages.events import Plan
+from messages.topics import PLAN
 from services.base.simulated import SIMULATED_ACCOUNT
 from services.simulator.market.listed import usual
 from tests.process.inbox import Inbox, opened
@@ -41,8 +43,9 @@ def test_what_is_held_comes_first_from_the_account_to_plan_file_and_alert(
     future = next(one for one in usual(datetime.now(UTC).date()) if one.key.startswith("ES") and one.sec_type == "FUT")
 
     def planned() -> list[tuple[str, str]]:
-        told = json.loads(p.cli("plan", "--json").stdout or "{}")
-        return [(one["symbol"], one["reason"]) for one in told.get("symbols", ())]
+        last = p.blocks(PLAN)[-1]
+        assert isinstance(last, Plan)
+        return [(one.symbol, one.reason) for one in last.symbols]
 
     def marked(name: str) -> Any:
         quote = p.quote(name)
@@ -57,6 +60,8 @@ def test_what_is_held_comes_first_from_the_account_to_plan_file_and_alert(
                 assert simulator(do="hold", symbol=symbol, quantity=quantity)["ok"]
             eventually(lambda: planned()[3:] == [("SPY", "project symbol")])
             assert planned()[:3] == [("AAPL", "held; project symbol"), (month, "held"), ("NVDA", "held")]
+            told = json.loads(p.cli("plan", "--json").stdout)["symbols"]
+            assert [(one["symbol"], one["reason"]) for one in told] == planned()
 
             for name in ("AAPL", "NVDA", month):
                 assert eventually(lambda name=name: marked(name))["held"] is True

@@ -27,7 +27,7 @@ def rows(content: bytes) -> dict[str, SymbolQuality]:
 
 
 def test_wrong_prices_are_told_live_and_stand_in_the_report(tmp_path: Path) -> None:
-    simulator = {"simulator": ["--pipeline", "--rate", RATE, "--scenario", "bad_prices"]}
+    simulator = {"simulator": ["--pipeline", "--rate", RATE, "--scenario", "bad_prices", "--speed", "2"]}
     with inbox.opened() as box:
         env: dict[str, Any] = {"quality_seconds": 1, "alert_urls": box.url, "alert_min_interval": 1}
         with Pipeline(tmp_path, ALL, env, simulator) as p:
