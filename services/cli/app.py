@@ -5,7 +5,10 @@ heavy inside its functions, so that every command starts fast. Every failure is 
 its code, and an exit code of `messages.errors`; never a traceback.
 """
 
+import errno
 import importlib
+import io
+import os
 import sys
 from typing import Annotated, Any, Final
 
@@ -17,6 +20,8 @@ COMMANDS: Final = (
     "installed", "rehearse", "record", "stream", "price", "plan", "projects", "journal", "gaps", "quality", "alerts",
     "candles", "doctor", "find", "keys", "settings",
 )  # fmt: skip
+
+NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
 
 HELP = """Live market data from Interactive Brokers, kept right.
 
@@ -96,10 +101,17 @@ def run(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()  # the reader, such as `head`, has gone: nothing to say, and nobody to say it to
         return 1
+    except UnicodeEncodeError as error:
+        return _fail(f"{error.object!r} is no text in UTF-8", "invalid_request", CODES["invalid_request"].exit)
     except SystemExit as left:  # how the shell completion ends
         return left.code if isinstance(left.code, int) else 0
     except typer.Abort:
         return 130
+    except OSError as error:
+        if error.filename is not None or error.errno not in NO_ROOM:
+            return _fail(f"{type(error).__name__}: {error}", "internal_error", 1)
+        sentence = f"the output cannot be written: {error.strerror}"
+        return _fail(sentence, "invalid_request", CODES["invalid_request"].exit)
     except Exception as error:
         usage = getattr(error, "format_message", None)
         if usage is None:
@@ -114,8 +126,26 @@ def _fail(message: str, code: str, exit_code: int) -> int:
     return exit_code
 
 
+def _open_streams() -> None:
+    """Whoever closed one wants nothing from it; else the next file that is opened would be in its place. What a
+    terminal's encoding lacks is shown as its code."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            os.dup2(os.open(os.devnull, os.O_RDWR), number)
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", encoding="utf-8", closefd=False))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def main() -> None:
-    raise SystemExit(run())
+    _open_streams()
+    code = run()
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        os._exit(code or 1)  # said already: the interpreter would try once more, and say it with a trace
+    raise SystemExit(code)
 
 
 if __name__ == "__main__":

@@ -4,11 +4,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from messages.errors import IbStreamError
 from services.cli import output as tools
 from services.cli.options import FromOption, ToOption
 from services.cli.table import Table
 
 if TYPE_CHECKING:
+    from services.base.settings import Settings
     from services.quotes.gaps import Gap
 
 
@@ -35,8 +37,10 @@ def gaps(
 
     where = tools.settings()
     name = name_of(symbol) if symbol is not None else None
-    first, last = tools.since("--from", begin if begin is not None else since), tools.since("--to", end)
-    listed = gaps_in(tools.journal(where), first or 0, last, {name} if name is not None else ())
+    first, last = tools.span(begin if begin is not None else since, end)
+    listed = list(gaps_in(tools.journal(where), first or 0, last, {name} if name is not None else ()))
+    if name is not None and not listed:
+        _check_known(where, name)
     found = [gap for gap, _ in listed if gap.end is None or not open_only]
     if json:
         tools.print_json([tools.with_iso_times(gap, "start", "end") for gap in found])
@@ -58,6 +62,18 @@ def gaps(
             _filled(gap),
         )
     tools.console().print(table)
+
+
+def _check_known(where: "Settings", name: str) -> None:
+    """Raises IbStreamError `symbol_not_found`: of what was never planned no price was ever missing."""
+    from messages.codec import decode_plan
+    from messages.topics import PLAN
+    from services.journal import JournalReader
+
+    with JournalReader(tools.journal(where), PLAN) as reader:
+        planned = (symbol.symbol for row in reader.blocks() for symbol in decode_plan(row.payload).symbols)
+        if name not in planned:
+            raise IbStreamError("symbol_not_found", f"{name} was never planned: nothing was recorded of it")
 
 
 def _filled(gap: "Gap") -> str:

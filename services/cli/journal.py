@@ -88,7 +88,7 @@ def replay(
     from services.quotes.replay import RemotePast, entries, files
 
     where = tools.settings()
-    since, until = tools.since("--from", begin), tools.since("--to", end)
+    since, until = tools.span(begin, end)
     pace = _speed(speed)
     if into is not None:
         if symbol or stream or json:
@@ -157,6 +157,7 @@ def export(
 
       ibstream export --format csv --symbol SPY --out - | head
     """
+    import os
     import sys
     from pathlib import Path
 
@@ -169,9 +170,12 @@ def export(
     name, *more = _streams(stream, where) or [stream]
     if more:
         raise IbStreamError("invalid_request", f"one stream at a time: {name}, {', '.join(more)}")
-    first, last = tools.since("--from", begin), tools.since("--to", end if end is not None else until)
+    first, last = tools.span(begin, end if end is not None else until)
     symbols, seen = _symbols(symbol), set[str]()
     target = Path(f"{name}.{kind}" if out is None else out)
+    if target.is_dir():
+        raise IbStreamError("invalid_request", f"{target} is a folder; --out names a file")
+    special = target.exists() and not target.is_file()  # a device or a pipe is written to, and never replaced
     with _progress(f"exporting {name}") as show:
 
         def progress(done: int, total: int) -> None:
@@ -182,8 +186,14 @@ def export(
             write(tools.journal(where), name, kind, sys.stdout.buffer, seen=seen, **options)
             _check_seen(symbols, seen)
             return
-        draft = target.with_name(f".{target.name}.part")
+        draft = target.with_name(f".{target.name}.{os.getpid()}.part")
         try:
+            if special:
+                with target.open("wb") as file:
+                    count = write(tools.journal(where), name, kind, file, seen=seen, **options)
+                _check_seen(symbols, seen)
+                typer.echo(f"{count:,} events in {target}", err=True)
+                return
             count = write(tools.journal(where), name, kind, draft, seen=seen, **options)
             _check_seen(symbols, seen)
             draft.replace(target)
@@ -238,6 +248,8 @@ def _streams(text: str | None, where: "Settings") -> list[str] | None:
     from messages.topics import chosen
 
     known, names = known_streams(where), tools.symbol_list(text)
+    if names == []:
+        raise IbStreamError("invalid_request", f"--stream names none; there are {', '.join(known)}")
     try:
         return None if names is None else chosen(names, known)
     except KeyError as unknown:
@@ -264,7 +276,10 @@ def _check_seen(asked: Iterable[str], seen: set[str]) -> None:
 def _symbols(text: str | None) -> list[str]:
     from services.base.symbols import name_of
 
-    return [name_of(symbol) for symbol in tools.symbol_list(text) or []]
+    names = tools.symbol_list(text)
+    if names == []:
+        raise IbStreamError("invalid_symbol", "--symbol names none; without it all are meant")
+    return [name_of(symbol) for symbol in names or ()]
 
 
 def _speed(text: str) -> float | None:
@@ -372,6 +387,9 @@ def _replay_into(where: "Settings", into: str, since: int | None, until: int | N
     from services.quotes.replay import Pace
 
     folder = Path(into)
+    if folder.resolve() == where.stream_dir.resolve():
+        sentence = f"{folder} holds the prices of now; --into names a folder for those of the past"
+        raise IbStreamError("invalid_request", sentence)
     timing = Pace(pace)
     try:
         with _progress("folding") as show:

@@ -116,6 +116,14 @@ def since(option: str, text: str | None) -> int | None:
         raise IbStreamError("invalid_request", f"{option}: {error}") from None
 
 
+def span(begin: str | None, end: str | None) -> tuple[int | None, int | None]:
+    """What `--from` and `--to` name, in UTC nanoseconds. Raises IbStreamError, also when nothing lies between."""
+    first, last = since("--from", begin), since("--to", end)
+    if first is not None and last is not None and first >= last:
+        raise IbStreamError("invalid_request", "--from is not before --to")
+    return first, last
+
+
 def with_iso_times(value: object, *names: str) -> object:
     """A struct as plain values for JSON, its times of these names as UTC ISO 8601 in place of nanoseconds."""
     import msgspec

@@ -261,6 +261,11 @@ def test_speed_spaces_events_as_they_were() -> None:
         (["replay", "--into", "x", "--json"], "--into writes all symbols"),
         (["at", "25:00"], "TIME: '25:00' is not a time"),
         (["export", "--format", "excel"], "--format excel: expected parquet or csv"),
+        (["replay", "--into", "data/ib/stream"], "data/ib/stream holds the prices of now"),
+        (["replay", "--from", "2026-01-06", "--to", "2026-01-05"], "--from is not before --to"),
+        (["export", "--from", "2026-01-06", "--to", "2026-01-06"], "--from is not before --to"),
+        (["gaps", "--from", "2026-01-06", "--to", "2026-01-05"], "--from is not before --to"),
+        (["verify", "--stream", ","], "--stream names none"),
         (["export", "--to", "excel"], "--to: 'excel' is not a time"),
         (["export", "--to", "csv", "--stream", "link", "--symbol", "SPY"], "symbols choose ticks"),
     ],
@@ -331,6 +336,20 @@ def test_a_symbol_of_which_nothing_was_recorded(journal: Path, run: Run, tmp_pat
     assert code == 13
     assert "NOPE" in err
     assert not list(tmp_path.glob("*ticks.parquet*"))
+
+
+@pytest.mark.parametrize("command", ["export", "replay"])
+def test_a_list_of_no_symbols_does_not_mean_all(journal: Path, run: Run, tmp_path: Path, command: str) -> None:
+    code, out, err = run(command, "--symbol", "")
+    assert (code, out) == (7, "")
+    assert "--symbol names none" in err
+
+
+def test_gaps_of_what_was_never_planned_are_none_that_could_be_told(journal: Path, run: Run) -> None:
+    assert run("gaps", "--symbol", "SPY") == (0, "no gaps of SPY\n", "")
+    code, _, err = run("gaps", "--symbol", "SPYY")
+    assert code == 13
+    assert "SPYY was never planned" in err
 
 
 # --- archive -----------------------------------------------------------------------------------------------
