@@ -29,11 +29,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ibstream.errors import IbstreamError
 from messages.candles import INTERVALS
 from messages.errors import IbStreamError
-from messages.topics import TICKS, kind
 from services.base.clock import SECOND, moment_of
 from services.base.places import default_root
 from services.base.symbols import name_of
-from services.journal import streams_in
+from services.journal.days import tick_streams
 
 if TYPE_CHECKING:
     import duckdb
@@ -221,7 +220,7 @@ class Data:
 
     def tick_streams(self) -> list[str]:
         """The streams of ticks that there are: one a gateway."""
-        return [stream for stream in streams_in(self.journal_dir) if kind(stream) == TICKS]
+        return tick_streams(self.journal_dir)
 
     def _span(self, begin: Time, end: Time) -> tuple[int, int | None]:
         return self._time(begin) or 0, self._time(end)

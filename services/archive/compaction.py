@@ -33,6 +33,7 @@ from services.journal.days import (
     MARKER_SUFFIX,
     SUFFIX,
     Day,
+    Progress,
     SqliteDay,
     all_days,
     archive_files,
@@ -45,9 +46,6 @@ from services.quotes.checkpoints import update_checkpoints
 from services.quotes.past_quality import keep_reports
 
 log = structlog.get_logger()
-
-Progress = Callable[[str, int, int], None]
-"""Called with what is done, how much of it, and of how much."""
 
 
 class Done(msgspec.Struct, frozen=True):

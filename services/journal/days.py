@@ -7,12 +7,13 @@ file at rest, and on a read-only copy.
 import os
 import sqlite3
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from messages.errors import IbStreamError
-from messages.topics import ONE_GATEWAY, SHARDED, is_stream, kind, shard, streams
+from messages.topics import ONE_GATEWAY, SHARDED, TICKS, is_stream, kind, shard, streams
 from services.journal.row import JournalDamaged, Row, checksum
 
 SUFFIX = ".sqlite"
@@ -21,6 +22,9 @@ MARKER_SUFFIX = ".durable"
 _DAY = "????-??-??"
 
 _ROW = "first_seq, count, epoch, time, payload, crc"
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is done, how much of it, and of how much."""
 
 
 class FileGone(Exception):
@@ -50,6 +54,16 @@ def streams_in(journal_dir: Path, shards: Iterable[str] = ()) -> tuple[str, ...]
     found = [path.name for path in journal_dir.glob("*") if is_stream(path.name) and path.is_dir()]
     gateways = {*shards, *(shard(name) for name in found if kind(name) in SHARDED)}
     return streams(sorted(gateways) or ONE_GATEWAY)
+
+
+def tick_streams(journal_dir: Path) -> list[str]:
+    """The streams of ticks of a journal: one a gateway."""
+    return [stream for stream in streams_in(journal_dir) if kind(stream) == TICKS]
+
+
+def tick_days(journal_dir: Path) -> set[str]:
+    """The days of which there are ticks."""
+    return {path.stem for stream in tick_streams(journal_dir) for path in all_days(journal_dir / stream)}
 
 
 def day_files(directory: Path) -> list[Path]:
@@ -208,32 +222,26 @@ class SqliteDay:
     def __init__(self, path: Path, stream: str) -> None:
         """Raises FileGone, JournalDamaged, and IbStreamError `journal_unavailable`."""
         self.path = path
-        try:
+        with self._explaining():
             self._db = connect_read_only(path)
             meta = read_meta(self._db, path, stream)
-        except SqliteError as error:
-            raise self._explain(error) from None
         self.start_seq: int = meta["start_seq"]
         self.lost_from: int | None = meta.get("lost_from")
 
     def read(self, from_seq: int, max_bytes: int) -> list[Row]:
         rows: list[Row] = []
         size = 0
-        try:
+        with self._explaining():
             for row in rows_from(self._db, self.path, from_seq):
                 rows.append(row)
                 size += len(row.payload)
                 if size >= max_bytes:
                     break
-        except SqliteError as error:
-            raise self._explain(error) from None
         return rows
 
     def last(self) -> Row | None:
-        try:
+        with self._explaining():
             return last_row(self._db, self.path)
-        except SqliteError as error:
-            raise self._explain(error) from None
 
     def seq_at(self, time: int) -> int | None:
         low, high = self.start_seq, self._end()
@@ -256,17 +264,17 @@ class SqliteDay:
 
     def _block_at(self, seq: int) -> tuple[int, int, int]:
         """First sequence number, events and time of the block that holds `seq`, or of the one before it."""
-        try:
+        with self._explaining():
             found = self._db.execute(
                 "SELECT first_seq, count, time FROM block WHERE first_seq <= ? ORDER BY first_seq DESC LIMIT 1", (seq,)
             ).fetchone()
-        except SqliteError as error:
-            raise self._explain(error) from None
         if found is None or found[0] + found[1] <= seq:
             raise JournalDamaged(f"{self.path}: event {seq} is missing")
         return int(found[0]), int(found[1]), int(found[2])
 
-    def _explain(self, error: Exception) -> Exception:
-        if not self.path.exists():
-            return FileGone(self.path)
-        return explain(self.path, error)
+    @contextmanager
+    def _explaining(self) -> Iterator[None]:
+        try:
+            yield
+        except SqliteError as error:
+            raise (explain(self.path, error) if self.path.exists() else FileGone(self.path)) from None

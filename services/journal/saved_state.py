@@ -56,17 +56,18 @@ def unpack(data: bytes) -> tuple[int, bytes]:
         raise ValueError(str(error)) from None
 
 
+def opened(data: bytes, version: int) -> bytes:
+    """The msgpack of what `pack` made of this version. Raises ValueError for anything else."""
+    found, body = unpack(data)
+    if found != version:
+        raise ValueError(f"its version is {found}, not {version}")
+    return body
+
+
 def load(path: Path, kind: type[T], version: int) -> T | None:
     """The state of this `kind` and `version` in a file; None when there is none that can be used."""
-    decode = decoder(kind)
-
-    def checked(data: bytes) -> Any:
-        found, body = unpack(data)
-        if found != version:
-            raise ValueError(f"its version is {found}, not {version}")
-        return decode(body)
-
-    return read(path, checked)
+    decode: Callable[[bytes], T] = decoder(kind)
+    return read(path, lambda data: decode(opened(data, version)))
 
 
 def read(path: Path, decode: Callable[[bytes], T]) -> T | None:

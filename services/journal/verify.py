@@ -6,7 +6,7 @@ works beside running services. What it says: clean, damaged (what and where), or
 
 import contextlib
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -21,6 +21,7 @@ from services.journal.days import (
     SUFFIX,
     Day,
     FileGone,
+    Progress,
     SqliteDay,
     SqliteError,
     all_days,
@@ -41,9 +42,6 @@ MOST_FINDINGS = 100  # of one stream: a file that is all noise needs no more
 
 FIRST_ROW = -1 << 63  # the least that SQLite can number: a damaged row may have any
 _SLICE = "SELECT first_seq, count, epoch, time, payload, crc FROM block WHERE first_seq > ? ORDER BY 1 LIMIT 200"
-
-Progress = Callable[[str, int, int], None]
-"""Called with the file, and how many bytes of how many are done."""
 
 
 Kind = Literal["damaged", "unknown", "note"]

@@ -8,19 +8,18 @@ journal still holds the very block that each of them ends with. Raises JournalDa
 """
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from messages.codec import decode_block
-from messages.topics import TICKS, kind
 from services.base.clock import SECOND
 from services.base.files import replace_file
 from services.base.symbols import file_name
 from services.journal import JournalReader, batches, streams_in
 from services.journal.cursor import Cursor
-from services.journal.days import all_days
+from services.journal.days import Progress, tick_days
 from services.journal.saved_state import is_past_of
 from services.quotes.projection import Projection, file_bytes
 from services.quotes.replay import files, merged
@@ -29,9 +28,6 @@ HOUR = 3600 * SECOND
 DAY = 24 * HOUR
 BATCH_EVENTS = 50_000  # folded at once
 HOURLY_DAYS = 3  # how long the checkpoints of every hour are kept; those of midnight stay as long as they are of use
-
-Progress = Callable[[str, int, int], None]
-"""Called with what is being done, and how many events of how many are folded."""
 
 
 class _State(NamedTuple):
@@ -102,8 +98,7 @@ def update_checkpoints(journal_dir: Path, now: int, progress: Progress | None = 
 
     Returns how many were made. Raises JournalDamaged and OSError.
     """
-    ticks = [stream for stream in streams_in(journal_dir) if kind(stream) == TICKS]
-    days = {path.stem for stream in ticks for path in all_days(journal_dir / stream)}
+    days = tick_days(journal_dir)
     midnights = {_midnight(day) + DAY for day in days if _midnight(day) + DAY <= now}
     wanted = sorted(midnights | ({now - now % HOUR} if days else set()))
     ends = _ends(journal_dir, None)

@@ -5,22 +5,22 @@ A request costs what the ticks of its time cost to read, and the fold from the n
 Raises JournalDamaged where the journal does.
 """
 
-import heapq
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from operator import itemgetter
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from messages.candles import Candle, Interval
 from messages.codec import decode_block, decode_ticks
 from messages.errors import IbStreamError
-from messages.topics import CONTROL, LINK, PLAN, TICKS, kind, shard
+from messages.topics import CONTROL, LINK, PLAN, kind, shard
 from services.base.clock import SECOND, iso
-from services.journal import JournalReader, Row, streams_in
+from services.journal import JournalReader, streams_in
 from services.journal.cursor import Cursor
+from services.journal.days import tick_streams
 from services.quotes.candles import LONGEST, CandleBook
 from services.quotes.checkpoints import state_before
+from services.quotes.replay import by_time
 from services.quotes.trades import FIELDS, MINUTE
 
 LOOK_BACK: Final = 8 * 86_400 * SECOND
@@ -76,20 +76,18 @@ def past_candles(
 def _kept_from(journal_dir: Path) -> int | None:
     """Since when the oldest ticks that are kept are; None where none were deleted, or none are there."""
     found = []
-    for stream in streams_in(journal_dir):
-        if kind(stream) == TICKS:
-            with JournalReader(journal_dir, stream) as reader:
-                rows = reader.read(1, 1)
-            found += [rows[0].time] if rows and rows[0].first_seq > 1 else []
+    for stream in tick_streams(journal_dir):
+        with JournalReader(journal_dir, stream) as reader:
+            rows = reader.read(1, 1)
+        found += [rows[0].time] if rows and rows[0].first_seq > 1 else []
     return max(found, default=None)
 
 
 def _has_ticks(journal_dir: Path) -> bool:
-    for stream in streams_in(journal_dir):
-        if kind(stream) == TICKS:
-            with JournalReader(journal_dir, stream) as reader:
-                if reader.last() is not None:
-                    return True
+    for stream in tick_streams(journal_dir):
+        with JournalReader(journal_dir, stream) as reader:
+            if reader.last() is not None:
+                return True
     return False
 
 
@@ -133,11 +131,10 @@ def _begin(book: CandleBook, journal_dir: Path, symbol: str, begin: int) -> tupl
     """Where the ticks of `begin` begin, the book standing there; and whether the symbol had a tick before."""
     projection, cursors = state_before(journal_dir, begin)
     known = False
-    for stream in streams_in(journal_dir):
-        if kind(stream) == TICKS:
-            rows = projection.rows(stream, symbol)
-            known |= bool(rows)
-            book.trades(shard(stream)).begin(symbol, {field: row for field, row in rows.items() if field in FIELDS})
+    for stream in tick_streams(journal_dir):
+        rows = projection.rows(stream, symbol)
+        known |= bool(rows)
+        book.trades(shard(stream)).begin(symbol, {field: row for field, row in rows.items() if field in FIELDS})
     return cursors, known
 
 
@@ -146,25 +143,19 @@ def _candles(
 ) -> Iterator[Candle]:
     """Each as soon as all ticks of it are folded."""
     with ExitStack() as stack:
-        found = []
-        for stream in streams_in(journal_dir):
-            if kind(stream) == TICKS:
-                reader = stack.enter_context(JournalReader(journal_dir, stream))
-                last = reader.seq_at(walk.last_end + SLACK) - 1
-                found.append(_rows(reader, stream, cursors.get(stream, Cursor()).seq + 1, last))
+        found = {}
+        for stream in tick_streams(journal_dir):
+            reader = stack.enter_context(JournalReader(journal_dir, stream))
+            last = reader.seq_at(walk.last_end + SLACK) - 1
+            found[stream] = reader.blocks(cursors.get(stream, Cursor()).seq + 1, last)
         look = 0
-        for time, stream, row in heapq.merge(*found, key=itemgetter(0)):
+        for stream, row in by_time(found):
             book.trades(shard(stream)).apply(decode_ticks(row.payload))
-            if time >= look:
-                look = time + SECOND
+            if row.time >= look:
+                look = row.time + SECOND
                 proceed()
-                yield from walk.over(time - SLACK)
+                yield from walk.over(row.time - SLACK)
     yield from walk.over(walk.last_end)
-
-
-def _rows(reader: JournalReader, stream: str, first: int, last: int) -> Iterator[tuple[int, str, Row]]:
-    for row in reader.blocks(first, last):
-        yield row.time, stream, row
 
 
 class _Walk:

@@ -25,7 +25,7 @@ from services.base.clock import SECOND, utc_day
 from services.base.files import replace_file
 from services.journal import JournalReader, saved_state, streams_in
 from services.journal.cursor import Cursor
-from services.journal.days import all_days
+from services.journal.days import Progress, tick_days
 from services.quotes.quality import FoldState, QualityFold, Usual
 from services.quotes.quality_checks import HOUR
 
@@ -48,18 +48,7 @@ class _Saved(msgspec.Struct, kw_only=True):
 
 
 _encode_state = msgspec.msgpack.Encoder(enc_hook=array.tobytes).encode
-_state_decoder = msgspec.msgpack.Decoder(_Saved, dec_hook=lambda _, content: array("d", content))
-
-
-def _checked_state(data: bytes) -> _Saved:
-    version, body = saved_state.unpack(data)
-    if version != STATE_VERSION:
-        raise ValueError(f"its version is {version}, not {STATE_VERSION}")
-    return _state_decoder.decode(body)
-
-
-Progress = Callable[[str, int, int], None]
-"""Called with what is done, how much of it, and of how much."""
+_decode_state = msgspec.msgpack.Decoder(_Saved, dec_hook=lambda _, content: array("d", content)).decode
 
 
 class _Kept(msgspec.Struct):
@@ -143,7 +132,7 @@ class QualityReader:
         if written == self._saved_at:
             return
         self._saved_at = written
-        saved = saved_state.read(path, _checked_state)
+        saved = saved_state.read(path, lambda data: _decode_state(saved_state.opened(data, STATE_VERSION)))
         if saved is None or saved.length != self._length or not self._fold.start <= saved.fold.start <= start:
             return
         here = saved.cursors.keys() >= self._cursors.keys() and all(
@@ -196,7 +185,7 @@ def day_report(journal_dir: Path, day: str, now: int, *, kept: bool = True, prog
         found = kept_report(journal_dir, day)
         if found is not None:
             return encode_json(found)
-    days = _days(journal_dir)
+    days = tick_days(journal_dir)
     if days and day < min(days):
         raise IbStreamError("past_deleted", f"there are no ticks of {day} any more, and no report of it was kept")
     return encode_json(QualityReader(journal_dir, DAY, fresh=not kept).report(start, progress))
@@ -217,7 +206,7 @@ def keep_reports(journal_dir: Path, now: int, progress: Progress | None = None) 
     """
     today = utc_day(now)
     made = 0
-    for day in sorted(day for day in _days(journal_dir) if day < today):
+    for day in sorted(day for day in tick_days(journal_dir) if day < today):
         if kept_report(journal_dir, day) is None:
             report = QualityReader(journal_dir, DAY, fresh=True).report(day_start(day), progress)
             replace_file(_path(journal_dir, day), encode_json(_Kept(VERSION, report)))
@@ -247,12 +236,6 @@ def usual(journal_dir: Path, start: int, end: int) -> dict[tuple[str, str], Usua
         key: Usual([round(sum(hour) / len(days), 3) for hour in zip(*days, strict=True)][hours], lasts.get(key))
         for key, days in counts.items()
     }
-
-
-def _days(journal_dir: Path) -> set[str]:
-    """The days of which there are ticks."""
-    streams = [stream for stream in streams_in(journal_dir) if kind(stream) == TICKS]
-    return {path.stem for stream in streams for path in all_days(journal_dir / stream)}
 
 
 def _state_path(journal_dir: Path) -> Path:

@@ -300,10 +300,7 @@ class Candles:
                     trades.begin(symbol, {field: row for field, row in rows.items() if field in FIELDS})
 
     def _checked(self, data: bytes) -> _Saved:
-        version, body = saved_state.unpack(data)
-        if version != STATE_VERSION:
-            raise ValueError(f"its version is {version}, not {STATE_VERSION}")
-        saved = _decode_saved(body)
+        saved = _decode_saved(saved_state.opened(data, STATE_VERSION))
         if saved.intervals != list(self._intervals):
             raise ValueError("it is of other intervals (IBSTREAM_CANDLES)")
         return saved

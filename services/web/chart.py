@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from messages.codec import decode_ticks
-from messages.topics import TICKS, kind
 from messages.views import Quote
 from services.base.clock import SECOND, iso
-from services.journal import JournalReader, streams_in
+from services.journal import JournalReader
+from services.journal.days import tick_streams
 from services.quotes.book import QuoteBook
 from services.web.ledger import Ledger
 
@@ -99,7 +99,7 @@ class History:
         """The width of a step in nanoseconds, and all steps of the last `minutes` by number."""
         width = step_width(minutes) * SECOND
         numbers = range((now - minutes * 60 * SECOND) // width + 1, now // width + 1)
-        streams = [stream for stream in streams_in(self._journal_dir) if kind(stream) == TICKS]
+        streams = tick_streams(self._journal_dir)
         with self._lock, ExitStack() as stack:
             readers = [stack.enter_context(JournalReader(self._journal_dir, stream)) for stream in streams]
             return width, {number: self._step(readers, width, number, now) for number in numbers}

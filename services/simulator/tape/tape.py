@@ -14,9 +14,9 @@ import msgspec
 from messages.codec import decode_events, decode_ticks
 from messages.errors import IbStreamError
 from messages.events import ContractQualified, TickBlock
-from messages.topics import LINK, TICKS, is_stream, kind, shard, sharded
+from messages.topics import LINK, TICKS, is_stream, shard, sharded
 from services.base.symbols import parse
-from services.journal.days import Day, all_days, streams_in
+from services.journal.days import Day, all_days, tick_streams
 from services.journal.reader import open_day
 from services.simulator.market.contracts import Instrument
 
@@ -120,7 +120,7 @@ def find_day(name: str, journal: Path) -> list[Path]:
     """The files of a recorded day, one a gateway that recorded then: a path, or `YYYY-MM-DD` or `last` in the
     journal folder. Raises IbStreamError."""
     if name == "last" or re.fullmatch(r"\d{4}-\d\d-\d\d", name):
-        streams = [stream for stream in streams_in(journal) if kind(stream) == TICKS]
+        streams = tick_streams(journal)
         days = sorted([path for stream in streams for path in all_days(journal / stream)], key=lambda path: path.stem)
         wanted = days[-1].stem if days and name == "last" else name
         found = [path for path in days if path.stem == wanted]
