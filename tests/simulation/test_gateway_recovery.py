@@ -171,6 +171,45 @@ def test_2110_heals_without_a_word() -> None:
     world.until(world.all_live, within=5)
 
 
+def test_a_farm_that_is_back_says_that_ib_is_where_its_word_is_lost() -> None:
+    world = live()
+    connects = len(world.of(fx.Connect))
+    world.ib_link = False
+    world.error(1100)
+    world.run(20)
+    world.ib_link = True
+    world.starved_until_renewed.update(world.symbols)
+    world.error(2104, "Market data farm connection is OK:usfarm")
+    world.run(5)
+    assert {said.reason for said in world.said.values()} == {"ib_connection_lost"}
+    world.until(world.all_live, within=15)
+    assert len(world.of(fx.Connect)) == connects
+
+
+def test_a_farm_that_breaks_again_says_nothing_of_ib() -> None:
+    world = live()
+    world.ib_link = False
+    world.error(1100)
+    world.run(20)
+    world.error(2104, "Market data farm connection is OK:usfarm")
+    world.run(5)
+    world.error(2103, "Market data farm connection is broken:usfarm")
+    world.run(60)
+    assert {said.reason for said in world.said.values()} == {"ib_connection_lost"}
+
+
+def test_a_farm_that_is_being_connected_is_still_broken() -> None:
+    world = live("SPY", "QQQ", "GLD")
+    world.farm("usfarm", False, ["SPY", "QQQ"])
+    world.until(lambda: world.said["SPY"].reason == "farm_down", within=5)
+    start = world.now
+    world.error(2119, "Market data farm is connecting:usfarm")
+    world.run(60)
+    assert world.said["SPY"].reason == "farm_down" and world.of(fx.Subscribe, start) == []
+    world.farm("usfarm", True)
+    world.until(world.all_live, within=5)
+
+
 def test_farm_blip_keeps_the_socket_and_leaves_others_alone() -> None:
     world = live("SPY", "QQQ", "EURUSD")
     connects, requests, start = len(world.of(fx.Connect)), set(world.requests), world.now

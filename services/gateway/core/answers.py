@@ -105,10 +105,12 @@ class Answers:
             return
         symbol = self.core.symbols[request.symbol]
         route = Route(event.con_id, event.exchange or "SMART")
-        if symbol.contract.route == route:
+        before, symbol.contract.route = symbol.contract.route, route
+        if before == route:
             return  # what it leads to leads to itself
-        symbol.contract.route = route
         self.core.requests.cancel(request)
+        if before is not None:
+            self.core.recovery.renew(symbol)  # and on and on, perhaps: not at once each time
         self.core.context.touch(symbol)
 
     # --- refusals ---

@@ -33,6 +33,7 @@ KNOWN_RETRY: Final = 60.0  # seconds: the first one of a symbol that IB knew bef
 ROLL_PAUSE: Final = ns(1)  # between the old month's stream and the new one's: no block holds prices of both
 HEALED: Final = ns(5)  # between two tries when the link says again and again that it is well
 DETAILS_FIRST: Final = ns(10)  # for so long a subscription waits for details without which prices have no unit
+SETTLES: Final = 2  # refusals in a row after which another id settles nothing, but waits for the schedule
 NO_CONTRACT: Final = 200
 EXPIRED: Final = "expired"
 _WISHES: Final = ("generic_ticks", "tick_by_tick", "real_time_bars", "chain")  # which change no contract
@@ -136,7 +137,8 @@ class Contracts:
         elif symbol.price.contract_told:
             self.context.ticks(symbol.name, self.context.contract_rows(symbol))
         rejection = symbol.refusal.rejection
-        if rejection is not None and rejection.con_id != event.con_id and rejection.code in (NO_CONTRACT, None):
+        another = rejection is not None and rejection.con_id != event.con_id and rejection.code in (NO_CONTRACT, None)
+        if another and symbol.refusal.count <= SETTLES:
             self.retry(symbol)  # the contract was ambiguous; its id settles it
         return rolled
 

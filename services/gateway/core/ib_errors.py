@@ -114,6 +114,7 @@ TABLE: Final[dict[int, IbCode]] = {entry.code: entry for entry in _TABLE}
 assert len(TABLE) == len(_TABLE)
 
 SEC_DEF_OK: Final = 2158
+FARM_CONNECTING: Final = 2119
 
 FarmKind = Literal["market_data", "history", "sec_def"]
 FarmState = Literal["ok", "inactive", "broken"]
@@ -125,7 +126,7 @@ FARM_CODES: Final[dict[int, tuple[FarmKind, FarmState]]] = {
     2106: ("history", "ok"),
     2107: ("history", "inactive"),
     2108: ("market_data", "inactive"),
-    2119: ("market_data", "inactive"),
+    FARM_CONNECTING: ("market_data", "inactive"),
     2157: ("sec_def", "broken"),
     2158: ("sec_def", "ok"),
 }

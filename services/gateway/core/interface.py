@@ -17,6 +17,13 @@ import msgspec
 from messages.events import Bar, ContractQualified, HeldContract, LinkEvent, Plan, PlannedSymbol
 
 NAN = float("nan")
+_UNSET = 1e308  # beyond: IB's unset double
+
+
+def is_number(value: float) -> bool:
+    """Whether a price, size or volume says one: not what IB sends for none (-1, 0, an unset double). A price of exactly
+    -1 or 0, which spreads and futures may have, cannot be told from it without its size, and is passed over."""
+    return value not in (-1, 0) and -_UNSET < value < _UNSET
 
 
 class Input(msgspec.Struct, frozen=True):

@@ -13,7 +13,7 @@ from services.base.reset_windows import ResetWindows
 from services.base.simulated import is_simulated
 from services.gateway.core.context import Context
 from services.gateway.core.deadlines import SECOND, ns
-from services.gateway.core.ib_errors import FARM_CODES, FarmKind, FarmState, IbCode
+from services.gateway.core.ib_errors import FARM_CODES, FARM_CONNECTING, FarmKind, FarmState, IbCode
 from services.gateway.core.interface import Connect, Disconnect, ProbeEndpoint
 
 FIRST_PAUSE: Final = 0.5  # seconds
@@ -26,6 +26,7 @@ PROBES_BEFORE_HAND_BACK: Final = 2
 SETTLED: Final = 60.0  # seconds of readiness after which earlier failures are forgotten
 CLOCK_TOLERANCE: Final = 1.0  # seconds
 HALF_GREETING: Final = 4  # times `ib_connect_timeout` that the rest of a greeting is waited for
+WORD: Final = 10.0  # seconds that 1101 or 1102 is waited for once a farm is back
 IN_FLIGHT: Final = ns(2)  # ticks this soon after 1100 were under way before it
 
 FAILURE_REASON: Final = {
@@ -252,7 +253,8 @@ class Link:
         return LinkStep.IB_LOST
 
     def _ib_back(self) -> None:
-        self.context.deadlines.clear(("link", "no_ib_too_long"))
+        for what in ("no_ib_too_long", "unsaid"):
+            self.context.deadlines.clear(("link", what))
         self._go("ready")
 
     def ticked(self) -> LinkStep | None:
@@ -275,7 +277,19 @@ class Link:
     def farm_said(self, code: int, message: str) -> list[FarmChange]:
         """A farm's message. Returns what changed by it."""
         kind, state = FARM_CODES[code]
-        return self._note_farm((kind, farm_name(message)), state)
+        farm = kind, farm_name(message)
+        if code == FARM_CONNECTING and self.farms.get(farm) == "broken":
+            return []  # it is not back before it is connected
+        if kind == "market_data" and self.phase == "no_ib":
+            self._await_word(state)
+        return self._note_farm(farm, state)
+
+    def _await_word(self, state: FarmState) -> None:
+        """A farm is connected, so that IB is there: 1101 or 1102 should follow, and is not waited for without end."""
+        if state == "ok" and self.context.now > self.no_ib_since + IN_FLIGHT:
+            self._deadline("unsaid", WORD)
+        elif state == "broken":
+            self.context.deadlines.clear(("link", "unsaid"))
 
     def farms_listed(self, message: str) -> list[FarmChange]:
         """1101 and 1102 name the farms that are connected, and those that are not. Returns what changed by it."""
@@ -316,6 +330,10 @@ class Link:
                 if self.phase == "no_ib":
                     self.context.out(Disconnect("no_ib_too_long"))
                     return self._lost("no_ib_too_long", None)
+            case "unsaid":
+                if self.phase == "no_ib":
+                    self._ib_back()
+                    return LinkStep.DATA_KEPT
             case "probe_primary":
                 self.context.out(ProbeEndpoint(*self.endpoints[0]))
             case "silent" if self.phase == "ready":
@@ -387,7 +405,7 @@ class Link:
         self.context.deadlines.set(("link", what), self.context.now + max(1, ns(seconds)))
 
     def _clear_deadlines(self) -> None:
-        for what in ("give_up", "retry", "settled", "no_ib_too_long", "probe_primary", "window"):
+        for what in ("give_up", "retry", "settled", "no_ib_too_long", "unsaid", "probe_primary", "window"):
             self.context.deadlines.clear(("link", what))
 
 

@@ -11,6 +11,7 @@ from services.gateway.core.context import Context
 from services.gateway.core.deadlines import NEVER
 from services.gateway.core.farms import Farms
 from services.gateway.core.governor import Request
+from services.gateway.core.interface import is_number
 from services.gateway.core.link import Link, LinkStep
 from services.gateway.core.requests import Requests
 from services.gateway.core.symbol import Symbol
@@ -159,14 +160,15 @@ class Recovery:
     ) -> None:
         """A snapshot came back, whoever wanted it: what does it say of the stream?"""
         symbol.snapshots.took = self.context.now - request.sent_at
-        image = _comparable(prices)
+        image, withdrawn = _read_image(prices)
         symbol.snapshots.in_vain = 0 if image else symbol.snapshots.in_vain + 1
         if symbol.cure.step != "probing":
             return
         symbol.cure.step = "trust"
         if symbol.ticks.last >= request.sent_at or not symbol.subscribed_at:
             return  # it ticked meanwhile
-        if image and _same(image, _comparable(streamed)):
+        stream, _ = _read_image(streamed)
+        if image and not withdrawn & stream.keys() and all(stream.get(field) == image[field] for field in image):
             self._verified(symbol)
             return
         if image:
@@ -227,15 +229,10 @@ class Recovery:
         self.context.deadlines.set(("link", "silent"), now)  # not in the midst of a review of all symbols
 
 
-def _comparable(prices: dict[int, float]) -> dict[int, float]:
-    """Bid, ask, last and volume, live or delayed, as far as they say something."""
-    return {
-        _COMPARED[name]: value
-        for field, value in prices.items()
-        if (name := QUOTE_FIELD.get(field)) in _COMPARED and value > 0
-    }
-
-
-def _same(snapshot: dict[int, float], streamed: dict[int, float]) -> bool:
-    """Did the stream bring all that the snapshot shows?"""
-    return all(streamed.get(field) == value for field, value in snapshot.items())
+def _read_image(values: dict[int, float]) -> tuple[dict[int, float], set[int]]:
+    """Bid, ask, last and volume, live or delayed: what each says; and the prices that IB says do not exist now."""
+    told = [
+        (_COMPARED[name], value) for field, value in values.items() if (name := QUOTE_FIELD.get(field)) in _COMPARED
+    ]
+    image = {field: value for field, value in told if is_number(value)}
+    return image, {field for field, _ in told if field in (BID, ASK)} - image.keys()

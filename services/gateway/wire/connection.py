@@ -14,6 +14,7 @@ from enum import Enum
 from typing import Any, NamedTuple
 
 HELLO_FRAME_LIMIT = 4096  # bytes: the version answer is some 30
+REDIRECTED = b"-1"  # in the place of a version: another host is named
 SEND_LIMIT = 4 << 20  # bytes waiting for a gateway that does not read: more, and the link is dead
 RECEIVE_SIZE = 1 << 18
 
@@ -138,6 +139,9 @@ class Connection:
                 break
             fields = bytes(self._in[4 : 4 + size]).split(b"\0")[:-1]
             del self._in[: 4 + size]
+            if fields[:1] == [REDIRECTED]:
+                where = b" ".join(fields[1:]).decode("ascii", "backslashreplace")
+                raise LinkClosed("bad_version", f"the gateway wants its clients to connect to {where}")
             if len(fields) == 2 and fields[0].isdigit():
                 return self._agree(int(fields[0]))
         return None

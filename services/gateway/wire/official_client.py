@@ -106,6 +106,7 @@ _ESCAPED_TEXT = 153  # server version from which texts are ASCII with escapes
 _SIZE_MULTIPLIER, _SIZE_RULES = 110, 164  # versions between which contract details tell the round lot so
 _SIZE_MULTIPLIER_FIELD = 14  # behind version, request id, ten fields of the contract, its id, and the least tick
 _OPEN_HISTORY = 100  # IB allows half as many
+_WARNINGS = 100  # lines in the log, a connection
 _ERROR_WITHOUT_VERSION = 194  # server version from which an error does not begin with a version
 
 
@@ -150,6 +151,7 @@ class OfficialClient(EWrapper):  # type: ignore[misc]
         self.found: list[FoundSymbol] | None = None  # what the last search for symbols brought
         self.snapshots_done: list[int] = []
         self.malformed = self.unknown = 0
+        self._warned: set[tuple[str, int]] = set()  # what was logged, by event and message id
         self._outgoing = _Outgoing()
         self._bars: dict[int, list[Bar]] = {}
         self._next_id_seen = False
@@ -244,7 +246,7 @@ class OfficialClient(EWrapper):  # type: ignore[misc]
         known = self._decoder.msgId2handleInfoProtoBuf if protobuf else self._decoder.msgId2handleInfo
         if message_id not in known:
             self.unknown += 1
-            log.warning("message_unknown", message_id=message_id, protobuf=protobuf, size=len(frame))
+            self._warn("message_unknown", message_id, protobuf=protobuf, size=len(frame))
             return
         try:
             if protobuf:
@@ -257,8 +259,14 @@ class OfficialClient(EWrapper):  # type: ignore[misc]
             if message_id == IN.POSITION_DATA:  # whatever it says may be of the account
                 told = type(error).__name__
                 self.inputs.append(PositionUnreadable())
-            log.warning("message_malformed", message_id=message_id, size=len(frame), error=told)
+            self._warn("message_malformed", message_id, size=len(frame), error=told)
         self._tell_price(nan)
+
+    def _warn(self, event: str, message_id: int, **more: object) -> None:
+        """Once a connection and kind of message: a gateway may send as many as it likes, and they are counted."""
+        if (event, message_id) not in self._warned and len(self._warned) < _WARNINGS:
+            self._warned.add((event, message_id))
+            log.warning(event, message_id=message_id, **more)
 
     def _split(self, frame: bytes) -> tuple[int, bytes]:
         """The message id, and what follows it."""
@@ -312,7 +320,7 @@ class OfficialClient(EWrapper):  # type: ignore[misc]
             for instead in (field.replace(b"\\", b"\\\\"), b""):
                 with suppress(Exception):
                     self._decode([*fields[:number], instead, *fields[number + 1 :]], message_id)
-                    log.warning("field_unreadable", message_id=message_id, field=number, value=repr(field[:60]))
+                    self._warn("field_unreadable", message_id, field=number, value=repr(field[:60]))
                     return True
         return False
 
@@ -459,7 +467,7 @@ class OfficialClient(EWrapper):  # type: ignore[misc]
             start = bar_time(str(bar.date))
         except ValueError as error:  # ZoneInfo's among them
             self.malformed += 1
-            log.warning("bar_malformed", req_id=reqId, error=str(error)[:200])
+            self._warn("bar_malformed", IN.HISTORICAL_DATA, req_id=reqId, error=str(error)[:200])
         else:
             bars.append(Bar(start, bar.open, bar.high, bar.low, bar.close, number_of(bar.volume)))
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from messages.codec import encode
 from messages.fields import DELAYED_FIELDS, DELAYED_HALTED, HALTED, QUOTE_FIELD, TEXT_FIELDS
-from services.gateway.core.interface import HaltSeen, Row, SnapshotEnd, TicksSeen
+from services.gateway.core.interface import HaltSeen, Row, SnapshotEnd, TicksSeen, is_number
 from services.gateway.wire.columns import Columns
 from services.gateway.wire.text_ticks import FIRST_OWN_FIELD
 from services.gateway.wire.tick_decoder import TickDecoder, tick_decoder
@@ -142,9 +142,10 @@ class TickRouter:
         newest = dict(zip(columns.keys(), columns.values, strict=True))
         self._newest.update(newest)
         said: list[TicksSeen | HaltSeen] = []
-        current = {key >> 8 for key in newest if _CURRENT[key & 255]}
+        told = [key for key, value in newest.items() if _CURRENT[key & 255] and is_number(value)]
+        current = {key >> 8 for key in told}
         if current:
-            undelayed = {key >> 8 for key in newest if _UNDELAYED[key & 255]}
+            undelayed = {key >> 8 for key in told if _UNDELAYED[key & 255]}
             said.append(TicksSeen(current, current - undelayed))
             self._unsettled = {req_id for req_id in current if self._settled.get(self._symbols[req_id]) != req_id}
         for key, value in newest.items():

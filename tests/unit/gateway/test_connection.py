@@ -7,6 +7,7 @@ import pytest
 
 from services.gateway.wire import connection
 from services.gateway.wire.connection import LinkClosed, Stage, open_any, resolve
+from tests.support import eventually
 
 
 @pytest.fixture
@@ -44,3 +45,16 @@ def test_a_number_needs_no_lookup_and_a_name_does() -> None:
 def test_what_is_no_name_is_unreachable(host: str) -> None:
     with pytest.raises(LinkClosed):
         resolve(f"x..{host}", 1)
+
+
+def test_a_gateway_that_names_another_host_is_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        opened = open_any("127.0.0.1", listener.getsockname()[1], 100, 200, 2.0)
+        peer, _ = listener.accept()
+        with peer:
+            answer = b"-1\0gw2.example:4001\0"
+            peer.sendall(len(answer).to_bytes(4, "big") + answer)
+            with pytest.raises(LinkClosed, match=r"gw2\.example:4001") as failure:
+                eventually(opened.receive)
+        opened.close()
+    assert failure.value.reason == "bad_version"

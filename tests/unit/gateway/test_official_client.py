@@ -3,6 +3,7 @@
 import pytest
 from ibapi import common, message
 from ibapi.ticktype import TickTypeEnum
+from structlog.testing import capture_logs
 
 from messages.events import PlannedSymbol
 from messages.fields import COMPUTED_FIELDS, QUOTE_FIELD, TICK_NAME
@@ -115,6 +116,18 @@ def test_a_message_that_the_installed_client_does_not_know_is_counted() -> None:
     client = OfficialClient(1, 176)
     client.interpret(b"150\x001\0")
     assert (client.unknown, client.malformed, client.inputs) == (1, 0, [])
+
+
+def test_messages_that_come_again_and_again_are_logged_once() -> None:
+    client = OfficialClient(1, 225)
+    with capture_logs() as logs:
+        for kind in range(1000):
+            client.interpret(protobuf.message(190, (1, kind)))
+            client.interpret(b"\0\0\0\xd2\x0a\xff")
+        assert [entry["event"] for entry in logs] == ["message_unknown", "message_malformed"]
+        for kind in range(1000):
+            client.interpret(protobuf.message(1000 + kind, (1, 5)))
+    assert (client.unknown, client.malformed, len(logs)) == (2000, 1000, 100)
 
 
 def test_a_message_that_cannot_be_read_is_counted() -> None:
