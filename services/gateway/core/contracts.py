@@ -33,7 +33,7 @@ KNOWN_RETRY: Final = 60.0  # seconds: the first one of a symbol that IB knew bef
 ROLL_PAUSE: Final = ns(1)  # between the old month's stream and the new one's: no block holds prices of both
 HEALED: Final = ns(5)  # between two tries when the link says again and again that it is well
 DETAILS_FIRST: Final = ns(10)  # for so long a subscription waits for details without which prices have no unit
-SETTLES: Final = 2  # refusals in a row after which another id settles nothing, but waits for the schedule
+SETTLES: Final = 2  # refusals in a row after which yet another id waits for the schedule
 NO_CONTRACT: Final = 200
 EXPIRED: Final = "expired"
 _WISHES: Final = ("generic_ticks", "tick_by_tick", "real_time_bars", "chain")  # which change no contract
@@ -137,8 +137,7 @@ class Contracts:
         elif symbol.price.contract_told:
             self.context.ticks(symbol.name, self.context.contract_rows(symbol))
         rejection = symbol.refusal.rejection
-        another = rejection is not None and rejection.con_id != event.con_id and rejection.code in (NO_CONTRACT, None)
-        if another and symbol.refusal.count <= SETTLES:
+        if rejection is not None and rejection.code in (NO_CONTRACT, None) and _settles(event, rejection, symbol):
             self.retry(symbol)  # the contract was ambiguous; its id settles it
         return rolled
 
@@ -276,6 +275,11 @@ def _same_contract(known: ContractQualified, planned: PlannedSymbol) -> bool:
         return False
     wanted = planned.primary_exchange
     return not wanted or listed_on(known, wanted) or same_exchange(known.exchange, wanted)
+
+
+def _settles(details: ContractQualified, rejection: Rejection, symbol: Symbol) -> bool:
+    """Is this another contract than the one that was refused? One after the other settles nothing."""
+    return rejection.con_id != details.con_id and (not rejection.con_id or symbol.refusal.count <= SETTLES)
 
 
 def _unit_is_doubtful(planned: PlannedSymbol) -> bool:
