@@ -9,6 +9,7 @@ with pytest.raises(ibstream.StalePrice): strategy(fake.client)
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -20,42 +21,24 @@ from messages.events import Plan, PlannedSymbol, PriceSource
 from messages.views import Quote, Status
 from services.base.clock import SECOND, iso
 
-
-class FakeFeed:
-    """What `set_price` and its like brought since it was opened, the current values first."""
-
-    def __init__(self, symbols: frozenset[str], current: Iterable[Quote]) -> None:
-        self._symbols = symbols
-        self._came = deque(quote for quote in current if self.wants(quote))
-
-    def wants(self, quote: Quote) -> bool:
-        return not self._symbols or quote.symbol in self._symbols
-
-    def bring(self, quote: Quote) -> None:
-        if self.wants(quote):
-            self._came.append(quote)
-
-    def poll(self, seconds: float) -> list[Quote]:
-        found = list(self._came)
-        self._came.clear()
-        return found
-
-    def close(self) -> None:
-        self._came.clear()
+T = TypeVar("T", Quote, Candle)
 
 
-class FakeCandleFeed:
-    """What `add_candle` brought since it was opened."""
+class FakeFeed(Generic[T]):
+    """What `set_price`, `add_candle` and their like brought of these symbols since it was opened, the current values
+    first."""
 
-    def __init__(self, symbols: frozenset[str], interval: Interval) -> None:
-        self._symbols, self._interval = symbols, interval
-        self._came: deque[Candle] = deque()
+    def __init__(self, symbols: Iterable[str], current: Iterable[T] = ()) -> None:
+        self._symbols = frozenset(symbols)
+        self._came: deque[T] = deque()
+        for one in current:
+            self.bring(one)
 
-    def bring(self, candle: Candle) -> None:
-        if candle.interval == self._interval and (not self._symbols or candle.symbol in self._symbols):
-            self._came.append(candle)
+    def bring(self, one: T) -> None:
+        if not self._symbols or one.symbol in self._symbols:
+            self._came.append(one)
 
-    def poll(self, seconds: float) -> list[Candle]:
+    def poll(self, seconds: float) -> list[T]:
         found = list(self._came)
         self._came.clear()
         return found
@@ -71,9 +54,9 @@ class FakeStream:
         self._good_for = good_for
         self._now = now
         self._quotes: dict[str, Quote] = {}
-        self._feeds: list[FakeFeed] = []
+        self._feeds: list[FakeFeed[Quote]] = []
         self._candles: dict[tuple[str, str, str], Candle] = {}
-        self._candle_feeds: list[FakeCandleFeed] = []
+        self._candle_feeds: list[tuple[Interval, FakeFeed[Candle]]] = []
         self._stopped = False
         self._reachable = True
         self._seq = 0
@@ -123,8 +106,9 @@ class FakeStream:
     def add_candle(self, candle: Candle) -> None:
         """A candle comes: the past holds it from now on, in the place of one of the same interval and start."""
         self._candles[candle.symbol, candle.interval, candle.start] = candle
-        for feed in self._candle_feeds:
-            feed.bring(candle)
+        for interval, feed in self._candle_feeds:
+            if interval == candle.interval:
+                feed.bring(candle)
 
     def unplug(self) -> None:
         """Nothing answers from now on."""
@@ -162,8 +146,8 @@ class FakeStream:
         else:
             self._stopped = False
 
-    def follow(self, symbols: Iterable[str]) -> FakeFeed:
-        feed = FakeFeed(frozenset(symbols), self._quotes.values())
+    def follow(self, symbols: Iterable[str]) -> FakeFeed[Quote]:
+        feed = FakeFeed(symbols, self._quotes.values())
         self._feeds.append(feed)
         return feed
 
@@ -174,9 +158,9 @@ class FakeStream:
             if key[:2] == (symbol, interval) and candle.end > since and candle.start < until:
                 yield candle
 
-    def follow_candles(self, symbols: Iterable[str], interval: Interval) -> FakeCandleFeed:
-        feed = FakeCandleFeed(frozenset(symbols), interval)
-        self._candle_feeds.append(feed)
+    def follow_candles(self, symbols: Iterable[str], interval: Interval) -> FakeFeed[Candle]:
+        feed: FakeFeed[Candle] = FakeFeed(symbols)
+        self._candle_feeds.append((interval, feed))
         return feed
 
     def close(self) -> None:

@@ -258,11 +258,9 @@ class SupervisorService:
         bad = {symbol: words_of(why) for symbol, why in self._core.held_without_price(now).items()}
         self._service.metrics["held_without_price"] = float(len(bad))
         alert = self._held_alerts.decide(bad, self._core.outage_expected, at)
-        if alert is None:
-            return
-        log.warning("held", text=alert.text)
-        if self._messenger is not None:
-            self._messenger.send(self._installation.signed(alert, "`ibstream status` says more"))
+        if alert is not None:
+            log.warning("held", text=alert.text)
+            self._send(alert, "`ibstream status` says more")
 
     def _look_for_price_alerts(self, now: int, at: float) -> None:
         alerts = self._core.facts.alerts.values()
@@ -282,11 +280,9 @@ class SupervisorService:
             return
         self._service.metrics.update(metrics_of(found.lately))
         alert = self._quality_alerts.decide(found.lately, self._service.clock.monotonic())
-        if alert is None:
-            return
-        log.warning("data_quality", text=alert.text)
-        if self._messenger is not None:
-            self._messenger.send(self._installation.signed(alert, "`ibstream quality` says more"))
+        if alert is not None:
+            log.warning("data_quality", text=alert.text)
+            self._send(alert, "`ibstream quality` says more")
 
     def _tell_price_alerts(self, found: list[AlertFired]) -> bool:
         """Journal what is new, and then tell people. False when the disk refuses it."""
@@ -299,11 +295,13 @@ class SupervisorService:
         self._publish_block(block)
         for event in news:
             log.info("price_alert", id=event.id, symbol=event.symbol, text=event.text)
-            if self._messenger is not None:
-                note = self._core.facts.alerts[event.id].added.note
-                alert = Alert("price", f"ibstream: {event.text}", note or event.text)
-                self._messenger.send(self._installation.signed(alert, f"at {iso(event.at)}"))
+            note = self._core.facts.alerts[event.id].added.note
+            self._send(Alert("price", f"ibstream: {event.text}", note or event.text), f"at {iso(event.at)}")
         return True
+
+    def _send(self, alert: Alert, more: str) -> None:
+        if self._messenger is not None:
+            self._messenger.send(self._installation.signed(alert, more))
 
     # --- what stays ---
 

@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from msgspec import UNSET
 
-from messages.events import CutSymbol, Plan, PlannedSymbol, PriceSource
+from messages.events import CutSymbol, Plan, PlannedSymbol, PriceSource, StreamStarted
 from messages.fields import SOURCES
 from messages.quality import Mark
 from messages.topics import kind, shard
@@ -49,7 +49,7 @@ def build(
     down = {name for name, service in gateways.items() if service.state == "down"}
     symbols = symbol_statuses(facts, now, api_mode, down, marks or {})
     several = [name for name in gateways if name]
-    plan = facts.plan
+    plan, chosen = facts.plan, _chosen(facts)
     return Status(
         status=verdict.word,
         reason=verdict.reason,
@@ -64,8 +64,8 @@ def build(
         market_data_type=_delivered(symbols.values(), plan),
         degraded_since=iso(facts.degraded_since) if facts.degraded_since else None,
         last_snapshot_refresh=iso(facts.last_snapshot) if facts.last_snapshot else None,
-        project_id=_project(facts),
-        decision_snapshot_id=_snapshot(facts),
+        project_id=chosen.project_id if chosen is not None else None,
+        decision_snapshot_id=chosen.decision_snapshot_id if chosen is not None else None,
         api_mode=api_mode,
         services=services,
         symbols=symbols,
@@ -150,16 +150,11 @@ def _delivered(symbols: Iterable[SymbolStatus], plan: Plan | None) -> str | None
     return plan.market_data_type if plan is not None and plan.started else None
 
 
-def _project(facts: Facts) -> int | None:
+def _chosen(facts: Facts) -> Plan | StreamStarted | None:
+    """What says which project and snapshot it is: the plan, or the request until there is one."""
     if facts.plan is not None and facts.plan.started:
-        return facts.plan.project_id
-    return facts.wanted.request.project_id if facts.wanted.request is not None else None
-
-
-def _snapshot(facts: Facts) -> int | None:
-    if facts.plan is not None and facts.plan.started:
-        return facts.plan.decision_snapshot_id
-    return facts.wanted.request.decision_snapshot_id if facts.wanted.request is not None else None
+        return facts.plan
+    return facts.wanted.request
 
 
 def _most_troubled(facts: Facts, gateways: Collection[str]) -> LinkFacts:

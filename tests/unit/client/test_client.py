@@ -165,7 +165,7 @@ def test_they_expire_in_time_and_not_with_the_next_look(monkeypatch: pytest.Monk
     fake, waited = FakeStream(good_for=5.1), [0.0]
     brought = FakeFeed.poll
 
-    def passes(feed: FakeFeed, seconds: float) -> list[ibstream.Quote]:
+    def passes(feed: FakeFeed[ibstream.Quote], seconds: float) -> list[ibstream.Quote]:
         found = brought(feed, seconds)
         if not found:
             waited.append(seconds)
