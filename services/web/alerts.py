@@ -2,7 +2,7 @@
 
 from typing import Annotated, Final
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from fastapi import Path as PathParameter
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
@@ -13,6 +13,7 @@ from services.quotes.alert_rules import MAX_RULE, MAX_SECONDS
 from services.web import schema
 from services.web.api import ALWAYS, BIGINT, PREFIX, accepted, json_response
 from services.web.backend import Backend
+from services.web.errors import only_known
 from services.web.schema import answer, failures
 
 CHANGES: Final = (*ALWAYS, "forbidden", "supervisor_unreachable", "journal_unavailable")
@@ -31,7 +32,7 @@ class AlertBody(BaseModel):
 
 
 def install(app: FastAPI, backend: Backend) -> None:
-    router = APIRouter(prefix=f"{PREFIX}/alerts", tags=["alerts"])
+    router = APIRouter(prefix=f"{PREFIX}/alerts", tags=["alerts"], dependencies=[Depends(only_known)])
 
     @router.get(
         "",

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Body, FastAPI, Header, HTTPException, Query
+from fastapi import APIRouter, Body, Depends, FastAPI, Header, HTTPException, Query
 from fastapi import Path as PathParameter
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
@@ -30,6 +30,7 @@ from services.web import schema
 from services.web.backend import Backend
 from services.web.candles import CANDLE_WORDS, MAX_CANDLES, TIME_WORDS, asked_time, live_candles, read_candles
 from services.web.chart import MAX_MINUTES, MAX_SPARK_MINUTES, MAX_SPARKLINES
+from services.web.errors import only_known
 from services.web.events import EventStream
 from services.web.schema import answer, failures
 
@@ -145,7 +146,7 @@ async def accepted(backend: Backend, command: Command) -> Response:
 
 
 def install(app: FastAPI, backend: Backend) -> None:
-    router = APIRouter(prefix=PREFIX, tags=["stream"])
+    router = APIRouter(prefix=PREFIX, tags=["stream"], dependencies=[Depends(only_known)])
     _commands(router, backend)
     _choices(router, backend)
     _current(router, backend)

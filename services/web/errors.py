@@ -5,6 +5,7 @@
 Codes are those of messages/errors.py, and these few that only HTTP knows.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
@@ -44,6 +45,22 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _unexpected)
+
+
+async def only_known(request: Request) -> None:
+    """What every endpoint of the API depends on: it is asked nothing that it does not know, and nothing twice. A
+    misspelt `from` would otherwise be answered with something else than was asked for."""
+    known = {parameter.alias for parameter in request.scope["route"].dependant.query_params}
+    for name, times in Counter(name for name, _ in request.query_params.multi_items()).items():
+        if name not in known:
+            said = (
+                f"there is no such parameter; known are {', '.join(sorted(known))}" if known else "there are none here"
+            )
+        elif times > 1:
+            said = "it is given more than once"
+        else:
+            continue
+        raise RequestValidationError([{"type": "extra_forbidden", "loc": ("query", name[:100]), "msg": said}])
 
 
 async def _ours(_: Request, error: Exception) -> Response:

@@ -4,7 +4,7 @@ whichever read further."""
 import threading
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, FastAPI, Query
+from fastapi import APIRouter, Depends, FastAPI, Query
 from starlette.responses import Response
 
 from messages.codec import encode_json
@@ -14,6 +14,7 @@ from services.base.clock import utc_day
 from services.quotes.past_quality import DAY, QualityReader, day_report, day_start
 from services.web.api import ALWAYS, PREFIX, json_response
 from services.web.backend import Backend
+from services.web.errors import only_known
 from services.web.schema import answer, failures
 
 EXAMPLE: Final[dict[str, Any]] = {
@@ -76,7 +77,7 @@ class Days:
 
 
 def install(app: FastAPI, backend: Backend) -> None:
-    router = APIRouter(prefix=PREFIX, tags=["stream"])
+    router = APIRouter(prefix=PREFIX, tags=["stream"], dependencies=[Depends(only_known)])
     days = Days(backend)
 
     @router.get(

@@ -185,6 +185,27 @@ def test_a_symbol_that_could_not_be_one_is_refused_without_asking(web):
     assert web.control.asked == []
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "field"),
+    [
+        ("GET", "/candles?symbol=SPY&form=-1h", "form"),
+        ("GET", "/history?symbol=SPY&minute=5", "minute"),
+        ("GET", "/quality?date=2026-01-05", "date"),
+        ("GET", "/snapshot?symbol=SPY&max_age=5", "max_age"),
+        ("GET", "/snapshot?symbol=SPY&symbol=QQQ", "symbol"),
+        ("GET", "/events?candels=1m.SPY", "candels"),
+        ("GET", "/alerts?symbol=SPY", "symbol"),
+        ("POST", "/stop?project_id=1", "project_id"),
+    ],
+)
+def test_a_parameter_that_is_misspelt_or_comes_twice_is_refused_and_not_ignored(web, method, path, field):
+    web.hear(status_frame(), quote_frame("SPY"), heartbeat_frame("sink"))
+    answer = web.ask(method, API + path)
+    assert error_of(answer) == (422, "invalid_request")
+    assert answer.json()["detail"]["field"] == field
+    assert web.control.asked == []
+
+
 def test_a_body_that_is_not_json(web):
     answer = web.post(f"{API}/start", content=b"{ half", headers={"content-type": "application/json"})
     assert error_of(answer) == (400, "invalid_request")
