@@ -7,7 +7,6 @@ its code, and an exit code of `messages.errors`; never a traceback.
 
 import errno
 import importlib
-import io
 import os
 import sys
 from typing import Annotated, Any, Final
@@ -15,6 +14,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from messages.errors import CODES, IbStreamError
+from services.cli.output import open_streams
 
 COMMANDS: Final = (
     "installed", "rehearse", "record", "stream", "price", "plan", "projects", "journal", "gaps", "quality", "alerts",
@@ -126,20 +126,8 @@ def _fail(message: str, code: str, exit_code: int) -> int:
     return exit_code
 
 
-def _open_streams() -> None:
-    """Whoever closed one wants nothing from it; else the next file that is opened would be in its place. What a
-    terminal's encoding lacks is shown as its code."""
-    for number, name in enumerate(("stdin", "stdout", "stderr")):
-        if getattr(sys, name) is None:
-            os.dup2(os.open(os.devnull, os.O_RDWR), number)
-            setattr(sys, name, os.fdopen(number, "w" if number else "r", encoding="utf-8", closefd=False))
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-
-
 def main() -> None:
-    _open_streams()
+    open_streams()
     code = run()
     try:
         sys.stdout.flush()

@@ -37,6 +37,23 @@ STATE_STYLE: Final = {
 }
 
 
+def open_streams() -> None:
+    """Whoever closed one wants nothing from it; else the next file that is opened would be in its place. What an
+    encoding lacks is shown as its code."""
+    import io
+    import os
+    import sys
+
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            os.dup2(os.open(os.devnull, os.O_RDWR), number)
+            os.set_inheritable(number, True)
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", encoding="utf-8", closefd=False))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def settings() -> "Settings":
     import os
 

@@ -12,7 +12,10 @@ import sys
 def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # until the launcher takes over: nothing runs yet, no trace to show
     from messages.errors import IbStreamError
+    from services.cli.output import open_streams
     from services.cli.preflight import Preflight
+
+    open_streams()
 
     try:
         ready = Preflight(arguments[0] if arguments else "Procfile")

@@ -26,16 +26,17 @@ Make = Callable[..., Pipeline]
 LAUNCHES = int(os.environ.get("IBSTREAM_TEST_LAUNCHES", "6"))
 SERVED = 6
 MARK = "LAUNCH_MARK"
+CLOSED = ("sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh")  # as some who run it in the background start it
 
 
 class Launch:
     """`make run` less make, on a pipeline's settings; `family` is all that came of it and lives."""
 
-    def __init__(self, p: Pipeline, *, output: int = subprocess.PIPE, **env: str) -> None:
+    def __init__(self, p: Pipeline, *, output: int = subprocess.PIPE, closed: bool = False, **env: str) -> None:
         self.mark = f"{os.getpid()}-{random.getrandbits(64):x}"
         self.began = time.time()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "services.cli.run", "Procfile"],
+            [*(CLOSED if closed else ()), sys.executable, "-m", "services.cli.run", "Procfile"],
             env=p.environment()
             | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", MARK: self.mark}
             | env,
@@ -80,8 +81,8 @@ def launch(pipeline: Make) -> Iterator[Callable[..., Launch]]:
     p = pipeline([], start=False)
     with ExitStack() as stack:
 
-        def start(*, output: int = subprocess.PIPE, **env: str) -> Launch:
-            made = Launch(p, output=output, **env)
+        def start(*, output: int = subprocess.PIPE, closed: bool = False, **env: str) -> Launch:
+            made = Launch(p, output=output, closed=closed, **env)
             stack.callback(_clear, made)
             return made
 
@@ -115,6 +116,14 @@ def test_closed_output_ends_all_of_it(launch: Callable[..., Launch]) -> None:
     eventually(lambda: made.services() >= SERVED)
     made.process.stdout.close()
     eventually(made.ended, STOP_SECONDS)
+
+
+def test_without_any_output_it_runs_all_the_same(launch: Callable[..., Launch]) -> None:
+    made = launch(closed=True)
+    eventually(lambda: made.services() >= SERVED)
+    made.process.send_signal(signal.SIGINT)
+    eventually(made.ended, STOP_SECONDS)
+    assert made.process.returncode == 0
 
 
 def test_output_that_nobody_takes_does_not_keep_it_from_ending(launch: Callable[..., Launch]) -> None:
