@@ -3,6 +3,7 @@
 import os
 import shutil
 import socket
+import ssl
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -15,6 +16,9 @@ T = TypeVar("T")
 
 REPOSITORY = Path(__file__).parents[1]
 QUICK = os.environ.get("TEST_EXAMPLES") == "quick"
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""As httpx's `verify`: without it every question reads the certificates of all authorities, 30 ms of CPU, over plain
+HTTP too."""
 
 
 def examples(count: int) -> int:

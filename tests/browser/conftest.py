@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 from tests.browser.card import CardPage
 from tests.process.conftest import pytest_runtest_makereport as pytest_runtest_makereport  # a failed test tells logs
 from tests.process.pipeline import ALL, Pipeline
-from tests.support import REPOSITORY, eventually, missing
+from tests.support import NO_TLS, REPOSITORY, eventually, missing
 
 UI = REPOSITORY / "services" / "web" / "ui"
 ARTIFACTS = REPOSITORY / "artifacts"
@@ -52,7 +52,7 @@ def await_page(pipeline: Pipeline) -> None:
 
 def answers(port: int) -> bool:
     try:
-        return httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=5).is_success
+        return httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=5, verify=NO_TLS).is_success
     except httpx.TransportError:
         return False
 

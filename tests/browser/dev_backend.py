@@ -12,7 +12,7 @@ import httpx
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import UI
-from tests.support import eventually, free_port, missing
+from tests.support import NO_TLS, eventually, free_port, missing
 
 CHANGES_A_SECOND = 56  # quotes, whatever the number of symbols: so the size of the table alone is measured
 TURNS_A_SECOND = 4
@@ -43,7 +43,7 @@ def dev_backend(symbols: int, *, scenario: str = "mock", ticking: float | None =
 
 def _answers(address: str) -> bool:
     try:
-        return httpx.get(f"{address}/api/ib/stream/status", timeout=5).is_success
+        return httpx.get(f"{address}/api/ib/stream/status", timeout=5, verify=NO_TLS).is_success
     except httpx.TransportError:
         return False
 

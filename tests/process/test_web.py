@@ -23,7 +23,7 @@ from messages.views import Quote
 from services.runtime.bus import Server
 from tests.process.bench import Bench, clean_environment, end
 from tests.process.test_sink import begin, last, publish_status
-from tests.support import free_port
+from tests.support import NO_TLS, free_port
 
 API = "/api/ib/stream"
 EXAMPLE = Path(__file__).parents[2] / "deploy" / "examples" / "subscribe_status.py"
@@ -44,14 +44,14 @@ def base(bench: Bench) -> str:
 
 def ready(bench: Bench, path: str = "/readyz") -> bool:
     try:
-        return httpx.get(base(bench) + path, timeout=2).status_code == 200
+        return httpx.get(base(bench) + path, timeout=2, verify=NO_TLS).status_code == 200
     except httpx.HTTPError:
         return False
 
 
 def get(bench: Bench, path: str) -> httpx.Response:
     bench.pump()
-    return httpx.get(base(bench) + path, timeout=10)
+    return httpx.get(base(bench) + path, timeout=10, verify=NO_TLS)
 
 
 def publish_quote(bench: Bench, symbol: str, price: float, **more) -> None:
@@ -71,7 +71,7 @@ class Listener:
 
     def _read(self) -> None:
         try:
-            with httpx.stream("GET", self._url, headers=self._headers, timeout=30) as response:
+            with httpx.stream("GET", self._url, headers=self._headers, timeout=30, verify=NO_TLS) as response:
                 for line in response.iter_lines():
                     self.lines.append(line)
         except httpx.HTTPError as error:

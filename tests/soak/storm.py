@@ -22,7 +22,7 @@ from messages.topics import TICKS, events_endpoint
 from services.runtime.bus import address
 from tests.process.pipeline import Pipeline
 from tests.process.simulators import Controller
-from tests.support import eventually
+from tests.support import NO_TLS, eventually
 
 HALVES = (("gateway", "sink", "planner"), ("supervisor", "web", "simulator"))
 API = "/api/ib/stream"
@@ -160,7 +160,7 @@ class Storm:
     def _post(self, what: str, **body: object) -> bool:
         url = f"http://127.0.0.1:{self._pipeline.web_port}{API}/{what}"
         try:
-            answer = httpx.post(url, json=body, timeout=10)
+            answer = httpx.post(url, json=body, timeout=10, verify=NO_TLS)
         except httpx.HTTPError:
             return False
         return answer.status_code in (200, 202, 409)  # 409: it is started already
