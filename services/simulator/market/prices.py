@@ -58,22 +58,32 @@ class Walk:
         source = random.Random(f"{seed}:{instrument.con_id}")  # noqa: S311 - prices, not secrets
         self.price = instrument.price
         self._scales = [
-            [source.getrandbits(64), period, 0.9 * instrument.daily * math.sqrt(period / _DAY), -1, 0.0, 0.0]
+            [source.getrandbits(64), period, 0.9 * instrument.daily * math.sqrt(period / _DAY), -2, 0.0, 0.0, 0.0]
             for period in _PERIODS
         ]
+        self._span, self._total, self._slope = -1, 0.0, 0.0  # the sum of all scales: straight in a finest period
 
     def at(self, now: int) -> float:
         """The fair price at `now`, unrounded. Cheapest when asked in order of time."""
-        total = 0.0
+        span, rest = divmod(now, _PERIODS[0])
+        if span != self._span:
+            self._enter(span)
+        return self.price * math.exp(self._total + self._slope * rest)
+
+    def _enter(self, span: int) -> None:
+        start = span * _PERIODS[0]
+        total = slope = 0.0
         for scale in self._scales:
-            key, period, weight, index, left, slope = scale
-            i, rest = divmod(now, period)
+            key, period, weight, index, left, right, rise = scale
+            i, rest = divmod(start, period)
             if i != index:
-                left = weight * _lattice(key, i)
-                slope = (weight * _lattice(key, i + 1) - left) / period
-                scale[3:] = i, left, slope
-            total += left + slope * rest
-        return self.price * math.exp(total)
+                left = right if i == index + 1 else weight * _lattice(key, i)
+                right = weight * _lattice(key, i + 1)
+                rise = (right - left) / period
+                scale[3:] = i, left, right, rise
+            total += left + rise * rest
+            slope += rise
+        self._span, self._total, self._slope = span, total, slope
 
 
 class OptionWalk:
