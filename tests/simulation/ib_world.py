@@ -156,6 +156,13 @@ class World:
         while self.now < end:
             self.step()
 
+    def rest(self, until: int, pace: int = 5 * SECOND) -> None:
+        """Nobody turns a knob until then: time passes in longer steps."""
+        while self.now < until:
+            self.pace = min(pace, until - self.now)
+            self.step()
+        self.pace = STEP
+
     def until(self, condition: Callable[[], object], within: float) -> float:
         """Seconds until the condition held. Fails when it did not in time."""
         start = self.now
@@ -241,20 +248,7 @@ class World:
         for symbol in self.symbols:
             if symbol not in self.quiet and symbol not in self.halted and self.market_open(symbol):
                 self.price[symbol] += 1
-        ticked: set[int] = set()
-        for req_id, request in self.requests.items():
-            symbol = request.symbol
-            if request.snapshot or not self.flows(symbol, stream=True):
-                continue
-            if symbol in self.picture_only and request.values:
-                continue
-            values = self._values(symbol)
-            if request.values != values:
-                request.news = self._changed(symbol, request.values, values)
-                request.values = {**request.values, **request.news}
-                ticked.add(req_id)
-                self.delivered[symbol] = self.now
-                self.known[symbol] = self.price[symbol]
+        ticked = self._stream() if self._linked() else set()
         if ticked:
             self._bring(ticked)
             self.tell(fx.TicksSeen(ticked))
@@ -264,12 +258,30 @@ class World:
             else:
                 self.outdated.setdefault(symbol, self.now)
 
-    def flows(self, symbol: str, stream: bool) -> bool:
-        if not self.ready or self.gone or not self.ib_link or self.competing or symbol in self.mute:
-            return False
-        if any(symbol in served for served in self.farms_down.values()):
-            return False
-        return not stream or (symbol not in self.starved and symbol not in self.starved_until_renewed)
+    def _stream(self) -> set[int]:
+        """What streams bring in this turn, and the requests that it came for."""
+        ticked: set[int] = set()
+        silent = self.mute.union(self.starved, self.starved_until_renewed, *self.farms_down.values())
+        for req_id, request in self.requests.items():
+            symbol = request.symbol
+            if request.snapshot or symbol in silent or (symbol in self.picture_only and request.values):
+                continue
+            values = self._values(symbol)
+            if request.values != values:
+                request.news = self._changed(symbol, request.values, values)
+                request.values = {**request.values, **request.news}
+                ticked.add(req_id)
+                self.delivered[symbol] = self.now
+                self.known[symbol] = self.price[symbol]
+        return ticked
+
+    def _linked(self) -> bool:
+        return self.ready and not self.gone and self.ib_link and not self.competing
+
+    def _ib_has(self, symbol: str) -> bool:
+        """Whether IB has its price, be there a stream that brings it or not."""
+        away = symbol in self.mute or any(symbol in served for served in self.farms_down.values())
+        return self._linked() and not away
 
     def _changed(self, symbol: str, before: dict[int, float], now: dict[int, float]) -> dict[int, float]:
         """What a request brings: not always all of it."""
@@ -284,10 +296,10 @@ class World:
                     self.quotes.bring(req_id, self.requests[req_id].news, self.now)
 
     def _values(self, symbol: str) -> dict[int, float]:
-        base = 100 + self.price[symbol] * 0.01
-        return {BID: base, ASK: base + 0.01, LAST: base, VOLUME: 1000.0 + self.price[symbol]} | self.sizes.get(
-            symbol, {}
-        )
+        price = self.price[symbol]
+        base = 100 + price * 0.01
+        values = {BID: base, ASK: base + 0.01, LAST: base, VOLUME: 1000.0 + price}
+        return values | self.sizes[symbol] if symbol in self.sizes else values
 
     # --- the adapter ---
 
@@ -468,7 +480,7 @@ class World:
 
     def _snapshot(self, req_id: int, symbol: str) -> None:
         stream = next(iter(self.streams(symbol)), None)
-        if not self.flows(symbol, stream=False) or not self.market_open(symbol) or symbol in self.picture_only:
+        if not self._ib_has(symbol) or not self.market_open(symbol) or symbol in self.picture_only:
             self._soon(11, fx.SnapshotEnd(req_id, {}, {}))
             return
         values = self._changed(symbol, {}, self._values(symbol))

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.gateway.core.governor import Kind
-from tests.simulation.ib_world import World, fx
+from tests.simulation.ib_world import SECOND, World, fx
 from tests.support import examples
 
 SYMBOLS = [f"S{number}" for number in range(6)]
@@ -136,7 +136,7 @@ def test_never_silently_blind_and_always_healing(
 
 
 def check_nothing_leaks(world: World) -> None:
-    world.run(90)  # the last requests end
+    world.rest(world.now + 90 * SECOND, pace=SECOND)  # the last requests end
     streams = [request for request in world.core.requests.by_id.values() if request.kind is Kind.STREAM]
     assert len(streams) == len(world.symbols) == len([r for r in world.requests.values() if not r.snapshot])
     assert len(world.core.requests.by_id) <= 3 * len(world.symbols)
@@ -181,5 +181,5 @@ def test_reconnect_storm_with_500_symbols(limit: int) -> None:
     world.run(120)
     assert sum(said.state == "live" for said in world.said.values()) == limit
     assert world.of(fx.IbErrorSeen) == []
-    world.run(300)
+    world.rest(world.now + 300 * SECOND, pace=SECOND)
     assert [world.state(symbol) for symbol in world.symbols[:limit]] == ["live"] * limit

@@ -10,6 +10,7 @@ from tests.simulation.ib_world import SECOND, START, World, fx
 
 FLAGGED = 16  # seconds: staleness limit and one second
 ALL_FLAGGED = 11
+HOUR = 3600 * SECOND
 
 
 def live(*symbols: str, **settings: object) -> World:
@@ -452,12 +453,13 @@ def test_halt() -> None:
 @pytest.mark.hours
 def test_market_closes_and_opens_without_a_false_alarm() -> None:
     world = live()
-    close, opens = 6.5 * 3600, 24 * 3600
-    world.market_open = lambda symbol: (world.now - START) / SECOND % (24 * 3600) < close
-    world.run(close + 60 - (world.now - START) / SECOND)
+    day, close = 24 * HOUR, 13 * HOUR // 2
+    world.market_open = lambda symbol: (world.now - START) % day < close
+    world.rest(START + close - 60 * SECOND)
+    world.run(120)
     assert {said.state for said in world.said.values()} == {"closed"}
     quiet = len(world.events)
-    world.run(opens - 300 - (world.now - START) / SECOND)
+    world.rest(START + day - 300 * SECOND)
     assert len(world.events) == quiet, world.events[quiet:]
     world.run(330)
     assert world.all_live()
@@ -473,10 +475,11 @@ def test_half_day_and_holiday() -> None:
     world = World(("SPY", "XMAS"))
     world.hours["SPY"] = "20260921:0930-20260921:1300;20260922:CLOSED"
     world.hours["XMAS"] = "20260921:CLOSED;20260922:0930-20260922:1600"
-    closing = START + 3.5 * 3600 * SECOND
+    closing = START + 7 * HOUR // 2
     world.market_open = lambda symbol: symbol == "SPY" and world.now < closing
     world.until(lambda: world.state("SPY") == "live", within=5)
-    world.run(3.5 * 3600 + 20)
+    world.rest(closing - 60 * SECOND)
+    world.run(80)
     assert world.state("SPY") == "closed"
     assert world.state("XMAS") == "closed"
     assert world.of(fx.Disconnect) == []
@@ -506,7 +509,7 @@ def test_port_change() -> None:
 @pytest.mark.hours
 def test_reset_window_is_expected() -> None:
     world = live()
-    world.run((23 + 45 / 60 - 9.5) * 3600)  # Monday 23:45 in New York
+    world.rest(world.now + 57 * HOUR // 4)  # Monday 23:45 in New York
     night = world.now
     world.kill()
     world.run(3600)  # until 00:45: inside the window

@@ -49,12 +49,7 @@ class Week:
         world.plan(["SPY", "HALF", "BTC"])
 
     def until(self, day: int, clock: str) -> None:
-        """Pass the time: calm hours in longer steps."""
-        world, end = self.world, at(day, clock)
-        while world.now < end:
-            world.pace = min(5 * SECOND, end - world.now)
-            world.step()
-        world.pace = SECOND // 4
+        self.world.rest(at(day, clock))
 
     def well(self) -> bool:
         said = self.world.said
