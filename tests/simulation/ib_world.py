@@ -156,10 +156,11 @@ class World:
         while self.now < end:
             self.step()
 
-    def rest(self, until: int, pace: int = 5 * SECOND) -> None:
-        """Nobody turns a knob until then: time passes in longer steps."""
-        while self.now < until:
-            self.pace = min(pace, until - self.now)
+    def rest(self, seconds: float, pace: int = 5 * SECOND) -> None:
+        """Nobody turns a knob for so long: time passes in longer steps."""
+        end = self.now + int(seconds * SECOND)
+        while self.now < end:
+            self.pace = min(pace, end - self.now)
             self.step()
         self.pace = STEP
 

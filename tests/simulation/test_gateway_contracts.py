@@ -117,7 +117,7 @@ def test_night_after_night_of_refusals_costs_no_more_than_the_first() -> None:
         refused_in_a_reset(world)
         world.sec_def_down = False
         world.until(world.all_live, within=8 * MINUTE)  # without a word of any healing
-        world.run(20 * MINUTE)
+        world.rest(20 * MINUTE)
 
 
 def test_a_symbol_that_nobody_knows_is_not_asked_for_at_each_word_of_health() -> None:
@@ -140,7 +140,7 @@ def test_an_expired_future_says_so_and_is_left_alone() -> None:
     world.run(30)
     assert (world.said["ES"].state, world.said["ES"].reason, world.said["ES"].code) == ("rejected", "expired", 200)
     since = world.now
-    world.run(5 * 60 * MINUTE)
+    world.rest(5 * 60 * MINUTE)
     assert [each for each in world.of(fx.Subscribe, since) if each.planned.symbol == "ES"] == []
 
 
@@ -167,7 +167,7 @@ def test_details_without_hours_are_not_asked_for_all_day() -> None:
     world = World(["SPY"])
     world.listings["SPY"] = [ContractQualified("", 7, "STK", "SMART", "USD", "ARCA")]
     world.plan(["SPY"], refresh_token=1)
-    world.run(6 * 60 * MINUTE)
+    world.rest(6 * 60 * MINUTE)
     assert len(world.of(fx.ContractDetails)) <= 2
     assert world.now > START
 

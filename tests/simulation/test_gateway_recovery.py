@@ -10,7 +10,7 @@ from tests.simulation.ib_world import SECOND, START, World, fx
 
 FLAGGED = 16  # seconds: staleness limit and one second
 ALL_FLAGGED = 11
-HOUR = 3600 * SECOND
+HOUR = 3600
 
 
 def live(*symbols: str, **settings: object) -> World:
@@ -453,13 +453,17 @@ def test_halt() -> None:
 @pytest.mark.hours
 def test_market_closes_and_opens_without_a_false_alarm() -> None:
     world = live()
-    day, close = 24 * HOUR, 13 * HOUR // 2
-    world.market_open = lambda symbol: (world.now - START) % day < close
-    world.rest(START + close - 60 * SECOND)
+    day, close = 24 * HOUR, 6.5 * HOUR
+
+    def passed() -> float:
+        return (world.now - START) / SECOND
+
+    world.market_open = lambda symbol: passed() % day < close
+    world.rest(close - 60 - passed())
     world.run(120)
     assert {said.state for said in world.said.values()} == {"closed"}
     quiet = len(world.events)
-    world.rest(START + day - 300 * SECOND)
+    world.rest(day - 300 - passed())
     assert len(world.events) == quiet, world.events[quiet:]
     world.run(330)
     assert world.all_live()
@@ -475,10 +479,10 @@ def test_half_day_and_holiday() -> None:
     world = World(("SPY", "XMAS"))
     world.hours["SPY"] = "20260921:0930-20260921:1300;20260922:CLOSED"
     world.hours["XMAS"] = "20260921:CLOSED;20260922:0930-20260922:1600"
-    closing = START + 7 * HOUR // 2
+    closing = START + 7 * HOUR // 2 * SECOND
     world.market_open = lambda symbol: symbol == "SPY" and world.now < closing
     world.until(lambda: world.state("SPY") == "live", within=5)
-    world.rest(closing - 60 * SECOND)
+    world.rest(3.5 * HOUR - 60)
     world.run(80)
     assert world.state("SPY") == "closed"
     assert world.state("XMAS") == "closed"
@@ -509,7 +513,7 @@ def test_port_change() -> None:
 @pytest.mark.hours
 def test_reset_window_is_expected() -> None:
     world = live()
-    world.rest(world.now + 57 * HOUR // 4)  # Monday 23:45 in New York
+    world.rest(14.25 * HOUR)  # Monday 23:45 in New York
     night = world.now
     world.kill()
     world.run(3600)  # until 00:45: inside the window

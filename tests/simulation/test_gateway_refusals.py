@@ -119,7 +119,8 @@ def test_a_gap_that_history_refuses_is_not_asked_for_for_ever(text: str) -> None
     world = live("SPY")
     world.history_refusal = text
     world.close()
-    world.run(3 * 60 * MINUTE)
+    world.run(10 * MINUTE)
+    world.rest(3 * 60 * MINUTE)
     filled = world.of(GapFilled)
     assert filled and filled[0].bars == 0
     assert len(world.of(fx.History)) <= 5

@@ -55,7 +55,7 @@ def test_a_future_rolls_while_it_streams(roll: Literal["front", "second"], befor
     world.until(lambda: world.state(FRONT) == "live", within=10)
     assert asked(world) == [before, after]
     assert len(world.streams(FRONT)) == 1
-    world.rest(world.now + 3600 * SECOND)
+    world.rest(3600)
     assert len(world.of(ContractRolled)) == 1 and world.state(FRONT) == "live"
 
 

@@ -49,7 +49,7 @@ class Week:
         world.plan(["SPY", "HALF", "BTC"])
 
     def until(self, day: int, clock: str) -> None:
-        self.world.rest(at(day, clock))
+        self.world.rest((at(day, clock) - self.world.now) / SECOND)
 
     def well(self) -> bool:
         said = self.world.said

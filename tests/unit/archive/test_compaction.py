@@ -1,5 +1,6 @@
 """Archive and retention: the same events in a smaller file, one reader for both, and nothing that is needed goes."""
 
+import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,7 @@ from services.gateway.wire.columns import Columns
 from services.journal import JournalDamaged, JournalReader, JournalWriter, Row, day_files, parquet
 from services.journal.days import all_days
 from tests.journals import DAY, NOON, STREAM, append, fill, open_writer
+from tests.support import some
 
 
 def settings(tmp_path: Path, **values: Any) -> Settings:
@@ -58,13 +60,18 @@ def files(folder: Path) -> list[str]:
     )
 
 
-@pytest.fixture
-def journal(tmp_path: Path) -> Path:
-    root = tmp_path / "journal"
+@pytest.fixture(scope="module")
+def four_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("four_days")
     for day in range(4):
         fill_ticks(root, day)
         fill(root, [3, 1, 2], NOON + day * DAY)
     return root
+
+
+@pytest.fixture
+def journal(four_days: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(four_days, tmp_path / "journal"))
 
 
 def test_closed_days_become_parquet_and_read_as_before_byte_for_byte(tmp_path: Path, journal: Path) -> None:
@@ -95,8 +102,8 @@ def test_reading_by_number_and_time_is_the_same_in_the_archive(
             return [
                 last,
                 reader.first_seq(),
-                [reader.read(seq, size) for seq in range(1, last.last_seq + 3, 7) for size in (1, 500, 9999)],
-                list(map(reader.seq_at, times)),
+                [reader.read(seq, size) for seq in some(range(1, last.last_seq + 3, 7), 20) for size in (1, 500, 9999)],
+                list(map(reader.seq_at, some(times, 40))),
             ]
 
     before = [answers(stream) for stream in (TICKS, STREAM)]

@@ -26,10 +26,10 @@ DAYS = 4
 NAMES = {number: f"SYM{number}" for number in range(6)}
 
 
-@pytest.fixture
-def journal(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def four_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four days in which symbols come and go; SYM5 is heard of on the first day alone."""
-    root = tmp_path / "journal"
+    root = tmp_path_factory.mktemp("four_days")
     rng = random.Random(5)
     writers: dict[str, JournalWriter] = {}
 
@@ -57,6 +57,11 @@ def journal(tmp_path: Path) -> Path:
         for writer in writers.values():
             writer.close()
     return root
+
+
+@pytest.fixture
+def journal(four_days: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(four_days, tmp_path / "journal"))
 
 
 def quotes(projection: Projection) -> list[object]:

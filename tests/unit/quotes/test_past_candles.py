@@ -7,6 +7,7 @@ import pytest
 from messages.candles import INTERVALS, Candle, Interval
 from messages.codec import encode
 from messages.errors import IbStreamError
+from messages.events import Block
 from services.archive.compaction import archive_day
 from services.base.clock import SECOND, iso
 from services.journal import day_files
@@ -35,13 +36,22 @@ def past(folder: Path, interval: Interval = "1m", begin: int = NOW - MINUTE, end
     return list(past_candles(folder, more.get("symbol", "SPY"), interval, begin, end, more.get("now", LATER)).candles)
 
 
+@pytest.fixture(scope="module")
+def two_days(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, list[Block]]]:
+    """A journal that is only read, and its blocks."""
+    folder = tmp_path_factory.mktemp("two_days")
+    return folder, record(folder, days=2, minutes=12)
+
+
 @pytest.mark.parametrize("interval", INTERVALS)
-def test_the_journal_gives_the_bytes_of_a_fold_that_lived_through_it(tmp_path: Path, interval: Interval) -> None:
-    recorded = record(tmp_path, days=2, minutes=12)
+def test_the_journal_gives_the_bytes_of_a_fold_that_lived_through_it(
+    two_days: tuple[Path, dict[str, list[Block]]], interval: Interval
+) -> None:
+    folder, recorded = two_days
     for symbol in ("SPY", "QQQ"):
         expected = lived(recorded, interval, symbol)
         assert len(expected) >= 2
-        assert [encode(candle) for candle in past(tmp_path, interval, symbol=symbol)] == expected
+        assert [encode(candle) for candle in past(folder, interval, symbol=symbol)] == expected
 
 
 def test_any_part_of_it_is_the_same(tmp_path: Path) -> None:

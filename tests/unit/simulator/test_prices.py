@@ -76,7 +76,8 @@ def test_the_same_seed_gives_the_same_ticks_and_another_seed_others() -> None:
 
 @pytest.mark.parametrize("seed", some(range(20), 4))
 def test_a_quote_has_a_size_from_the_first_moment(seed: int) -> None:
-    for instrument in MASTER:
+    of_each_kind = {(one.sec_type, one.round_lot, one.has_quotes): one for one in MASTER}
+    for instrument in of_each_kind.values():
         image = fresh(instrument, seed).image()
         assert all(tick.size > 0 for tick in image if tick.field in (BID, ASK, BID_SIZE, ASK_SIZE))
 
