@@ -1,12 +1,12 @@
 """The OpenAPI document is the truth: whatever is asked, each answer is one that it names, and never a 5xx of ours."""
 
 import itertools
-import tempfile
-from pathlib import Path
 
 import hypothesis
+import pytest
 import schemathesis
-from schemathesis.checks import positive_data_acceptance
+from schemathesis.checks import load_all_checks, positive_data_acceptance
+from schemathesis.pytest.lazy import get_all_tests
 
 from messages.codec import encode
 from messages.control import Accepted, AddAlert, AlertsReply, ListAlerts
@@ -35,8 +35,9 @@ class MoodyControl:
         return AlertsReply(alerts=[]) if isinstance(command, ListAlerts) else Accepted(seq=1)
 
 
-def build(root: Path) -> Web:
-    web = Web(root)
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Web:
+    web = Web(tmp_path_factory.mktemp("openapi"))
     web.backend.control = MoodyControl()
     web.hear(
         status_frame(),
@@ -48,23 +49,33 @@ def build(root: Path) -> Web:
     return web
 
 
-_folder = tempfile.TemporaryDirectory()
-RUNNING = build(Path(_folder.name))
-DESCRIBED = schemathesis.openapi.from_asgi("/openapi.json", RUNNING.app, headers=HERE)
-
-
-# The event stream never ends: test_events.py and the process tests have it.
-@DESCRIBED.exclude(path_regex="/events$").parametrize()
-@hypothesis.settings(
+SETTINGS = hypothesis.settings(
     max_examples=examples(30), deadline=None, suppress_health_check=list(hypothesis.HealthCheck), derandomize=True
 )
-def test_every_answer_is_as_documented(case):
+
+
+def answers_as_documented(case: schemathesis.Case) -> None:
     # What a symbol or a project is, no schema can say: a well-formed request may be refused.
     case.call_and_validate(excluded_checks=[positive_data_acceptance], headers=HERE)
 
 
-def test_everything_is_described_with_an_example():
-    document = RUNNING.get("/openapi.json").json()
+def test_every_answer_is_as_documented(running: Web, subtests: pytest.Subtests) -> None:
+    """What is asked is worked out here, and not by each worker as it collects its tests: that takes seconds."""
+    described = schemathesis.openapi.from_asgi("/openapi.json", running.app, headers=HERE)
+    # The event stream never ends: test_events.py and the process tests have it.
+    finite = described.exclude(path_regex="/events$")
+    load_all_checks()
+    tried = 0
+    for made in get_all_tests(schema=finite, test_func=answers_as_documented, settings=SETTINGS, given_kwargs=None):
+        operation, ask = made.ok()
+        with subtests.test(operation.label):
+            ask()
+        tried += 1
+    assert tried == sum(len(methods) for methods in running.app.openapi()["paths"].values()) - 1
+
+
+def test_everything_is_described_with_an_example(running: Web) -> None:
+    document = running.get("/openapi.json").json()
     for path in ("start", "stop", "status", "snapshot", "quotes", "plan", "projects", "gaps", "history", "events"):
         assert f"{API}/{path}" in document["paths"]
     assert {"/healthz", "/readyz", "/metrics"} <= document["paths"].keys()
