@@ -20,12 +20,22 @@ SQLITE, MARKER = ".sqlite", ".durable"
 
 
 def files(root: Path) -> Iterator[Path]:
-    """What is to be kept, relative to the root. A day's marker comes first: the copy of the day holds what it says."""
-    for path in sorted(root.rglob("*"), key=lambda path: (path.suffix != MARKER, path)):
-        inside = path.relative_to(root)
-        passing = path.name.endswith((".lock", *MADE_BY_SQLITE))
-        if path.is_file() and not passing and inside.parts[0] not in LEFT_OUT:
-            yield inside
+    """What is to be kept, relative to the root. A day's marker comes first: the copy of the day holds what it says.
+    Raises OSError for a folder that may not be read: what is in it would be missing without a word."""
+    for path in sorted(_below(root), key=lambda path: (path.suffix != MARKER, path)):
+        if path.is_file() and not path.name.endswith((".lock", *MADE_BY_SQLITE)):
+            yield path.relative_to(root)
+
+
+def _below(root: Path) -> Iterator[Path]:
+    def refuse(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):  # gone meanwhile
+            raise error
+
+    for folder, inside, names in os.walk(root, onerror=refuse, followlinks=True):
+        if Path(folder) == root:
+            inside[:] = [name for name in inside if name not in LEFT_OUT]
+        yield from (Path(folder, name) for name in names)
 
 
 def copy(source: Path, target: Path) -> bool:
@@ -57,16 +67,25 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write("usage: backup.py DATA_ROOT TARGET, DATA_ROOT being where ibstream keeps its journal/\n")
         return 2
     root, target = map(Path, arguments)
+    if target.resolve().is_relative_to(root.resolve()):  # files that are written would be replaced, or copied for ever
+        sys.stderr.write(f"backup.py: {target} is inside of {root}; name a folder elsewhere\n")
+        return 2
     target.mkdir(parents=True, exist_ok=True, mode=0o700)
     copied = 0
     for name in files(root):
         try:
             copied += copy(root / name, target / name)
         except FileNotFoundError:
+            if (root / name).exists():
+                raise
             continue  # archived or retired meanwhile: its Parquet file follows, now or next time
     print(f"{copied} files copied to {target}")
     return 0
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))
+    try:
+        raise SystemExit(main(sys.argv[1:]))
+    except (OSError, sqlite3.Error) as error:
+        sys.stderr.write(f"backup.py: the backup is not whole: {error}\n")
+        raise SystemExit(1) from None

@@ -222,12 +222,15 @@ class FileTransport(BusTransport):
             raise Unreachable(f"{path} cannot be read: {error}", "unreachable") from None
 
     def past_candles(self, symbol: str, interval: Interval, begin: int, end: int) -> Iterator[Candle]:
+        from services.journal.days import is_there
         from services.quotes.past_candles import past_candles
 
         journal = self.settings.journal_dir
-        if not journal.is_dir():
-            raise Unreachable(f"there is no journal in {journal}: nothing was recorded there", "journal_unavailable")
         try:
+            if not is_there(journal):
+                raise IbStreamError(
+                    "journal_unavailable", f"there is no journal in {journal}: nothing was recorded there"
+                )
             yield from past_candles(journal, symbol, interval, begin, end, time.time_ns()).candles
         except IbStreamError as error:
             raise _of_the_past(error) from None

@@ -32,7 +32,7 @@ from messages.errors import IbStreamError
 from services.base.clock import SECOND, moment_of
 from services.base.places import default_root
 from services.base.symbols import name_of
-from services.journal.days import tick_streams
+from services.journal.days import is_there, tick_streams
 
 if TYPE_CHECKING:
     import duckdb
@@ -55,7 +55,7 @@ def open_data(root: str | Path = "") -> "Data":
         raise IbstreamError("data frames need pyarrow: pip install 'ibstream[frames]'", "missing_dependency") from None
     folder = Path(root or os.environ.get("IBSTREAM_DATA_ROOT") or default_root()).expanduser()
     journal = folder / "journal"
-    if not journal.is_dir():
+    if not _said(lambda: is_there(journal)):
         raise IbstreamError(f"there is no journal in {folder}: nothing was recorded there", "journal_unavailable")
     return Data(journal)
 
@@ -220,7 +220,7 @@ class Data:
 
     def tick_streams(self) -> list[str]:
         """The streams of ticks that there are: one a gateway."""
-        return tick_streams(self.journal_dir)
+        return _said(lambda: tick_streams(self.journal_dir))
 
     def _span(self, begin: Time, end: Time) -> tuple[int, int | None]:
         return self._time(begin) or 0, self._time(end)

@@ -22,6 +22,7 @@ COMMANDS: Final = (
 )  # fmt: skip
 
 NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
+NOT_OURS: Final = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 HELP = """Live market data from Interactive Brokers, kept right.
 
@@ -108,10 +109,13 @@ def run(arguments: list[str] | None = None) -> int:
     except typer.Abort:
         return 130
     except OSError as error:
-        if error.filename is not None or error.errno not in NO_ROOM:
-            return _fail(f"{type(error).__name__}: {error}", "internal_error", 1)
-        sentence = f"the output cannot be written: {error.strerror}"
-        return _fail(sentence, "invalid_request", CODES["invalid_request"].exit)
+        if error.filename is None and error.errno in NO_ROOM:
+            sentence = f"the output cannot be written: {error.strerror}"
+            return _fail(sentence, "invalid_request", CODES["invalid_request"].exit)
+        if error.filename is not None and error.errno in (*NO_ROOM, *NOT_OURS):
+            sentence = f"{error.filename} cannot be used: {error.strerror}"
+            return _fail(sentence, "invalid_setting", CODES["invalid_setting"].exit)
+        return _fail(f"{type(error).__name__}: {error}", "internal_error", 1)
     except Exception as error:
         usage = getattr(error, "format_message", None)
         if usage is None:

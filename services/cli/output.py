@@ -63,9 +63,12 @@ def settings() -> "Settings":
 
 
 def journal(where: "Settings") -> "Path":
-    """The folder of the journal. Raises IbStreamError `journal_unavailable` where nothing was ever recorded."""
+    """The folder of the journal. Raises IbStreamError `journal_unavailable` where nothing was ever recorded, or where
+    that cannot be seen."""
+    from services.journal.days import is_there
+
     folder = where.journal_dir
-    if not folder.is_dir():
+    if not is_there(folder):
         sentence = f"there is no journal in {folder}: is IBSTREAM_DATA_ROOT right? Nothing was recorded there"
         raise IbStreamError("journal_unavailable", sentence)
     return folder

@@ -9,6 +9,7 @@ import sqlite3
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -51,7 +52,7 @@ class Day(Protocol):
 
 def streams_in(journal_dir: Path, shards: Iterable[str] = ()) -> tuple[str, ...]:
     """All streams of a journal: those of the gateways `shards`, and of every other one that ever wrote here."""
-    found = [path.name for path in journal_dir.glob("*") if is_stream(path.name) and path.is_dir()]
+    found = [name for name in _names_in(journal_dir) if is_stream(name) and (journal_dir / name).is_dir()]
     gateways = {*shards, *(shard(name) for name in found if kind(name) in SHARDED)}
     return streams(sorted(gateways) or ONE_GATEWAY)
 
@@ -68,11 +69,11 @@ def tick_days(journal_dir: Path) -> set[str]:
 
 def day_files(directory: Path) -> list[Path]:
     """The stream's SQLite files, oldest first. The newest is its writer's and the only one that changes."""
-    return sorted(directory.glob(_DAY + SUFFIX))
+    return _files(directory, SUFFIX)
 
 
 def archive_files(directory: Path) -> list[Path]:
-    return sorted(directory.glob(_DAY + ARCHIVE_SUFFIX))
+    return _files(directory, ARCHIVE_SUFFIX)
 
 
 def all_days(directory: Path) -> list[Path]:
@@ -80,6 +81,34 @@ def all_days(directory: Path) -> list[Path]:
     days = {path.stem: path for path in archive_files(directory)}
     days |= {path.stem: path for path in day_files(directory)}
     return [days[day] for day in sorted(days)]
+
+
+def is_there(journal_dir: Path) -> bool:
+    """Whether there is a journal. Raises IbStreamError `journal_unavailable` where that cannot be seen."""
+    try:
+        return journal_dir.is_dir()
+    except OSError as error:
+        raise _unreadable(journal_dir, error) from None
+
+
+def _files(directory: Path, suffix: str) -> list[Path]:
+    """A stream's files of this kind, oldest first."""
+    return sorted(directory / name for name in _names_in(directory) if fnmatchcase(name, _DAY + suffix))
+
+
+def _names_in(directory: Path) -> list[str]:
+    """What is in a folder, nothing where there is none. Raises IbStreamError `journal_unavailable` for one that cannot
+    be read: what is in it would pass for nothing."""
+    try:
+        return os.listdir(directory)  # noqa: PTH208 - names, and thrice as fast
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise _unreadable(directory, error) from None
+
+
+def _unreadable(path: Path, error: OSError) -> IbStreamError:
+    return IbStreamError("journal_unavailable", f"{path} cannot be read: {error.strerror or error}")
 
 
 class Marker(NamedTuple):
@@ -112,7 +141,7 @@ def read_marker(day_file: Path) -> Marker | None:
 
 def newest_marker(directory: Path) -> tuple[str, Marker] | None:
     """The day and content of the newest readable marker."""
-    for path in sorted(directory.glob(_DAY + MARKER_SUFFIX), reverse=True):
+    for path in reversed(_files(directory, MARKER_SUFFIX)):
         marker = Marker.parse(path.read_bytes())
         if marker is not None:
             return path.stem, marker

@@ -125,12 +125,10 @@ class _Examiner:
 
     def run(self) -> None:
         """Raises FileGone when a file went away meanwhile."""
-        if not self._dir.is_dir():
-            return
         try:
             paths = all_days(self._dir)
             marked = newest_marker(self._dir)
-        except OSError as error:
+        except (OSError, IbStreamError) as error:
             self._say("unknown", self._dir, f"{self._dir}: {error}")
             return
         for path in paths:

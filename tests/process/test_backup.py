@@ -64,3 +64,33 @@ def test_a_wrong_place_is_refused(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "usage" in done.stderr
     assert not (tmp_path / "x").exists()
+
+
+def test_a_backup_into_the_data_root_itself_is_refused_and_one_that_lacks_something_says_so(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    (root / "journal" / "ticks").mkdir(parents=True)
+    (root / "journal" / "ticks" / "2026-01-05.sqlite").write_bytes(b"no database at all, though it has its name")
+    for target, code, words in (
+        (root, 2, "is inside of"),
+        (root / "backup", 2, "is inside of"),
+        (tmp_path / "backup", 1, "the backup is not whole"),
+        (Path("/proc/backup"), 1, "the backup is not whole"),
+    ):
+        done = subprocess.run(
+            [sys.executable, REPOSITORY / "deploy" / "backup.py", root, target],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert (done.returncode, len(done.stderr.splitlines())) == (code, 1)
+        assert words in done.stderr
+
+
+def test_a_journal_on_another_disk_is_backed_up_too(tmp_path: Path) -> None:
+    (tmp_path / "disk" / "keys").mkdir(parents=True)
+    (tmp_path / "disk" / "keys" / "server.key").write_text("a key")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "journal").symlink_to(tmp_path / "disk")
+    command = [sys.executable, REPOSITORY / "deploy" / "backup.py", tmp_path / "data", tmp_path / "backup"]
+    assert subprocess.run(command, timeout=60).returncode == 0
+    assert (tmp_path / "backup" / "journal" / "keys" / "server.key").read_text() == "a key"

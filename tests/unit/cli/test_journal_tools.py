@@ -146,6 +146,30 @@ def test_a_data_root_without_a_journal_is_said(tmp_path: Path, run: Run, command
     assert not list(Path.cwd().glob("ticks.parquet"))
 
 
+@pytest.mark.parametrize(
+    "command", ["replay --stream ticks", "export", "at now", "candles SPY", "alerts replay", "quality"]
+)
+def test_a_folder_that_cannot_be_read_does_not_pass_for_an_empty_one(
+    journal: Path, run: Run, tmp_path: Path, command: str
+) -> None:
+    lock_out(journal / "ticks")
+    code, _, err = run(*command.split())
+    assert code == 14
+    assert f"{journal / 'ticks'} cannot be read" in err
+    assert not list(tmp_path.glob("*.parquet"))
+    code, out, _ = run("verify")
+    assert code == 2
+    assert "cannot be read" in out
+
+
+def lock_out(folder: Path) -> None:
+    """Nobody can list it, not root either."""
+    for path in folder.iterdir():
+        path.unlink()
+    folder.rmdir()
+    folder.symlink_to(folder)
+
+
 def test_verify_works_beside_a_writer_and_calls_a_durable_tail_that_is_gone_damage(journal: Path, run: Run) -> None:
     writer = open_writer(journal, NOON + 3 * DAY)
     time = NOON + 3 * DAY
