@@ -138,22 +138,37 @@ def _socket(context: zmq.Context[PlainSocket], kind: int) -> PlainSocket:
     return sock
 
 
-class Publisher:
-    """A service's events. `send` may be lost or dropped, never reordered within this publisher.
+class Endpoint:
+    """A socket that others connect to, where it listens, and who is connected."""
 
-    A value given to `set_last` goes to every later subscriber of its topic at once.
-    """
-
-    def __init__(self, context: zmq.Context[PlainSocket], settings: Settings, endpoint: str) -> None:
-        self.socket = _socket(context, zmq.XPUB)
-        self.socket.setsockopt(zmq.XPUB_VERBOSE, 1)  # every new subscriber shows, not only the first of a topic
+    def __init__(self, context: zmq.Context[PlainSocket], settings: Settings, endpoint: str, kind: int) -> None:
+        self.socket = _socket(context, kind)
         self.connections = ConnectionMonitor(self.socket)
         try:
             self.listener = Listener(self.socket, settings, endpoint)
         except BaseException:
             self.close()
             raise
-        self.malformed = 0  # frames from subscribers that are no subscription
+        self.malformed = 0  # frames from them that this is not for
+
+    def disconnect_all(self) -> None:
+        """End every connection over tcp: a key was revoked. What is under way may be lost."""
+        self.connections.disconnect_all()
+
+    def close(self) -> None:
+        self.connections.close()
+        self.socket.close()
+
+
+class Publisher(Endpoint):
+    """A service's events. `send` may be lost or dropped, never reordered within this publisher.
+
+    A value given to `set_last` goes to every later subscriber of its topic at once.
+    """
+
+    def __init__(self, context: zmq.Context[PlainSocket], settings: Settings, endpoint: str) -> None:
+        super().__init__(context, settings, endpoint, zmq.XPUB)
+        self.socket.setsockopt(zmq.XPUB_VERBOSE, 1)  # every new subscriber shows, not only the first of a topic
         self.subscribed: set[str] = set()  # what somebody listens to: topics, or what they begin with
         self._prefixes: tuple[str, ...] = ()  # the same
         self._new: set[str] = set()  # of these, since somebody asked
@@ -204,17 +219,9 @@ class Publisher:
         new, self._new = tuple(self._new), set()
         return new
 
-    def disconnect_all(self) -> None:
-        """End every connection over tcp: a key was revoked."""
-        self.connections.disconnect_all()
-
     def metrics(self) -> dict[str, float]:
         malformed = {'bus_malformed_total{endpoint="events"}': float(self.malformed)}
         return malformed | self.connections.metrics("events")
-
-    def close(self) -> None:
-        self.connections.close()
-        self.socket.close()
 
 
 class Subscriber:
@@ -262,7 +269,7 @@ class Subscriber:
         self.socket.close()
 
 
-class Server:
+class Server(Endpoint):
     """Answers commands. `handle` returns the reply; an IbStreamError it raises becomes a `Failed`."""
 
     def __init__(
@@ -272,16 +279,9 @@ class Server:
         endpoint: str,
         handle: Callable[[AnyMessage], AnyMessage | None],
     ) -> None:
-        self.socket = _socket(context, zmq.ROUTER)
-        self.connections = ConnectionMonitor(self.socket)
-        try:
-            self.listener = Listener(self.socket, settings, endpoint)
-        except BaseException:
-            self.close()
-            raise
+        super().__init__(context, settings, endpoint, zmq.ROUTER)
         self._handle = handle
         self._kind = endpoint.partition(".")[2]
-        self.malformed = 0  # what is no command at all
         self.failed = 0  # commands that were answered with an error
         self._current: list[bytes] = []
 
@@ -318,20 +318,12 @@ class Server:
         except IbStreamError as error:
             return Failed.by(error)
 
-    def disconnect_all(self) -> None:
-        """End every connection over tcp: a key was revoked. An answer that is under way may be lost."""
-        self.connections.disconnect_all()
-
     def metrics(self) -> dict[str, float]:
         counts = {
             f'bus_malformed_total{{endpoint="{self._kind}"}}': float(self.malformed),
             f'bus_failed_total{{endpoint="{self._kind}"}}': float(self.failed),
         }
         return counts | self.connections.metrics(self._kind)
-
-    def close(self) -> None:
-        self.connections.close()
-        self.socket.close()
 
 
 def client_socket(context: zmq.Context[PlainSocket], kind: int, settings: Settings, endpoint: str) -> PlainSocket:

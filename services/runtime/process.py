@@ -41,7 +41,7 @@ from services.runtime.replay_endpoint import RemoteSource, ReplayServer
 
 log = structlog.get_logger()
 
-Endpoint = TypeVar("Endpoint", Publisher, Server)
+Listening = TypeVar("Listening", Publisher, Server)
 
 
 class Service(Loop):
@@ -121,7 +121,7 @@ class Service(Loop):
         self.on_close(server.close)
         return server
 
-    def _attended(self, endpoint: Endpoint) -> Endpoint:
+    def _attended(self, endpoint: Listening) -> Listening:
         self.on_readable(endpoint.socket, endpoint.on_readable)
         self.on_readable(endpoint.connections.socket, endpoint.connections.drain)
         self.every(LOOK_SECONDS, endpoint.listener.look)
@@ -315,10 +315,6 @@ def _resident_bytes() -> float:
         return 0.0
 
 
-def _as_they_are(settings: Settings) -> Settings:
-    return settings
-
-
 def notify_systemd(message: str) -> None:
     """Tell systemd about readiness, stopping and life (sd_notify(3)); nothing where it did not start us."""
     where = os.environ.get("NOTIFY_SOCKET")
@@ -328,7 +324,10 @@ def notify_systemd(message: str) -> None:
 
 
 def main(
-    name: str, build: Callable[[Service], object], shard: str = "", adapt: Callable[[Settings], Settings] = _as_they_are
+    name: str,
+    build: Callable[[Service], object],
+    shard: str = "",
+    adapt: Callable[[Settings], Settings] = lambda settings: settings,
 ) -> int:
     """Run a service from its `__main__`: returns the exit code. `build` hangs handlers on the Service; one that runs
     several times is told its `shard` on the command line, and may `adapt` the settings. Raises nothing."""
