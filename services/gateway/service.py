@@ -19,7 +19,7 @@ from messages.events import Block, ContractQualified, EventBlock, LinkChanged, L
 from messages.topics import LINK, PLAN, TICKS, shard, sharded
 from messages.views import PriceTime
 from services.base import flight_recorder
-from services.base.clock import SECOND, iso
+from services.base.clock import DAY, MINUTE, SECOND, iso
 from services.gateway.core import interface as fx
 from services.gateway.core.core import GatewayCore
 from services.gateway.core.memory import Memory
@@ -41,8 +41,8 @@ PULSE_SHARE = 0.18  # of the span for which prices are vouched for: silence afte
 PULSE_LOOKS = 0.1  # the same for how often that is looked at, and twice a second at least
 TELL_ALL_EVERY = 10  # heartbeats
 BEAT_SECONDS = 0.05  # after the word on a symbol: a status is not to wait for the price that stands behind it
-DUMP_PAUSE = 60 * SECOND
-MEMORY = 30 * 86_400 * SECOND  # how much of the link stream is read again at the start
+DUMP_PAUSE = MINUTE
+MEMORY = 30 * DAY  # how much of the link stream is read again at the start
 
 
 class Gateway:
@@ -198,13 +198,13 @@ class Gateway:
             connection.flush()
             self._drain(connection, inputs)
         except (LinkClosed, FrameError, BadFrame) as error:
-            reason, detail = _explain(error)
-            self._dump_recorder(reason)
+            told = error if isinstance(error, LinkClosed) else LinkClosed("bad_frame", str(error))
+            self._dump_recorder(told.reason)
             with suppress(BadFrame):
                 self._interpret(inputs)  # why it ends stands in the last messages: 326, 1300
             self._pass_on_ticks(inputs)
             self._drop_connection()
-            inputs.append(fx.SocketClosed(reason, detail))
+            inputs.append(fx.SocketClosed(told.reason, told.detail))
         self._turn(inputs)
 
     def _drain(self, connection: Connection, inputs: list[fx.Event]) -> None:
@@ -283,8 +283,8 @@ class Gateway:
     def _carry_out(self, effect: fx.Effect) -> None:
         """One effect of the core. Raises LinkClosed."""
         match effect:
-            case fx.Emit():
-                self._emit(effect)
+            case fx.Emit(event):
+                self._link_events.append(event)
             case fx.EmitTicks(symbol, rows):
                 self._router.add_own(symbol, rows)
             case fx.Connect():
@@ -293,12 +293,15 @@ class Gateway:
                 self._drop_connection()
             case fx.ProbeEndpoint(host, port):
                 self._dialler.probe(host, port, lambda up: self._turn([fx.EndpointSeen(up)]))
-            case fx.Subscribe():
-                self._subscribe(effect)
-            case fx.Snapshot():
-                self._snapshot(effect)
-            case fx.CancelMktData():
-                self._cancel(effect)
+            case fx.Subscribe(req_id, planned, con_id, more):
+                self._router.open(req_id, planned.symbol)
+                self._request(lambda ib: ib.subscribe(req_id, planned, con_id, snapshot=False, generic_ticks=more))
+            case fx.Snapshot(req_id, planned, con_id, stream):
+                self._router.open(req_id, planned.symbol, snapshot_of=stream)
+                self._request(lambda ib: ib.subscribe(req_id, planned, con_id, snapshot=True))
+            case fx.CancelMktData(req_id):
+                self._router.close(req_id)
+                self._request(lambda ib: ib.cancel_market_data(req_id))
             case fx.ContractDetails(req_id, planned):
                 self._request(lambda ib: ib.contract_details(req_id, planned))
             case fx.TickByTick(req_id, planned, con_id, what):
@@ -354,6 +357,8 @@ class Gateway:
         for event in events:
             if isinstance(event, LinkChanged):
                 log.info("link", phase=event.phase, reason=event.reason, detail=event.detail, retry_in=event.retry_in)
+            elif isinstance(event, ContractQualified):
+                log.debug("contract", symbol=event.symbol, con_id=event.con_id)
 
     def _watch_writes(self) -> None:
         connection = self._connection
@@ -434,36 +439,7 @@ class Gateway:
                 self._recorder.record(self._time, frame, sent=True)
             connection.send(frame)
 
-    def _subscribe(self, effect: fx.Subscribe) -> None:
-        self._router.open(effect.req_id, effect.planned.symbol)
-        more = effect.generic_ticks
-        self._request(
-            lambda ib: ib.subscribe(effect.req_id, effect.planned, effect.con_id, snapshot=False, generic_ticks=more)
-        )
-
-    def _snapshot(self, effect: fx.Snapshot) -> None:
-        self._router.open(effect.req_id, effect.planned.symbol, snapshot_of=effect.stream_req_id)
-        self._request(lambda ib: ib.subscribe(effect.req_id, effect.planned, effect.con_id, snapshot=True))
-
-    def _cancel(self, effect: fx.CancelMktData) -> None:
-        self._router.close(effect.req_id)
-        self._request(lambda ib: ib.cancel_market_data(effect.req_id))
-
-    # --- effects: what is published ---
-
-    def _emit(self, effect: fx.Emit) -> None:
-        event = effect.event
-        self._link_events.append(event)
-        if isinstance(event, ContractQualified):
-            log.debug("contract", symbol=event.symbol, con_id=event.con_id)
-
     def _on_close(self) -> None:
         self._drop_connection()
         if self._recorder is not None:
             self._recorder.close()
-
-
-def _explain(error: Exception) -> tuple[str, str]:
-    if isinstance(error, LinkClosed):
-        return error.reason, error.detail
-    return "bad_frame", str(error)
