@@ -416,6 +416,17 @@ def test_no_contract_is_rejected_and_tried_again_on_refresh() -> None:
     world.until(world.all_live, within=5)
 
 
+def test_a_symbol_that_was_refused_thousands_of_times_is_refused_once_more() -> None:
+    """Half a year at the longest pause, or less on a link that is made well again and again."""
+    world = World(("SPY", "NOPE"))
+    world.unknown.add("NOPE")
+    world.until(lambda: world.state("NOPE") == "rejected", within=10)
+    world.core.symbols["NOPE"].refusal.count = 5000
+    world.plan(world.symbols, refresh_token=1)
+    world.run(1)
+    assert world.core.symbols["NOPE"].refusal.count > 5000 and world.state("NOPE") == "rejected"
+
+
 def test_an_ambiguous_contract_is_settled_by_its_id() -> None:
     world = World(("SPY", "TWO"))
     world.ambiguous.add("TWO")

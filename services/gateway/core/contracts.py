@@ -22,14 +22,15 @@ from services.gateway.core.listings import choose, listed_on, same_exchange
 from services.gateway.core.requests import Requests
 from services.gateway.core.rolling import ByVolume, Month, choose_month, rolls
 from services.gateway.core.symbol import Rejection, Symbol
+from services.gateway.core.timing import growing
 
 ASK_AGAIN: Final = ns(3600)
 ASK_FOR_MONTH_AGAIN: Final = ns(60)  # of a future that rolls
 ASK_FOR_HOURS_AGAIN: Final = ns(24 * 3600)  # where IB has told none
 HOURS_AHEAD: Final = ns(12 * 3600)  # hours that end sooner than this are renewed
-FIRST_RETRY: Final = 900.0  # seconds
-LAST_RETRY: Final = 4 * 3600.0
-KNOWN_RETRY: Final = 60.0  # seconds: the first one of a symbol that IB knew before
+FIRST_RETRY: Final = ns(900)
+LAST_RETRY: Final = ns(4 * 3600)
+KNOWN_RETRY: Final = ns(60)  # the first one of a symbol that IB knew before
 ROLL_PAUSE: Final = ns(1)  # between the old month's stream and the new one's: no block holds prices of both
 HEALED: Final = ns(5)  # between two tries when the link says again and again that it is well
 DETAILS_FIRST: Final = ns(10)  # for so long a subscription waits for details without which prices have no unit
@@ -217,11 +218,11 @@ class Contracts:
             self.requests.cancel(request)
         symbol.cure.over()
         first = KNOWN_RETRY if symbol.trust.proven or symbol.contract.con_id else FIRST_RETRY
-        pause = min(LAST_RETRY, first * 2.0 ** (symbol.refusal.count - 1))
+        pause = growing(first, LAST_RETRY, symbol.refusal.count - 1)
         if rejection.name == EXPIRED:
             self.context.deadlines.clear(("rejected", symbol.name))
         else:
-            self.context.deadlines.set(("rejected", symbol.name), self.context.now + ns(pause))
+            self.context.deadlines.set(("rejected", symbol.name), self.context.now + pause)
         self.context.touch(symbol)
 
     def retry(self, symbol: Symbol) -> None:
