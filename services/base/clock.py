@@ -11,6 +11,9 @@ from typing import Protocol
 
 SECOND = 1_000_000_000
 MILLISECOND = 1_000_000
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FIRST = (datetime.min.replace(tzinfo=UTC) - EPOCH) // timedelta(seconds=1) * SECOND
 """The first moment that can be written in ISO 8601, and the last."""
@@ -64,7 +67,7 @@ def _to_the_second(seconds: int) -> str:
 
 def utc_day(ns: int) -> str:
     """`2026-01-05`: the name of the journal file that holds this instant."""
-    return _day(ns // (86_400 * SECOND))
+    return _day(ns // DAY)
 
 
 @lru_cache(64)

@@ -28,6 +28,7 @@ from messages.events import (
 from messages.topics import LINK, PLAN, kind, shard
 from messages.views import Quote
 from services.base.clock import SECOND
+from services.base.prices import midpoint
 from services.quotes.alert_rules import ALL, Crosses, Moves, Rule, Silent, Spread, Stale, parse
 from services.quotes.extremes import Extremes
 from services.quotes.projection import Projection
@@ -336,7 +337,7 @@ def _price(quote: Quote, of: str) -> float | None:
         case "ask":
             return quote.ask
         case "mid":
-            return None if quote.bid is None or quote.ask is None else (quote.bid + quote.ask) / 2
+            return midpoint(quote.bid, quote.ask)
         case _:
             return quote.last
 
@@ -344,7 +345,7 @@ def _price(quote: Quote, of: str) -> float | None:
 def _spread(quote: Quote, *, percent: bool) -> float | None:
     if quote.bid is None or quote.ask is None:
         return None
-    width, middle = quote.ask - quote.bid, (quote.ask + quote.bid) / 2
+    width, middle = quote.ask - quote.bid, midpoint(quote.bid, quote.ask)
     if not percent:
         return round(width, 12)
     return width / middle * 100 if middle > 0 else None

@@ -57,8 +57,9 @@ from messages.fields import (
 from messages.generic import GENERIC_FIELDS, GENERIC_TEXTS
 from messages.ticks import column
 from messages.views import Quote
-from services.base.clock import SECOND, iso
+from services.base.clock import iso
 from services.quotes.generic import Scale, generic_of, greeks_of
+from services.quotes.numbers import in_currency, number_of, price_of, since_of, size_of, time_of, volume_of
 
 Cell = tuple[int, float | str, float, int]
 """The last row of a field: sequence number, value (or its text), size, time of its block (UTC nanoseconds)."""
@@ -71,11 +72,6 @@ _TRADED: Final = frozenset(_SIZE_OF) | frozenset(_SIZE_OF.values())  # what `tim
 _VOLUME_UNIT: Final = {VOLUME: VOLUME_UNIT, DELAYED_VOLUME: DELAYED_VOLUME_UNIT}
 _KEPT: Final = frozenset(QUOTE_FIELD) | GENERIC_FIELDS | {PRICE_TIME, SIZE_UNIT, VOLUME_UNIT, DELAYED_VOLUME_UNIT}
 _OWN: Final = 200  # fields from here on are ours
-_MICROSECOND: Final = 1_000  # ns: a time as a float is no more exact
-_DIGITS: Final = 12  # after the point of a price that was divided
-_UNSET: Final = 1e308  # above: IB's unset double
-_OVERFLOW: Final = 1 << 32
-_LAST_SECOND: Final = 253_402_300_799  # of the year 9999: a later time can't be written
 
 
 class QuoteBook:
@@ -293,13 +289,13 @@ def _current(cells: dict[int, Cell]) -> dict[str, tuple[Any, Cell]]:
             continue
         if field in _VOLUME_UNIT:
             unit = _unit(cells, _VOLUME_UNIT[field], unsaid=0.0)
-            current[name] = (_volume(cell[1], unit), cell)
-            current["volume_raw"] = (None if unit else _finite(float(cell[1])), cell)
+            current[name] = (_counted(volume_of(float(cell[1]), unit), unit), cell)
+            current["volume_raw"] = (None if unit else number_of(float(cell[1])), cell)
             continue
         value = _meaning(name, cell[1], cell[2])
         current[name] = (_counted(value, size_unit) if name in _SIZES else value, cell)
         if field in SIZE_FIELD:
-            current[SIZE_FIELD[field]] = (_counted(_size(cell[2]), size_unit), cell)
+            current[SIZE_FIELD[field]] = (_counted(size_of(cell[2]), size_unit), cell)
     for price, its_size in _SIZE_OF.items():
         if current.get(price, (None,))[0] is None and current.get(its_size, (None,))[0] == 0:
             del current[its_size]
@@ -331,13 +327,6 @@ def _counted(number: float | None, unit: float) -> float | None:
     return number * unit if number is not None and unit else None
 
 
-def _volume(raw: float | str, unit: float) -> float | None:
-    number = _finite(float(raw))
-    if number is not None and number < 0:
-        number = number + _OVERFLOW if unit == 1 and number < -1 else None
-    return _counted(number, unit)
-
-
 def _is_undelayed(cells: dict[int, Cell]) -> bool:
     """Whether IB said that what it delivers is not delayed."""
     cell = cells.get(MARKET_DATA_TYPE)
@@ -347,9 +336,7 @@ def _is_undelayed(cells: dict[int, Cell]) -> bool:
 def _since(cells: dict[int, Cell]) -> int:
     """UTC nanoseconds from which on IB's rows count; 0 in what was written before there was such a row."""
     cell = cells.get(FIELDS_SINCE)
-    if cell is None or not 0 < float(cell[1]) <= _LAST_SECOND:
-        return 0
-    return int(float(cell[1]) * SECOND) - _MICROSECOND
+    return 0 if cell is None else since_of(float(cell[1]))
 
 
 def _fields(current: dict[str, tuple[Any, Cell]]) -> dict[str, Any]:
@@ -358,7 +345,7 @@ def _fields(current: dict[str, tuple[Any, Cell]]) -> dict[str, Any]:
     magnifier = fields.get("price_magnifier")
     if magnifier is not None:
         for name in _PRICES & fields.keys():
-            fields[name] = round(fields[name] / magnifier, _DIGITS)
+            fields[name] = in_currency(fields[name], magnifier)
     return fields
 
 
@@ -369,12 +356,11 @@ def _meaning(name: str, value: float | str, size: float) -> Any:
     if not isfinite(value):
         return None
     if name in _PRICES:
-        no_data = value in (-1, 0) and not size > 0
-        return None if no_data or abs(value) > _UNSET else value
+        return price_of(value, size)
     if name in _SIZES:
-        return _size(value)
+        return size_of(value)
     if name in ("exchange_time", "since"):
-        return iso(int(value * SECOND)) if 0 < value <= _LAST_SECOND else None
+        return iso(time) if (time := time_of(value)) else None
     if name == "price_magnifier":
         return int(value) if value > 1 else None
     if name == "multiplier":
@@ -385,16 +371,7 @@ def _meaning(name: str, value: float | str, size: float) -> Any:
 
 
 def _is_price(field: int, value: float, size: float) -> bool:
-    return QUOTE_FIELD.get(field) in _PRICES and _meaning("last", value, size) is not None
-
-
-def _size(value: float) -> float | None:
-    number = _finite(value)
-    return None if number is None or number < 0 else number
-
-
-def _finite(value: float) -> float | None:
-    return value if isfinite(value) and value < _UNSET else None
+    return QUOTE_FIELD.get(field) in _PRICES and price_of(value, size) is not None
 
 
 def _price_time(cells: dict[int, Cell], current: dict[str, tuple[Any, Cell]]) -> int:
@@ -405,6 +382,5 @@ def _price_time(cells: dict[int, Cell], current: dict[str, tuple[Any, Cell]]) ->
     said = said or [cell for field, cell in cells.items() if QUOTE_FIELD.get(field) in _PRICES]
     newest = max(said)
     older = cells.get(PRICE_TIME)
-    if older is not None and older[0] > newest[0] and 0 < float(older[1]) <= _LAST_SECOND:
-        return int(float(older[1]) * SECOND)
-    return newest[3]
+    said_to_be = time_of(float(older[1])) if older is not None and older[0] > newest[0] else 0
+    return said_to_be or newest[3]

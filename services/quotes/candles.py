@@ -32,13 +32,13 @@ from messages.events import (
 )
 from messages.fields import MARKET_DATA_TYPES
 from messages.topics import LINK, TICKS, kind, shard
-from services.base.clock import SECOND, iso, utc_day
+from services.base.clock import DAY, HOUR, MINUTE, SECOND, iso, utc_day
 from services.base.trading_hours import TradingDay, trading_days
 from services.quotes.coverage import Coverage, CoverageState, Span, reasons
+from services.quotes.numbers import in_currency
 from services.quotes.trades import (
     FROM_BARS,
     INVENTED,
-    MINUTE,
     PARTS,
     PRICE_PARTS,
     STREAMED,
@@ -51,8 +51,7 @@ from services.quotes.trades import (
 FINE: Final = frozenset({"1s", "5s"})
 """Intervals that are made of seconds; all others are made of minutes."""
 
-DAY: Final = 86_400 * SECOND
-LONGEST: Final = 25 * 3600 * SECOND
+LONGEST: Final = 25 * HOUR
 """No candle is longer: a session is of a day at most, and a day has an hour more when the clocks change."""
 
 HOURS_KEPT: Final = 400  # texts of a symbol, one a trading day
@@ -362,7 +361,7 @@ def _tell_of(hours: Hours, time: int) -> bool:
 
 
 def _cell(bar: Bar, magnifier: int, event: BarsReceived) -> Cell:
-    opened, high, low, close = (round(price / magnifier, 12) for price in (bar.open, bar.high, bar.low, bar.close))
+    opened, high, low, close = (in_currency(price, magnifier) for price in (bar.open, bar.high, bar.low, bar.close))
     return Cell(
         opened,
         high,

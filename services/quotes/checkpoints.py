@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from messages.codec import decode_block
-from services.base.clock import SECOND
+from services.base.clock import DAY, HOUR, SECOND
 from services.base.files import replace_file
 from services.base.symbols import file_name
 from services.journal import JournalReader, batches, streams_in
@@ -24,8 +24,6 @@ from services.journal.saved_state import is_past_of
 from services.quotes.projection import Projection, file_bytes
 from services.quotes.replay import files, merged
 
-HOUR = 3600 * SECOND
-DAY = 24 * HOUR
 BATCH_EVENTS = 50_000  # folded at once
 HOURLY_DAYS = 3  # how long the checkpoints of every hour are kept; those of midnight stay as long as they are of use
 

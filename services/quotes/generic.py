@@ -6,7 +6,7 @@ counts are multiplied by their unit and absent where it is not known, and what I
 
 from collections.abc import Mapping
 from math import isfinite
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -24,10 +24,9 @@ from messages.generic import (
     Greeks,
     TradeReport,
 )
+from services.quotes.numbers import UNSET, in_currency, price_of
 
 Cell = tuple[int, float | str, float, int]
-_UNSET: Final = 1e300  # above: the official client's unset numbers
-_DIGITS: Final = 12  # after the point of a price that was divided
 
 
 class Scale(NamedTuple):
@@ -40,7 +39,7 @@ class Scale(NamedTuple):
     magnifier: float
 
     def price(self, value: float | None) -> float | None:
-        return value if value is None or self.magnifier == 1 else round(value / self.magnifier, _DIGITS)
+        return None if value is None else in_currency(value, self.magnifier)
 
 
 def generic_of(cells: Mapping[int, Cell], scale: Scale) -> GenericTicks | None:
@@ -54,10 +53,10 @@ def generic_of(cells: Mapping[int, Cell], scale: Scale) -> GenericTicks | None:
                 found[WORDS[field]] = value or None
             elif field in PARTS:
                 found[PARTS[field]] = _part(field, value, scale)
-        elif not isfinite(value) or abs(value) > _UNSET:
+        elif not isfinite(value) or abs(value) > UNSET:
             continue
         elif field in PRICES:
-            found[PRICES[field]] = None if value in (-1, 0) and not size > 0 else scale.price(value)
+            found[PRICES[field]] = price_of(value, size, scale.magnifier)
         elif field in SIZES:
             found[SIZES[field]] = value * scale.size if scale.size else None
         elif field in VOLUMES:

@@ -14,19 +14,19 @@ from messages.candles import Candle, Interval
 from messages.codec import decode_block, decode_ticks
 from messages.errors import IbStreamError
 from messages.topics import CONTROL, LINK, PLAN, kind, shard
-from services.base.clock import SECOND, iso
+from services.base.clock import DAY, MINUTE, SECOND, iso
 from services.journal import JournalReader, streams_in
 from services.journal.cursor import Cursor
 from services.journal.days import tick_streams
 from services.quotes.candles import LONGEST, CandleBook
 from services.quotes.checkpoints import state_before
 from services.quotes.replay import by_time
-from services.quotes.trades import FIELDS, MINUTE
+from services.quotes.trades import FIELDS
 
-LOOK_BACK: Final = 8 * 86_400 * SECOND
+LOOK_BACK: Final = 8 * DAY
 """How far before a time the gateway has surely said how a symbol is: its market opens, or its hours are asked for."""
 
-LOOK_AHEAD: Final = 31 * 86_400 * SECOND
+LOOK_AHEAD: Final = 31 * DAY
 """How long after a time bars may still come for it: the gateway asks for none of an older gap."""
 
 SLACK: Final = MINUTE  # by which the writer's clock may be set back, without a trade being missed

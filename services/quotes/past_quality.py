@@ -21,15 +21,13 @@ from messages.codec import decode_block, encode_json, json_decoder
 from messages.errors import IbStreamError
 from messages.quality import QualityReport
 from messages.topics import TICKS, kind
-from services.base.clock import SECOND, utc_day
+from services.base.clock import DAY, HOUR, SECOND, utc_day
 from services.base.files import replace_file
 from services.journal import JournalReader, saved_state, streams_in
 from services.journal.cursor import Cursor
 from services.journal.days import Progress, tick_days
 from services.quotes.quality import FoldState, QualityFold, Usual
-from services.quotes.quality_checks import HOUR
 
-DAY: Final = 24 * HOUR
 VERSION: Final = 2  # raise it when the fold changes: reports that were kept are made again, as long as there are ticks
 STATE_VERSION: Final = 1  # the same for what is saved of a fold under way
 USUAL_DAYS: Final = 5  # days with ticks of a symbol, before the one that is asked for

@@ -30,10 +30,10 @@ import msgspec
 from messages.events import BarsReceived, Block, EventBlock, TickBlock
 from messages.quality import Hole, Mark, QualityReport, SymbolQuality
 from messages.topics import LINK, TICKS, kind, shard
-from services.base.clock import SECOND, iso
+from services.base.clock import HOUR, MINUTE, SECOND, iso
 from services.quotes.coverage import Coverage, CoverageState, Span, reasons
 from services.quotes.gaps import Gap, GapFold
-from services.quotes.quality_checks import CLOCK_STEPS, HOUR, MINUTE, Checks, TickChecks
+from services.quotes.quality_checks import CLOCK_STEPS, Checks, TickChecks
 
 COVERED: Final = 0.99
 BLIND_SECONDS: Final = 10.0  # what a subscription begins with is no fault

@@ -8,7 +8,7 @@ history is no neighbour of a streamed price, and neither is the last one of anot
 import re
 from array import array
 from collections import Counter
-from math import inf, isfinite
+from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -32,15 +32,14 @@ from messages.fields import (
 )
 from messages.quality import Outlier
 from messages.ticks import column, symbol_ids
-from services.base.clock import SECOND, iso
+from services.base.clock import HOUR, MINUTE, SECOND, iso
+from services.quotes.numbers import UNSET, price_of
 
 if TYPE_CHECKING:
     Floats = array[float]
 else:
     Floats = array  # which msgspec can name; `array` takes no type at run time
 
-HOUR: Final = 3600 * SECOND
-MINUTE: Final = 60 * SECOND
 FAR: Final = 0.005  # share of the price: what is nearer to its neighbours is no outlier,
 TIMES_USUAL: Final = 10.0  # nor what is not so many times the symbol's usual step away
 STEPS_KNOWN: Final = 8  # steps after which the usual one is known
@@ -50,7 +49,6 @@ OUTLIERS_KEPT: Final = 5
 LONGEST_STEP: Final = 10 * SECOND  # how long a silence says that a quote still stands
 CLOCK_STEPS: Final = 10  # of a second: how fine differences of clocks are counted
 CLOCK_FURTHEST: Final = 600 * CLOCK_STEPS
-_UNSET: Final = 1e308
 
 _NAME: Final = {BID: "bid", DELAYED_BID: "bid", ASK: "ask", DELAYED_ASK: "ask", LAST: "last", DELAYED_LAST: "last"}
 _CLOSES: Final = (CLOSE, DELAYED_CLOSE)
@@ -152,7 +150,7 @@ class Checks(msgspec.Struct):
         if value == 0:
             self.zeros += 1
         track: Track = getattr(self, name)
-        if not isfinite(value) or abs(value) > _UNSET or (value in (-1, 0) and not size > 0):
+        if price_of(value, size) is None:
             track.value = track.suspect = None
             return
         if name == "last":
@@ -243,7 +241,7 @@ class TickChecks:
                 quoted[number] = None
             elif field == LAST_TIME:
                 state.tell_time(values[row], time)
-            elif isfinite(values[row]) and 0 < values[row] < _UNSET:
+            elif 0 < values[row] < UNSET:
                 state.close = values[row]
         for number in quoted:
             states[number].compare()

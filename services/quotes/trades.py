@@ -15,7 +15,6 @@ rows of their own block too: the gateway writes them behind the rows that they a
 
 import re
 from collections.abc import Iterable, Mapping
-from math import isfinite
 from typing import Any, Final
 
 import msgspec
@@ -37,9 +36,9 @@ from messages.fields import (
     VOLUME_UNIT,
 )
 from messages.ticks import column, symbol_ids
-from services.base.clock import SECOND
+from services.base.clock import MINUTE
+from services.quotes.numbers import price_of, since_of, volume_of
 
-MINUTE: Final = 60 * SECOND
 PARTS: Final = 10**8  # of a share or contract: what `Cell.volume` counts
 PRICE_PARTS: Final = 10**9  # of a currency's unit: what `Cell.turnover` counts, times PARTS
 
@@ -57,11 +56,6 @@ FIELDS: Final = frozenset((*_OWN, *_PRICES, *_VOLUMES))
 
 _own_rows: Final = re.compile(b"[" + re.escape(bytes(_OWN)) + b"]").finditer
 _traded_rows: Final = re.compile(b"[" + re.escape(bytes((*_PRICES, *_VOLUMES))) + b"]").finditer
-_DIGITS: Final = 12  # after the point of a price that was divided
-_UNSET: Final = 1e308  # above: IB's unset double
-_OVERFLOW: Final = 1 << 32
-_LAST_SECOND: Final = 253_402_300_799  # of the year 9999
-_MICROSECOND: Final = 1_000
 
 
 class Cell(msgspec.Struct):
@@ -175,14 +169,14 @@ class Trades:
             if field in _DELAYED and state.data_type in UNDELAYED:
                 continue
             if field in _PRICES:
-                price = _price(values[row], sizes[row], state.magnifier)
+                price = price_of(values[row], sizes[row], state.magnifier)
                 if _take(state, state.price, field, price, time) and price is not None:
                     self._add(names[number], state, time, price, 1, 0)
                     traded.add(number)
                 state.reported = True
                 continue
             before = state.volume.value
-            volume = _volume(values[row], state.unit if field == VOLUME else state.delayed_unit)
+            volume = volume_of(values[row], state.unit if field == VOLUME else state.delayed_unit)
             again, state.reported = not state.reported, False
             if _take(state, state.volume, field, volume, time) and volume is not None and before is not None:
                 count = _exact(volume) - _exact(before)
@@ -203,11 +197,11 @@ class Trades:
             elif field in _DELAYED and state.data_type in UNDELAYED:
                 continue
             elif field in _PRICES:
-                state.price = Row(field, _price(float(value), size, state.magnifier), time)
+                state.price = Row(field, price_of(float(value), size, state.magnifier), time)
                 state.reported = True
             elif field in _VOLUMES:
                 unit = state.unit if field == VOLUME else state.delayed_unit
-                state.volume = Row(field, _volume(float(value), unit), time)
+                state.volume = Row(field, volume_of(float(value), unit), time)
                 state.reported = False
 
     def _passed(self, block: TickBlock) -> None:
@@ -255,7 +249,7 @@ def _tell(state: Symbol, field: int, value: float) -> None:
     if field == SOURCE:
         state.origin = {SOURCE_STREAM: STREAMED, SOURCE_MOCK + SOURCE_STREAM: INVENTED}.get(int(value), 0)
     elif field == FIELDS_SINCE:
-        state.since = int(value * SECOND) - _MICROSECOND if 0 < value <= _LAST_SECOND else 0
+        state.since = since_of(value)
     elif field == MARKET_DATA_TYPE:
         state.data_type = int(value)
     elif field == PRICE_MAGNIFIER:
@@ -271,20 +265,6 @@ def _take(state: Symbol, row: Row, field: int, value: float | None, time: int) -
     goes_on = row.field == field and row.time >= state.since and state.origin != 0
     row.field, row.value, row.time = field, value, time
     return goes_on
-
-
-def _price(value: float, size: float, magnifier: float) -> float | None:
-    if not isfinite(value) or abs(value) > _UNSET or (value in (-1, 0) and not size > 0):
-        return None
-    return value if magnifier == 1 else round(value / magnifier, _DIGITS)
-
-
-def _volume(value: float, unit: float) -> float | None:
-    if not isfinite(value) or value > _UNSET:
-        return None
-    if value < 0:
-        return value + _OVERFLOW if unit == 1 and value < -1 else None
-    return value
 
 
 def _exact(count: float) -> int:

@@ -22,13 +22,13 @@ from messages.codec import decoder, encode
 from messages.errors import IbStreamError
 from messages.events import Block, TickBlock
 from messages.topics import CANDLE_PREFIX, TICKS, candle_topic, kind, shard
-from services.base.clock import SECOND
+from services.base.clock import MINUTE, SECOND
 from services.base.settings_rules import candle_intervals
 from services.journal import saved_state
 from services.journal.cursor import Cursor
 from services.quotes.candles import LONGEST, BookState, CandleBook, News
 from services.quotes.checkpoints import checkpoint_before
-from services.quotes.trades import FIELDS, MINUTE
+from services.quotes.trades import FIELDS
 from services.runtime.follow import Follower
 from services.runtime.process import Service
 from services.runtime.replay_endpoint import RemoteSource

@@ -16,7 +16,7 @@ from messages.codec import decode_block
 from messages.errors import IbStreamError
 from messages.events import AlertFired
 from messages.topics import writer_of
-from services.base.clock import SECOND
+from services.base.clock import HOUR, SECOND
 from services.base.settings import Settings
 from services.journal import saved_state, streams_in
 from services.journal.cursor import Cursor
@@ -27,7 +27,7 @@ from services.quotes.replay import FilePast, Past, RemotePast, by_time
 from services.runtime.background import Background
 
 LAG: Final = SECOND // 2  # what is that old has been written by all
-LOOK_BACK: Final = 3600 * SECOND  # what came longer ago, while nobody looked, is news to nobody
+LOOK_BACK: Final = HOUR  # what came longer ago, while nobody looked, is news to nobody
 JOB_SECONDS: Final = 60.0  # the first look may fold an hour
 SAVE_NS: Final = 5 * SECOND
 VERSION: Final = 2  # raise it when a fold changes

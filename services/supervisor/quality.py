@@ -17,10 +17,9 @@ import structlog
 
 from messages.errors import IbStreamError
 from messages.quality import MARKS, Mark, QualityReport, SymbolQuality
-from services.base.clock import parse_time
-from services.quotes.past_quality import DAY, QualityReader
+from services.base.clock import DAY, HOUR, parse_time
+from services.quotes.past_quality import QualityReader
 from services.quotes.quality import slow_hours
-from services.quotes.quality_checks import HOUR
 from services.runtime.background import Background
 from services.supervisor.alerts import Alert
 

@@ -15,10 +15,12 @@ from typing import NamedTuple
 
 from messages.codec import decode_ticks
 from messages.views import Quote
-from services.base.clock import SECOND, iso
+from services.base.clock import MINUTE, SECOND, iso
+from services.base.prices import midpoint
 from services.journal import JournalReader
 from services.journal.days import tick_streams
 from services.quotes.book import QuoteBook
+from services.quotes.numbers import in_currency
 from services.web.ledger import Ledger
 
 MAX_MINUTES = 1440
@@ -80,7 +82,7 @@ class History:
                 found += self._bars(symbol, start, start + width, magnifier)
             else:
                 source = self._source(seen.source, source, start)
-                found.append(Point(seen.time, _scaled(value, magnifier), source))
+                found.append(Point(seen.time, in_currency(value, magnifier), source))
         return found[-MAX_POINTS:]
 
     def sparklines(self, symbols: Mapping[str, int], minutes: int, now: int) -> dict[str, list[tuple[int, float]]]:
@@ -92,13 +94,13 @@ class History:
             seen = {number: step[symbol] for number, step in steps.items() if symbol in step}
             price = _price_shown(list(seen.values()))
             values = ((number * width // SECOND, price(one)) for number, one in seen.items())
-            lines[symbol] = [(time, _scaled(value, magnifier)) for time, value in values if value is not None]
+            lines[symbol] = [(time, in_currency(value, magnifier)) for time, value in values if value is not None]
         return lines
 
     def _read(self, minutes: int, now: int) -> tuple[int, dict[int, Step]]:
         """The width of a step in nanoseconds, and all steps of the last `minutes` by number."""
         width = step_width(minutes) * SECOND
-        numbers = range((now - minutes * 60 * SECOND) // width + 1, now // width + 1)
+        numbers = range((now - minutes * MINUTE) // width + 1, now // width + 1)
         streams = tick_streams(self._journal_dir)
         with self._lock, ExitStack() as stack:
             readers = [stack.enter_context(JournalReader(self._journal_dir, stream)) for stream in streams]
@@ -116,7 +118,7 @@ class History:
     def _bars(self, symbol: str, start: int, end: int, magnifier: int) -> list[Point]:
         bars = self._ledger.bars(symbol, start, end)
         return [
-            Point(iso(bar.time), _scaled(bar.close, magnifier), "mock" if mock else "ib_history")
+            Point(iso(bar.time), in_currency(bar.close, magnifier), "mock" if mock else "ib_history")
             for bar, mock in bars[-1:]
         ]
 
@@ -164,12 +166,8 @@ def fold_step(reader: JournalReader, start: int, end: int) -> Step:
 def _seen(quote: Quote) -> Seen:
     assert quote.timestamp is not None
     told = quote.price_magnifier or 1
-    middle = None if quote.bid is None or quote.ask is None else (quote.bid + quote.ask) / 2 * told
-    return Seen(quote.timestamp, None if quote.last is None else quote.last * told, middle, quote.source)
-
-
-def _scaled(price: float, magnifier: int) -> float:
-    return price if magnifier == 1 else round(price / magnifier, 10)
+    last, middle = (None if price is None else price * told for price in (quote.last, midpoint(quote.bid, quote.ask)))
+    return Seen(quote.timestamp, last, middle, quote.source)
 
 
 def _price_shown(steps: list[Seen]) -> Callable[[Seen], float | None]:

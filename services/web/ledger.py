@@ -22,13 +22,13 @@ from messages.events import (
     LinkChanged,
     StatusChanged,
 )
-from services.base.clock import SECOND, iso
+from services.base.clock import DAY, iso
 from services.quotes.gaps import Gap, GapFold
 
 DAYS = 7
 GAPS_KEPT = 5_000
 CHANGES_KEPT = 5_000
-BAR_AGE = 86_400 * SECOND  # bars older than the longest chart are of no use
+BAR_AGE = DAY  # bars older than the longest chart are of no use
 BARS_KEPT = 200_000
 
 

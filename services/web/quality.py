@@ -10,8 +10,8 @@ from starlette.responses import Response
 from messages.codec import encode_json
 from messages.errors import IbStreamError
 from messages.quality import QualityReport
-from services.base.clock import utc_day
-from services.quotes.past_quality import DAY, QualityReader, day_report, day_start
+from services.base.clock import DAY, utc_day
+from services.quotes.past_quality import QualityReader, day_report, day_start
 from services.web.api import ALWAYS, PREFIX, json_response
 from services.web.backend import Backend
 from services.web.errors import only_known

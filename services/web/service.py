@@ -30,7 +30,7 @@ from messages.topics import (
     SUPERVISOR_CONTROL,
     sharded,
 )
-from services.base.clock import SECOND
+from services.base.clock import DAY
 from services.journal import JournalReader
 from services.journal.cursor import Cursor
 from services.runtime.process import Service
@@ -243,6 +243,6 @@ class Runner:
 def _some_days_ago(service: Service, stream: str) -> Cursor | None:
     """Where to begin to follow a stream whose far past does not matter; None: at its beginning."""
     with JournalReader(service.settings.journal_dir, stream) as reader:
-        seq = reader.seq_at(service.clock.now() - DAYS * 86_400 * SECOND)
+        seq = reader.seq_at(service.clock.now() - DAYS * DAY)
         before = next(iter(reader.read(seq - 1, 1)), None) if seq > 1 else None
     return None if before is None or before.last_seq != seq - 1 else Cursor(before.epoch, before.last_seq)

@@ -10,6 +10,7 @@ from typing import Final
 
 from messages.events import OptionClass, OptionsCentred, OptionsListed, PlannedChain
 from messages.fields import ASK, BID, CLOSE, DELAYED_ASK, DELAYED_BID, DELAYED_CLOSE, DELAYED_LAST, LAST
+from services.base.prices import midpoint
 from services.gateway.core.context import Context
 from services.gateway.core.deadlines import NEVER, ns
 from services.gateway.core.governor import Request
@@ -135,7 +136,7 @@ def price_of(values: dict[int, float]) -> float | None:
         if values.get(last, 0) > 0:
             return values[last]
         if values.get(bid, 0) > 0 and values.get(ask, 0) > 0:
-            return (values[bid] + values[ask]) / 2
+            return midpoint(values[bid], values[ask])
     close = values.get(CLOSE, values.get(DELAYED_CLOSE, 0))
     return close if close > 0 else None
 

@@ -4,7 +4,8 @@ import heapq
 from collections.abc import Iterator
 from typing import Final, Literal
 
-SECOND: Final = 1_000_000_000
+from services.base.clock import SECOND as SECOND
+
 NEVER: Final = 2**62
 
 

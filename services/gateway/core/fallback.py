@@ -10,6 +10,7 @@ from typing import Final
 
 from messages.events import Bar
 from messages.fields import LAST, PRICE_TIME, SOURCE_HISTORY
+from services.base.clock import MINUTE
 from services.gateway.core.context import Context
 from services.gateway.core.deadlines import NEVER, SECOND
 from services.gateway.core.farms import Farms
@@ -110,7 +111,7 @@ class Ladder:
         request.what_to_show = what_to_show(symbol, self.context.server_version)
         if symbol.bars.behind:
             end = self.context.now - symbol.bars.behind
-            request.end = end - end % (60 * SECOND)
+            request.end = end - end % MINUTE
         self.requests.submit_history(symbol, request)
         return NEVER
 

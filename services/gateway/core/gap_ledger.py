@@ -7,6 +7,7 @@ when ticks flow again or the market closes. One-minute bars from history fill it
 from typing import Final
 
 from messages.events import Bar, GapClosed, GapFilled, GapOpened
+from services.base.clock import DAY, MINUTE
 from services.gateway.core.context import Context
 from services.gateway.core.deadlines import SECOND, ns
 from services.gateway.core.fallback import what_to_show
@@ -15,8 +16,6 @@ from services.gateway.core.requests import Requests
 from services.gateway.core.symbol import Symbol
 from services.gateway.core.symbol_state import STREAMED, View
 
-MINUTE: Final = 60 * SECOND
-DAY: Final = 24 * 60 * MINUTE
 SETTLE: Final = ns(10)  # after the end of the gap's last minute: then IB has its bar
 TRY_AGAIN: Final = ns(600)
 REFUSALS: Final = 3  # of the same gap, with growing pauses; one more, and the bars are taken to be missing

@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 from typing import Final
 
 from messages.events import Bar, ContractQualified, MonthsTraded, MonthVolume
+from services.base.clock import DAY
 from services.gateway.core.context import Context
 from services.gateway.core.deadlines import NEVER, SECOND, ns
 from services.gateway.core.governor import Kind, Request
 from services.gateway.core.requests import Requests
-from services.gateway.core.rolling import DAY, OLDEST, busiest
+from services.gateway.core.rolling import OLDEST, busiest
 from services.gateway.core.symbol import Symbol
 
 PURPOSE: Final = "months"

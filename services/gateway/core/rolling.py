@@ -12,11 +12,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
 from messages.events import ContractQualified, MonthsTraded, PlannedSymbol
+from services.base.clock import DAY
 from services.gateway.core.deadlines import NEVER, SECOND
 from services.gateway.core.listings import AMBIGUOUS, NOT_OFFERED, Choice, same_exchange
 
 LATER_MONTHS: Final = 3  # that are compared with the front one: of some futures two of three months hardly trade
-DAY: Final = 24 * 3600 * SECOND
 LEAST: Final = 100.0  # contracts: of less, a single trade may be the difference
 OLDEST: Final = 6 * DAY  # a day's volumes from its beginning on: a long weekend may follow it
 _PLACE: Final = {"front": 0, "second": 1}

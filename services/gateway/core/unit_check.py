@@ -12,8 +12,9 @@ from typing import Final
 
 from messages.events import Bar
 from messages.fields import ASK_SIZE, BID_SIZE, DELAYED_ASK_SIZE, DELAYED_BID_SIZE, DELAYED_VOLUME, VOLUME
+from services.base.clock import DAY
 from services.gateway.core.context import Context
-from services.gateway.core.deadlines import SECOND, ns
+from services.gateway.core.deadlines import ns
 from services.gateway.core.governor import Kind, Request
 from services.gateway.core.interface import ReadStream
 from services.gateway.core.requests import Requests
@@ -24,7 +25,6 @@ SYMBOLS: Final = 3
 FIRST_LOOK: Final = ns(60)  # after the connection: subscriptions come first
 LOOK_AGAIN: Final = ns(300)
 OPEN_FOR: Final = ns(1800)  # delayed volume is a quarter of an hour behind the bars
-DAY: Final = 24 * 3600 * SECOND
 ENOUGH: Final = 10_000  # shares: of less, a few trades that history leaves out are too large a part
 TOLERANCE: Final = 3.0  # history leaves out some trades; shares taken for lots are ten times off at least
 ROUND: Final = 10  # shares

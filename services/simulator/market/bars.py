@@ -7,11 +7,11 @@ import re
 from collections.abc import Iterator
 from datetime import date, timedelta
 
-from services.base.clock import SECOND
+from services.base.clock import MINUTE, SECOND
 from services.simulator.market.contracts import Instrument
 from services.simulator.market.hours import MarketHours
 from services.simulator.market.prices import Day, OptionWalk, Walk, session_day, traded, walk
-from services.simulator.market.trades import MINUTE, Minutes, RawBar, merged
+from services.simulator.market.trades import Minutes, RawBar, merged
 
 MOST_BARS = 20_000
 MOST_SAMPLES = 60_000  # evaluations of the walk in one request: a fraction of a second

@@ -5,7 +5,7 @@ invented, so that nobody trades on it.
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from services.base.clock import SECOND
+from services.base.clock import DAY, HOUR
 from services.simulator.market.contracts import Instrument
 
 PROVIDERS = {
@@ -17,7 +17,6 @@ PROVIDERS = {
 
 MOST = 300  # headlines in one answer, as at IB
 DAYS = 30  # that are kept
-_HOUR = 3600 * SECOND
 _SUBJECTS = ("opens a plant", "names a new officer", "reports its orders", "buys back shares", "settles a suit")
 
 
@@ -32,9 +31,9 @@ def headlines(
     instrument: Instrument, providers: list[str], start: int, end: int, most: int
 ) -> tuple[list[Headline], bool]:
     """Of [start, end), UTC nanoseconds, the newest first, at most `most`; and whether there are more."""
-    oldest = max(start, end - DAYS * 24 * _HOUR)
+    oldest = max(start, end - DAYS * DAY)
     found: list[Headline] = []
-    for hour in range((end - 1) // _HOUR, (oldest + _HOUR - 1) // _HOUR - 1, -1):
+    for hour in range((end - 1) // HOUR, (oldest + HOUR - 1) // HOUR - 1, -1):
         provider = list(PROVIDERS)[(hour + instrument.con_id) % len(PROVIDERS)]
         if provider in providers:
             if len(found) == most:

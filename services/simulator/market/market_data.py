@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from services.base.clock import MILLISECOND, SECOND
+from services.base.prices import midpoint
 from services.simulator.client import Client, Subscription
 from services.simulator.market import generic_ticks, ticks
 from services.simulator.market.contracts import BBO_EXCHANGE, Instrument
@@ -403,7 +404,7 @@ def _send_tick_by_tick(core: Core, feed: Quotes, made: list[Tick]) -> None:
             elif kind == "BidAsk" and fields & _QUOTE_FIELDS:
                 data = client.replies.tick_by_tick_bid_ask(request, at, bid, ask, bid_size, ask_size)
             elif kind == "MidPoint" and fields & {BID, ASK}:
-                data = client.replies.tick_by_tick_midpoint(request, at, (float(bid) + float(ask)) / 2)
+                data = client.replies.tick_by_tick_midpoint(request, at, midpoint(float(bid), float(ask)))
             else:
                 continue
             core.send(client, data)

@@ -10,12 +10,12 @@ import random
 from datetime import timedelta
 from typing import NamedTuple
 
-from services.base.clock import SECOND
+from services.base.clock import DAY, HOUR, MINUTE, SECOND
 from services.simulator.market.contracts import Instrument
 from services.simulator.market.derived import ends_at
 from services.simulator.market.greeks import Worth, worth
 from services.simulator.market.hours import MarketHours
-from services.simulator.market.trades import MINUTE, Minutes
+from services.simulator.market.trades import Minutes
 
 PRICE, SIZE, GENERIC, STRING = 1, 2, 45, 46  # message ids of the four kinds of tick
 
@@ -23,8 +23,7 @@ BID_SIZE, BID, ASK, ASK_SIZE, LAST, LAST_SIZE, HIGH, LOW, VOLUME, CLOSE, OPEN = 
 BID_EXCHANGE, ASK_EXCHANGE, LAST_TIME, RT_VOLUME, HALTED, LAST_EXCHANGE = 32, 33, 45, 48, 49, 84
 
 _MASK = (1 << 64) - 1
-_DAY = 86_400 * SECOND
-_YEAR = 365 * _DAY
+_YEAR = 365 * DAY
 _PERIODS = [2 * SECOND * 4**n for n in range(11)]  # two seconds to 24 days
 _STOCK_SIZES = (100, 100, 100, 200, 200, 300, 400, 500, 700, 900, 1200, 1600, 2500)
 _TRADES = (1, 5, 10, 25, 40, 50, 100, 100, 100, 100, 200, 300, 500)
@@ -58,7 +57,7 @@ class Walk:
         source = random.Random(f"{seed}:{instrument.con_id}")  # noqa: S311 - prices, not secrets
         self.price = instrument.price
         self._scales = [
-            [source.getrandbits(64), period, 0.9 * instrument.daily * math.sqrt(period / _DAY), -2, 0.0, 0.0, 0.0]
+            [source.getrandbits(64), period, 0.9 * instrument.daily * math.sqrt(period / DAY), -2, 0.0, 0.0, 0.0]
             for period in _PERIODS
         ]
         self._span, self._total, self._slope = -1, 0.0, 0.0  # the sum of all scales: straight in a finest period
@@ -147,10 +146,10 @@ def session_day(hours: MarketHours, sec_type: str, now: int) -> Day:
             break
         day -= timedelta(days=1)
     if not found:
-        return Day(now - now % _DAY, now - now % _DAY + _DAY, now - now % _DAY - 4 * 3600 * SECOND)
+        return Day(now - now % DAY, now - now % DAY + DAY, now - now % DAY - 4 * HOUR)
     start, end = found[0]
     previous_end = found[1][1] if len(found) == 2 else start
-    return Day(start, end, min(previous_end, start - 4 * 3600 * SECOND) if hours.schedule == "always" else previous_end)
+    return Day(start, end, min(previous_end, start - 4 * HOUR) if hours.schedule == "always" else previous_end)
 
 
 def traded(instrument: Instrument, day: Day, now: int) -> int:

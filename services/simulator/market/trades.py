@@ -7,9 +7,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from services.base.clock import SECOND
-
-MINUTE = 60 * SECOND
+from services.base.clock import MINUTE
 
 
 class RawBar(NamedTuple):

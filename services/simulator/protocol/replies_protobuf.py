@@ -7,6 +7,7 @@ which server version on. Fields that a captured gateway sent although they are 0
 from collections.abc import Sequence
 from typing import Any
 
+from services.base.prices import midpoint
 from services.simulator.market.contracts import Instrument
 from services.simulator.market.depth import DepthRow
 from services.simulator.market.derived import OptionSeries
@@ -172,7 +173,7 @@ class ProtobufReplies(OrderProtobufReplies):
         """Mid-points."""
         made = ib.HistoricalTicks(reqId=request, isDone=True)
         for one in ticks:
-            made.historicalTicks.add(time=one.time, price=(float(one.bid) + float(one.ask)) / 2, size="0")
+            made.historicalTicks.add(time=one.time, price=midpoint(float(one.bid), float(one.ask)), size="0")
         return frame_of(96, made)
 
     def historical_ticks_bid_ask(self, request: int, ticks: Sequence[PastTick]) -> bytes:

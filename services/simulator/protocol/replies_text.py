@@ -5,6 +5,7 @@ Layouts follow the official client's decoder; tests feed every method through it
 
 from collections.abc import Sequence
 
+from services.base.prices import midpoint
 from services.simulator.market.contracts import Instrument
 from services.simulator.market.depth import DepthRow
 from services.simulator.market.derived import OptionSeries
@@ -225,7 +226,7 @@ class TextReplies(OrderTextReplies):
 
     def historical_ticks(self, request: int, ticks: Sequence[PastTick]) -> bytes:
         """Mid-points."""
-        fields = [part for one in ticks for part in (one.time, "", (float(one.bid) + float(one.ask)) / 2, 0)]
+        fields = [part for one in ticks for part in (one.time, "", midpoint(float(one.bid), float(one.ask)), 0)]
         return self._message(96, request, len(ticks), *fields, True)
 
     def historical_ticks_bid_ask(self, request: int, ticks: Sequence[PastTick]) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from services.base.clock import SECOND
+from services.base.clock import DAY
 from services.simulator.client import Client
 from services.simulator.market import headlines, scans
 from services.simulator.market.contracts import Wanted
@@ -103,7 +103,7 @@ def _seen(core: Core) -> list[scans.Seen]:
     found = []
     for stock in core.master:
         if stock.in_lots and not stock.invented and core.world.exists(stock):
-            days = core.market.bars(stock, now - 4 * 86_400 * SECOND, now, 86_400)
+            days = core.market.bars(stock, now - 4 * DAY, now, 86_400)
             if days:
                 before = days[-2].close if len(days) > 1 else days[-1].open
                 found.append(scans.Seen(stock, days[-1].close, days[-1].close / before - 1))

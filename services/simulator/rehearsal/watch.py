@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from google.protobuf.message import DecodeError
 
-from services.base.clock import SECOND
+from services.base.clock import MINUTE, SECOND
 from services.simulator.client import Client, Subscription
 from services.simulator.core import Core
 from services.simulator.market.contracts import Instrument
@@ -21,7 +21,7 @@ from services.simulator.protocol.wire import BadRequest, Envelope
 from services.simulator.rehearsal.trials import ERROR_CODES, PACING
 
 MARKET_DATA, PLACE_ORDER = 1, 3
-LOOP, LOOP_WINDOW = 10, 60 * SECOND  # requests for one contract's stream in a minute before it is a loop
+LOOP, LOOP_WINDOW = 10, MINUTE  # requests for one contract's stream in a minute before it is a loop
 STORM, STORM_WINDOW = 20, 10 * SECOND  # connections in ten seconds before it is one
 MOST_ORDERS = 10_000  # remembered of one trial
 

@@ -18,11 +18,11 @@ from messages.fields import (
     SOURCE_MOCK,
     WIRE_TEXT_FIELDS,
 )
-from services.base.clock import SECOND, iso
+from services.base.clock import MINUTE, SECOND, iso
 from services.simulator.market.contracts import Instrument
 from services.simulator.market.past_ticks import PastTick
 from services.simulator.market.prices import GENERIC, HALTED, PRICE, RT_VOLUME, SIZE, STRING, VOLUME, Tick
-from services.simulator.market.trades import MINUTE, Minutes, RawBar, merged
+from services.simulator.market.trades import Minutes, RawBar, merged
 from services.simulator.tape.tape import AnyTape
 from services.simulator.trouble.oddities import UNSET_SIZE
 

@@ -8,7 +8,8 @@ is done, and executions older than a week.
 from decimal import Decimal
 from typing import Final
 
-from services.base.clock import SECOND
+from services.base.clock import DAY
+from services.base.prices import midpoint
 from services.base.simulated import SIMULATED_ACCOUNT
 from services.simulator.market.contracts import Instrument
 from services.simulator.refused import Refused, invalid
@@ -33,7 +34,7 @@ from services.simulator.trading.order import (
 from services.simulator.trading.venue import Venue
 
 FIRST_PERM_ID: Final = 1_700_000_001
-EXECUTIONS_KEPT: Final = 7 * 86_400 * SECOND
+EXECUTIONS_KEPT: Final = 7 * DAY
 MANUAL: Final = 0  # the client id of orders that no client placed
 UNBOUND: Final = 0  # their order id, until client 0 asks for them
 CANCELED: Final = "Order Canceled - reason:"
@@ -427,8 +428,4 @@ class Desk:
 
 def mark(quote: Quote) -> Decimal | None:
     """What a position is valued at: the last price, of what has no trades the middle of bid and ask."""
-    if quote.last is not None:
-        return quote.last
-    if quote.bid is not None and quote.ask is not None:
-        return (quote.bid + quote.ask) / 2
-    return None
+    return quote.last if quote.last is not None else midpoint(quote.bid, quote.ask)

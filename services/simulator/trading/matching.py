@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Final, NamedTuple
 
 from services.base.clock import SECOND
+from services.base.prices import midpoint
 from services.simulator.trading.order import LIMITED, STOPS, TOUCHED, TRAILS, ZERO, Order, Working
 
 DOUBLE: Final = (1, 3)  # trigger methods that want the price beyond the stop twice in a row
@@ -103,7 +104,7 @@ def _method(one: Working) -> int:
 def _watched(one: Working, quote: Quote) -> list[Decimal]:
     """The prices that can trigger the stop: a stop to buy watches the ask, one to sell the bid."""
     side = quote.ask if one.order.side == "BUY" else quote.bid
-    middle = (quote.bid + quote.ask) / 2 if quote.bid is not None and quote.ask is not None else None
+    middle = midpoint(quote.bid, quote.ask)
     chosen = {1: [side], 2: [quote.last], 3: [quote.last], 4: [side], 7: [quote.last, side], 8: [middle]}
     return [price for price in chosen[_method(one)] if price is not None]
 

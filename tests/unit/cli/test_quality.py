@@ -8,10 +8,9 @@ import pytest
 from messages.fields import ASK, BID
 from messages.quality import QualityReport
 from services.archive import compaction
-from services.base.clock import SECOND
+from services.base.clock import DAY, SECOND
 from services.base.settings import Settings
 from services.cli import app
-from services.quotes.past_quality import DAY
 from tests.blocks import NOW, TestWriter
 
 

@@ -19,11 +19,10 @@ from messages.events import GapClosed, GapFilled, GapOpened, StreamStarted, Symb
 from messages.fields import ASK, BID, BID_SIZE, CURRENCY, LAST, SOURCE, TICK_NAME
 from messages.ticks import ticks as ticks_of
 from services.archive.compaction import archive_day
-from services.base.clock import SECOND, iso
+from services.base.clock import MINUTE, SECOND, iso
 from services.journal import JournalReader, day_files
 from services.quotes.checkpoints import book_at
 from services.quotes.past_candles import past_candles
-from services.quotes.quality_checks import MINUTE
 from tests.blocks import NOW, TestWriter
 from tests.support import examples
 

@@ -8,8 +8,7 @@ import pytest
 
 from messages.events import GapClosed, GapOpened, StreamStarted, SymbolChanged
 from messages.fields import ASK, BID, LAST, SOURCE
-from services.base.clock import SECOND
-from services.quotes.quality_checks import MINUTE
+from services.base.clock import MINUTE, SECOND
 from tests.blocks import NOW, TestWriter
 from tests.support import REPOSITORY
 

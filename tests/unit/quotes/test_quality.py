@@ -35,11 +35,10 @@ from messages.fields import (
     SOURCE_HISTORY,
 )
 from messages.quality import MARKS, SymbolQuality
-from services.base.clock import SECOND, iso
+from services.base.clock import DAY, HOUR, MINUTE, SECOND, iso
 from services.journal import JournalReader, streams_in
-from services.quotes.past_quality import DAY, QualityReader, day_report, keep_reports, kept_report, usual
+from services.quotes.past_quality import QualityReader, day_report, keep_reports, kept_report, usual
 from services.quotes.quality import QualityFold, Usual
-from services.quotes.quality_checks import HOUR, MINUTE
 from tests.blocks import NOW, TestWriter, events, plan, ticks
 from tests.support import examples
 

@@ -9,9 +9,8 @@ import pytest
 from messages.events import StreamStarted
 from messages.fields import ASK, BID
 from messages.quality import MARKS, QualityReport, SymbolQuality
-from services.base.clock import SECOND
-from services.quotes.past_quality import DAY, QualityReader
-from services.quotes.quality_checks import HOUR
+from services.base.clock import DAY, HOUR, SECOND
+from services.quotes.past_quality import QualityReader
 from services.supervisor.quality import DayReader, Findings, QualityAlerts, metrics_of, worse_since
 from tests.blocks import NOW, TestWriter
 
