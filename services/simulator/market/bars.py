@@ -14,6 +14,7 @@ from services.simulator.market.prices import Day, OptionWalk, Walk, session_day,
 from services.simulator.market.trades import Minutes, RawBar, merged
 
 MOST_BARS = 20_000
+_STRIDE = 30 * 86_400  # seconds that are looked at in one go
 MOST_SAMPLES = 60_000  # evaluations of the walk in one request: a fraction of a second
 DAY = 86_400
 
@@ -22,6 +23,9 @@ BAR_SECONDS = {
     "3 mins": 180, "5 mins": 300, "10 mins": 600, "15 mins": 900, "20 mins": 1200, "30 mins": 1800, "1 hour": 3600,
     "2 hours": 7200, "3 hours": 10800, "4 hours": 14400, "8 hours": 28800, "1 day": DAY, "1W": 7 * DAY,
     "1 week": 7 * DAY, "1M": 30 * DAY, "1 month": 30 * DAY,
+}  # fmt: skip
+_PERIODS = {
+    "second": 1, "minute": 60, "hour": 3600, "day": DAY, "week": 7 * DAY, "month": 30 * DAY, "year": 365 * DAY,
 }  # fmt: skip
 _UNITS = {"S": 1, "D": DAY, "W": 7 * DAY, "M": 30 * DAY, "Y": 365 * DAY}
 
@@ -32,6 +36,14 @@ def parse_duration(text: str) -> int:
     if match is None or not int(match[1]):
         raise ValueError(f"{text!r} is not a duration such as 1 D or 600 S")
     return int(match[1]) * _UNITS[match[2]]
+
+
+def parse_period(text: str) -> int:
+    """Seconds of `3 days`, `1 week`, `2 months`, `1 year`. Raises ValueError."""
+    match = re.fullmatch(r"(\d{1,3}) (second|minute|hour|day|week|month|year)s?", text.strip())
+    if match is None or not int(match[1]):
+        raise ValueError(f"{text!r} is not a period such as 3 days or 1 week")
+    return int(match[1]) * _PERIODS[match[2]]
 
 
 def bar_times(hours: MarketHours, sec_type: str, start: int, end: int, seconds: int) -> Iterator[tuple[int, int]]:
@@ -57,7 +69,7 @@ def bars(
     minutes: Minutes | None = None,
 ) -> list[RawBar]:
     """The newest MOST_BARS bars in [start, end). The last one may be unfinished. `minutes`: what the feed traded."""
-    times = list(bar_times(hours, instrument.sec_type, start, end, seconds))[-MOST_BARS:]
+    times = _newest(hours, instrument.sec_type, start, end, seconds)
     if not times:
         return []
     path_of = walk(seed, instrument)
@@ -74,6 +86,17 @@ def bars(
             parts += minutes.within(max(begins, since - since % MINUTE), ends)
         made.append(merged(parts, begins) or _still(begins, made[-1].close if made else path_of.at(begins)))
     return merge_days(made, hours, seconds) if seconds > DAY else made
+
+
+def _newest(hours: MarketHours, sec_type: str, start: int, end: int, seconds: int) -> list[tuple[int, int]]:
+    """The times of the newest MOST_BARS bars, oldest first: however long the span, no more are looked at."""
+    found: list[tuple[int, int]] = []
+    until = end
+    while until > start and len(found) < MOST_BARS:
+        since = max(start, until - _STRIDE * SECOND)
+        found = [*bar_times(hours, sec_type, since, until, seconds), *found]
+        until = since
+    return found[-MOST_BARS:]
 
 
 def _walked(

@@ -90,9 +90,14 @@ class MarketHours:
         return [Span(midnight + timedelta(hours=4), midnight + timedelta(hours=17 if half else 20))]
 
 
+_YEARS = "1970", "2199"
+
+
 def parse_moment(text: str, zone: str) -> int:
     """UTC nanoseconds of a time as clients write it: in `zone`, or with a zone behind it, or UTC as
-    yyyymmdd-hh:mm:ss with or without the Z of newer clients. Raises ValueError."""
+    yyyymmdd-hh:mm:ss with or without the Z of newer clients. Raises ValueError, also for years far from ours."""
+    if not _YEARS[0] <= text[:4] <= _YEARS[1]:
+        raise ValueError(f"{text!r} is no time in {' to '.join(_YEARS)}")
     parts = text.split(None, 2)
     if len(parts) == 1 and "-" in text:
         moment = datetime.strptime(text.removesuffix("Z"), "%Y%m%d-%H:%M:%S").replace(tzinfo=UTC)

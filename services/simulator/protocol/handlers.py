@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from services.simulator.client import Client
 from services.simulator.protocol.requested import ById
+from services.simulator.refused import Refused
 
 if TYPE_CHECKING:
     from services.simulator.core import Core
@@ -18,11 +19,13 @@ H = TypeVar("H", bound=Handler)
 HANDLERS: dict[int, Handler] = {}
 
 
-def cancels(kind: int, kept: Callable[[Client], dict[int, Any]]) -> None:
-    """The request of this message id ends what is `kept` for a client under the id that it names, if anything."""
+def cancels(kind: int, kept: Callable[[Client], dict[int, Any]], *, known: bool = False) -> None:
+    """The request of this message id ends what is `kept` for a client under the id that it names, if anything; with
+    `known` an id of nothing is an error."""
 
     def cancel(core: Core, client: Client, asked: ById) -> None:
-        kept(client).pop(asked.request, None)
+        if kept(client).pop(asked.request, None) is None and known:
+            raise Refused(300, f"Can't find EId with tickerId:{asked.request}")
 
     HANDLERS[kind] = cancel
 

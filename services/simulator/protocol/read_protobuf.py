@@ -75,7 +75,7 @@ READERS: dict[int, Callable[[bytes], Any]] = {
     1: Reader(ib.MarketDataRequest, lambda m: asked.MarketData(
         m.reqId, contract(m.contract), m.genericTickList, m.snapshot, m.regulatorySnapshot)),
     3: Reader(ib.PlaceOrderRequest, place_order_protobuf),
-    6: Reader(ib.AccountDataRequest, lambda m: asked.AccountUpdates(m.subscribe)),
+    6: Reader(ib.AccountDataRequest, lambda m: asked.AccountUpdates(m.subscribe, m.acctCode)),
     7: Reader(ib.ExecutionRequest, lambda m: asked.Executions(
         m.reqId, m.executionFilter.clientId, m.executionFilter.acctCode, m.executionFilter.time,
         m.executionFilter.symbol, m.executionFilter.secType, m.executionFilter.exchange, m.executionFilter.side,
@@ -97,6 +97,8 @@ READERS: dict[int, Callable[[bytes], Any]] = {
     68: Reader(ib.SubscribeToGroupEventsRequest, lambda m: asked.DisplayGroup(m.reqId, m.groupId)),
     69: Reader(ib.UpdateDisplayGroupRequest, lambda m: asked.DisplayGroupContract(m.reqId, m.contractInfo)),
     71: Reader(ib.StartApiRequest, lambda m: asked.StartApi(m.clientId)),
+    **dict.fromkeys((74, 76, 92), Reader(
+        ib.PositionsMultiRequest, lambda m: asked.OfAccount(m.reqId, m.account))),
     78: Reader(ib.SecDefOptParamsRequest, lambda m: asked.OptionParams(
         m.reqId, m.underlyingSymbol, m.futFopExchange, m.underlyingSecType, m.underlyingConId)),
     81: Reader(ib.MatchingSymbolsRequest, lambda m: asked.MatchingSymbols(m.reqId, m.pattern)),
@@ -105,9 +107,9 @@ READERS: dict[int, Callable[[bytes], Any]] = {
         m.reqId, m.conId, m.providerCodes, m.startDateTime, m.endDateTime, m.totalResults)),
     87: Reader(ib.HeadTimestampRequest, lambda m: asked.HeadTimestamp(
         m.reqId, contract(m.contract), m.whatToShow, m.formatDate or 1)),
-    88: Reader(ib.HistogramDataRequest, lambda m: asked.OfContract(m.reqId, contract(m.contract))),
+    88: Reader(ib.HistogramDataRequest, lambda m: asked.Histogram(m.reqId, contract(m.contract), m.timePeriod)),
     91: Reader(ib.MarketRuleRequest, lambda m: asked.MarketRule(m.marketRuleId)),
-    94: Reader(ib.PnLSingleRequest, lambda m: asked.ProfitOf(m.reqId, m.conId)),
+    94: Reader(ib.PnLSingleRequest, lambda m: asked.ProfitOf(m.reqId, m.account, m.conId)),
     96: Reader(ib.HistoricalTicksRequest, lambda m: asked.HistoricalTicks(
         m.reqId, contract(m.contract), m.startDateTime, m.endDateTime, m.numberOfTicks, m.whatToShow)),
     97: Reader(ib.TickByTickRequest, lambda m: asked.TickByTick(

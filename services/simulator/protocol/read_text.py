@@ -104,6 +104,12 @@ def of_contract(fields: Fields, version: int) -> asked.OfContract:
     return asked.OfContract(fields.number(), contract(fields))
 
 
+def histogram(fields: Fields, version: int) -> asked.Histogram:
+    request, wanted = fields.number(), contract(fields)
+    fields.skip(2)  # include expired, regular hours only
+    return asked.Histogram(request, wanted, fields.text())
+
+
 def historical_ticks(fields: Fields, version: int) -> asked.HistoricalTicks:
     request, wanted = fields.number(), contract(fields)
     fields.skip()  # include expired
@@ -111,7 +117,7 @@ def historical_ticks(fields: Fields, version: int) -> asked.HistoricalTicks:
 
 
 def account_updates(fields: Fields, version: int) -> asked.AccountUpdates:
-    return asked.AccountUpdates(fields.flag())
+    return asked.AccountUpdates(fields.flag(), fields.text())
 
 
 def account_summary(fields: Fields, version: int) -> asked.AccountSummary:
@@ -179,17 +185,28 @@ def completed_orders(fields: Fields, version: int) -> asked.CompletedOrders:
 
 
 def pnl_single(fields: Fields, version: int) -> asked.ProfitOf:
-    request = fields.number()
-    fields.skip(2)  # account, model
-    return asked.ProfitOf(request, fields.number(0))
+    request, account = fields.number(), fields.text()
+    fields.skip()  # model
+    return asked.ProfitOf(request, account, fields.number(0))
 
 
-_NOTHING = (5, 8, 12, 13, 14, 16, 17, 18, 19, 24, 49, 58, 61, 64, 80, 82, 85, 105)
-_BY_ID = (79, 83, 89, 90, 92, 93, 95, 98, 100, 101, 102, 103, 104, 106, 107)
+def of_account(fields: Fields, version: int) -> asked.OfAccount:
+    return asked.OfAccount(fields.number(), fields.text())
+
+
+def replace_advisor(fields: Fields, version: int) -> asked.ById:
+    if version < v.REPLACE_FA_END:
+        return asked.ById(-1)
+    fields.skip(2)  # which data, and the data
+    return by_id(fields, version)
+
+
+_NOTHING = (5, 8, 12, 13, 14, 16, 17, 18, 24, 49, 58, 61, 64, 80, 82, 85, 105)
+_BY_ID = (79, 83, 89, 90, 93, 95, 98, 100, 101, 102, 103, 104, 106, 107)
 
 READERS: dict[int, Reader] = {
     **dict.fromkeys(_NOTHING, nothing),
-    **dict.fromkeys((2, 4, 11, 21, 23, 25, 51, 52, 53, 56, 57, 63, 67, 70, 74, 75, 76, 77, *_BY_ID), by_id),
+    **dict.fromkeys((2, 4, 11, 21, 23, 25, 51, 52, 53, 56, 57, 63, 67, 70, 75, 77, *_BY_ID), by_id),
     1: market_data,
     3: place_order,
     6: account_updates,
@@ -197,6 +214,7 @@ READERS: dict[int, Reader] = {
     9: contract_details,
     10: market_depth,
     15: auto_open_orders,
+    19: replace_advisor,
     20: historical_data,
     22: scanner,
     50: real_time_bars,
@@ -207,13 +225,16 @@ READERS: dict[int, Reader] = {
     68: display_group,
     69: display_group_contract,
     71: start_api,
+    74: of_account,
+    76: of_account,
     78: option_params,
     81: matching_symbols,
     84: news_article,
     86: historical_news,
     87: head_timestamp,
-    88: of_contract,
+    88: histogram,
     91: market_rule,
+    92: of_account,
     94: pnl_single,
     96: historical_ticks,
     97: tick_by_tick,
@@ -221,7 +242,7 @@ READERS: dict[int, Reader] = {
 }
 
 _VERSIONLESS_SINCE = {
-    **dict.fromkeys((*_NOTHING, *_BY_ID, 78, 81, 84, 86, 87, 88, 91, 94, 96, 97, 99), v.LOWEST),
+    **dict.fromkeys((*_NOTHING, *_BY_ID, 78, 81, 84, 86, 87, 88, 91, 92, 94, 96, 97, 99), v.LOWEST),
     3: v.ORDER_CONTAINER,
     4: v.CME_TAGGING_FIELDS,
     20: v.SYNT_REALTIME_BARS,

@@ -98,6 +98,14 @@ class HeadTimestamp(NamedTuple):
     date_format: int
 
 
+class Histogram(NamedTuple):
+    """`period`: `3 days`, `1 week` and the like."""
+
+    request: int
+    contract: Wanted
+    period: str
+
+
 class HistoricalTicks(NamedTuple):
     request: int
     contract: Wanted
@@ -139,8 +147,16 @@ class DisplayGroupContract(NamedTuple):
     contract: str
 
 
+class OfAccount(NamedTuple):
+    """A request of which only the id and the account matter; an empty one is the only one."""
+
+    request: int
+    account: str
+
+
 class AccountUpdates(NamedTuple):
     subscribe: bool
+    account: str
 
 
 class AccountSummary(NamedTuple):
@@ -181,4 +197,5 @@ class Executions(NamedTuple):
 
 class ProfitOf(NamedTuple):
     request: int
+    account: str
     con_id: int

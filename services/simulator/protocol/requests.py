@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from typing import TYPE_CHECKING, Any
 
 from services.simulator.client import Client
@@ -57,6 +58,10 @@ def dispatch(core: Core, client: Client, envelope: Envelope) -> None:
         handler(core, client, request)
     except Refused as refused:
         core.error(client, getattr(request, "request", -1), refused.code, refused.text)
+    except Exception as error:  # what one client asks must not end all the others
+        core.log("a request could not be processed", kind=kind, asked=repr(request), error=traceback.format_exc())
+        text = f"Error processing request: message id {kind}: {type(error).__name__}"
+        core.error(client, getattr(request, "request", -1), 322, text)
 
 
 def _request_id(envelope: Envelope, version: int) -> int:

@@ -12,7 +12,7 @@ from services.base.clock import SECOND
 from services.base.simulated import SIMULATED_ACCOUNT
 from services.simulator.client import Client
 from services.simulator.protocol.handlers import cancels, handles
-from services.simulator.protocol.requested import AccountSummary, AccountUpdates, ById, Nothing, ProfitOf
+from services.simulator.protocol.requested import AccountSummary, AccountUpdates, ById, Nothing, OfAccount, ProfitOf
 from services.simulator.protocol.rows import PositionRow
 from services.simulator.refused import invalid
 from services.simulator.trading.account import Profit, Value
@@ -36,11 +36,18 @@ def next_ids(core: Core, client: Client, asked: Nothing) -> None:
     core.send(client, client.replies.next_valid_id(core.desk.next_id(client.client_id)))
 
 
+def check_account(account: str) -> None:
+    """Raises Refused for another account than the only one; `All` are that one."""
+    if account not in ("", ACCOUNT, "All"):
+        raise invalid(f"Invalid account code '{account}'")
+
+
 # --- what the account is worth ---
 
 
 @handles(6)
 def account_updates(core: Core, client: Client, asked: AccountUpdates) -> None:
+    check_account(asked.account)
     client.watching.updates = None
     if not asked.subscribe:
         return
@@ -51,7 +58,8 @@ def account_updates(core: Core, client: Client, asked: AccountUpdates) -> None:
 
 
 @handles(76)
-def account_updates_multi(core: Core, client: Client, asked: ById) -> None:
+def account_updates_multi(core: Core, client: Client, asked: OfAccount) -> None:
+    check_account(asked.account)
     client.watching.updates_multi[asked.request] = {}
     _send_updates_multi(core, client, asked.request, core.desk.account.everything())
     core.send(client, client.replies.account_update_multi_end(asked.request))
@@ -124,7 +132,8 @@ def cancel_positions(core: Core, client: Client, asked: Nothing) -> None:
 
 
 @handles(74)
-def positions_multi(core: Core, client: Client, asked: ById) -> None:
+def positions_multi(core: Core, client: Client, asked: OfAccount) -> None:
+    check_account(asked.account)
     client.watching.positions_multi.add(asked.request)
     for one in core.desk.account.held():
         core.send(client, client.replies.position_multi(asked.request, ACCOUNT, row_of(core, one)))
@@ -163,7 +172,8 @@ def _portfolio(core: Core) -> dict[int, PositionRow]:
 
 
 @handles(92)
-def pnl(core: Core, client: Client, asked: ById) -> None:
+def pnl(core: Core, client: Client, asked: OfAccount) -> None:
+    check_account(asked.account)
     client.watching.profit[asked.request] = None
     _send_profit(core, client)
 
@@ -173,6 +183,7 @@ cancels(93, lambda client: client.watching.profit)
 
 @handles(94)
 def pnl_single(core: Core, client: Client, asked: ProfitOf) -> None:
+    check_account(asked.account)
     client.watching.profit_of[asked.request] = (asked.con_id, None)
     _send_profit(core, client)
 
@@ -238,5 +249,5 @@ def user_info(core: Core, client: Client, asked: ById) -> None:
 
 
 @handles(18, 19)
-def advisor(core: Core, client: Client, asked: Nothing) -> None:
+def advisor(core: Core, client: Client, asked: Nothing | ById) -> None:
     raise invalid("not a financial advisor account")

@@ -15,8 +15,8 @@ from services.simulator.market.past_ticks import MOST, WINDOW
 from services.simulator.market.shown import QUOTES, SHOWN, TRADES, VOLATILITIES, has, shown
 from services.simulator.market.trades import RawBar
 from services.simulator.protocol.handlers import handles
-from services.simulator.protocol.requested import ById, HeadTimestamp, HistoricalData, HistoricalTicks, OfContract
-from services.simulator.protocol.requests_market import PAST, past_ticks_reply, resolve
+from services.simulator.protocol.requested import ById, HeadTimestamp, Histogram, HistoricalData, HistoricalTicks
+from services.simulator.protocol.requests_market import PAST, past_ticks_reply, refuse_twice, resolve
 from services.simulator.protocol.rows import BarRow
 from services.simulator.protocol.versions import INSTRUMENT_TIMEZONE
 from services.simulator.refused import Refused, invalid
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 SMALL_BAR = 30  # seconds: up to here the pacing rules hold
 KEPT = {"TRADES"} | QUOTES - {"BID_ASK"}
-FIRST_DATA = datetime(2004, 1, 23, 14, 30)
+FIRST_DATA = datetime(2004, 1, 23, 14, 30, tzinfo=UTC)
 SERVICE = "Historical Market Data Service error message:"
 
 
@@ -59,6 +59,7 @@ def historical_data(core: Core, client: Client, asked: HistoricalData) -> None:
         raise invalid(
             "only bars of 5 seconds or more that show trades, bid, ask or their middle are kept up to date, to now"
         )
+    refuse_twice(request, client.kept_bars)
     start = first_bar(core, instrument, end, duration)
     if what == "SCHEDULE":
         _send_schedule(core, client, request, instrument, start, end)
@@ -84,22 +85,24 @@ def refuse(instrument: Instrument, asked: HistoricalData) -> None:
 
 
 def first_bar(core: Core, instrument: Instrument, end: int, duration: int) -> int:
-    """When a span of `duration` seconds before `end` begins. Days are trading days: `1 D` on a Sunday is Friday."""
+    """When a span of `duration` seconds before `end` begins: never before there is any data. Days are trading days:
+    `1 D` on a Sunday is Friday."""
     hours = core.world.hours
-    if duration < bars.DAY:
-        return end - duration * SECOND
+    first = int(FIRST_DATA.timestamp()) * SECOND
+    if duration < bars.DAY or end < first:
+        return max(first, end - duration * SECOND)
     day = hours.local(end - 1).date()
     wanted = max(1, round(duration / bars.DAY * (1.0 if hours.schedule == "always" else 5 / 7)))
     if duration == bars.DAY:
         wanted = 1
-    for _ in range(duration // bars.DAY + 15):
+    for _ in range(min(duration // bars.DAY + 15, (end - first) // (bars.DAY * SECOND))):
         spans = hours.sessions(instrument.sec_type, day)
         if spans and hours.to_ns(spans[0].start) < end:
             wanted -= 1
             if not wanted:
                 return hours.to_ns(spans[0].start)
         day -= timedelta(days=1)
-    return end - duration * SECOND
+    return max(first, end - duration * SECOND)
 
 
 def decimals_of(kept: KeptBars) -> int:
@@ -162,20 +165,27 @@ def cancel_historical_data(core: Core, client: Client, asked: ById) -> None:
 
 @handles(87)
 def head_timestamp(core: Core, client: Client, asked: HeadTimestamp) -> None:
-    resolve(core, asked.contract)
-    seconds = int(FIRST_DATA.replace(tzinfo=UTC).timestamp())
+    instrument = resolve(core, asked.contract)
+    if asked.what not in SHOWN:
+        raise invalid(f"{asked.what!r} is not known in a head timestamp request")
+    if not has(instrument, asked.what):
+        raise Refused(162, f"{SERVICE}No head time stamp")
+    seconds = int(FIRST_DATA.timestamp())
     text = str(seconds) if asked.date_format == 2 else f"{FIRST_DATA:%Y%m%d-%H:%M:%S}"
     core.send(client, client.replies.head_timestamp(asked.request, text))
 
 
 @handles(88)
-def histogram(core: Core, client: Client, asked: OfContract) -> None:
+def histogram(core: Core, client: Client, asked: Histogram) -> None:
     request = asked.request
     instrument = resolve(core, asked.contract)
+    try:
+        duration = bars.parse_period(asked.period)
+    except ValueError as error:
+        raise invalid(f"{error} in a histogram request") from None
     end = core.market.time(core.now)
-    start = end - 3 * bars.DAY * SECOND
     rows: dict[str, int] = {}
-    for bar in core.market.bars(instrument, start, end, 3600):
+    for bar in core.market.bars(instrument, first_bar(core, instrument, end, duration), end, 3600):
         price = f"{round(bar.close / instrument.tick) * instrument.tick:.{instrument.decimals}f}"
         rows[price] = rows.get(price, 0) + int(bar.volume)
     core.send(client, client.replies.histogram(request, sorted(rows.items())))

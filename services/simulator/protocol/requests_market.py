@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import TYPE_CHECKING, Any
 
 from services.simulator.client import Client
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 PAST = {"Last": "TRADES", "AllLast": "TRADES", "BidAsk": "BID_ASK", "MidPoint": "MIDPOINT"}
 TICK_TYPES = tuple(PAST)
+MOST_TICK_BY_TICK = 5
 REAL_TIME = ("TRADES", "MIDPOINT", "BID", "ASK")
 
 
@@ -38,6 +39,12 @@ def resolve(core: Core, wanted: Wanted) -> Instrument:
     raise Refused(200, text)
 
 
+def refuse_twice(request: int, kept: Container[int]) -> None:
+    """Raises Refused for the id of one that runs."""
+    if request in kept:
+        raise Refused(322, f"Error processing request: duplicate ticker id {request}")
+
+
 @handles(1)
 def market_data_request(core: Core, client: Client, asked: MarketData) -> None:
     request, wanted = asked.request, asked.contract
@@ -48,8 +55,7 @@ def market_data_request(core: Core, client: Client, asked: MarketData) -> None:
         raise invalid("no regulatory snapshots here, they cost money")
     if (why := generic_ticks.refusal(asked.generic, wanted.sec_type or "STK")) is not None:
         raise Refused(321, why)
-    if request in client.subscriptions:
-        raise Refused(322, f"Error processing request: duplicate ticker id {request}")
+    refuse_twice(request, client.subscriptions)
     instrument = resolve(core, wanted)
     if not answered(core, client, request, "snapshot" if asked.snapshot else "stream", instrument):
         market_data.subscribe(core, client, request, instrument, generic, asked.snapshot)
@@ -78,15 +84,18 @@ def real_time_bars(core: Core, client: Client, asked: RealTimeBars) -> None:
     client.real_time_bars[request] = (instrument, asked.what)
 
 
-cancels(51, lambda client: client.real_time_bars)
+cancels(51, lambda client: client.real_time_bars, known=True)
 
 
 @handles(97)
 def tick_by_tick(core: Core, client: Client, asked: TickByTick) -> None:
     request, kind = asked.request, asked.kind
     instrument = resolve(core, asked.contract)
-    if kind not in TICK_TYPES or len(client.tick_by_tick) >= 5:
-        raise Refused(10190, f"Max number of tick-by-tick requests has been reached, or no type {kind!r}")
+    if kind not in TICK_TYPES:
+        raise Refused(10189, f"Failed to request tick-by-tick data: {kind!r} is none of {', '.join(TICK_TYPES)}")
+    refuse_twice(request, client.tick_by_tick)
+    if len(client.tick_by_tick) >= MOST_TICK_BY_TICK:
+        raise Refused(10190, "Max number of tick-by-tick requests has been reached.")
     if asked.past:
         end = core.market.time(core.now)
         found = core.market.past_ticks(instrument, end - WINDOW, end, min(asked.past, MOST), first=False)
@@ -106,7 +115,7 @@ def past_ticks_reply(
     return client.replies.historical_ticks(request, found)
 
 
-cancels(98, lambda client: client.tick_by_tick)
+cancels(98, lambda client: client.tick_by_tick, known=True)
 
 
 @handles(12, 13, 14, 53, 56, 57, 89, 90, 101, 103, 106, 107)

@@ -106,23 +106,23 @@ def completed_orders(core: Core, client: Client, asked: CompletedOrders) -> None
 def executions(core: Core, client: Client, asked: Executions) -> None:
     """Today's, of all clients, that pass the filter; with the commission of each."""
     try:
-        chosen = [one for one in core.desk.executions if _passes(core, asked, one)]
+        since = parse_moment(asked.time, core.world.hours.time_zone) if asked.time else 0
     except ValueError:
         raise invalid(f"{asked.time[:40]!r} is no date and time") from None
-    for one in chosen:
+    for one in [one for one in core.desk.executions if _passes(core, asked, since, one)]:
         core.send(client, client.replies.execution(asked.request, execution_row(core, client, one)))
         core.send(client, client.replies.commission_report(charge_row(one)))
     core.send(client, client.replies.executions_end(asked.request))
 
 
-def _passes(core: Core, asked: Executions, one: Execution) -> bool:
+def _passes(core: Core, asked: Executions, since: int, one: Execution) -> bool:
     local = core.world.hours.local
     days_ago = (local(core.now).date() - local(one.time).date()).days
     found, instrument = one.of, one.of.instrument
     in_time = int(f"{local(one.time):%Y%m%d}") in asked.dates if asked.dates else days_ago < max(1, asked.days)
     return (
         in_time
-        and (not asked.time or one.time >= parse_moment(asked.time, core.world.hours.time_zone))
+        and one.time >= since
         and asked.client_id in (0, found.client_id)
         and asked.account in ("", SIMULATED_ACCOUNT)
         and asked.symbol.upper() in ("", instrument.symbol)
