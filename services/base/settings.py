@@ -13,7 +13,7 @@ import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Final, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -41,6 +41,8 @@ SIMULATOR_PORT = 17497  # not one that TWS or IB Gateway would have: they run on
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Seconds = Annotated[float, Meta(gt=0)]
+MOST: Final = 1_000_000_000  # of any number that may be broken: as seconds a life, as nanoseconds within 64 bits
+MOST_WHOLE: Final = 2**63 - 1  # an id of a database
 Count = Annotated[int, Meta(ge=1)]
 Secret = Annotated[str, Meta(extra={"secret": True})]
 """May hold a password or a token: its value is shown nowhere."""
@@ -233,6 +235,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             if not sep or service not in known:
                 expected = f"SERVICE=HOST:PORT, a service being one of {', '.join(known)}"
                 raise malformed("IBSTREAM_BUS_PEERS", part, expected)
+            if service in found:
+                raise malformed("IBSTREAM_BUS_PEERS", part, f"each service once, and {service} stands there twice")
             found[service] = parse_endpoint("IBSTREAM_BUS_PEERS", where)
         return found
 
@@ -367,7 +371,7 @@ def read_env_file(path: str) -> dict[str, str]:
     if not path:
         return {}
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise malformed("IBSTREAM_ENV_FILE", path, f"a readable text file ({error})") from None
     found: dict[str, str] = {}
@@ -416,6 +420,9 @@ def _convert(name: str, field: str, text: str) -> Any:
         raise malformed(name, text, expectation(field)) from None
     if isinstance(value, float) and not math.isfinite(value):
         raise malformed(name, text, expectation(field))
+    most = MOST if isinstance(value, float) else MOST_WHOLE
+    if isinstance(value, float | int) and abs(value) > most:
+        raise malformed(name, text, f"{expectation(field)}, at most {most}")
     return value
 
 

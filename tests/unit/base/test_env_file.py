@@ -46,6 +46,12 @@ def test_lines(tmp_path: Path, line: str, value: str | None) -> None:
         assert read_env_file(str(path)).get("IBSTREAM_BUS_KEY", "") == value
 
 
+def test_the_mark_that_some_editors_put_first_is_no_part_of_a_name(tmp_path: Path) -> None:
+    path = tmp_path / "env"
+    path.write_bytes(b"\xef\xbb\xbfIBSTREAM_WEB_PORT=5001\r\n")
+    assert read_env_file(str(path)) == {"IBSTREAM_WEB_PORT": "5001"}
+
+
 def test_a_wrong_value_says_in_which_file_it_is(tmp_path: Path) -> None:
     path = tmp_path / "env"
     path.write_text("IBSTREAM_WEB_PORT=x\n")
