@@ -23,7 +23,7 @@ from messages.codec import decode_status
 from messages.control import Accepted, ComputePlan, GetStatus, Start, Stop
 from messages.errors import CODES, IbStreamError
 from messages.events import EventBlock, StatusChanged, StreamStarted, StreamStopped
-from messages.topics import CONTROL, LINK, STATUS, TICKS, events_endpoint
+from messages.topics import CONTROL, LINK, PLANNER_CONTROL, STATUS, TICKS, events_endpoint
 from messages.views import Status
 from services.base.clock import SECOND, parse_time
 from services.journal import JournalReader
@@ -578,6 +578,7 @@ def test_make_run_checks_the_settings_before_anything_starts(pipeline: Make) -> 
 
 def test_a_dry_run_needs_only_the_planner(pipeline: Make) -> None:
     p = pipeline(["planner"])
+    eventually((p.settings.run_path / PLANNER_CONTROL).exists)
     eventually(lambda: p.cli("plan", "--dry-run", "--project", "1").returncode == 0)
     listed = json.loads(done(p.cli("projects", "--json")))["projects"]
     assert [(project["id"], project["snapshot"]["id"]) for project in listed] == [(1, 1)]

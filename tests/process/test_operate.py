@@ -156,9 +156,11 @@ def test_the_health_check_of_the_containers(tmp_path: Path) -> None:
         return p.cli(*check[1:])
 
     with Started(tmp_path, CORE, container_command) as p:
+        p.await_status("connected")
         eventually(lambda: health().returncode == 0)
         assert health().stdout + health().stderr == ""
         p.kill("sink", signal.SIGTERM)
+        p.await_status("degraded", "service_down")
         sick = eventually(lambda: found if (found := health()).returncode else None)
         assert (sick.returncode, sick.stderr) == (1, "ibstream: not running: sink\n")
         p.stop()

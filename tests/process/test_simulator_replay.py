@@ -12,6 +12,7 @@ from messages.fields import WIRE_TEXT_FIELDS
 from messages.topics import TICKS
 from tests.process.pipeline import Pipeline
 from tests.process.simulators import Caller, Controller, simulator
+from tests.process.user_database import UserDatabase
 from tests.support import eventually
 
 Row = tuple[str, int, str, str]  # symbol, field, value and size as a test compares them
@@ -55,18 +56,18 @@ def planned(pipeline: Pipeline) -> list[PlannedSymbol]:
 
 @pytest.fixture
 def recorded(tmp_path: Path, pipeline: Callable[..., Pipeline]) -> Pipeline:
-    """A pipeline that has run for a while; its services have ended."""
-    made = pipeline(start=False)
+    """A pipeline that has run for a while; its services have ended. It has one plan from the first tick on: of a stream
+    that is cancelled, what is on its way then is not recorded."""
+    user = UserDatabase("sqlite", None, tmp_path)
+    user.project()
+    user.config({"symbols": SYMBOLS})
+    made = pipeline(start=False, database_url=user.url, project_id=1)
     control = tmp_path / "control"
     made.arguments["simulator"] = ["--pipeline", "--control", str(control), "--rate", "2000"]
-    made.env["IBSTREAM_API_MODE"] = "mock"
     for name in made.services:
         made.start(name)
     status = made.await_status("connected")
     assert status.services["simulator"].state == "up"
-    assert made.cli("stop").returncode == 0
-    assert made.cli("start", "--symbols", SYMBOLS).returncode == 0
-    made.await_status("connected")
     with Controller(control) as steps:
         eventually(lambda: steps(do="stats")["stats"]["ticks"]["total"] > 4000)
         assert steps(do="starve")["ok"]
