@@ -23,7 +23,7 @@ class Competing:
         symbol.doubt(self.context.now)
         if self._canary in (None, symbol.name):
             self._canary = None
-            self._set_deadline("try", self.pace.competing)
+            self.context.due_in("competing", "try", self.pace.competing)
         self.context.touch(symbol)
 
     def ticked(self, symbol: Symbol) -> None:
@@ -31,7 +31,7 @@ class Competing:
         symbol.trust.competing = False
         self._canary = None
         self.context.deadlines.clear(("competing", "try"))
-        self._set_deadline("over", self.pace.competing_settle)
+        self.context.due_in("competing", "over", self.pace.competing_settle)
 
     def connection_lost(self) -> None:
         self._canary = None
@@ -48,9 +48,6 @@ class Competing:
             canary = min(asked, key=lambda symbol: symbol.priority)
             self._canary = canary.name
             self.recovery.resubscribe(canary)
-            self._set_deadline("try", self.pace.competing)
+            self.context.due_in("competing", "try", self.pace.competing)
         elif waiting:
-            self._set_deadline("try", self.pace.competing)
-
-    def _set_deadline(self, what: str, span: int) -> None:
-        self.context.deadlines.set(("competing", what), self.context.now + span)
+            self.context.due_in("competing", "try", self.pace.competing)

@@ -22,7 +22,7 @@ from messages.fields import (
     VOLUME_UNIT,
 )
 from services.base.settings import Settings
-from services.gateway.core.deadlines import SECOND, Deadlines, ns
+from services.gateway.core.deadlines import SECOND, Deadlines, Part, ns
 from services.gateway.core.interface import NAN, Effect, Emit, EmitTicks, Row
 from services.gateway.core.memory import Memory
 from services.gateway.core.symbol import SharedFacts, Symbol
@@ -60,6 +60,10 @@ class Context:
         """Say it on the stream `link`, and remember it as a restarted gateway would."""
         self.memory.apply(event, self.now)
         self.effects.append(Emit(event))
+
+    def due_in(self, part: Part, what: str, span: int) -> None:
+        """Have the core's part called so many nanoseconds from now."""
+        self.deadlines.set((part, what), self.now + span)
 
     def ticks(self, symbol: str, rows: list[Row]) -> None:
         self.effects.append(EmitTicks(symbol, rows))

@@ -222,7 +222,7 @@ class Contracts:
         if rejection.name == EXPIRED:
             self.context.deadlines.clear(("rejected", symbol.name))
         else:
-            self.context.deadlines.set(("rejected", symbol.name), self.context.now + pause)
+            self.context.due_in("rejected", symbol.name, pause)
         self.context.touch(symbol)
 
     def retry(self, symbol: Symbol) -> None:

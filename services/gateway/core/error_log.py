@@ -32,7 +32,7 @@ class ErrorLog:
             self._held[kind] = (error, known[1] + 1)
             return
         if not self._held:
-            self._look_again()
+            self.context.due_in("errors", "", SECOND)
         self._held[kind] = (error, 0)
         self.context.emit(error)
 
@@ -44,7 +44,4 @@ class ErrorLog:
                 self.context.emit(msgspec.structs.replace(error, repeats=times))
                 self._held[kind] = (error, 0)
         if self._held:
-            self._look_again()
-
-    def _look_again(self) -> None:
-        self.context.deadlines.set(("errors", ""), self.context.now + SECOND)
+            self.context.due_in("errors", "", SECOND)

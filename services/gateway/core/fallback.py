@@ -95,7 +95,7 @@ class Ladder:
         held = symbol.requests.history
         if held is not None and held.waiting and held.purpose != "fallback":
             self.requests.cancel(held)  # a price now is worth more than an old gap
-            self.context.deadlines.set(("fill", symbol.name), self.context.now + self.pace.history)
+            self.context.due_in("fill", symbol.name, self.pace.history)
         if symbol.requests.history is not None:
             return NEVER
         due = symbol.bars.asked_at + self.pace.history if symbol.bars.asked_at else 0

@@ -53,7 +53,7 @@ class Lines:
                 self.requests.cancel(symbol.requests.stream)
                 self.context.touch(symbol)
         if len(ranked) > lines and self.requests.governor.line_limit < self.context.settings.ib_line_limit:
-            self._set_deadline("raise", ns(self.raise_every))
+            self.context.due_in("lines", "raise", ns(self.raise_every))
 
     def _for_streams(self, wanted: int) -> int:
         governor = self.requests.governor
@@ -73,7 +73,7 @@ class Lines:
             if self._raising:
                 self._raising = False
                 self.raise_every = min(2 * self.raise_every, LAST_RAISE)
-            self._set_deadline("learned", SETTLE)
+            self.context.due_in("lines", "learned", SETTLE)
         self.unbalanced = True
         self.context.touch(symbol)
 
@@ -85,7 +85,7 @@ class Lines:
             governor.line_limit = min(governor.line_limit + self._raise_by, self.context.settings.ib_line_limit)
             self._raising = True
             self.unbalanced = True
-            self._set_deadline("raised", RAISED)
+            self.context.due_in("lines", "raised", RAISED)
         elif what == "raised" and self._raising:
             self._raising = False
             self._raise_by *= 2  # there may be more: ask sooner, for more
@@ -97,6 +97,3 @@ class Lines:
         if limit != self._said:
             self._said = limit
             self.context.emit(LineLimitLearned(limit=limit))
-
-    def _set_deadline(self, what: str, span: int) -> None:
-        self.context.deadlines.set(("lines", what), self.context.now + span)

@@ -402,7 +402,7 @@ class Link:
             self.context.deadlines.clear(("link", "window"))
 
     def _deadline(self, what: str, seconds: float) -> None:
-        self.context.deadlines.set(("link", what), self.context.now + max(1, ns(seconds)))
+        self.context.due_in("link", what, max(1, ns(seconds)))
 
     def _clear_deadlines(self) -> None:
         for what in ("give_up", "retry", "settled", "no_ib_too_long", "unsaid", "probe_primary", "window"):

@@ -93,7 +93,7 @@ class Positions:
             self.requests.bare(Kind.CANCEL_POSITIONS)
         self.requests.bare(Kind.POSITIONS)
         self._subscribed, self._reading, self._unreadable = True, {}, False
-        self._set_deadline("answer", NO_ANSWER)
+        self.context.due_in("positions", "answer", NO_ANSWER)
         self.context.deadlines.clear(("positions", "ask"))
 
     # --- what IB says ---
@@ -134,7 +134,7 @@ class Positions:
         self._contracts = {con_id: self._contracts[con_id] for con_id in reading}
         self._reason = self._message = None
         self.context.deadlines.clear(("positions", "answer"))
-        self._set_deadline("ask", ASK_AGAIN)
+        self.context.due_in("positions", "ask", ASK_AGAIN)
         self._changed()
 
     def refused(self, event: IbErrorSeen, entry: IbCode) -> bool:
@@ -160,7 +160,7 @@ class Positions:
     def _failed(self, reason: str, message: str | None = None, again: int = FAILED_AGAIN) -> None:
         self._stop_reading()
         self._uncertain(reason, message)
-        self._set_deadline("ask", again)
+        self.context.due_in("positions", "ask", again)
 
     def _stop_reading(self) -> None:
         self._reading = None
@@ -198,6 +198,3 @@ class Positions:
             self._details_asked.add(contract.con_id)
             self.requests.held_details(contract.con_id)
         return msgspec.structs.replace(contract, exchange=found)
-
-    def _set_deadline(self, what: str, span: int) -> None:
-        self.context.deadlines.set(("positions", what), self.context.now + span)

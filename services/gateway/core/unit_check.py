@@ -47,7 +47,7 @@ class UnitCheck:
         for known in (self._odd, self._differs, self._asked):
             known.clear()
         self.context.doubt = NO_DOUBT
-        self._look_in(FIRST_LOOK)
+        self.context.due_in("units", "look", FIRST_LOOK)
 
     def ticked(self, symbol: Symbol) -> None:
         """Its stream came: look at its sizes, as long as there are few."""
@@ -82,7 +82,7 @@ class UnitCheck:
             request = Request(Kind.HISTORY, symbol.name, LAST_IN_LINE + symbol.priority)
             request.purpose, request.duration, request.bar_size = "volume", "1 D", "1 day"
             self.requests.submit_history(symbol, request)
-        self._look_in(LOOK_AGAIN)
+        self.context.due_in("units", "look", LOOK_AGAIN)
 
     def _tells(self, symbol: Symbol) -> bool:
         hours, now = symbol.contract.hours, self.context.now
@@ -125,6 +125,3 @@ class UnitCheck:
         """Bars that agree settle it, also where sizes are in lots."""
         differs = [differs for (_, of), differs in self._differs.items() if of == field]
         return 2 * sum(differs) >= len(differs) if differs else lots
-
-    def _look_in(self, span: int) -> None:
-        self.context.deadlines.set(("units", "look"), self.context.now + span)
