@@ -38,6 +38,7 @@ from services.planner.database import Database
 from services.planner.demo import ensure_demo
 from services.planner.sources import gather, with_project
 from services.planner.state import Defaults, Effect, Folded, PlannerState, Publish, Read
+from services.runtime.follow import Follower
 from services.runtime.process import Service
 
 log = structlog.get_logger()
@@ -91,23 +92,15 @@ class Planner:
         self._lookups = service.background("the list of what is in the database", "database_unavailable", 2)
 
     def start(self) -> None:
-        service, cursors, times = self._service, dict(self._saved.cursors), dict(self._saved.times)
+        service = self._service
         if self._state.plan is not None:
             service.publisher.set_last(PLAN, encode(self._state.plan))
         service.serve_replay()
         self._server = service.serve(PLANNER_CONTROL, self._command)
-        self._control = service.follow(
-            CONTROL, self._on_control, self._control_reset, cursors.get(CONTROL), times.get(CONTROL, 0)
-        )
+        self._control = self._follow(CONTROL, self._on_control, self._control_reset)
         for name in self._settings.gateway_names:
             stream = sharded(LINK, name)
-            service.follow(
-                stream,
-                partial(self._on_link, name),
-                partial(self._link_reset, stream),
-                cursors.get(stream),
-                times.get(stream, 0),
-            )
+            self._follow(stream, partial(self._on_link, name), partial(self._link_reset, stream))
             if name:
                 service.on_topic(heartbeat_topic(sharded("gateway", name)), partial(self._on_beat, name))
         service.every(1.0, self._watch)
@@ -117,6 +110,10 @@ class Planner:
         service.subscribe(["supervisor", *(sharded("gateway", name) for name in self._settings.gateway_names)])
 
     # --- what comes in ---
+
+    def _follow(self, stream: str, apply: Callable[[Block], None], restart: Callable[[], None]) -> Follower:
+        saved = self._saved
+        return self._service.follow(stream, apply, restart, saved.cursors.get(stream), saved.times.get(stream, 0))
 
     def _on_control(self, block: Block) -> None:
         assert isinstance(block, EventBlock)

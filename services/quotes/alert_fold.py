@@ -91,10 +91,6 @@ class AlertFold:
             for symbol in alert.watched:
                 self._queue(number, alert, symbol)
 
-    def prime(self, stream: str, block: Block) -> None:
-        """Learn what a block of before the beginning says of alerts, plans and markets; the projection knows it."""
-        self._learn(stream, block)
-
     def begin(self, time: int) -> None:
         """All up to `time` (UTC nanoseconds) is known: from here on alerts come."""
         self._notice(self.state.reasons, time)
@@ -105,7 +101,7 @@ class AlertFold:
         """Fold one block, of a time that is no earlier than those before it, and give what comes of it."""
         yield from self.advance(block.time)
         self.projection.apply(stream, block)
-        touched = self._learn(stream, block)
+        touched = self.learn(stream, block)
         self._notice(touched, block.time)
         if stream == PLAN:
             for number in self.state.alerts:
@@ -130,8 +126,9 @@ class AlertFold:
 
     # --- what the streams say ---
 
-    def _learn(self, stream: str, block: Block) -> set[str]:
-        """The symbols of which it says more than a price."""
+    def learn(self, stream: str, block: Block) -> set[str]:
+        """What a block says of alerts, plans and markets: all there is to fold of one of before the beginning, for the
+        projection knows it. Returns the symbols of which it says more than a price."""
         match block:
             case Plan():
                 before = self.state.reasons

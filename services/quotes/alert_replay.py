@@ -23,7 +23,7 @@ def fold_at(journal_dir: Path, pasts: Mapping[str, Past], begin: int, rules: Seq
             continue
         for row in past.rows(0, begin):
             block = decode_block(stream, row.payload)
-            fold.prime(stream, block)
+            fold.learn(stream, block)
             if not isinstance(past, FilePast):  # of another machine: not in the files that the book was made of
                 fold.projection.apply(stream, block)
     fold.begin(begin)

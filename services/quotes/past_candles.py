@@ -21,7 +21,6 @@ from services.journal.days import tick_streams
 from services.quotes.candles import LONGEST, CandleBook
 from services.quotes.checkpoints import state_before
 from services.quotes.replay import by_time
-from services.quotes.trades import FIELDS
 
 LOOK_BACK: Final = 8 * DAY
 """How far before a time the gateway has surely said how a symbol is: its market opens, or its hours are asked for."""
@@ -134,7 +133,7 @@ def _begin(book: CandleBook, journal_dir: Path, symbol: str, begin: int) -> tupl
     for stream in tick_streams(journal_dir):
         rows = projection.rows(stream, symbol)
         known |= bool(rows)
-        book.trades(shard(stream)).begin(symbol, {field: row for field, row in rows.items() if field in FIELDS})
+        book.trades(shard(stream)).begin(symbol, rows)
     return cursors, known
 
 

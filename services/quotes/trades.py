@@ -51,8 +51,6 @@ _OWN: Final = (SOURCE, FIELDS_SINCE, MARKET_DATA_TYPE, PRICE_MAGNIFIER, VOLUME_U
 _PRICES: Final = (LAST, DELAYED_LAST)
 _VOLUMES: Final = (VOLUME, DELAYED_VOLUME)
 _DELAYED: Final = (DELAYED_LAST, DELAYED_VOLUME)
-FIELDS: Final = frozenset((*_OWN, *_PRICES, *_VOLUMES))
-"""The fields whose rows this fold reads."""
 
 _own_rows: Final = re.compile(b"[" + re.escape(bytes(_OWN)) + b"]").finditer
 _traded_rows: Final = re.compile(b"[" + re.escape(bytes((*_PRICES, *_VOLUMES))) + b"]").finditer
@@ -189,7 +187,8 @@ class Trades:
         return {names[number] for number in traded}
 
     def begin(self, symbol: str, rows: Mapping[int, tuple[int, float | str, float, int]]) -> None:
-        """Go on where a book stands: `rows` are the last ones of each field, as QuoteBook keeps them."""
+        """Go on where a book stands: `rows` are the last ones of each field, as QuoteBook keeps them; most say
+        nothing here."""
         state = self._symbol(symbol)
         for field, (_, value, size, time) in sorted(rows.items(), key=lambda item: (item[0] not in _OWN, item[1][0])):
             if field in _OWN:

@@ -28,7 +28,6 @@ from services.journal import saved_state
 from services.journal.cursor import Cursor
 from services.quotes.candles import LONGEST, BookState, CandleBook, News
 from services.quotes.checkpoints import checkpoint_before
-from services.quotes.trades import FIELDS
 from services.runtime.follow import Follower
 from services.runtime.process import Service
 from services.runtime.replay_endpoint import RemoteSource
@@ -296,8 +295,7 @@ class Candles:
                 self._times[stream] = projection.times.get(stream, 0)
                 trades = self._book.trades(shard(stream))
                 for symbol in projection.symbols():
-                    rows = projection.rows(stream, symbol)
-                    trades.begin(symbol, {field: row for field, row in rows.items() if field in FIELDS})
+                    trades.begin(symbol, projection.rows(stream, symbol))
 
     def _checked(self, data: bytes) -> _Saved:
         saved = _decode_saved(saved_state.opened(data, STATE_VERSION))

@@ -30,6 +30,15 @@ def cancels(kind: int, kept: Callable[[Client], dict[int, Any]], *, known: bool 
     HANDLERS[kind] = cancel
 
 
+def tells(kind: int, reply: Callable[[Core, Client, Any], bytes]) -> None:
+    """The request of this message id has one message as its whole answer."""
+
+    def tell(core: Core, client: Client, asked: Any) -> None:
+        core.send(client, reply(core, client, asked))
+
+    HANDLERS[kind] = tell
+
+
 def handles(*kinds: int) -> Callable[[H], H]:
     """A function that answers the requests of these message ids."""
 

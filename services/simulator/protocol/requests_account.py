@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from services.base.clock import SECOND
 from services.base.simulated import SIMULATED_ACCOUNT
 from services.simulator.client import Client
-from services.simulator.protocol.handlers import cancels, handles
+from services.simulator.protocol.handlers import cancels, handles, tells
 from services.simulator.protocol.requested import AccountSummary, AccountUpdates, ById, Nothing, OfAccount, ProfitOf
 from services.simulator.protocol.rows import PositionRow
 from services.simulator.refused import invalid
@@ -26,9 +26,7 @@ ACCOUNT = SIMULATED_ACCOUNT
 UPDATES_EVERY = 180 * SECOND
 
 
-@handles(17)
-def managed_accounts(core: Core, client: Client, asked: Nothing) -> None:
-    core.send(client, client.replies.managed_accounts(ACCOUNT))
+tells(17, lambda core, client, asked: client.replies.managed_accounts(ACCOUNT))
 
 
 @handles(8)
@@ -233,19 +231,9 @@ def turn(core: Core) -> None:
 # --- what there is not ---
 
 
-@handles(80)
-def family_codes(core: Core, client: Client, asked: Nothing) -> None:
-    core.send(client, client.replies.family_codes(ACCOUNT))
-
-
-@handles(79)
-def soft_dollar_tiers(core: Core, client: Client, asked: ById) -> None:
-    core.send(client, client.replies.soft_dollar_tiers(asked.request))
-
-
-@handles(104)
-def user_info(core: Core, client: Client, asked: ById) -> None:
-    core.send(client, client.replies.user_info(asked.request))
+tells(80, lambda core, client, asked: client.replies.family_codes(ACCOUNT))
+tells(79, lambda core, client, asked: client.replies.soft_dollar_tiers(asked.request))
+tells(104, lambda core, client, asked: client.replies.user_info(asked.request))
 
 
 @handles(18, 19)

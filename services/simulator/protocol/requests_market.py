@@ -11,13 +11,7 @@ from services.simulator.market.contracts import Instrument, Wanted
 from services.simulator.market.past_ticks import MOST, WINDOW, PastTick
 from services.simulator.market.shown import has
 from services.simulator.protocol.handlers import cancels, handles
-from services.simulator.protocol.requested import (
-    ById,
-    MarketData,
-    MarketDataType,
-    RealTimeBars,
-    TickByTick,
-)
+from services.simulator.protocol.requested import ById, MarketData, MarketDataType, RealTimeBars, TickByTick
 from services.simulator.refused import Refused, invalid
 from services.simulator.trouble.answers import answered
 

@@ -9,14 +9,12 @@ from services.base.clock import DAY
 from services.simulator.client import Client
 from services.simulator.market import headlines, scans
 from services.simulator.market.contracts import Wanted
-from services.simulator.protocol.handlers import cancels, handles
+from services.simulator.protocol.handlers import cancels, handles, tells
 from services.simulator.protocol.requested import (
-    ById,
     DisplayGroup,
     DisplayGroupContract,
     HistoricalNews,
     NewsArticle,
-    Nothing,
     Scanner,
 )
 from services.simulator.protocol.requests_history import parse_end
@@ -32,9 +30,7 @@ GROUPS = "1|2|3|4|5|6|7"
 NO_CONTRACT = "none"
 
 
-@handles(85)
-def news_providers(core: Core, client: Client, asked: Nothing) -> None:
-    core.send(client, client.replies.news_providers(list(headlines.PROVIDERS.items())))
+tells(85, lambda core, client, asked: client.replies.news_providers(list(headlines.PROVIDERS.items())))
 
 
 @handles(86)
@@ -72,9 +68,7 @@ def news_article(core: Core, client: Client, asked: NewsArticle) -> None:
     core.send(client, client.replies.news_article(asked.request, text))
 
 
-@handles(24)
-def scanner_parameters(core: Core, client: Client, asked: Nothing) -> None:
-    core.send(client, client.replies.scanner_parameters(scans.parameters()))
+tells(24, lambda core, client, asked: client.replies.scanner_parameters(scans.parameters()))
 
 
 @handles(22)
@@ -110,9 +104,7 @@ def _seen(core: Core) -> list[scans.Seen]:
     return found
 
 
-@handles(67)
-def display_groups(core: Core, client: Client, asked: ById) -> None:
-    core.send(client, client.replies.display_groups(asked.request, GROUPS))
+tells(67, lambda core, client, asked: client.replies.display_groups(asked.request, GROUPS))
 
 
 @handles(68)

@@ -8,15 +8,8 @@ from services.simulator.client import Client
 from services.simulator.market.contracts import SMART_COMPONENTS, Instrument, Wanted
 from services.simulator.market.derived import option_series
 from services.simulator.market.market_data import NOT_FOUND
-from services.simulator.protocol.handlers import handles
-from services.simulator.protocol.requested import (
-    ById,
-    MarketRule,
-    MatchingSymbols,
-    Nothing,
-    OfContract,
-    OptionParams,
-)
+from services.simulator.protocol.handlers import handles, tells
+from services.simulator.protocol.requested import ById, MarketRule, MatchingSymbols, OfContract, OptionParams
 from services.simulator.protocol.requests_market import resolve
 from services.simulator.refused import Refused, invalid
 from services.simulator.trouble.answers import answered, described
@@ -69,9 +62,7 @@ def option_params(core: Core, client: Client, asked: OptionParams) -> None:
     core.send(client, client.replies.option_params_end(asked.request))
 
 
-@handles(83)
-def smart_components(core: Core, client: Client, asked: ById) -> None:
-    core.send(client, client.replies.smart_components(asked.request, SMART_COMPONENTS))
+tells(83, lambda core, client, asked: client.replies.smart_components(asked.request, SMART_COMPONENTS))
 
 
 @handles(91)
@@ -81,19 +72,9 @@ def market_rule(core: Core, client: Client, asked: MarketRule) -> None:
     core.send(client, client.replies.market_rule(asked.rule, MARKET_RULES.get(asked.rule, "0.01")))
 
 
-@handles(82)
-def depth_exchanges(core: Core, client: Client, asked: Nothing) -> None:
-    core.send(client, client.replies.depth_exchanges([("NASDAQ", "STK"), ("ARCA", "STK")]))
-
-
-@handles(49)
-def current_time(core: Core, client: Client, asked: Nothing) -> None:
-    core.send(client, client.replies.current_time(core.clock // 1_000_000_000))
-
-
-@handles(105)
-def current_time_in_millis(core: Core, client: Client, asked: Nothing) -> None:
-    core.send(client, client.replies.current_time_in_millis(core.clock // 1_000_000))
+tells(82, lambda core, client, asked: client.replies.depth_exchanges([("NASDAQ", "STK"), ("ARCA", "STK")]))
+tells(49, lambda core, client, asked: client.replies.current_time(core.clock // 1_000_000_000))
+tells(105, lambda core, client, asked: client.replies.current_time_in_millis(core.clock // 1_000_000))
 
 
 @handles(52)
