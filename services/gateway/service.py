@@ -299,6 +299,8 @@ class Gateway:
             case fx.Snapshot(req_id, planned, con_id, stream):
                 self._router.open(req_id, planned.symbol, snapshot_of=stream)
                 self._request(lambda ib: ib.subscribe(req_id, planned, con_id, snapshot=True))
+            case fx.Forget(req_id):
+                self._router.close(req_id)
             case fx.CancelMktData(req_id):
                 self._router.close(req_id)
                 self._request(lambda ib: ib.cancel_market_data(req_id))

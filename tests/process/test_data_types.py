@@ -12,7 +12,7 @@ from threading import Event
 import pytest
 
 from messages.events import PlannedSymbol, SymbolChanged
-from messages.fields import ASK, BID, DELAYED_ASK, DELAYED_BID, DELAYED_LAST, LAST
+from messages.fields import ASK, BID, DELAYED_ASK, DELAYED_BID, DELAYED_HALTED, DELAYED_LAST, LAST
 from messages.views import Quote
 from tests.gateway_loop import GatewayLoop
 from tests.process.bad_gateway import BadGateway
@@ -21,6 +21,7 @@ from tests.process.test_versions import Market
 
 AAPL = PlannedSymbol(symbol="AAPL", reason="test", priority=0)
 VERSIONS = [157, 226]
+NOT_ENTITLED = 354
 DELAYED = ((DELAYED_BID, 10.0), (DELAYED_ASK, 10.1), (DELAYED_LAST, 10.05))
 LIVE = ((BID, 20.0), (ASK, 20.1), (LAST, 20.05))
 Prices = tuple[tuple[int, float], ...]
@@ -115,6 +116,35 @@ def test_prices_of_another_type_do_not_stand_beside_those_of_the_new_one(
     assert prices(quote) == (None, None, after[1])
     assert quote.market_data_type == word.market_data_type == {1: "realtime", 3: "delayed"}[second]
     assert not word.stale
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_delayed_halt_beside_live_prices_halts_nothing(tmp_path: Path, version: int) -> None:
+    def says(market: Market, req_id: int) -> None:
+        market.data_type(req_id, 1)
+        tell(market, req_id, LIVE)
+        market.number(req_id, DELAYED_HALTED, 1.0)
+        tell(market, req_id, ((BID, 20.02),))
+
+    quote, word = outcome(tmp_path, version, says, lambda quote: quote.bid == 20.02)
+    assert (word.state, quote.halted) == ("live", None)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_what_still_comes_of_a_stream_that_ib_refused_is_no_part_of_the_next_one(tmp_path: Path, version: int) -> None:
+    def says(market: Market, req_id: int) -> None:
+        fields = [(1, req_id), (3, NOT_ENTITLED), (4, "not subscribed")]
+        text = [req_id, NOT_ENTITLED, "not subscribed", "", 0]
+        market.send(4, fields, text if version >= 194 else [2, *text[:-1]], since=201)
+        second = market.read_until(REQUEST_MARKET_DATA).req_id
+        market.data_type(second, 3)
+        tell(market, second, DELAYED)
+        tell(market, req_id, LIVE)
+        tell(market, second, ((DELAYED_BID, 10.02),))
+
+    quote, word = outcome(tmp_path, version, says, lambda quote: quote.bid == 10.02)
+    assert (*prices(quote), quote.market_data_type) == (10.02, 10.1, 10.05, "delayed")
+    assert word.state == "delayed"
 
 
 @pytest.mark.parametrize("version", VERSIONS)

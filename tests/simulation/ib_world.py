@@ -332,6 +332,8 @@ class World:
                 return self._connect(port)
             case fx.Disconnect():
                 self._drop()
+            case fx.Forget():
+                pass  # it sends nothing
             case fx.ReadStream(req_id):
                 return fx.StreamRead(req_id, dict(self.requests[req_id].values) if req_id in self.requests else {})
             case fx.ProbeEndpoint(_, port):

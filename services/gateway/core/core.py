@@ -353,6 +353,8 @@ class GatewayCore:
         request = self.requests.by_id.get(event.req_id)
         if request is not None and event.value >= 0:
             symbol = self.symbols[request.symbol]
+            if event.delayed and symbol.feed.data_type in UNDELAYED:
+                return  # it is none of what is delivered
             symbol.feed.halted = event.value > 0
             self.context.touch(symbol)
 

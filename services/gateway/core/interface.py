@@ -193,9 +193,10 @@ class CurrentTimeSeen(Input, frozen=True):
 
 
 class HaltSeen(OfRequest, frozen=True):
-    """Tick 49 or 90: 0 trading, 1 regulatory halt, 2 volatility halt, -1 unknown."""
+    """Tick 49 or, `delayed`, 90: 0 trading, 1 regulatory halt, 2 volatility halt, -1 unknown."""
 
     value: int
+    delayed: bool = False
 
 
 class RerouteSeen(OfRequest, frozen=True):
@@ -313,6 +314,10 @@ class CancelMktData(ForRequest, frozen=True):
     """cancelMktData."""
 
 
+class Forget(ForRequest, frozen=True):
+    """IB has ended this stream by itself: what still comes for it is nobody's. Nothing is sent."""
+
+
 class ContractDetails(ForContract, frozen=True):
     """reqContractDetails."""
 
@@ -404,6 +409,7 @@ Effect = (
     | Subscribe
     | Snapshot
     | CancelMktData
+    | Forget
     | ContractDetails
     | OptionParams
     | TickByTick

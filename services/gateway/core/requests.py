@@ -21,6 +21,7 @@ from services.gateway.core.interface import (
     CancelRealTimeBars,
     CancelTickByTick,
     ContractDetails,
+    Forget,
     History,
     OptionParams,
     RealTimeBars,
@@ -155,7 +156,9 @@ class Requests:
     def finish(self, request: Request) -> None:
         """It was answered, or refused: IB has let go of it."""
         self.context.symbols[request.symbol].requests.release(request)
-        self.by_id.pop(request.req_id, None)
+        if self.by_id.pop(request.req_id, None) is not None and request.kind is Kind.STREAM:
+            self.cancelled[request.req_id] = request.symbol
+            self.context.out(Forget(request.req_id))
         self.governor.finished(request)
 
     def give_up_snapshot(self, symbol: Symbol) -> None:

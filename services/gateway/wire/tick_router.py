@@ -150,7 +150,7 @@ class TickRouter:
             self._unsettled = {req_id for req_id in current if self._settled.get(self._symbols[req_id]) != req_id}
         for key, value in newest.items():
             if key & 255 in _HALTS and isfinite(value):
-                said.append(HaltSeen(key >> 8, int(value)))
+                said.append(HaltSeen(key >> 8, int(value), key & 255 == DELAYED_HALTED))
         return said
 
     def values_of(self, req_id: int) -> dict[int, float]:
