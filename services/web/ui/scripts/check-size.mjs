@@ -5,7 +5,7 @@ import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 
-const BUDGET = 300_000
+const BUDGET = 240_000
 const root = fileURLToPath(new URL('../../static', import.meta.url))
 const loaded = readdirSync(root, { recursive: true })
   .map((name) => join(root, String(name)))

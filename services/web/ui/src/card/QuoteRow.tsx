@@ -1,11 +1,13 @@
-// One symbol: its row, which renders when its own quote or state changes and its age once a second, and what
-// opens under it.
+// One symbol: its row, which renders when its own quote or state changes and its age once a second, and what opens under
+// it. A row's elements may go from one symbol to another: nothing in it outlives its symbol.
+// biome-ignore-all lint/a11y/noRedundantRoles: rows that are laid out as boxes are rows by their roles
 
 import type { Quote } from '@ibstream/client'
-import { memo, useEffect, useLayoutEffect, useRef } from 'react'
+import { memo, type ReactNode, useEffect, useLayoutEffect, useRef } from 'react'
+import { NUMERIC, widths } from './columns'
 import { type ExtraColumn, extraText } from './extraColumns'
 import { type Change, changeOf, decimalsOf } from './format'
-import { ageOf, alsoType, rowState, STATE_TONE, sourceOf } from './health'
+import { ageOf, alsoType, rowState, type SourceKind, STATE_TONE, sourceOf } from './health'
 import { useBeat, useCard, useStore } from './hooks'
 import { ToneIcon } from './Icon'
 import { QualityMark } from './QualityMark'
@@ -18,6 +20,8 @@ import { fill, word } from './strings'
 interface QuoteRowProps {
   symbol: string
   index: number // among all rows of the table, drawn or not
+  top: number // pixels from the top of the table's body
+  shows: ReadonlySet<string> // the columns that there is room for
   contact: boolean
   open: boolean
   tabbable: boolean
@@ -39,6 +43,8 @@ const detailId = (symbol: string) => `ibs-detail-${symbol}`
 export const QuoteRow = memo(function QuoteRow({
   symbol,
   index,
+  top,
+  shows,
   contact,
   open,
   tabbable,
@@ -48,9 +54,28 @@ export const QuoteRow = memo(function QuoteRow({
   const { strings, format } = useCard()
   const { quote, planned, good, state, decimals } = useSymbol(symbol, contact)
   const change = changeOf(quote)
+  const narrow = !shows.has('state')
+  const source = <SourceBadge source={sourceOf(quote)} also={alsoType(quote)} />
+  const percent = <Percent direction={change?.direction} text={change && format.percent(change.percent)} />
+  const marks = <QualityMark marks={planned?.marks} />
+  const cell = (id: string, content: ReactNode, extra?: true) =>
+    shows.has(id) && (
+      <td
+        key={id}
+        role="cell"
+        data-column={id}
+        data-numeric={NUMERIC.has(id) || undefined}
+        style={id === 'state' ? undefined : widths('--width', [id])}
+        data-extra={extra}
+      >
+        {content}
+      </td>
+    )
   return (
     <tr
+      role="row"
       className={styles.row}
+      style={placed(top)}
       data-open={open}
       data-state={state}
       data-good={good}
@@ -58,7 +83,7 @@ export const QuoteRow = memo(function QuoteRow({
       data-symbol={symbol}
       aria-rowindex={index + 2}
     >
-      <th scope="row" data-column="symbol">
+      <th scope="row" role="rowheader" data-column="symbol" style={widths('--width', ['symbol'])}>
         <button
           type="button"
           className={styles.symbol}
@@ -72,77 +97,89 @@ export const QuoteRow = memo(function QuoteRow({
           {symbol}
         </button>
         {planned?.held && <span className={styles.held}>{strings.group.held}</span>}
-        <span className={styles.narrow}>
-          <SourceBadge quote={quote} /> <StateBadge state={state} /> <Age quote={quote} />
-          <QualityMark marks={planned?.marks} />
-        </span>
+        {narrow && (
+          <span className={styles.narrow}>
+            {source} <StateBadge state={state} /> <Age timestamp={quote?.timestamp} />
+            {marks}
+          </span>
+        )}
       </th>
-      <td data-column="trend">
-        <Sparkline symbol={symbol} />
-      </td>
-      <td data-column="last" data-numeric="true">
-        <LastPrice price={quote?.last} decimals={decimals} distrusted={!good} />
-        <span className={styles.narrow}>
-          <Percent change={change} />
-        </span>
-      </td>
-      <td data-column="change" data-numeric="true">
+      {cell('trend', <Sparkline symbol={symbol} />)}
+      {cell(
+        'last',
+        <>
+          <LastPrice
+            symbol={symbol}
+            price={quote?.last}
+            text={format.price(quote?.last, decimals)}
+            distrusted={!good}
+          />
+          {narrow && <span className={styles.narrow}>{percent}</span>}
+        </>,
+      )}
+      {cell(
+        'change',
         <span className={styles.change} data-direction={change?.direction}>
           {format.signed(change?.value, decimals)}
-        </span>
-      </td>
-      <td data-column="percent" data-numeric="true">
-        <Percent change={change} />
-      </td>
-      <td data-column="bidAsk">
-        <BidAsk quote={quote} decimals={decimals} />
-      </td>
-      <td data-column="volume" data-numeric="true">
-        {format.volume(quote?.volume)}
-      </td>
-      <td data-column="age" data-numeric="true">
-        <Age quote={quote} />
-      </td>
-      <td data-column="source">
-        <SourceBadge quote={quote} />
-      </td>
-      {extras.map((column) => (
-        <td key={column.id} data-column={column.id} data-numeric={column.kind !== 'text'} data-extra>
-          {(quote && extraText(column, column.value(quote), format, decimals)) || strings.none}
-        </td>
-      ))}
-      <td data-column="quality">
-        <QualityMark marks={planned?.marks} />
-      </td>
-      <td data-column="state">
+        </span>,
+      )}
+      {cell('percent', percent)}
+      {cell('bidAsk', <BidAsk quote={quote} decimals={decimals} />)}
+      {cell('volume', format.volume(quote?.volume))}
+      {cell('age', <Age timestamp={quote?.timestamp} />)}
+      {cell('source', source)}
+      {extras.map((column) =>
+        cell(
+          column.id,
+          (quote && extraText(column, column.value(quote), format, decimals)) || strings.none,
+          true,
+        ),
+      )}
+      {cell('quality', marks)}
+      {cell(
+        'state',
         <StateBadge
           state={state}
           reason={quote?.stale ? (quote.reason ?? planned?.reason) : planned?.reason}
-        />
-      </td>
+        />,
+      )}
     </tr>
   )
 })
 
+const placed = (top: number) => ({ top })
+
 interface DetailRowProps {
   symbol: string
   index: number
-  columns: number // that the stylesheet shows
+  top: number
+  columns: number // that there is room for
   contact: boolean
-  measure: (element: HTMLTableRowElement | null) => void
+  onHeight(symbol: string, px: number): void
 }
 
-export function DetailRow({ symbol, index, columns, contact, measure }: DetailRowProps) {
+export function DetailRow({ symbol, index, top, columns, contact, onHeight }: DetailRowProps) {
+  const element = useRef<HTMLTableRowElement>(null)
   const { quote, planned, state, decimals } = useSymbol(symbol, contact)
+  useLayoutEffect(() => {
+    const row = element.current
+    if (!row) return
+    const tell = () => onHeight(symbol, row.offsetHeight)
+    tell()
+    const observer = new ResizeObserver(tell)
+    observer.observe(row)
+    return () => observer.disconnect()
+  }, [symbol, onHeight])
   return (
     <tr
-      ref={measure}
+      ref={element}
+      role="row"
       className={styles.detailRow}
-      data-index={index}
+      style={placed(top)}
       data-detail={symbol}
       aria-rowindex={index + 2}
     >
-      <td colSpan={columns} id={detailId(symbol)}>
+      <td role="cell" colSpan={columns} id={detailId(symbol)}>
         <SymbolDetail symbol={symbol} quote={quote} planned={planned} state={state} decimals={decimals} />
       </td>
     </tr>
@@ -152,50 +189,60 @@ export function DetailRow({ symbol, index, columns, contact, measure }: DetailRo
 const FLASH_MS = 350
 
 interface LastPriceProps {
+  symbol: string
   price: number | null | undefined
-  decimals: number
+  text: string
   distrusted: boolean
 }
 
 /**
- * Tints for a moment when the price moves, outside React's renders. Two repaints and no fade: a hundred rows
+ * Tints for a moment when the symbol's price moves, outside React's renders. Two repaints and no fade: a hundred rows
  * that fade at once keep a processor busy.
  */
-function LastPrice({ price, decimals, distrusted }: LastPriceProps) {
-  const { format } = useCard()
+const LastPrice = memo(function LastPrice({ symbol, price, text, distrusted }: LastPriceProps) {
   const cell = useRef<HTMLSpanElement>(null)
-  const before = useRef(price)
+  const before = useRef({ symbol, price })
   const fade = useRef<ReturnType<typeof setTimeout>>(undefined)
   useLayoutEffect(() => {
     const old = before.current
-    before.current = price
-    if (old == null || price == null || price === old || !cell.current) return
+    before.current = { symbol, price }
+    if (!cell.current) return
     const { dataset } = cell.current
-    dataset.moved = price > old ? 'up' : 'down'
-    clearTimeout(fade.current)
-    fade.current = setTimeout(() => delete dataset.moved, FLASH_MS)
-  }, [price])
+    if (old.symbol !== symbol) delete dataset.moved
+    else if (old.price != null && price != null && price !== old.price) {
+      dataset.moved = price > old.price ? 'up' : 'down'
+      clearTimeout(fade.current)
+      fade.current = setTimeout(() => delete dataset.moved, FLASH_MS)
+    }
+  }, [symbol, price])
   useEffect(() => () => clearTimeout(fade.current), [])
   return (
     <span ref={cell} className={styles.last} data-distrusted={distrusted}>
-      {format.price(price, decimals)}
+      {text}
     </span>
   )
-}
+})
 
-function Percent({ change }: { change: Change | undefined }) {
-  const { strings, format } = useCard()
-  if (!change) return <span className={styles.change}>{strings.none}</span>
-  const arrow = { up: '▲', down: '▼', unchanged: '' }[change.direction]
+const ARROW = { up: '▲', down: '▼', unchanged: '' }
+
+const Percent = memo(function Percent({
+  direction,
+  text,
+}: {
+  direction: Change['direction'] | undefined
+  text: string | undefined
+}) {
+  const { strings } = useCard()
+  if (!direction) return <span className={styles.change}>{strings.none}</span>
   return (
-    <span className={styles.change} data-direction={change.direction}>
+    <span className={styles.change} data-direction={direction}>
       <span className={styles.triangle} aria-hidden="true">
-        {arrow}
+        {ARROW[direction]}
       </span>
-      {format.percent(change.percent)}%
+      {text}%
     </span>
   )
-}
+})
 
 function BidAsk({ quote, decimals }: { quote: Quote | undefined; decimals: number }) {
   const { format } = useCard()
@@ -210,26 +257,35 @@ function BidAsk({ quote, decimals }: { quote: Quote | undefined; decimals: numbe
   )
 }
 
-function Age({ quote }: { quote: Quote | undefined }) {
+function Age({ timestamp }: { timestamp: string | null | undefined }) {
   const { strings, format } = useCard()
   const beat = useBeat()
-  if (!quote?.timestamp) return <span className={styles.muted}>{strings.none}</span>
-  return <span className={styles.age}>{format.age(ageOf(quote.timestamp, beat))}</span>
+  if (!timestamp) return <span className={styles.muted}>{strings.none}</span>
+  return <span className={styles.age}>{format.age(ageOf(timestamp, beat))}</span>
 }
 
-export function SourceBadge({ quote }: { quote: Quote | undefined }) {
+interface SourceBadgeProps {
+  source: SourceKind
+  also: ReturnType<typeof alsoType>
+}
+
+export const SourceBadge = memo(function SourceBadge({ source, also }: SourceBadgeProps) {
   const { strings } = useCard()
-  const source = sourceOf(quote)
-  const also = alsoType(quote)
   return (
     <span className={styles.source} data-source={source} title={strings.sourceHelp[source]}>
       {strings.source[source]}
       {also && ` · ${strings.source[also]}`}
     </span>
   )
-}
+})
 
-export function StateBadge({ state, reason }: { state: string; reason?: string | null }) {
+export const StateBadge = memo(function StateBadge({
+  state,
+  reason,
+}: {
+  state: string
+  reason?: string | null
+}) {
   const { strings } = useCard()
   const tone = STATE_TONE[state] ?? 'idle'
   const why = reason && state !== 'away' && state !== 'expired' ? word(strings.reason, reason) : ''
@@ -244,4 +300,4 @@ export function StateBadge({ state, reason }: { state: string; reason?: string |
       {why && <span className={styles.why}>{why}</span>}
     </span>
   )
-}
+})

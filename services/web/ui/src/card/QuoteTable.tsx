@@ -1,9 +1,11 @@
 // The quotes. The table itself renders once a second, to sort and count; each row follows its own symbol, and
 // only rows in sight are there. Arrow keys walk from row to row, so that the table is one stop of the Tab key.
+// biome-ignore-all lint/a11y/noRedundantRoles: a table that is laid out as boxes is a table by its roles
 
 import { type SortingState, useTable } from '@tanstack/react-table'
-import { type CSSProperties, type RefObject, useCallback, useEffect, useMemo, useRef, useState } from 'react'
+import { type RefObject, useCallback, useEffect, useMemo, useRef, useState } from 'react'
 import {
+  ALL,
   columnsWith,
   features,
   groupsOf,
@@ -12,7 +14,7 @@ import {
   OPTIONAL,
   type RowData,
   SORTABLE,
-  widthOf,
+  widths,
 } from './columns'
 import { csvOf, download } from './csv'
 import { EXTRAS, type ExtraColumn, extrasOf } from './extraColumns'
@@ -77,7 +79,7 @@ export function QuoteTable({ memory, symbol: linked, onSymbol }: QuoteTableProps
 
   const element = useRef<HTMLTableElement>(null)
   const body = useRef<HTMLTableSectionElement>(null)
-  const { visible, rowPx } = useLayout(element, `${compact} ${hidden} ${added}`, rows.length > 0)
+  const { shows, rowPx } = useLayout(element, `${compact} ${hidden} ${added}`, rows.length > 0)
   const focus = useRowFocus(body, order, rowPx)
   const { open, toggle } = useOpenSymbols(linked, onSymbol, rows, (symbol) => {
     setFilter('')
@@ -129,10 +131,10 @@ export function QuoteTable({ memory, symbol: linked, onSymbol }: QuoteTableProps
         <Actions compact={compact} onCompact={setCompact} onSave={data.length > 0 ? save : undefined} />
       </div>
       <div className={styles.box} data-wide={extras.length > 0} style={widths('--added', added)}>
-        <table ref={element} className={styles.table} aria-rowcount={items.length + 1}>
+        <table ref={element} role="table" className={styles.table} aria-rowcount={items.length + 1}>
           <caption className={shared.srOnly}>{strings.table.caption}</caption>
-          <thead>
-            <tr aria-rowindex={1}>
+          <thead role="rowgroup">
+            <tr role="row" aria-rowindex={1}>
               {headers.map(({ column: header }) => {
                 const { id } = header
                 const sorted = header.getIsSorted()
@@ -141,6 +143,7 @@ export function QuoteTable({ memory, symbol: linked, onSymbol }: QuoteTableProps
                   <th
                     key={id}
                     scope="col"
+                    role="columnheader"
                     data-column={id}
                     data-numeric={NUMERIC.has(id)}
                     style={id === 'state' ? undefined : widths('--width', [id])}
@@ -168,7 +171,7 @@ export function QuoteTable({ memory, symbol: linked, onSymbol }: QuoteTableProps
             open={open}
             focus={focus}
             rowPx={rowPx}
-            columns={visible}
+            shows={shows}
             contact={contact}
             extras={extras}
             onToggle={toggle}
@@ -186,48 +189,46 @@ interface RowsProps {
   open: ReadonlySet<string>
   focus: RowFocus
   rowPx: number
-  columns: number
+  shows: ReadonlySet<string>
   contact: boolean
   extras: readonly ExtraColumn[]
   onToggle(symbol: string): void
 }
 
 /** The rows in sight: a component of its own, so that scrolling renders nothing else. */
-function Rows({ body, items, open, focus, rowPx, columns, contact, extras, onToggle }: RowsProps) {
+function Rows({ body, items, open, focus, rowPx, shows, contact, extras, onToggle }: RowsProps) {
   const { store } = useCard()
   const scrolled = useCallback(() => store.scrolled(), [store])
   const kept = items.flatMap((item, index) => (item.symbol === focus.active ? [index] : []))
-  const { drawn, rest, measure } = useDrawnRows(body, items, rowPx, kept, scrolled)
+  const { drawn, height, onHeight } = useDrawnRows(body, items, rowPx, kept, scrolled)
   return (
-    <tbody ref={body} {...focus.handlers}>
-      {drawn.flatMap(({ index, space }) => {
-        const item = items[index]
-        if (!item) return []
-        const { key, symbol, detail } = item
-        const row = detail ? (
+    <tbody ref={body} role="rowgroup" style={{ height }} {...focus.handlers}>
+      {drawn.map(({ slot, index, top, symbol, detail }) =>
+        detail ? (
           <DetailRow
-            key={key}
+            key={slot}
             symbol={symbol}
             index={index}
-            columns={columns}
+            top={top}
+            columns={shows.size}
             contact={contact}
-            measure={measure}
+            onHeight={onHeight}
           />
         ) : (
           <QuoteRow
-            key={key}
+            key={slot}
             symbol={symbol}
             index={index}
+            top={top}
+            shows={shows}
             contact={contact}
             open={open.has(symbol)}
             tabbable={symbol === focus.active}
             extras={extras}
             onToggle={onToggle}
           />
-        )
-        return space > 0 ? [<Space key={`${key} above`} height={space} columns={columns} />, row] : [row]
-      })}
-      {rest > 0 && <Space key="rest" height={rest} columns={columns} />}
+        ),
+      )}
     </tbody>
   )
 }
@@ -251,16 +252,6 @@ function useRows(contact: boolean): RowData[] {
   )
 }
 
-/** In place of rows that are out of sight. */
-function Space({ height, columns }: { height: number; columns: number }) {
-  return (
-    // biome-ignore lint/a11y/noAriaHiddenOnFocusable: nothing in it takes the focus
-    <tr aria-hidden="true" className={styles.space}>
-      <td colSpan={columns} style={{ height }} />
-    </tr>
-  )
-}
-
 function Empty({ filtered }: { filtered: boolean }) {
   const { strings } = useCard()
   const loaded = useStore('symbols', (s) => s.loaded)
@@ -277,29 +268,31 @@ function itemsOf(order: readonly string[], open: ReadonlySet<string>): RowItem[]
   })
 }
 
-/** What the stylesheet makes of the table: how many columns it shows, and how high a row is. */
+/** What the stylesheet makes of the table: which columns it shows, and how high a row is. */
 function useLayout(
   table: RefObject<HTMLTableElement | null>,
-  dress: string, // density and hidden columns
+  dress: string, // density and columns
   filled: boolean,
-): { visible: number; rowPx: number } {
-  const [layout, setLayout] = useState({ visible: OPTIONAL.length + 3, rowPx: ROW_PX })
-  // biome-ignore lint/correctness/useExhaustiveDependencies: both change the height of a row
+): { shows: ReadonlySet<string>; rowPx: number } {
+  const [layout, setLayout] = useState({ shown: ALL.join(' '), rowPx: ROW_PX })
+  // biome-ignore lint/correctness/useExhaustiveDependencies: both change what is shown
   useEffect(() => {
     const element = table.current
     if (!element) return
     const look = () => {
       const headers = [...element.querySelectorAll<HTMLElement>(':scope > thead th')]
-      const visible = headers.filter((header) => header.offsetWidth > 0).length || headers.length
+      const visible = headers.filter((header) => header.offsetWidth > 0)
+      const shown = (visible.length > 0 ? visible : headers).map(({ dataset }) => dataset.column).join(' ')
       const rowPx = element.querySelector<HTMLElement>('tr[data-symbol]')?.offsetHeight || ROW_PX
-      setLayout((old) => (old.visible === visible && old.rowPx === rowPx ? old : { visible, rowPx }))
+      setLayout((old) => (old.shown === shown && old.rowPx === rowPx ? old : { shown, rowPx }))
     }
     look()
     const observer = new ResizeObserver(look)
     observer.observe(element)
     return () => observer.disconnect()
   }, [table, dress, filled])
-  return layout
+  const shows = useMemo(() => new Set(layout.shown.split(' ')), [layout.shown])
+  return { shows, rowPx: layout.rowPx }
 }
 
 function countStates(rows: readonly RowData[]): Map<string, number> {
@@ -314,11 +307,6 @@ function asState(kept: unknown): string | undefined {
 
 function asHidden(kept: unknown): string[] | undefined {
   return Array.isArray(kept) ? OPTIONAL.filter((id) => kept.includes(id)) : undefined
-}
-
-/** For the stylesheet: how much room the columns take. */
-function widths(name: '--width' | '--added', ids: readonly string[]): CSSProperties {
-  return { [name]: `${ids.reduce((sum, id) => sum + (widthOf(id) ?? 0), 0)}px` } as CSSProperties
 }
 
 function asAdded(kept: unknown): string[] | undefined {

@@ -4,7 +4,6 @@ import { memo, useEffect } from 'react'
 import { useCard, useStore } from './hooks'
 import styles from './QuoteTable.module.css'
 import { BUCKETS, type Sample, SERIES_MINUTES } from './series'
-import shared from './shared.module.css'
 import { fill } from './strings'
 
 const WIDTH = 96
@@ -21,22 +20,21 @@ export const Sparkline = memo(function Sparkline({ symbol }: { symbol: string })
   return (
     <span className={styles.spark}>
       {picture && (
-        <>
-          <svg
-            viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
-            width={WIDTH}
-            height={HEIGHT}
-            aria-hidden="true"
-            data-direction={picture.moved > 0 ? 'up' : picture.moved < 0 ? 'down' : 'unchanged'}
-          >
-            <path className={styles.sparkArea} d={`${picture.line}V${HEIGHT}H${picture.startX}Z`} />
-            <path className={styles.sparkLine} d={picture.line} />
-            <circle className={styles.sparkDot} cx={picture.endX} cy={picture.endY} r="1.9" />
-          </svg>
-          <span className={shared.srOnly}>
-            {fill(strings.table.moved, { percent: format.percent(picture.moved), minutes: SERIES_MINUTES })}
-          </span>
-        </>
+        <svg
+          viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
+          width={WIDTH}
+          height={HEIGHT}
+          role="img"
+          aria-label={fill(strings.table.moved, {
+            percent: format.percent(picture.moved),
+            minutes: SERIES_MINUTES,
+          })}
+          data-direction={picture.moved > 0 ? 'up' : picture.moved < 0 ? 'down' : 'unchanged'}
+        >
+          <path className={styles.sparkArea} d={`${picture.line}V${HEIGHT}H${picture.startX}Z`} />
+          <path className={styles.sparkLine} d={picture.line} />
+          <circle className={styles.sparkDot} cx={picture.endX} cy={picture.endY} r="1.9" />
+        </svg>
       )}
     </span>
   )

@@ -31,6 +31,7 @@ export function Headline() {
           {strings.status[health]}
         </span>
         <Sentence health={health} />
+        <Trust health={health} />
       </p>
     </div>
   )
@@ -60,6 +61,18 @@ function Sentence({ health }: { health: Health }) {
   return (
     <span className={styles.reason} data-testid="status-reason">
       {reasonText(health, status, card)}
+    </span>
+  )
+}
+
+/** Whether the prices below may be used. */
+function Trust({ health }: { health: Health }) {
+  const { strings } = useCard()
+  const filled = useStore('symbols', (store) => store.symbols.length > 0)
+  if (!filled || !Object.hasOwn(strings.trust, health)) return null
+  return (
+    <span className={styles.trust} data-testid="status-trust">
+      {word(strings.trust, health)}
     </span>
   )
 }

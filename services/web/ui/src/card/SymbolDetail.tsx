@@ -2,7 +2,7 @@
 
 import type { Quote, SymbolStatus } from '@ibstream/client'
 import { CandleChart } from './CandleChart'
-import { ageOf } from './health'
+import { ageOf, alsoType, sourceOf } from './health'
 import { useBeat, useCard } from './hooks'
 import { Facts, GenericFacts, GreeksTable } from './MoreFacts'
 import { MarkList } from './QualityMark'
@@ -53,7 +53,7 @@ export function SymbolDetail({ symbol, quote, planned, state, decimals }: Symbol
       <CandleChart symbol={symbol} decimals={decimals} memory={memory} />
       <div className={styles.side}>
         <p className={styles.badges}>
-          <SourceBadge quote={quote} /> <StateBadge state={state} />
+          <SourceBadge source={sourceOf(quote)} also={alsoType(quote)} /> <StateBadge state={state} />
           <Received quote={quote} />
         </p>
         {(reason || planned?.message) && (

@@ -9,6 +9,7 @@ import {
   rowSortingFeature,
   tableFeatures,
 } from '@tanstack/react-table'
+import type { CSSProperties } from 'react'
 import { EXTRAS, type ExtraColumn } from './extraColumns'
 import { changeOf } from './format'
 import { sourceOf } from './health'
@@ -61,6 +62,9 @@ export function columnsWith(extras: readonly ExtraColumn[]): ColumnDef<typeof fe
   return [...own, ...column.columns(added), ...last]
 }
 
+/** The table's columns, less those that a person may add. */
+export const ALL: readonly string[] = [...own, ...last].map((col) => String(col.id))
+
 /** Columns that a person may leave out. */
 export const OPTIONAL = [
   'trend',
@@ -95,7 +99,7 @@ export const NUMERIC: ReadonlySet<string> = new Set([
 ])
 
 const WIDTHS: Record<string, number> = {
-  symbol: 128,
+  symbol: 118, // less what stands before a row
   trend: 112,
   last: 98,
   change: 84,
@@ -109,9 +113,10 @@ const WIDTHS: Record<string, number> = {
 }
 const ADDED_PX = 96
 
-/** In pixels, as far as the stylesheet says nothing else; the last column takes what is left. */
-export function widthOf(id: string): number | undefined {
-  return WIDTHS[id] ?? (id === 'state' ? undefined : ADDED_PX)
+/** For the stylesheet: what these columns have together, in pixels, where it says nothing else. The last one (`state`)
+ * takes what is left. */
+export function widths(name: '--width' | '--added', ids: readonly string[]): CSSProperties {
+  return { [name]: `${ids.reduce((sum, id) => sum + (WIDTHS[id] ?? ADDED_PX), 0)}px` } as CSSProperties
 }
 
 export function headerText(id: string, strings: Strings): string {

@@ -1,15 +1,14 @@
 // Which rows of a long table are drawn: those in the window, and some around it. The table scrolls with whatever
 // scrolls it (the page, or any box of a host's), so the window counts from where the table lies in the viewport.
+// A row that comes into sight takes the elements of one that left it: scrolling makes none and moves none.
 
-import { type Range, useVirtualizer, type Virtualizer } from '@tanstack/react-virtual'
-import { type RefObject, useEffect, useRef } from 'react'
+import { type RefObject, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from 'react'
+import { type Slots, takeSlots } from './slots'
 
 const DRAWN_ANYWAY = 60 // rows of a short table are all there: to be found in the page, and printed
 const AROUND = 8
 const DETAIL_PX = 400 // a guess, until it is drawn
-
-type Body = HTMLTableSectionElement
-type Rows = Virtualizer<Body, HTMLTableRowElement>
+const AT_REST_MS = 150 // after the last step of a scroll
 
 export interface RowItem {
   key: string
@@ -17,85 +16,123 @@ export interface RowItem {
   detail: boolean
 }
 
+export interface DrawnRow extends RowItem {
+  index: number // among all items
+  top: number // pixels from the top of the table's body
+  slot: number // of the elements that show it: their React key
+}
+
 export interface DrawnRows {
-  /** Items to draw, each with the empty space above it in pixels. */
-  drawn: readonly { index: number; space: number }[]
-  /** Empty space below the last one. */
-  rest: number
-  measure: (element: HTMLTableRowElement | null) => void
+  /** Items to draw, in the order of their elements: that of the rows, and while a person scrolls as they come. */
+  drawn: readonly DrawnRow[]
+  /** Of all items, in pixels. */
+  height: number
+  /** To be told how high a symbol's detail is. */
+  onHeight(symbol: string, px: number): void
 }
 
 /** `kept` are indexes that stay drawn out of sight, since the keyboard's focus is there. */
 export function useDrawnRows(
-  body: RefObject<Body | null>,
+  body: RefObject<HTMLElement | null>,
   items: readonly RowItem[],
   rowPx: number,
   kept: readonly number[],
   onScroll: () => void,
 ): DrawnRows {
-  const look = useRef<() => void>(() => {})
-  const rows = useVirtualizer<Body, HTMLTableRowElement>({
-    count: items.length,
-    getScrollElement: () => body.current,
-    estimateSize: (index) => (items[index]?.detail ? DETAIL_PX : rowPx),
-    getItemKey: (index) => items[index]?.key ?? index,
-    overscan: items.length <= DRAWN_ANYWAY ? items.length : AROUND,
-    rangeExtractor: (range) => extract(range, kept),
-    observeElementRect: observeViewport,
-    observeElementOffset: (instance, tell) => observePlace(instance, tell, look, onScroll),
-    scrollToFn: () => {},
-    useFlushSync: false,
+  const [heights, setHeights] = useState<ReadonlyMap<string, number>>(new Map())
+  const onHeight = useCallback(
+    (symbol: string, px: number) =>
+      setHeights((old) => (px === 0 || old.get(symbol) === px ? old : new Map(old).set(symbol, px))),
+    [],
+  )
+  const { offset, height, scrolling } = useView(body, items, rowPx, onScroll)
+  const { places, total } = useMemo(() => placesOf(items, rowPx, heights), [items, rowPx, heights])
+
+  const count = items.length <= DRAWN_ANYWAY ? items.length : Math.ceil(height / rowPx) + 1 + 2 * AROUND
+  const inSight = places.findLastIndex(({ top }) => top <= offset)
+  const first = Math.max(0, Math.min(items.length - count, inSight - AROUND))
+  const keys = places.filter(({ index }) => (index >= first && index < first + count) || kept.includes(index))
+  const byKey = useMemo(() => new Map(places.map((place) => [place.key, place])), [places])
+
+  const slots = useRef<Slots>(new Map())
+  const taken = takeSlots(
+    slots.current,
+    keys.map(({ key }) => key),
+    (key) => byKey.get(key)?.detail === false,
+  )
+  const order = scrolling ? [...taken.keys()].flatMap((key) => byKey.get(key) ?? []) : keys
+  const drawn = order.map((place) => ({ ...place, slot: taken.get(place.key) ?? -1 }))
+  useLayoutEffect(() => {
+    slots.current = new Map(drawn.map(({ key, slot }) => [key, slot]))
   })
-  rows.shouldAdjustScrollPositionOnItemSizeChange = () => false
-  // biome-ignore lint/correctness/useExhaustiveDependencies: another height of a row makes all places new
-  useEffect(() => rows.measure(), [rows, rowPx])
-  // biome-ignore lint/correctness/useExhaustiveDependencies: what stands above the table may have grown; a scroll has told
-  useEffect(() => look.current(), [items])
+  return { drawn, height: total, onHeight }
+}
 
-  let end = 0
-  const drawn = rows.getVirtualItems().map((item) => {
-    const space = item.start - end
-    end = item.end
-    return { index: item.index, space }
+type Place = Omit<DrawnRow, 'slot'>
+
+function placesOf(
+  items: readonly RowItem[],
+  rowPx: number,
+  heights: ReadonlyMap<string, number>,
+): { places: Place[]; total: number } {
+  let total = 0
+  const places = items.map((item, index) => {
+    const top = total
+    total += item.detail ? (heights.get(item.symbol) ?? DETAIL_PX) : rowPx
+    return { ...item, index, top }
   })
-  return { drawn, rest: Math.max(0, rows.getTotalSize() - end), measure: rows.measureElement }
+  return { places, total }
 }
 
-function extract({ startIndex, endIndex, overscan, count }: Range, kept: readonly number[]): number[] {
-  const first = Math.max(0, startIndex - overscan)
-  const last = Math.min(count - 1, endIndex + overscan)
-  const inside = Array.from({ length: last - first + 1 }, (_, i) => first + i)
-  const outside = kept.filter((index) => index < count && (index < first || index > last))
-  return [...inside, ...outside].sort((a, b) => a - b)
+interface View {
+  offset: number // of the window from the top of the table's body, pixels, in whole rows
+  height: number // of the window
+  scrolling: boolean
 }
 
-function observeViewport(_: Rows, tell: (rect: { width: number; height: number }) => void): () => void {
-  const report = () => tell({ width: window.innerWidth, height: window.innerHeight })
-  report()
-  window.addEventListener('resize', report)
-  return () => window.removeEventListener('resize', report)
-}
-
-function observePlace(
-  rows: Rows,
-  tell: (offset: number, scrolling: boolean) => void,
-  look: { current: () => void },
+function useView(
+  body: RefObject<HTMLElement | null>,
+  items: readonly RowItem[],
+  rowPx: number,
   onScroll: () => void,
-): () => void {
-  let told: number | undefined
-  const report = () => {
-    const top = rows.scrollElement?.getBoundingClientRect().top ?? 0
-    const offset = Math.max(0, -top)
-    if (offset === told) return
-    told = offset
-    tell(offset, false)
-  }
-  look.current = report
-  report()
-  const scrolled = () => {
-    onScroll()
-    report()
-  }
-  document.addEventListener('scroll', scrolled, { capture: true, passive: true })
-  return () => document.removeEventListener('scroll', scrolled, { capture: true })
+): View {
+  const [view, setView] = useState<View>({ offset: 0, height: window.innerHeight, scrolling: false })
+  const rest = useRef<ReturnType<typeof setTimeout>>(undefined)
+  const look = useCallback(() => {
+    const passed = Math.max(0, -(body.current?.getBoundingClientRect().top ?? 0))
+    const next = {
+      offset: Math.floor(passed / rowPx) * rowPx,
+      height: window.innerHeight,
+      scrolling: rest.current !== undefined,
+    }
+    setView((old) =>
+      old.offset === next.offset && old.height === next.height && old.scrolling === next.scrolling
+        ? old
+        : next,
+    )
+  }, [body, rowPx])
+
+  useEffect(() => {
+    const stopped = () => {
+      rest.current = undefined
+      look()
+    }
+    const scrolled = () => {
+      onScroll()
+      clearTimeout(rest.current)
+      rest.current = setTimeout(stopped, AT_REST_MS)
+      look()
+    }
+    document.addEventListener('scroll', scrolled, { capture: true, passive: true })
+    window.addEventListener('resize', look)
+    return () => {
+      clearTimeout(rest.current)
+      rest.current = undefined
+      document.removeEventListener('scroll', scrolled, { capture: true })
+      window.removeEventListener('resize', look)
+    }
+  }, [look, onScroll])
+  // biome-ignore lint/correctness/useExhaustiveDependencies: what stands above the table may have grown
+  useEffect(look, [look, items])
+  return view
 }

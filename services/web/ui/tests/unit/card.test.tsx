@@ -50,6 +50,19 @@ describe('status', () => {
     await waitFor(() => expect(badge().textContent).toBe('Connected'))
   })
 
+  it.each([
+    ['connected', undefined],
+    ['starting', en.trust.starting],
+    ['degraded', en.trust.degraded],
+    ['disconnected', en.trust.disconnected],
+    ['stopped', en.trust.stopped],
+  ] as const)('says of the prices when it is %s whether they may be used', async (status, said) => {
+    backend.status = statusOf(status, ['SPY'], { reason: status === 'connected' ? null : 'farm_down' })
+    await open()
+    await waitFor(() => expect(badge().textContent).toBe(en.status[status]))
+    expect(screen.queryByTestId('status-trust')?.textContent).toBe(said)
+  })
+
   it('names the services that are down, in the reader’s language', async () => {
     backend.status = statusOf('degraded', [], {
       reason: 'service_down',
@@ -517,8 +530,10 @@ describe('quotes', () => {
       AAPL: { state: 'live' },
     }
     await open()
-    const mark = (symbol: string) =>
-      document.querySelector(`tr[data-symbol="${symbol}"] td[data-column="quality"]`)?.textContent
+    const mark = (symbol: string) => {
+      const cell = document.querySelector(`tr[data-symbol="${symbol}"] td[data-column="quality"]`)
+      return cell?.querySelector('[role="img"]')?.ariaLabel ?? cell?.textContent
+    }
     await waitFor(() => expect(mark('SPY')).toBe(' 2To look at today: crossed, clock'))
     expect([mark('QQQ'), mark('AAPL')]).toEqual([en.quality.good, ''])
     expect(document.querySelector('tr[data-symbol="SPY"] th')?.textContent).toContain(en.group.held)

@@ -42,10 +42,51 @@ describe('a thousand symbols', () => {
     expect(drawn()[0]).toBe('S0000')
     expect(table.getAttribute('aria-rowcount')).toBe('1001')
     expect(table.querySelector('tr[data-symbol="S0007"]')?.getAttribute('aria-rowindex')).toBe('9')
-    const heights = [...table.querySelectorAll<HTMLElement>('tbody tr[aria-hidden] td')].map(({ style }) =>
-      Number.parseFloat(style.height),
-    )
-    expect(heights).toEqual([(1_000 - drawn().length) * 34])
+    expect(table.querySelector('tbody')?.style.height).toBe(`${1_000 * 34}px`)
+    expect(table.querySelector<HTMLElement>('tr[data-symbol="S0007"]')?.style.top).toBe(`${7 * 34}px`)
+  })
+
+  it('shows other rows by the same elements as a person scrolls, and has them in order at rest', async () => {
+    await open()
+    await waitFor(() => expect(button('S0000')).toBeTruthy())
+    act(() => button('S0002')?.focus())
+    const elements = new Set(document.querySelectorAll('tr[data-symbol]'))
+    const body = document.querySelector('tbody') as HTMLElement
+    const top = vi.spyOn(body, 'getBoundingClientRect')
+    for (const row of [3, 9, 30, 500]) {
+      top.mockReturnValue({ top: -row * 34 } as DOMRect)
+      act(() => void document.dispatchEvent(new Event('scroll')))
+    }
+    expect(new Set(drawn()).size).toBe(drawn().length)
+    expect(drawn()).toContain('S0510')
+    const now = [...document.querySelectorAll<HTMLElement>('tr[data-symbol]')]
+    expect(now.filter((row) => !elements.has(row))).toHaveLength(1) // in place of the one with the focus
+    for (const row of now) {
+      const index = Number(row.dataset.symbol?.slice(1))
+      expect([row.ariaRowIndex, row.style.top]).toEqual([String(index + 2), `${index * 34}px`])
+      expect(row.querySelector('[data-column="last"]')?.textContent).toBe(`${100 + index}.00`)
+    }
+    expect(document.activeElement).toBe(button('S0002'))
+    expect(drawn()).not.toEqual(drawn().sort())
+    await waitFor(() => expect(drawn()).toEqual(drawn().sort()))
+    expect(document.activeElement).toBe(button('S0002'))
+  })
+
+  it('never hands the focus of a row that is gone to another', async () => {
+    await open()
+    act(() => button('S0002')?.focus())
+    const row = button('S0002')?.closest('tr')
+    act(() => {
+      backend.setStatus(
+        statusOf(
+          'connected',
+          symbols.filter((symbol) => symbol !== 'S0002'),
+        ),
+      )
+    })
+    await waitFor(() => expect(button('S0002')).toBeNull())
+    expect(row?.isConnected).toBe(false)
+    expect(document.activeElement).toBe(document.body)
   })
 
   it('asks for the sparklines in sight in one request', async () => {
