@@ -1,4 +1,4 @@
-// The client as one ES module that needs nothing else, for browsers and Node.
+// The client, and the fake for tests, as ES modules that need nothing else, for browsers and Node.
 import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
@@ -8,7 +8,8 @@ export default defineConfig({
     license: { fileName: 'licenses.md' },
     target: 'es2023',
     minify: false,
-    lib: { entry: 'src/index.ts', formats: ['es'], fileName: 'client' },
+    lib: { entry: { client: 'src/index.ts', testing: 'src/testing.ts' }, formats: ['es'] },
+    rolldownOptions: { output: { chunkFileNames: 'shared.js' } },
   },
   test: { name: 'client', include: ['tests/*.test.ts'], restoreMocks: true, testTimeout: 20_000 },
 })
