@@ -6,7 +6,7 @@ import { type RefObject, useCallback, useEffect, useLayoutEffect, useMemo, useRe
 import { type Slots, takeSlots } from './slots'
 
 const DRAWN_ANYWAY = 60 // rows of a short table are all there: to be found in the page, and printed
-const AROUND = 8
+const AROUND = 5
 const DETAIL_PX = 400 // a guess, until it is drawn
 const AT_REST_MS = 150 // after the last step of a scroll
 
