@@ -277,11 +277,11 @@ class SqliteDay:
         end = high
         while low < high:
             middle = (low + high) // 2
-            first, events, at = self._block_at(middle)
-            if at >= time:
-                high = first
+            block = self._block_at(middle)
+            if block.time >= time:
+                high = block.first_seq
             else:
-                low = first + events
+                low = block.last_seq + 1
         return low if low < end else None
 
     def close(self) -> None:
@@ -291,15 +291,17 @@ class SqliteDay:
         last = self.last()
         return self.start_seq if last is None else last.last_seq + 1
 
-    def _block_at(self, seq: int) -> tuple[int, int, int]:
-        """First sequence number, events and time of the block that holds `seq`, or of the one before it."""
+    def _block_at(self, seq: int) -> Row:
+        """The block that holds `seq`. Raises JournalDamaged."""
         with self._explaining():
             found = self._db.execute(
-                "SELECT first_seq, count, time FROM block WHERE first_seq <= ? ORDER BY first_seq DESC LIMIT 1", (seq,)
+                f"SELECT {_ROW} FROM block WHERE first_seq <= ? ORDER BY first_seq DESC LIMIT 1",  # noqa: S608
+                (seq,),
             ).fetchone()
-        if found is None or found[0] + found[1] <= seq:
+        block = None if found is None else checked_row(self.path, found)
+        if block is None or block.last_seq < seq:
             raise JournalDamaged(f"{self.path}: event {seq} is missing")
-        return int(found[0]), int(found[1]), int(found[2])
+        return block
 
     @contextmanager
     def _explaining(self) -> Iterator[None]:

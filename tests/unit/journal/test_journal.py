@@ -497,6 +497,20 @@ def test_seq_at_gives_the_first_block_of_that_time_or_later(tmp_path: Path) -> N
         assert reader.seq_at(NOON + 9 * DAY) == 61
 
 
+@pytest.mark.parametrize("change", ["count = NULL", "time = time + 3600000000000", "time = 'noon'"])
+def test_a_time_is_not_looked_up_in_damaged_blocks(tmp_path: Path, change: str) -> None:
+    """It would be answered with another place, and what lies between would be missing without a word."""
+    fill(tmp_path, [1] * 20)
+    (path,) = day_files(tmp_path / STREAM)
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
+        db.execute("PRAGMA writable_schema = 1")
+        db.execute("UPDATE sqlite_schema SET sql = replace(sql, ' NOT NULL', '') WHERE name = 'block'")
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
+        db.execute(f"UPDATE block SET {change} WHERE first_seq < 20")  # the last block is whole
+    with JournalReader(tmp_path, STREAM) as reader, pytest.raises(JournalDamaged):
+        reader.seq_at(NOON + 5 * SECOND)
+
+
 def test_a_reader_sees_each_block_as_soon_as_it_is_appended_across_a_roll(tmp_path: Path) -> None:
     writer = open_writer(tmp_path)
     with JournalReader(tmp_path, STREAM) as reader:
