@@ -23,6 +23,8 @@ from tests.gateway_loop import GatewayLoop
 from tests.process.simulators import Caller
 from tests.support import eventually
 
+pytestmark = pytest.mark.hours
+
 MINUTE = 60 * SECOND
 NOON = MONDAY_NOON
 SYMBOLS = ("SPY", "AAPL")

@@ -160,7 +160,7 @@ def by_volume(roll: Literal["front", "second"] = "front", start: int = MONDAY + 
         world.month_volumes[each.con_id] = {MONDAY - 3 * DAY: volume, MONDAY: volume / 2}
     world.plan(["SPY", FRONT])
     world.until(lambda: world.state(FRONT) == "live", within=10)
-    world.pace = 3 * SECOND  # hours and days pass
+    world.pace = 5 * SECOND  # hours and days pass
     return world
 
 

@@ -4,9 +4,6 @@ import itertools
 
 import hypothesis
 import pytest
-import schemathesis
-from schemathesis.checks import load_all_checks, positive_data_acceptance
-from schemathesis.pytest.lazy import get_all_tests
 
 from messages.codec import encode
 from messages.control import Accepted, AddAlert, AlertsReply, ListAlerts
@@ -54,13 +51,17 @@ SETTINGS = hypothesis.settings(
 )
 
 
-def answers_as_documented(case: schemathesis.Case) -> None:
-    # What a symbol or a project is, no schema can say: a well-formed request may be refused.
-    case.call_and_validate(excluded_checks=[positive_data_acceptance], headers=HERE)
-
-
 def test_every_answer_is_as_documented(running: Web, subtests: pytest.Subtests) -> None:
-    """What is asked is worked out here, and not by each worker as it collects its tests: that takes seconds."""
+    """What is asked is worked out here, and not by each worker as it collects its tests: that takes seconds. For the
+    same reason the library is imported here, and its plugin is left out (pyproject.toml)."""
+    import schemathesis
+    from schemathesis.checks import load_all_checks, positive_data_acceptance
+    from schemathesis.pytest.lazy import get_all_tests
+
+    def answers_as_documented(case: schemathesis.Case) -> None:
+        # What a symbol or a project is, no schema can say: a well-formed request may be refused.
+        case.call_and_validate(excluded_checks=[positive_data_acceptance], headers=HERE)
+
     described = schemathesis.openapi.from_asgi("/openapi.json", running.app, headers=HERE)
     # The event stream never ends: test_events.py and the process tests have it.
     finite = described.exclude(path_regex="/events$")
