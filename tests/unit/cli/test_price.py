@@ -12,6 +12,7 @@ from messages.views import Quote, Status, SymbolStatus
 from services.base.clock import SECOND, iso
 from services.base.files import replace_file
 from services.cli.app import run
+from tests.support import some
 
 
 class Folder:
@@ -120,7 +121,7 @@ def test_a_damaged_file_never_gives_a_trace(folder: Folder, tmp_path: Path, caps
     path = tmp_path / "ib" / "stream" / "SPY.json"
     folder.quote(None, reason="farm_down")
     whole = path.read_bytes()
-    for at in range(len(whole)):
+    for at in some(range(len(whole)), 60):
         for byte in (0x00, 0x80, 0xFF):
             path.write_bytes(whole[:at] + bytes([byte]) + whole[at + 1 :])
             assert refused(capsys) == "stale_price"
