@@ -11,7 +11,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -28,8 +27,8 @@ from services.base.settings import Settings, load
 from services.base.symbols import file_name
 from services.journal import JournalReader
 from services.runtime.bus import request
-from tests.process.processes import PYTHON, Process, start
-from tests.support import REPOSITORY, eventually, free_port
+from tests.process.processes import PYTHON, Process, run, start
+from tests.support import eventually, free_port
 
 ALL = ("simulator", "gateway", "planner", "sink", "supervisor", "web")
 CORE = ("simulator", "gateway", "planner", "sink", "supervisor")
@@ -219,14 +218,8 @@ class Pipeline:
     def cli(self, *arguments: str, timeout: float = 30.0, **env: object) -> "subprocess.CompletedProcess[str]":
         """Run `ibstream ARGUMENTS` with the pipeline's settings, to its end."""
         extra = {f"IBSTREAM_{key.upper()}": str(value) for key, value in env.items()}
-        return subprocess.run(
-            [*self.prefix, sys.executable, "-m", "services.cli.app", *arguments],
-            env=self.environment() | {"COLUMNS": "120", "NO_COLOR": "1"} | extra,
-            cwd=REPOSITORY,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-        )
+        command = [*self.prefix, *PYTHON, "services.cli.app", *arguments]
+        return run(command, self.environment() | {"COLUMNS": "120", "NO_COLOR": "1"} | extra, timeout)
 
     def _read(self, name: str) -> dict[str, Any] | None:
         try:

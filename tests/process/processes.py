@@ -1,9 +1,10 @@
-"""How tests start a service as a real process: with `start`.
+"""How tests start a service as a real process, with `start`, and run a command of ours to its end, with `run`.
 
 Six services take more than a second of CPU to import what they use, and a few hundred tests start them. So a worker of
 pytest-xdist, as `make test` has them, forks a service from a process that has imported it all; `__main__` runs then.
 A service is started by its command, as users do it, where anything depends on how Python itself starts (another
-interpreter, its variables, another host), and always in a pytest without workers, in the soak and in benchmarks.
+interpreter, its variables, another host), and always in a pytest without workers, in the soak and in benchmarks. The
+same goes for commands.
 """
 
 import multiprocessing
@@ -12,6 +13,7 @@ import runpy
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -27,11 +29,11 @@ _server.set_forkserver_preload(["tests.process.warm", __name__])
 
 
 class Forked:
-    """A service by `args` (its module and arguments), its output appended to `log`; to be asked as a Popen is."""
+    """One of our modules by `args` (name and arguments), its output appended to files. It is asked as a Popen is."""
 
-    def __init__(self, args: list[str], env: Mapping[str, str], log: Path) -> None:
-        self.args = args
-        self._process = _server.Process(target=_run, args=(args, dict(env), log), daemon=True)
+    def __init__(self, args: Sequence[str], env: Mapping[str, str], output: Path, errors: Path) -> None:
+        self.args = list(args)
+        self._process = _server.Process(target=_become, args=(self.args, dict(env), output, errors), daemon=True)
         self._process.start()
         assert self._process.pid is not None
         self.pid: int = self._process.pid
@@ -68,23 +70,42 @@ Process = subprocess.Popen[bytes] | Forked
 
 def start(command: Sequence[str], env: Mapping[str, str], log: Path) -> Process:
     """Run a command in the repository's folder, its output appended to `log`."""
-    args = list(command[2:])
-    if command[:2] == PYTHON and args[0].startswith("services.") and FORKING and _of_python(env) == _of_python():
-        return Forked(args, env, log)
+    if _may_be_forked(command, env):
+        return Forked(command[2:], env, log, log)
     with log.open("ab") as output:
         return subprocess.Popen(
             command, env=env, cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
         )
 
 
+def run(command: Sequence[str], env: Mapping[str, str], timeout: float) -> subprocess.CompletedProcess[str]:
+    """What a command says in the repository's folder. Raises subprocess.TimeoutExpired, with nothing left of it."""
+    if not _may_be_forked(command, env):
+        return subprocess.run(command, env=env, cwd=REPOSITORY, capture_output=True, text=True, timeout=timeout)
+    with tempfile.TemporaryDirectory() as folder:
+        output, errors = Path(folder, "output"), Path(folder, "errors")
+        process = Forked(command[2:], env, output, errors)
+        try:
+            code = process.wait(timeout)
+        finally:
+            process.kill()
+        return subprocess.CompletedProcess(command, code, output.read_text(), errors.read_text())
+
+
+def _may_be_forked(command: Sequence[str], env: Mapping[str, str]) -> bool:
+    ours = command[:2] == PYTHON and command[2].startswith("services.")
+    return FORKING and ours and _of_python(env) == _of_python()
+
+
 def _of_python(env: Mapping[str, str] = os.environ) -> dict[str, str]:
     return {name: value for name, value in env.items() if name.startswith(OF_PYTHON) and name != UNBUFFERED}
 
 
-def _run(args: list[str], env: dict[str, str], log: Path) -> None:
-    with log.open("ab") as output:
-        os.dup2(output.fileno(), sys.stdout.fileno())
-        os.dup2(output.fileno(), sys.stderr.fileno())
+def _become(args: list[str], env: dict[str, str], output: Path, errors: Path) -> None:
+    """What the forked process does."""
+    for stream, path in ((sys.stdout, output), (sys.stderr, errors)):
+        with path.open("ab") as file:
+            os.dup2(file.fileno(), stream.fileno())
     if UNBUFFERED in env:
         sys.stdout.reconfigure(write_through=True)  # type: ignore[union-attr]
     os.environ.clear()
