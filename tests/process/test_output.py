@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.process.pipeline import REPOSITORY
+from tests.support import REPOSITORY
 
 
 def shell(tmp_path: Path, words: str, **env: str) -> "subprocess.CompletedProcess[str]":

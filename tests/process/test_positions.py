@@ -122,7 +122,7 @@ def test_positions_that_are_refused_stay_as_they_were_and_the_status_says_as_of_
         p.await_status("connected")
         with Controller(control) as simulator:
             assert simulator(do="hold", symbol="QQQ,NVDA")["ok"]
-            eventually(lambda: "QQQ" in held())
+            eventually(lambda: {"QQQ", "NVDA"} <= held())
             shown = held()
             assert simulator(do="refuse_positions", code=10999, message="not for you")["ok"]
             assert simulator(do="drop")["ok"]
