@@ -49,8 +49,8 @@ $(OTHER_CLIENTS): $(VENV)/.installed
 	@touch $@
 clients: .venvs/stoqey-1.6.10/node_modules .venvs/nautilus-trader-1.221.0/.installed
 
-# Tests at a time: real processes are waited for most of the time, and three left two cores idle for 40 % of it.
-JOBS ?= 4
+# Tests at a time: real processes are waited for most of the time, and three leave two cores idle for 40 % of it.
+JOBS ?= 5
 
 # What a change must pass before anything else, in under a minute: no process is started, Hypothesis tries a tenth.
 # mypy runs beside the tests and speaks after them. Their files are in memory where there is room for them.
