@@ -20,6 +20,7 @@ from tests.support import eventually, free_port
 SYMBOLS = [f"SIM{number:04}" for number in range(1, 151)]
 LINES = 100
 KEPT_FOR_SNAPSHOTS = 2  # lines of the gateway that has more symbols than lines
+MOVED_WITHIN = 10 * SECOND  # three times what deploy/README.md has measured: other tests run beside this one
 SERVICES = ("gateway.a", "gateway.b", "planner", "sink", "supervisor")
 
 
@@ -135,7 +136,7 @@ def test_a_gateways_process_dies_and_nobody_starts_it_again_for_a_while(two: Two
     died = two.blocks("ticks.a")[-1].time
     two.kill("gateway.a")
     status = two.await_the_most_important_on_b()
-    assert two.live_again_at(died) - two.blocks("ticks.a")[-1].time < 5 * SECOND
+    assert two.live_again_at(died) - two.blocks("ticks.a")[-1].time < MOVED_WITHIN
     assert (status.status, status.reason) == ("degraded", "service_down")
     assert status.services["gateway.a"].state == "down"
     assert status.message is not None and "its 75 symbols are served by b" in status.message
@@ -160,7 +161,7 @@ def test_a_gateway_dies_its_most_important_symbols_live_on_the_other_and_it_come
     status = two.await_the_most_important_on_b()
     changes = [(time, event) for time, event in two.link_events("a")[before:] if isinstance(event, LinkChanged)]
     lost = next(time for time, event in changes if event.phase == "backoff")
-    assert two.live_again_at(lost) - lost < 5 * SECOND
+    assert two.live_again_at(lost) - lost < MOVED_WITHIN
     assert (status.status, status.reason) in (("degraded", "gateway_unreachable"), ("degraded", "connection_lost"))
     assert {name: link.phase == "ready" for name, link in status.links_by_gateway.items()} == {"a": False, "b": True}
     assert status.message is not None and "its 75 symbols are served by b" in status.message
