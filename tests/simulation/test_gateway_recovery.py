@@ -106,13 +106,19 @@ def test_1100_then_1102_with_ticks_resubscribes_nothing() -> None:
     assert sorted(world.requests) == before
 
 
-def test_1102_without_ticks_is_noticed_and_cured_by_resubscription() -> None:
+def lost_ib_for_a_while() -> tuple[World, int]:
+    """A gateway whose link to IB is up again, which it has not said yet; and how often was connected to it."""
     world = live()
     connects = len(world.of(fx.Connect))
     world.ib_link = False
     world.error(1100)
     world.run(20)
     world.ib_link = True
+    return world, connects
+
+
+def test_1102_without_ticks_is_noticed_and_cured_by_resubscription() -> None:
+    world, connects = lost_ib_for_a_while()
     world.starved_until_renewed.update(world.symbols)
     restored = world.now
     world.error(1102)
@@ -173,12 +179,7 @@ def test_2110_heals_without_a_word() -> None:
 
 
 def test_a_farm_that_is_back_says_that_ib_is_where_its_word_is_lost() -> None:
-    world = live()
-    connects = len(world.of(fx.Connect))
-    world.ib_link = False
-    world.error(1100)
-    world.run(20)
-    world.ib_link = True
+    world, connects = lost_ib_for_a_while()
     world.starved_until_renewed.update(world.symbols)
     world.error(2104, "Market data farm connection is OK:usfarm")
     world.run(5)

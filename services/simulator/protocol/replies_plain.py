@@ -3,15 +3,16 @@
 `TextReplies` and `ProtobufReplies` stand on it, and say how a message is written.
 """
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 from services.simulator.protocol import ib
 
 
-class PlainReplies:
+class PlainReplies(ABC):
+    @abstractmethod
     def _plain(self, head: tuple[int, ...], message: Any, **fields: object) -> bytes:
         """As text its fields follow `head`: the message's id and, where it has one, a version of its own."""
-        raise NotImplementedError
 
     # --- connection ---
 
